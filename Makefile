@@ -1,0 +1,58 @@
+# `make` lists the targets. `make demo` and `make test` do all set-up themselves: they need
+# Python 3.11 or 3.12, git and make, and find Java or say how to install it.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-cluster test-slow test-install check format bench zip clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PINS := setup.cfg pyproject.toml docker/constraints.txt
+WITH_JAVA := JAVA_HOME=$$(docker/java.sh) && export JAVA_HOME &&
+PYTEST := $(WITH_JAVA) $(BIN)/python -m pytest
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run  ## curate the example pool, start to end: a balanced sample and its report
+	$(WITH_JAVA) $(BIN)/evenlake example-data --config conf/quickstart.yaml
+	$(WITH_JAVA) $(BIN)/evenlake curate --config conf/quickstart.yaml
+
+test: $(VENV)/.run  ## the test suite (ARGS="-k quota" picks)
+	$(PYTEST) $(ARGS)
+
+test-cluster: $(VENV)/.run  ## tests that start executors of their own
+	$(PYTEST) -m cluster $(ARGS)
+
+test-slow: $(VENV)/.run  ## quality sweeps over many seeds
+	$(PYTEST) -m slow $(ARGS)
+
+test-install: $(VENV)/.run  ## the image's install steps, in an empty environment, without Docker
+	$(PYTEST) -m install $(ARGS)
+
+check: $(VENV)/.dev  ## format, lint, types and import contracts; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## format the code and repair what lint can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.run  ## the benchmarks (ARGS go to them)
+	$(WITH_JAVA) $(BIN)/python -m tests.benchmarks $(ARGS)
+
+zip:  ## dist/evenlake.zip, for spark-submit --py-files
+	$${PYTHON:-python3} docker/zip.py dist/evenlake.zip
+
+clean:  ## remove what these targets made, the virtual environments included
+	rm -rf .venv* build dist *.egg-info .*_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Redone when a requirement or a pin changes.
+$(VENV)/.run: $(PINS)
+	docker/install.sh --editable $(VENV) local,test
+	@touch $@
+
+$(VENV)/.dev: $(PINS)
+	docker/install.sh --editable $(VENV) dev
+	@touch $@

@@ -1,0 +1,52 @@
+"""The command line: ``evenlake COMMAND --config FILE [key=value ...]``, or ``python -m jobs``."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+# Command -> the job module that does it; modules are imported when their command is called.
+COMMANDS = {
+    "curate": ("curate", "Curate a pool: every stage, then publish the samples."),
+    "embed": ("embed_pool", "Embed the pool and turn away what cannot be clustered."),
+    "cluster": ("cluster_levels", "Cluster the embedded pool into a tree."),
+    "sample": ("balance_sample", "Draw balanced samples from the tree."),
+    "report": ("report_curation", "Report on the samples, beside a uniform draw."),
+    "example-data": ("write_example", "Write the example pool that conf/quickstart.yaml reads."),
+}
+
+
+def build_app() -> typer.Typer:
+    """Give the command-line application; every command hands its arguments to its job."""
+    app = typer.Typer(
+        help="Turn a long-tailed lake table into a balanced training set, without labels.",
+        no_args_is_help=True,
+        add_completion=False,
+    )
+    # everything after the command, --help included, is the job's own to parse
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    for name, (module, summary) in COMMANDS.items():
+        app.command(name, help=summary, context_settings=settings)(_bound(module))
+    return app
+
+
+def _bound(module: str) -> Callable[[typer.Context], None]:
+    def command(context: typer.Context) -> None:
+        job = importlib.import_module(f"jobs.{module}")
+        raise typer.Exit(job.main(context.args))
+
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code."""
+    try:
+        build_app()(list(argv) if argv is not None else None, prog_name="evenlake")
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Curate a pool: embed it, grow its tree, draw balanced samples, report, publish.
+
+Reads    the pool
+Writes   every table of the stages below, and sample_<name>: what trainers read
+Method   Automatic Data Curation for Self-Supervised Learning, arXiv 2405.15613
+Run      evenlake curate --config conf/quickstart.yaml
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from jobs import balance_sample, cluster_levels, embed_pool, report_curation
+from jobs.lake.command import job_main
+from jobs.lake.config import RunConfig
+from jobs.lake.runs import Metrics, Run, open_run
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended; as text, what the command prints last."""
+
+    run_id: str
+    samples: dict[str, str]
+    report_path: str
+    balance: list[str]
+    metrics: dict[str, Metrics]
+    reused: list[str]
+
+    def __str__(self) -> str:
+        """Say the balance before and after, and where the samples and the report are."""
+        samples = [f"sample {name}: {address}" for name, address in self.samples.items()]
+        return "\n".join([*self.balance, *samples, f"report: {self.report_path}"])
+
+
+def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> RunSummary:
+    """Run the whole recipe; stages whose key is finished are reused.
+
+    Raises
+    ------
+    CurationError
+        One of its kinds, saying what was found, what is wanted, and the fix.
+    """
+    this = within or open_run(spark, config)
+    balance_sample.require_publishable(this)
+
+    # Section 3.1: a vector for every point; what cannot have one is turned away, by name.
+    embed_pool.run(spark, config, within=this)
+
+    # Sections 3.2 and 3.3: k-means, and k-means of its centroids, with resampling at every level,
+    # so that clusters spread over the concepts in the data instead of following its density.
+    cluster_levels.run(spark, config, within=this)
+
+    # Section 3.4: quotas shared from the top of the tree down, then points drawn in the leaves.
+    balance_sample.run(spark, config, within=this)
+
+    # Section 4, on the user's own pool: before, after, and a uniform draw of the same size.
+    report_curation.run(spark, config, within=this)
+
+    # Only a run that got this far changes what trainers read.
+    balance_sample.publish_samples(this)
+    return RunSummary(
+        run_id=this.run_id,
+        samples={s.name: this.lake.address(f"sample_{s.name}") for s in config.samples},
+        report_path=report_curation.export_page(this),
+        balance=report_curation.headlines(this),
+        metrics=this.metrics,
+        reused=this.reused,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Curate a pool."""
+    return job_main(run, argv, name="curate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""Embed the pool and turn away what cannot be clustered.
+
+Reads    the pool: Delta, Parquet, JSON lines, CSV, text or image files, or a table name
+Writes   embeddings: id, embedding; rejects: id, reason, detail; metadata; artifacts: the fitted
+         embedder
+Method   precomputed vectors, `lsa` for texts, `pixels` for images; see ``udfs.embedders``
+Run      evenlake embed --config conf/quickstart.yaml
+"""
+
+import hashlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+from threadpoolctl import threadpool_limits
+
+from jobs.lake.command import job_main
+from jobs.lake.config import EmbedConfig, RunConfig
+from jobs.lake.errors import GuardError, InputError
+from jobs.lake.inputs import pool_columns
+from jobs.lake.runs import Metrics, Run, open_run
+from jobs.lake.shipping import ship
+from udfs.blocks import from_bytes, to_bytes
+from udfs.embed import make_gated_embed
+from udfs.embedders import lsa, pixels, precomputed
+from udfs.embedders.contract import Embedder
+from udfs.shipping import Shipped
+
+log = logging.getLogger(__name__)
+
+STAGE = "embed_pool"
+
+
+def gate_rows(
+    rows: DataFrame, load_embedder: Callable[[], Embedder], config: EmbedConfig
+) -> DataFrame:
+    """Embed rows and mark what is wrong with each.
+
+    Parameters
+    ----------
+    rows : id, value, metadata
+
+    Returns
+    -------
+    gated : id, content_hash, metadata, embedding, norm, reason, detail; a reason, or an embedding
+    """
+    embed = make_gated_embed(
+        load_embedder, normalize=config.normalize, batch_size=config.batch_size
+    )
+    doubled = rows.groupBy("id").count().where("count > 1").select("id", "count")
+    marked = rows.join(doubled, on="id", how="left")
+    gated = marked.withColumn("gated", embed("value"))
+    is_doubled = F.col("count").isNotNull()
+    reason = (
+        F.when(F.col("id").isNull(), "null_id")
+        .when(is_doubled, "duplicate_id")
+        .otherwise(F.col("gated.reason"))
+    )
+    detail = F.when(
+        is_doubled, F.concat(F.lit("the id stands on "), F.col("count"), F.lit(" rows"))
+    ).otherwise(F.col("gated.detail"))
+    return gated.select(
+        "id",
+        _content_hash(F.col("value")).alias("content_hash"),
+        "metadata",
+        F.when(reason.isNull(), F.col("gated.embedding")).alias("embedding"),
+        "gated.norm",
+        reason.alias("reason"),
+        detail.alias("detail"),
+    )
+
+
+def _content_hash(value: Column) -> Column:
+    """Give 16 bytes that name a content: two 64-bit hashes of different seeds."""
+    halves = [F.lpad(F.hex(F.xxhash64(value, F.lit(seed))), 16, "0") for seed in (0, 1)]
+    return F.unhex(F.concat(*halves))
+
+
+def reject_giants(gated: DataFrame, max_norm_ratio: float) -> DataFrame:
+    """Turn away vectors so long that they would coarsen everyone's grid."""
+    median = gated.agg(F.median("norm")).collect()[0][0]
+    if median is None:
+        return gated
+    limit = median * max_norm_ratio
+    is_giant = F.col("reason").isNull() & (F.col("norm") > limit)
+    detail = F.format_string(f"norm %.3g, the median is {median:.3g}", "norm")
+    return gated.withColumns(
+        {
+            "embedding": F.when(~is_giant, F.col("embedding")),
+            "detail": F.when(is_giant, detail).otherwise(F.col("detail")),
+            "reason": F.when(is_giant, "norm_too_large").otherwise(F.col("reason")),
+        }
+    )
+
+
+def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
+    """Embed the pool, or reuse the embeddings that are there.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, of the wrong type, or the pool is empty.
+    GuardError
+        If more than ``hygiene.max_reject_fraction`` of the pool was turned away.
+    """
+    this = within or open_run(spark, config)
+    return this.stage(STAGE, lambda: _embed(this))
+
+
+def _embed(this: Run) -> Metrics:
+    config = this.config
+    is_vectors = config.embed.model == "precomputed"
+    rows = pool_columns(this.pool, config.input, "embedding" if is_vectors else "content")
+    # 1. an embedder, fitted where it has something to learn
+    load, n_features = _embedder(this, rows)
+    # 2. embed, and mark what is wrong
+    gated = _kept(gate_rows(rows, load, config.embed))
+    if not config.embed.normalize:
+        gated = reject_giants(gated, config.hygiene.max_norm_ratio)
+    # 3. write the rejects, stop if they are too many, then write the rest
+    rejected = gated.where(F.col("reason").isNotNull()).withColumn("stage", F.lit(STAGE))
+    n_rejects = this.write("rejects", rejected, STAGE)
+    n_pool = gated.count()
+    _guard_rejects(rejected, n_rejects, n_pool, config.hygiene.max_reject_fraction)
+    accepted = gated.where(F.col("reason").isNull())
+    n_points = this.write("embeddings", accepted.withColumn("column", _column(config)), STAGE)
+    if config.input.metadata:
+        this.write("metadata", accepted, STAGE)
+    largest = accepted.agg(F.max("norm")).collect()[0][0]
+    gated.unpersist()
+    return {
+        "n_pool": n_pool,
+        "n_rejected": n_rejects,
+        "n_points": n_points,
+        "n_features": n_features,
+        "largest_norm": 1.0 if config.embed.normalize else largest,
+    }
+
+
+def _column(config: RunConfig) -> Column:
+    kinds = {"lsa": "text", "pixels": "image", "precomputed": "embedding"}
+    return F.lit(kinds[config.embed.model])
+
+
+def _kept(rows: DataFrame) -> DataFrame:
+    """Keep the embedded rows while they are read several times, where the platform can."""
+    try:
+        return rows.persist(StorageLevel.MEMORY_AND_DISK)
+    except Exception:  # serverless has no cache: rows are embedded again
+        return rows
+
+
+def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: float) -> None:
+    if n_pool == 0:
+        raise InputError("the pool is empty: no row is left to curate; check input.where")
+    if n_rejects <= limit * n_pool and n_rejects < n_pool:
+        return
+    counts = rejected.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
+    reasons = ", ".join(f"{row.reason} {row['count']}" for row in counts)
+    raise GuardError(
+        f"{n_rejects} of {n_pool} rows were rejected ({reasons}), more than "
+        f"hygiene.max_reject_fraction={limit}; the rejects table names each row: "
+        "mend the pool, or raise the limit"
+    )
+
+
+def _embedder(this: Run, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
+    """Give the embedder's loader, and the length of its vectors."""
+    embed = this.config.embed
+    if embed.model == "precomputed":
+        n_features = _common_length(rows, this.config.input.embedding or "")
+        return lambda: precomputed.make_embedder(n_features), n_features
+    sample = _fit_sample(rows, embed.fit_rows, this.config.seed)
+    seed, n_components = this.config.seed, embed.n_components
+    try:
+        with threadpool_limits(1):
+            if embed.model == "lsa":
+                arrays = lsa.fit(sample, n_components=n_components, seed=seed)
+            else:
+                arrays = pixels.fit(
+                    sample,
+                    n_components=n_components,
+                    size=embed.image_size,
+                    mode=embed.image_mode,
+                    seed=seed,
+                )
+    except ValueError as error:
+        raise InputError(f"embed.model={embed.model} cannot be fitted: {error}") from error
+    return _shipped_embedder(this, arrays)
+
+
+def _shipped_embedder(
+    this: Run, arrays: dict[str, NDArray[Any]]
+) -> tuple[Callable[[], Embedder], int]:
+    """Keep the fitted arrays as an artifact and ship them to the workers."""
+    content = to_bytes(arrays)
+    name = f"{this.config.embed.model}.npz"
+    row = (name, "application/x-npz", hashlib.sha256(content).hexdigest(), bytearray(content))
+    names = "name string, media_type string, sha256 string, content binary"
+    this.write("artifacts", this.spark.createDataFrame([row], names), STAGE)
+    shipped = ship(this.spark, np.frombuffer(content, np.uint8))
+    module = lsa if this.config.embed.model == "lsa" else pixels
+    return _loader(shipped, module.make_embedder), arrays["components"].shape[1]
+
+
+def _loader(shipped: Shipped, make: Callable[..., Embedder]) -> Callable[[], Embedder]:
+    return lambda: make(from_bytes(shipped.get().tobytes()))
+
+
+def _common_length(rows: DataFrame, column: str) -> int:
+    """Give the length that most vectors have; ties go to the longer.
+
+    Raises
+    ------
+    InputError
+        If the column holds no vectors.
+    """
+    kind = rows.schema["value"].dataType
+    if kind.typeName() == "binary":
+        length = F.octet_length("value") / 4
+    elif kind.typeName() == "array":
+        length = F.size("value")
+    else:
+        raise InputError(
+            f"input.embedding={column!r} is {kind.simpleString()}; want an array of numbers, or "
+            "binary holding raw little-endian float32"
+        )
+    lengths = rows.where(F.col("value").isNotNull()).groupBy(length.cast("int").alias("n")).count()
+    common = lengths.where("n > 0").orderBy(F.desc("count"), F.desc("n")).limit(1).collect()
+    if not common:
+        raise InputError(f"input.embedding={column!r} holds no vector at all; is the pool empty?")
+    return int(common[0].n)
+
+
+def _fit_sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
+    """Bring the contents with the smallest id hashes to the driver."""
+    ranked = rows.where(F.col("value").isNotNull() & F.col("id").isNotNull()).orderBy(
+        F.xxhash64("id", F.lit("embed.fit"), F.lit(seed)), "id"
+    )
+    sample = [row.value for row in ranked.limit(n_rows).select("value").collect()]
+    if not sample:
+        raise InputError("the pool holds no content at all; check input.where and input.content")
+    return sample
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Embed the pool."""
+    return job_main(run, argv, name="embed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What every job stands on: config, session, tables, runs, shipping of arrays."""

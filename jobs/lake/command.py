@@ -1,0 +1,128 @@
+"""What every job's ``main`` does: read the config, get a session, run, and say how it ended."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.lake.config import without_secrets
+from jobs.lake.errors import ConfigError, CurationError
+from jobs.lake.loading import load_config
+from jobs.lake.progress import Progress, set_up_logging
+from jobs.lake.runs import Run, open_run
+from jobs.lake.session import get_session
+
+log = logging.getLogger(__name__)
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", help="YAML file; a path, or a name shipped by --files.")
+]
+ResultOption = Annotated[
+    Path | None, typer.Option("--result", help="Write run_id, status and tables here, as JSON.")
+]
+RefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Do finished stages again.")]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the config."""
+
+    config: str
+    overrides: Sequence[str] = ()
+    result: Path | None = None
+    is_refresh: bool = False
+    replaces_samples: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def job_main(
+    run: Callable[..., Any], argv: Sequence[str] | None, *, name: str, summary: str | None = None
+) -> int:
+    """Parse a job's command line and execute it; the job's ``main`` is this.
+
+    Returns
+    -------
+    exit_code : 0 done, 1 failed, 2 bad config or input, 3 a guard refused
+    """
+    app = typer.Typer(add_completion=False)
+    doc = summary or (sys.modules[run.__module__].__doc__ or name).splitlines()[0]
+
+    @app.command(name, help=doc, context_settings=PASS_ON)
+    def command(
+        context: typer.Context,
+        config: ConfigOption,
+        result: ResultOption = None,
+        full_refresh: RefreshOption = False,
+        replace_sample: ReplaceOption = False,
+    ) -> None:
+        options = Options(config, context.args, result, full_refresh, replace_sample)
+        raise typer.Exit(execute(run, options))
+
+    try:
+        app(list(argv) if argv is not None else None, prog_name=f"evenlake {name}")
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+# key.sub=value and --key.sub=value arrive as arguments that typer does not know
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def execute(run: Callable[..., Any], options: Options) -> int:
+    """Run a job in a session, report its end on the last line and in ``--result``."""
+    set_up_logging()
+    spark, is_ours, this = None, False, None
+    try:
+        config = load_config(options.config, options.overrides)
+        spark, is_ours = get_session(config.spark)
+        this = open_run(
+            spark,
+            config,
+            progress=Progress(),
+            is_refresh=options.is_refresh,
+            replaces_samples=options.replaces_samples,
+        )
+        outcome = run(spark, config, within=this)
+        if outcome is not None:
+            print(outcome)  # noqa: T201  the command's own output
+        _write_result(options.result, this, "ok")
+        return 0
+    except Exception as error:
+        known = isinstance(error, CurationError)
+        log.debug("failed", exc_info=error)
+        if not known:
+            log.exception("unexpected error")
+        kind = "config" if isinstance(error, ConfigError) else "error"
+        print(f"{kind}: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201  last line
+        _write_result(options.result, this, without_secrets(str(error)))
+        return error.exit_code if isinstance(error, CurationError) else 1
+    finally:
+        if spark is not None and is_ours:
+            spark.stop()
+
+
+def _write_result(path: Path | None, this: Run | None, status: str) -> None:
+    if path is None:
+        return
+    result: dict[str, Any] = {"status": status}
+    if this is not None:
+        names = [f"sample_{sample.name}" for sample in this.config.samples]
+        result |= {
+            "run_id": this.run_id,
+            "stage_keys": this.keys,
+            "reused": this.reused,
+            "inputs": {this.pool.name: this.pool.fingerprint},
+            "tables": {
+                t: this.lake.address(t) for t in ("nodes", "assignments", "samples", *names)
+            },
+        }
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,261 @@
+"""The config: every key, its type and its bounds. ``conf/base.yaml`` explains each one."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+MAX_FLAT_CLUSTERS = 10_000  # a level's size until levels are split into cells
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """Frozen, strict about types and unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class InputConfig(Section):
+    """Where the pool is and which of its columns are meant."""
+
+    table: str
+    format: Literal["delta", "parquet", "json", "csv", "text", "binaryFile", "table"] | None = None
+    options: dict[str, str] = {}
+    where: str | None = None
+    version: Annotated[int, Field(ge=0)] | None = None
+    id: str = "id"
+    content: str | None = None
+    embedding: str | None = None
+    metadata: list[str] = []
+
+
+class OutputConfig(Section):
+    """Where the tables go: a root folder, or a schema of a catalog."""
+
+    root: str | None = None
+    catalog: str | None = None
+    schema_: Annotated[str | None, Field(alias="schema")] = None
+    table_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.root is None) == (self.schema_ is None):
+            raise ValueError(
+                "want either root (a path) or schema (with or without catalog), not "
+                + ("both" if self.root is not None else "neither")
+            )
+        if self.catalog is not None and self.schema_ is None:
+            raise ValueError("catalog needs schema")
+        return self
+
+
+class EmbedConfig(Section):
+    """How a row becomes a vector."""
+
+    model: str = "precomputed"
+    normalize: bool = True
+    batch_size: Positive = 256
+    n_components: Annotated[int, Field(ge=2)] = 64
+    fit_rows: Annotated[int, Field(ge=10)] = 20_000
+    image_size: Annotated[int, Field(ge=2, le=512)] = 32
+    image_mode: Literal["L", "RGB"] = "RGB"
+
+    @model_validator(mode="after")
+    def _known_model(self) -> Self:
+        if self.model in ("precomputed", "lsa", "pixels"):
+            return self
+        if self.model.split(":")[0] in ("sentence-transformers", "onnx", "python"):
+            raise ValueError(
+                f"model {self.model!r} is not built yet; embed elsewhere, name the column in "
+                "input.embedding and set embed.model: precomputed"
+            )
+        raise ValueError(f"unknown model {self.model!r}; want precomputed, lsa or pixels")
+
+
+class HygieneConfig(Section):
+    """What may be wrong with how much of the pool."""
+
+    max_reject_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    max_norm_ratio: Annotated[float, Field(gt=1)] = 1000.0
+
+
+class DedupConfig(Section):
+    """Duplicate removal; not built yet."""
+
+    exact: Literal[False] = False
+    threshold: None = None
+    against: Annotated[list[str], Field(max_length=0)] = []
+
+
+class OutliersConfig(Section):
+    """The outlier gate; not built yet."""
+
+    method: None = None
+
+
+class MinibatchConfig(Section):
+    """Mini-batch iterations."""
+
+    batch_fraction: Fraction = 0.1
+    max_no_improvement: Positive = 10
+    reassignment_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.01
+
+
+Rounds = Annotated[int, Field(ge=0)]
+Points = Annotated[int, Field(ge=1)] | Literal["auto"]
+
+
+class ResamplingConfig(Section):
+    """Resampling rounds of every level; lists are leaves first, like ``levels``."""
+
+    rounds: Rounds | list[Rounds] = 10
+    points: Points | list[Points] = "auto"
+
+
+class ClusterConfig(Section):
+    """The tree."""
+
+    levels: list[Positive] = [10_000, 1000, 100]
+    algorithm: Literal["auto", "minibatch", "lloyd"] = "auto"
+    solver: Literal["auto", "spark", "local"] = "auto"
+    minibatch: MinibatchConfig = MinibatchConfig()
+    max_iter: Positive = 50
+    tol: Annotated[float, Field(ge=0, lt=1)] = 1e-4
+    resampling: ResamplingConfig = ResamplingConfig()
+    split: Literal["auto", "off"] = "auto"
+    max_cell_rows: Positive = 2_000_000
+    checkpoint_interval: Positive = 300
+
+    @model_validator(mode="after")
+    def _levels_shrink(self) -> Self:
+        if not self.levels:
+            raise ValueError("levels is empty; want nodes per level, leaves first: [1000, 100]")
+        for i, k in enumerate(self.levels):
+            if i and k >= self.levels[i - 1]:
+                raise ValueError(
+                    f"levels[{i}]={k} is not below levels[{i - 1}]={self.levels[i - 1]}; "
+                    "want nodes per level, leaves first, each level smaller"
+                )
+            if k > MAX_FLAT_CLUSTERS:
+                raise ValueError(
+                    f"levels[{i}]={k} exceeds {MAX_FLAT_CLUSTERS}, the most until splitting is "
+                    "built; lower it"
+                )
+        for key in ("rounds", "points"):
+            per_level = getattr(self.resampling, key)
+            if isinstance(per_level, list) and len(per_level) != len(self.levels):
+                raise ValueError(
+                    f"resampling.{key} has {len(per_level)} entries for {len(self.levels)} "
+                    "levels; want one number or one per level"
+                )
+        return self
+
+    def rounds_at(self, level: int) -> int:
+        """Give the resampling rounds of a level (1 = the leaves)."""
+        rounds = self.resampling.rounds
+        return rounds if isinstance(rounds, int) else rounds[level - 1]
+
+    def points_at(self, level: int) -> int | None:
+        """Give the points kept per cluster at a level; None for automatic."""
+        points = self.resampling.points
+        chosen = points[level - 1] if isinstance(points, list) else points
+        return None if chosen == "auto" else chosen
+
+
+class ShareConfig(Section):
+    """How quotas follow leaves and points below; 0/0 is the paper's equal shares."""
+
+    leaves: Annotated[float, Field(ge=0, le=1)] = 0.0
+    points: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class SampleConfig(Section):
+    """One sample drawn from the tree."""
+
+    name: Name
+    target_size: Positive
+    strategy: Literal["random", "closest"] = "random"
+    replicas: Positive = 1
+    share: ShareConfig = ShareConfig()
+    on_worse_than_uniform: Literal["warn"] = "warn"
+
+
+class ReportConfig(Section):
+    """The report."""
+
+    label: str | None = None
+
+
+class UpdateConfig(Section):
+    """Incremental upkeep; not built yet."""
+
+    grow: Literal[False] = False
+
+
+class RetentionConfig(Section):
+    """How long superseded rows and files stay."""
+
+    days: Positive = 30
+
+
+class SparkConfig(Section):
+    """The session that Evenlake starts itself; ignored where one is running."""
+
+    master: str = "local[*]"
+    driver_memory: Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[kmg]$")] = "8g"
+    shuffle_partitions: Positive = 8
+
+
+class RunConfig(Section):
+    """The whole config of one run."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    input: InputConfig
+    output: OutputConfig
+    embed: EmbedConfig = EmbedConfig()
+    hygiene: HygieneConfig = HygieneConfig()
+    dedup: DedupConfig = DedupConfig()
+    outliers: OutliersConfig = OutliersConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    samples: Annotated[list[SampleConfig], Field(min_length=1)]
+    report: ReportConfig = ReportConfig()
+    update: UpdateConfig = UpdateConfig()
+    retention: RetentionConfig = RetentionConfig()
+    spark: SparkConfig = SparkConfig()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        names = [sample.name for sample in self.samples]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"samples: the name {doubled[0]!r} is used twice; want unique names")
+        wanted = "embedding" if self.embed.model == "precomputed" else "content"
+        if getattr(self.input, wanted) is None:
+            raise ValueError(
+                f"embed.model: {self.embed.model} needs input.{wanted}, the column to read"
+            )
+        if self.report.label is not None and self.report.label not in self.input.metadata:
+            raise ValueError(
+                f"report.label={self.report.label!r} is not among input.metadata="
+                f"{self.input.metadata}; add it there"
+            )
+        return self
+
+
+def without_secrets(text: str) -> str:
+    """Blank out credentials in URIs and in key=value pairs before text is kept or shown."""
+    text = re.sub(r"://[^/\s:@]+:[^/\s@]+@", "://***@", text)
+    return re.sub(
+        r"(?i)((?:secret|password|token|access[._-]?key|account[._-]?key|sig)[\w.-]*"
+        r"[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}]+",
+        r"\1***",
+        text,
+    )
+
+
+def as_dict(config: RunConfig) -> dict[str, Any]:
+    """Give the config as plain data, with the names that the YAML uses."""
+    return config.model_dump(mode="json", by_alias=True)

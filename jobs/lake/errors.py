@@ -1,0 +1,25 @@
+"""Errors that Evenlake raises on purpose, each with the exit code that a command gives back."""
+
+
+class CurationError(Exception):
+    """Something that the user can act on: the message says what was found, wanted, and the fix."""
+
+    exit_code = 1
+
+
+class ConfigError(CurationError):
+    """The config asks for something unknown, impossible or not built yet."""
+
+    exit_code = 2
+
+
+class InputError(CurationError):
+    """The input cannot be read as the config describes it."""
+
+    exit_code = 2
+
+
+class GuardError(CurationError):
+    """A guard refused to go on, such as too many rejects."""
+
+    exit_code = 3

@@ -1,0 +1,194 @@
+"""The pool: how it is found, which version of it a run reads, and its columns."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.lake.config import InputConfig
+from jobs.lake.errors import InputError
+from jobs.lake.tables import absolute, quote
+
+log = logging.getLogger(__name__)
+
+_FORMAT_BY_ENDING = {
+    ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".txt": "text",
+    ".md": "text",
+    ".png": "binaryFile",
+    ".jpg": "binaryFile",
+    ".jpeg": "binaryFile",
+}
+# Whole files, ids by file: what a folder of texts or images means to a curator.
+_FORMAT_OPTIONS = {"csv": {"header": "true"}, "text": {"wholetext": "true"}}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pool, pinned to one version.
+
+    Attributes
+    ----------
+    rows : its rows, ``where`` applied, all columns
+    name : what the ledger calls it
+    fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times
+    """
+
+    rows: DataFrame
+    name: str
+    fingerprint: str
+
+
+def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
+    """Find the pool and pin its version.
+
+    Raises
+    ------
+    InputError
+        If it is not there or not readable as described; with what to change.
+    """
+    kind = config.format or detect_format(spark, config.table)
+    try:
+        rows, fingerprint = _read(spark, config, kind)
+        if config.where is not None:
+            rows = rows.where(config.where)
+        _ = rows.columns
+    except PySparkException as error:
+        raise InputError(
+            f"input.table={config.table!r} cannot be read as {kind}: {_first_line(error)}"
+        ) from error
+    return Pool(rows, config.table, fingerprint)
+
+
+def _read(spark: SparkSession, config: InputConfig, kind: str) -> tuple[DataFrame, str]:
+    options = _FORMAT_OPTIONS.get(kind, {}) | config.options
+    if kind in ("delta", "table"):
+        address = config.table if kind == "table" else f"delta.{quote(absolute(config.table))}"
+        version = config.version
+        identity = _delta_identity(spark, address)
+        if identity is None:
+            rows = spark.read.options(**options).table(config.table)
+            return rows, _files_fingerprint(spark, rows.inputFiles())
+        if version is None:
+            history = spark.sql(f"DESCRIBE HISTORY {address} LIMIT 1")
+            version = history.select("version").collect()[0].version
+        reader = spark.read.options(**options).option("versionAsOf", version)
+        rows = (
+            reader.table(config.table)
+            if kind == "table"
+            else reader.format("delta").load(config.table)
+        )
+        return rows, f"{identity}@{version}"
+    if config.version is not None:
+        raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
+    fingerprint = _files_fingerprint(spark, [config.table])
+    return spark.read.format(kind).options(**options).load(config.table), fingerprint
+
+
+def _delta_identity(spark: SparkSession, address: str) -> str | None:
+    detail = spark.sql(f"DESCRIBE DETAIL {address}").select("format", "id").collect()[0]
+    return str(detail.id) if detail.format == "delta" else None
+
+
+def detect_format(spark: SparkSession, table: str) -> str:
+    """Tell what kind of input a path or a table name is.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, or its files are of no known kind.
+    """
+    if "/" not in table and not Path(table).exists():
+        if spark.catalog.tableExists(table):
+            return "table"
+        raise InputError(
+            f"input.table={table!r}: no such table in the catalog and no such path; "
+            "want a table name, or a path with a slash"
+        )
+    try:
+        spark.sql(f"DESCRIBE HISTORY delta.{quote(absolute(table))} LIMIT 1").collect()
+        return "delta"
+    except PySparkException:
+        pass  # not a Delta table
+    try:
+        found = _listing(spark, [table]).select("path").limit(1000).collect()
+    except PySparkException as error:
+        raise InputError(f"input.table={table!r}: {_first_line(error)}") from error
+    endings = {Path(row.path.removesuffix(".gz")).suffix.lower() for row in found}
+    kinds = {_FORMAT_BY_ENDING[ending] for ending in endings if ending in _FORMAT_BY_ENDING}
+    if len(kinds) == 1:
+        return kinds.pop()
+    what = f"files ending in {sorted(endings)}" if found else "no files"
+    raise InputError(
+        f"input.table={table!r} holds {what}; "
+        "set input.format to delta, parquet, json, csv, text or binaryFile"
+    )
+
+
+def _files_fingerprint(spark: SparkSession, paths: list[str]) -> str:
+    rows = _listing(spark, paths).select("path", "modificationTime", "length").collect()
+    if not rows:
+        raise InputError(f"{paths[0]!r} holds no files")
+    lines = sorted(f"{row.path}\t{row.length}\t{row.modificationTime}" for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _listing(spark: SparkSession, paths: list[str]) -> DataFrame:
+    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(paths)
+
+
+def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
+    """Select what the stages need: ``id``, ``value`` and ``metadata``.
+
+    Parameters
+    ----------
+    value : the config key that names the value's column: ``content`` or ``embedding``
+
+    Raises
+    ------
+    InputError
+        If a column is missing or the id's type cannot be a key.
+    """
+    named = {f"input.{value}": getattr(config, value)} | {
+        f"input.metadata[{i}]": column for i, column in enumerate(config.metadata)
+    }
+    for key, column in named.items():
+        if column not in pool.rows.columns:
+            raise InputError(
+                f"{key}={column!r} is not a column of {pool.name}; it has {pool.rows.columns}"
+            )
+    metadata: list[Column] = []
+    for column in config.metadata:
+        metadata += [F.lit(column), F.col(quote(column)).cast("string")]
+    try:
+        rows = pool.rows.select(
+            F.expr(config.id).alias("id"),
+            F.col(quote(named[f"input.{value}"])).alias("value"),
+            (F.create_map(*metadata) if metadata else F.lit(None).cast("map<string,string>")).alias(
+                "metadata"
+            ),
+        )
+    except PySparkException as error:
+        raise InputError(
+            f"input.id={config.id!r} is no column or SQL expression over {pool.name}, which has "
+            f"{pool.rows.columns}: {_first_line(error)}"
+        ) from error
+    kind = rows.schema["id"].dataType.typeName()
+    if kind not in ("string", "integer", "long", "binary"):
+        raise InputError(
+            f"input.id={config.id!r} is {kind}; want string, integer or binary, such as "
+            f"cast({config.id} as string)"
+        )
+    return rows
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

@@ -1,0 +1,74 @@
+"""Stage keys: a stage's output is named by everything that shapes it, and by nothing else."""
+
+import hashlib
+import json
+from typing import Any
+
+from jobs.lake.config import RunConfig, as_dict
+
+# Raise a stage's version when the same config and input would now give other rows.
+ALGORITHM_VERSIONS = {
+    "embed_pool": 1,
+    "cluster_levels": 1,
+    "balance_sample": 1,
+    "report_curation": 1,
+}
+STAGES = tuple(ALGORITHM_VERSIONS)
+_HOW_NOT_WHAT = ("solver", "checkpoint_interval")  # the answer does not depend on them
+
+
+def stage_keys(config: RunConfig, fingerprint: str) -> dict[str, str]:
+    """Give every stage's key, each built on the one upstream.
+
+    Parameters
+    ----------
+    fingerprint : of the input, see ``jobs.lake.inputs.Pool``
+    """
+    plain = as_dict(config)
+    embed = _key("embed_pool", _read_by_embed(plain), [fingerprint])
+    cluster = _key("cluster_levels", _read_by_cluster(plain), [embed])
+    sample = _key("balance_sample", {k: plain[k] for k in ("seed", "samples")}, [cluster])
+    report = _key("report_curation", {k: plain[k] for k in ("seed", "report")}, [sample])
+    return dict(zip(STAGES, (embed, cluster, sample, report), strict=True))
+
+
+def lineage(config: RunConfig) -> str:
+    """Name the config that a published sample belongs to, whatever the input's version."""
+    plain = as_dict(config)
+    plain["input"] = plain["input"] | {"version": None}
+    return _key("lineage", _read_by_embed(plain) | _read_by_cluster(plain), [])
+
+
+def run_id(keys: dict[str, str]) -> str:
+    """Name a run by its stages' keys."""
+    return _hash(sorted(keys.items()))
+
+
+def _read_by_embed(plain: dict[str, Any]) -> dict[str, Any]:
+    return {k: plain[k] for k in ("seed", "input", "embed", "hygiene")}
+
+
+def _read_by_cluster(plain: dict[str, Any]) -> dict[str, Any]:
+    cluster = {k: v for k, v in plain["cluster"].items() if k not in _HOW_NOT_WHAT}
+    return {"seed": plain["seed"], "cluster": cluster}
+
+
+def _key(stage: str, config: dict[str, Any], upstream: list[str]) -> str:
+    version = ALGORITHM_VERSIONS.get(stage, 1)
+    return _hash({"stage": stage, "version": version, "config": config, "upstream": upstream})
+
+
+def _hash(material: Any) -> str:
+    """Hash canonical JSON: sorted keys, floats as decimal text without exponent."""
+    text = json.dumps(_canonical(material), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.12f}"
+    if isinstance(value, dict):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(v) for v in value]
+    return value

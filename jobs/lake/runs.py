@@ -1,0 +1,192 @@
+"""Runs: what a run's stages are called, which are finished already, and the ledger of events."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.lake import keys
+from jobs.lake.config import RunConfig, as_dict, without_secrets
+from jobs.lake.errors import ConfigError
+from jobs.lake.inputs import Pool, open_pool
+from jobs.lake.progress import Progress
+from jobs.lake.tables import TABLES, Lake
+
+log = logging.getLogger(__name__)
+
+Metrics = dict[str, float]
+
+
+@dataclass
+class Run:
+    """One run of a config on one version of its pool.
+
+    Attributes
+    ----------
+    keys : stage -> stage_key
+    metrics : stage -> its figures, once finished or reused
+    is_refresh : finished stages are cleaned and done again
+    replaces_samples : published samples of another config may be taken over
+    """
+
+    spark: SparkSession
+    config: RunConfig
+    lake: Lake
+    pool: Pool
+    keys: dict[str, str]
+    progress: Progress
+    is_refresh: bool = False
+    replaces_samples: bool = False
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    reused: list[str] = field(default_factory=list)
+    _events: list[tuple[str, str, Metrics]] = field(default_factory=list)
+
+    @property
+    def run_id(self) -> str:
+        """The run's name: a hash of its stage keys."""
+        return keys.run_id(self.keys)
+
+    def stage(self, stage: str, work: Callable[[], Metrics]) -> Metrics:
+        """Do a stage, or reuse it where its key is finished; either way the ledger says so.
+
+        Parameters
+        ----------
+        work : does the stage and gives its figures
+        """
+        finished = self._finished(stage)
+        if finished is not None and not self.is_refresh:
+            self._record(stage, "reused", finished)
+            self.progress.note(stage, "reused")
+            self.reused.append(stage)
+            self.metrics[stage] = finished
+            return finished
+        if finished is not None:
+            self._record(stage, "cleaned", {})
+        self._record(stage, "started", {})
+        began = time.perf_counter()
+        try:
+            with self.progress.stage(stage, self.spark):
+                figures = work()
+        except BaseException as error:
+            note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            self._record(stage, "failed", {}, note)
+            raise
+        figures = figures | {"seconds": time.perf_counter() - began}
+        self._record(stage, "finished", figures)
+        self.metrics[stage] = figures
+        return figures
+
+    def figures(self, stage: str) -> Metrics:
+        """Give a finished stage's figures.
+
+        Raises
+        ------
+        ConfigError
+            If the stage has not run yet for this config and input.
+        """
+        figures = self.metrics.get(stage) or self._finished(stage)
+        if figures is None:
+            raise ConfigError(
+                f"{stage} has not finished for this config and input (key {self.keys[stage]}); "
+                f"run it first, or run curate, which runs every stage"
+            )
+        return figures
+
+    def incarnation(self, stage: str) -> int:
+        """Count how often the stage's key was cleaned."""
+        key = self.keys[stage]
+        return sum(k == key and event == "cleaned" for k, event, _ in self._events)
+
+    def write(self, table: str, rows: DataFrame, stage: str) -> int:
+        """Write a stage's rows of one table; give their number."""
+        return self.lake.write(table, rows, self.keys[stage], incarnation=self.incarnation(stage))
+
+    def _finished(self, stage: str) -> Metrics | None:
+        key = self.keys[stage]
+        latest = [
+            (event, metrics)
+            for k, event, metrics in self._events
+            if k == key and event in ("finished", "cleaned")
+        ]
+        return latest[-1][1] if latest and latest[-1][0] == "finished" else None
+
+    def _record(self, stage: str, event: str, metrics: Metrics, notes: str | None = None) -> None:
+        key = self.keys[stage]
+        attempt = 1 + sum(k == key and e == "started" for k, e, _ in self._events)
+        row: tuple[object, ...] = (
+            self.run_id,
+            stage,
+            event,
+            datetime.now(UTC).replace(tzinfo=None),
+            attempt if event == "started" else max(1, attempt - 1),
+            without_secrets(json.dumps(as_dict(self.config))),
+            {self.pool.name: self.pool.fingerprint},
+            {name: float(value) for name, value in metrics.items()},
+            without_secrets(notes)[:10_000] if notes else None,
+            {},
+            code_version(),
+        )
+        self.lake.append("runs", self.spark.createDataFrame([row], TABLES["runs"]), key)
+        self._events.append((key, event, metrics))
+        log.info("stage=%s event=%s key=%s", stage, event, key)
+
+
+def open_run(
+    spark: SparkSession,
+    config: RunConfig,
+    *,
+    progress: Progress | None = None,
+    is_refresh: bool = False,
+    replaces_samples: bool = False,
+) -> Run:
+    """Pin the pool's version, name the stages, and read what the ledger knows of them.
+
+    Raises
+    ------
+    InputError
+        If the pool is not there.
+    ConfigError
+        If the root already holds another pool.
+    """
+    lake = Lake(spark, config.output)
+    pool = open_pool(spark, config.input)
+    run = Run(
+        spark,
+        config,
+        lake,
+        pool,
+        keys.stage_keys(config, pool.fingerprint),
+        progress or Progress(),
+        is_refresh,
+        replaces_samples,
+    )
+    if lake.exists("runs"):
+        ledger = lake.read("runs")
+        _refuse_other_pool(ledger.select(F.map_keys("inputs").alias("pools")).distinct(), run)
+        mine = ledger.where(F.col("stage_key").isin(list(run.keys.values())))
+        rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
+        run._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)
+    return run
+
+
+def _refuse_other_pool(pools: DataFrame, run: Run) -> None:
+    known = {name for row in pools.collect() for name in row.pools}
+    if known and run.pool.name not in known:
+        raise ConfigError(
+            f"output holds the pool {sorted(known)[0]!r}, this config reads {run.pool.name!r}; "
+            "one root holds one pool: choose another output.root"
+        )
+
+
+def code_version() -> str:
+    """Give the installed distribution's version, or say that there is none."""
+    try:
+        return metadata.version("evenlake")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"

@@ -1,0 +1,164 @@
+"""The Spark session: the one that is running, or a local one with Delta and sane defaults."""
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from jobs.lake.config import SparkConfig
+from jobs.lake.errors import CurationError
+
+log = logging.getLogger(__name__)
+
+# What delta-spark's jar depends on and Spark ships already; io.delta, io.unitycatalog and org.antlr
+# are what is left to resolve.
+_EXCLUDES = ",".join(
+    f"{group}:*"
+    for group in (
+        "com.fasterxml.jackson.core",
+        "com.fasterxml.jackson.datatype",
+        "com.github.luben",
+        "com.google.code.findbugs",
+        "commons-logging",
+        "commons-pool",
+        "io.airlift",
+        "javax.annotation",
+        "org.apache.hadoop",
+        "org.apache.logging.log4j",
+        "org.apache.parquet",
+        "org.locationtech.jts",
+        "org.roaringbitmap",
+        "org.slf4j",
+        "org.xerial.snappy",
+    )
+)
+
+
+def get_session(config: SparkConfig, *, app_name: str = "evenlake") -> tuple[SparkSession, bool]:
+    """Give the active session, or start one.
+
+    Returns
+    -------
+    spark : SparkSession
+    is_ours : bool
+        Whether it was started here, so that the caller may stop it.
+    """
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active, False
+    if _is_submitted():
+        return SparkSession.builder.appName(app_name).getOrCreate(), True
+    return start_local(config, app_name=app_name), True
+
+
+def _is_submitted() -> bool:
+    """Tell whether spark-submit or a platform has set the session up for us."""
+    return any(
+        name in os.environ
+        for name in ("DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE", "PYSPARK_GATEWAY_PORT")
+    )
+
+
+def start_local(config: SparkConfig, *, app_name: str = "evenlake") -> SparkSession:
+    """Start a local session with Delta.
+
+    Raises
+    ------
+    CurationError
+        If there is no Java, or Delta's jars cannot be had.
+    """
+    _require_java()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    # several sessions on one machine, each with a random port: no name look-up needed
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    builder = SparkSession.builder.appName(app_name).master(config.master)
+    for key, value in local_settings(config).items():
+        builder = builder.config(key, value)
+    try:
+        return builder.getOrCreate()
+    except Exception as error:
+        raise CurationError(
+            f"Spark did not start: {str(error).splitlines()[0]}; if Delta's jars could not be "
+            "resolved, allow Maven Central once, or set spark.jars.packages' cache up beforehand"
+        ) from error
+
+
+def local_settings(config: SparkConfig) -> dict[str, str]:
+    """Give Spark's settings for a local session."""
+    return {
+        "spark.jars.packages": delta_package(),
+        "spark.jars.excludes": _EXCLUDES,
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.driver.memory": config.driver_memory,
+        "spark.driver.maxResultSize": "0",
+        "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.execution.arrow.maxBytesPerBatch": "8m",
+        "spark.executorEnv.OMP_NUM_THREADS": "1",
+        "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
+        "spark.executorEnv.PYTHONPATH": _code_root(),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+    }
+
+
+def delta_package() -> str:
+    """Give the Maven coordinates of the Delta that belongs to the installed Spark."""
+    spark_version = metadata.version("pyspark").rsplit(".", 1)[0]
+    try:
+        delta_version = metadata.version("delta-spark")
+    except metadata.PackageNotFoundError as error:
+        raise CurationError(
+            "delta-spark is not installed; pip install 'evenlake[local]'"
+        ) from error
+    # from Delta 4.1 on the artifact names the Spark that it was built for
+    suffix = f"_{spark_version}" if spark_version >= "4.1" else ""
+    return f"io.delta:delta-spark{suffix}_2.13:{delta_version}"
+
+
+def n_slots(spark: SparkSession) -> int:
+    """Give the number of tasks that the session runs at once; a guess where it does not say."""
+    try:
+        return int(spark.sparkContext.defaultParallelism)
+    except Exception:  # Connect has no SparkContext
+        return int(spark.conf.get("spark.default.parallelism", "8") or 8)
+
+
+def _require_java() -> None:
+    home = os.environ.get("JAVA_HOME")
+    if (home and (Path(home) / "bin" / "java").exists()) or shutil.which("java"):
+        return
+    raise CurationError(
+        "no Java found; want Java 17 or 21: apt-get install openjdk-17-jre-headless, "
+        "dnf install java-17-openjdk-headless, or brew install openjdk@17; then set JAVA_HOME"
+    )
+
+
+def _code_root() -> str:
+    return str(Path(__file__).resolve().parents[2])
+
+
+def main() -> int:
+    """Start a local session, write a Delta table, say which versions did it."""
+    argparse.ArgumentParser(description=main.__doc__).parse_args()
+    spark = start_local(SparkConfig(master="local[1]", driver_memory="1g"))
+    with tempfile.TemporaryDirectory() as folder:
+        spark.range(1).write.format("delta").mode("append").save(folder + "/probe")
+    java = spark.sparkContext._jvm.System.getProperty("java.version")  # type: ignore[union-attr]
+    delta = metadata.version("delta-spark")
+    print(f"spark={spark.version} delta={delta} java={java} ok")  # noqa: T201  its one output
+    spark.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

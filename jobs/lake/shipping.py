@@ -1,0 +1,35 @@
+"""Ship an array to the executors by the best way that the session offers."""
+
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
+
+from udfs.shipping import Shipped, digest_of
+
+CLOSURE_BYTES = 8 << 20  # on Connect, smaller arrays travel with the function
+
+
+def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
+    """Make an array available to tasks.
+
+    Classic sessions broadcast its bytes (an ndarray itself does not survive I/O encryption);
+    Connect sends small arrays with the function and large ones as a file artifact.
+    """
+    content = np.ascontiguousarray(array).tobytes()
+    described = (array.shape, array.dtype.str, digest_of(content))
+    if not is_remote():
+        broadcast = spark.sparkContext.broadcast(content)
+        return Shipped(broadcast, *described, release=broadcast.destroy)
+    if len(content) <= CLOSURE_BYTES:
+        return Shipped(content, *described)
+    name = f"evenlake-{uuid.uuid4().hex}.npy"  # artifact names are write-once
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / name, array)
+        spark.addArtifact(str(Path(folder) / name), file=True)
+    return Shipped(name, *described)

@@ -1,0 +1,213 @@
+"""The door to the lake: where tables are, what columns they have, how rows get in and out."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.lake.config import OutputConfig
+from jobs.lake.errors import CurationError
+
+log = logging.getLogger(__name__)
+
+# Columns after stage_key, in order; {id} is the pool's own id type.
+TABLES = {
+    "embeddings": "id {id}, column STRING, content_hash BINARY, generation INT, op STRING, "
+    "embedding ARRAY<FLOAT>",
+    "metadata": "id {id}, metadata MAP<STRING,STRING>, generation INT, op STRING",
+    "rejects": "id {id}, stage STRING, reason STRING, detail STRING, generation INT, op STRING",
+    "blocks": "block_id INT, n_rows INT, ids ARRAY<{id}>, vectors BINARY",
+    "nodes": "level INT, node_id BIGINT, parent_id BIGINT, n_children BIGINT, n_leaves BIGINT, "
+    "n_points BIGINT, inertia DOUBLE, radius FLOAT, generation INT, op STRING, "
+    "centroid ARRAY<FLOAT>",
+    "iterations": "level INT, round INT, iteration INT, algorithm STRING, solver STRING, "
+    "n_rows BIGINT, inertia DOUBLE, moved DOUBLE, n_empty BIGINT, seconds DOUBLE",
+    "assignments": "id {id}, leaf_id BIGINT, path ARRAY<BIGINT>, sq_distance DOUBLE, "
+    "generation INT, op STRING",
+    "allocations": "sample STRING, level INT, node_id BIGINT, capacity BIGINT, quota BIGINT",
+    "samples": "tree_key STRING, sample STRING, id {id}, leaf_id BIGINT, replica INT, rank INT, "
+    "pool_weight DOUBLE, reason STRING, generation INT, op STRING",
+    "runs": "run_id STRING, stage STRING, event STRING, at TIMESTAMP, attempt INT, "
+    "config STRING, inputs MAP<STRING,STRING>, metrics MAP<STRING,DOUBLE>, notes STRING, "
+    "digests MAP<STRING,STRING>, code_version STRING",
+    "report": "run_id STRING, sample STRING, section STRING, level INT, key STRING, x DOUBLE, "
+    "metric STRING, value DOUBLE, control DOUBLE",
+    "artifacts": "name STRING, media_type STRING, sha256 STRING, content BINARY",
+}
+# What stands in these columns unless the stage says otherwise: a first run is all upserts.
+_FIRST_RUN = {"generation": lambda: F.lit(0), "op": lambda: F.lit("upsert")}
+_RACES = ("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "ConcurrentModification")
+_ATTEMPTS = 5
+
+
+class Lake:
+    """The tables of one output root, or of one schema of a catalog."""
+
+    def __init__(self, spark: SparkSession, output: OutputConfig) -> None:
+        self.spark = spark
+        self._output = output
+
+    def address(self, table: str) -> str:
+        """Give a table's path, or its quoted name in the catalog."""
+        if self._output.root is not None:
+            return f"{absolute(self._output.root)}/{table}"
+        prefix = "evenlake_" if self._output.table_prefix is None else self._output.table_prefix
+        parts = (self._output.catalog, self._output.schema_, prefix + table)
+        return ".".join(quote(part) for part in parts if part is not None)
+
+    def _sql_name(self, table: str) -> str:
+        address = self.address(table)
+        return f"delta.{quote(address)}" if self._output.root is not None else address
+
+    def read(self, table: str, stage_key: str | None = None) -> DataFrame:
+        """Read the rows of one stage key, without that column; or the whole table."""
+        if self._output.root is not None:
+            rows = self.spark.read.format("delta").load(self.address(table))
+        else:
+            rows = self.spark.table(self.address(table))
+        if stage_key is None:
+            return rows
+        return rows.where(F.col("stage_key") == stage_key).drop("stage_key")
+
+    def exists(self, table: str) -> bool:
+        """Tell whether the table is there.
+
+        Raises
+        ------
+        CurationError
+            Where the session knows no Delta.
+        """
+        try:
+            self.read(table)
+        except PySparkException as error:
+            text = str(error)
+            if any(
+                m in text
+                for m in (
+                    "PATH_NOT_FOUND",
+                    "PATH_DOES_NOT_EXIST",
+                    "MISSING_DELTA",
+                    "DELTA_TABLE_NOT_FOUND",
+                    "TABLE_OR_VIEW_NOT_FOUND",
+                    "does not exist",
+                    "is not a Delta table",
+                )
+            ):
+                return False
+            if "DATA_SOURCE_NOT_FOUND" in text or "catalog plugin" in text:
+                raise CurationError(
+                    "this Spark session has no Delta Lake: start it with delta-spark's package "
+                    "and its two confs, spark.sql.extensions and spark.sql.catalog.spark_catalog"
+                ) from error
+            raise
+        return True
+
+    def write(self, table: str, rows: DataFrame, stage_key: str, *, incarnation: int = 0) -> int:
+        """Replace a stage key's rows in one commit, and read their number back.
+
+        Repeating the commit is harmless: it is skipped as the same transaction.
+
+        Returns
+        -------
+        n_rows : int
+        """
+        rows = self._shaped(table, rows, stage_key)
+        self._create(table, rows)
+        writer = (
+            rows.write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", f"stage_key = '{stage_key}'")
+            .option("txnAppId", f"{stage_key}/{table}/0/{incarnation}")
+            .option("txnVersion", 1)
+            .option("userMetadata", json.dumps({"stage_key": stage_key, "table": table}))
+        )
+        _retried(lambda: self._save(writer, table))
+        return self.read(table, stage_key).count()
+
+    def append(self, table: str, rows: DataFrame, stage_key: str) -> None:
+        """Append rows; for the ledger, whose rows are never replaced."""
+        rows = self._shaped(table, rows, stage_key)
+        self._create(table, rows)
+        _retried(lambda: self._save(rows.write.format("delta").mode("append"), table))
+
+    def publish(self, table: str, rows: DataFrame, metadata: Mapping[str, Any]) -> None:
+        """Replace a whole table, schema included, in one commit."""
+        writer = (
+            rows.write.format("delta")
+            .mode("overwrite")
+            .option("overwriteSchema", "true")
+            .option("userMetadata", json.dumps(metadata))
+        )
+        _retried(lambda: self._save(writer, table))
+
+    def last_metadata(self, table: str) -> dict[str, Any]:
+        """Give the userMetadata of a table's last write; empty where there is none."""
+        if not self.exists(table):
+            return {}
+        history = self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)}")
+        for row in history.orderBy(F.desc("version")).select("userMetadata").collect():
+            if row.userMetadata:
+                return dict(json.loads(row.userMetadata))
+        return {}
+
+    def _save(self, writer: Any, table: str) -> None:
+        if self._output.root is not None:
+            writer.save(self.address(table))
+        else:
+            writer.saveAsTable(self.address(table))
+
+    def _shaped(self, table: str, rows: DataFrame, stage_key: str) -> DataFrame:
+        """Put the columns in the table's order and types."""
+        ddl = TABLES[table]
+        if "{id}" in ddl:
+            id_type = rows.schema["ids" if table == "blocks" else "id"].dataType.simpleString()
+            ddl = ddl.replace("ARRAY<{id}>", id_type).replace("{id}", id_type)
+        columns = [F.lit(stage_key).alias("stage_key")]
+        for column in ddl.split(", "):
+            name, kind = column.split(" ", 1)
+            value = F.col(name) if name in rows.columns else _FIRST_RUN[name]()
+            columns.append(value.cast(kind).alias(name))
+        return rows.select(*columns)
+
+    def _create(self, table: str, rows: DataFrame) -> None:
+        if self.exists(table):
+            return
+        columns = ", ".join(f"{quote(f.name)} {f.dataType.simpleString()}" for f in rows.schema)
+        indexed = sum(f.dataType.typeName() not in ("array", "map", "binary") for f in rows.schema)
+        _retried(
+            lambda: self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self._sql_name(table)} ({columns}) USING DELTA "
+                "PARTITIONED BY (stage_key) "
+                f"TBLPROPERTIES ('delta.dataSkippingNumIndexedCols' = '{indexed}')"
+            )
+        )
+
+
+def absolute(path: str) -> str:
+    """Give a local path in full, as Delta's SQL wants it; URIs stay as they are."""
+    return path.rstrip("/") if urlparse(path).scheme else str(Path(path).absolute())
+
+
+def quote(identifier: str) -> str:
+    """Quote an identifier for SQL."""
+    return "`" + identifier.replace("`", "``") + "`"
+
+
+def _retried(commit: Callable[[], Any]) -> None:
+    """Run a commit again when another writer changed the table's metadata meanwhile."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            commit()
+            return
+        except PySparkException as error:
+            if attempt + 1 == _ATTEMPTS or not any(race in str(error) for race in _RACES):
+                raise
+            log.info("commit raced attempt=%d", attempt + 1)
+            time.sleep(2.0**attempt / 4)

@@ -1,0 +1,223 @@
+"""Render the report of a run as one HTML page that needs no network.
+
+The page holds plotly.js, its own style and script, and the figures as JSON data. Every value is
+escaped: by jinja2's autoescape in the page, by `figures.label_text` in texts that plotly draws. A
+content security policy in the page allows the two scripts by their hash and nothing else, so even a
+value that slipped through could neither run nor load anything.
+"""
+
+import base64
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, NamedTuple
+
+import jinja2
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from jobs.reporting import figures
+
+_MISSING = "–"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_AS_CLOSE = 0.005  # coverage within 0.5 % of the control counts as equal
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """What the page shows.
+
+    Attributes
+    ----------
+    run_id, created, code_version : identity of the run, as text
+    title : name of the pool
+    rows : the `report` table: sample (None = the pool), section, level, key, x, metric, value, and
+        control, the same measure on a uniform random sample of the same size
+    samples : one mapping per sample: name, table, n_rows, target_size, strategy, reason (why it has
+        another size than its target, or None)
+    config_yaml : the run's config
+    inputs : input name -> version
+    tables : output table -> path
+    notes : warnings, most important first
+    """
+
+    run_id: str
+    title: str
+    created: str
+    rows: pd.DataFrame
+    samples: list[dict[str, Any]]
+    config_yaml: str
+    inputs: dict[str, str]
+    tables: dict[str, str]
+    notes: list[str]
+    code_version: str
+
+
+def render_page(context: PageContext) -> str:
+    """Return the page as HTML text, to be written as UTF-8."""
+    template = resources.files("jobs.reporting").joinpath("page.html.j2").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=True,
+        finalize=_finalize,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"human": human, "percent": percent, "csp_hash": _csp_hash}
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "sort_keys": True}
+    return environment.from_string(template).render(
+        context=context, plotly_js=Markup(get_plotlyjs()), **_view(context)
+    )
+
+
+def headlines(context: PageContext) -> list[str]:
+    """Return one sentence per sample: its size and how even it is, for a terminal too."""
+    cell = _index(context.rows)
+    return [f"{sample['name']}: {_headline(cell, sample)}" for sample in context.samples]
+
+
+def human(value: float | None) -> str:
+    """Return a number with 3 significant digits; whole numbers and thousands in full."""
+    if value is None or math.isnan(value):
+        return _MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == int(value) or abs(value) >= 999.5:
+        return f"{value:,.0f}"
+    if abs(value) < 1e-12:
+        return "0"  # rounding noise
+    if abs(value) < 1e-4:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{float(mantissa):g} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{value:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share in [0, 1] as a percentage with 3 significant digits."""
+    return _MISSING if share is None or math.isnan(share) else f"{human(100 * share)}%"
+
+
+def _finalize(value: Any) -> Any:
+    """Return what the template prints for a value; autoescape follows."""
+    is_data = isinstance(value, str) and not isinstance(value, Markup)
+    return figures.visible_text(value) if is_data else value
+
+
+class _Cell(NamedTuple):
+    value: float | None = None
+    control: float | None = None
+
+
+_CellOf = Callable[[str, str | None, int | None, str], _Cell]  # section, sample, level, metric
+
+
+def _view(context: PageContext) -> dict[str, Any]:
+    """Return what the template shows beside the context: numbers, texts and figures."""
+    rows = context.rows
+    cell = _index(rows)
+    levels = sorted({int(level) for level in rows["level"].dropna()})
+    names = [sample["name"] for sample in context.samples] or [None]  # None: the pool alone
+    drawn = {
+        f"{kind}-{i}": figure
+        for i, name in enumerate(names)
+        for kind, figure in _figures(rows, name, levels)
+        if figure.data
+    }
+    return {
+        "cell": cell,
+        "levels": [(level, _level_title(cell, levels, level)) for level in levels],
+        "names": names,
+        "headlines": [_headline(cell, sample) for sample in context.samples],
+        "verdicts": [_verdict(cell, name) for name in names],
+        "rejects": _rejects(rows),
+        "label_shares": figures.label_shares(rows, sample=None)["pool"].tolist(),
+        "max_labels": figures.MAX_LABELS,
+        "figures": {key: figure.to_plotly_json() for key, figure in drawn.items()},
+    }
+
+
+def _index(rows: pd.DataFrame) -> _CellOf:
+    """Return a lookup of the rows that are one number each: those without key and x."""
+
+    def optional(value: Any, kind: Callable[[Any], Any]) -> Any:
+        return None if pd.isna(value) else kind(value)
+
+    cells = {
+        (
+            row["section"],
+            optional(row["sample"], str),
+            optional(row["level"], int),
+            row["metric"],
+        ): _Cell(optional(row["value"], float), optional(row["control"], float))
+        for row in rows[rows["key"].isna() & rows["x"].isna()].to_dict("records")
+    }
+
+    def cell(section: str, sample: str | None, level: int | None, metric: str) -> _Cell:
+        return cells.get((section, sample, level, metric), _Cell())
+
+    return cell
+
+
+def _figures(
+    rows: pd.DataFrame, sample: str | None, levels: Sequence[int]
+) -> Iterator[tuple[str, go.Figure]]:
+    for level in levels:
+        yield f"sizes-{level}", figures.node_size_figure(rows, sample=sample, level=level)
+        yield f"lorenz-{level}", figures.lorenz_figure(rows, sample=sample, level=level)
+    yield "labels", figures.label_figure(rows, sample=sample)
+
+
+def _level_title(cell: _CellOf, levels: Sequence[int], level: int) -> str:
+    n_nodes = cell("tree", None, level, "n_nodes").value
+    kind = " (leaves)" if level == 1 else " (top)" if level == levels[-1] else ""
+    return f"Level {level}{kind}" + ("" if n_nodes is None else f": {human(n_nodes)} nodes")
+
+
+def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
+    """Return a sample in one sentence: its size and how even it is over the leaves."""
+    n_points = cell("size", None, None, "n_points").value
+    n_nodes = cell("tree", None, 1, "n_nodes").value
+    said = [f"{human(sample['n_rows'])} of {human(n_points)} points"]
+    for metric, title, of in (
+        ("effective_nodes", "effective nodes", f" of {human(n_nodes)}"),
+        ("kl_uniform", "KL to uniform over leaves", ""),
+    ):
+        before = cell("balance", None, 1, metric).value
+        after, control = cell("balance", sample["name"], 1, metric)
+        if after is not None:
+            shift = f"{title} {human(before)} → {human(after)}{of}"
+            said.append(f"{shift} (uniform control {human(control)})")
+    return "; ".join(said) + "."
+
+
+def _verdict(cell: _CellOf, sample: str | None) -> tuple[str, str]:
+    """Return better, same, worse or unknown, and what coverage says in one sentence."""
+    distance, control = cell("coverage", sample, None, "coverage_distance")
+    if sample is None or distance is None or not control:
+        return "unknown", ""
+    gain = 1 - distance / control
+    subject = "Independent check: points lie on average"
+    if abs(gain) < _AS_CLOSE:
+        return "same", f"{subject} as close to this sample as to a uniform one."
+    if gain > 0:
+        return "better", f"{subject} {percent(gain)} closer to this sample than to a uniform one."
+    return "worse", (
+        f"{subject} {percent(-gain)} farther from this sample than from a uniform one. The levels "
+        "may not fit the data; try other cluster.levels or a larger share.leaves."
+    )
+
+
+def _rejects(rows: pd.DataFrame) -> list[tuple[str, float]]:
+    chosen = rows[(rows["section"] == "rejects") & (rows["metric"] == "n_rows")]
+    chosen = chosen.sort_values(["value", "key"], ascending=[False, True])
+    return [(str(row["key"]), float(row["value"])) for row in chosen.to_dict("records")]
+
+
+def _csp_hash(script: str) -> str:
+    """Return the source expression that allows exactly this script (CSP level 2, hash-source)."""
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

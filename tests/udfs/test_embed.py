@@ -1,0 +1,161 @@
+import os
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import functions as F
+
+from udfs.embed import (
+    GATED_SCHEMA,
+    MAX_LOADED,
+    embed_batches,
+    gate,
+    load_once,
+    make_embed,
+    make_gated_embed,
+)
+from udfs.embedders.contract import Embedded
+from udfs.embedders.precomputed import make_embedder
+
+POOL = "id int, vector array<float>"
+ROWS = [
+    (0, [3.0, 4.0]),
+    (1, None),
+    (2, [0.0, 0.0]),
+    (3, [2.0, 2.0]),
+    (4, [1.0, float("nan")]),
+    (5, [1.0, None]),
+    (6, [float("inf"), 0.0]),
+    (7, [1.0, 2.0, 3.0]),
+    (8, [0.0, -2.0]),
+]
+GATED = [
+    (0, [0.6, 0.8], 5.0, None, None),
+    (1, None, None, "null_content", None),
+    (2, None, None, "zero_norm", None),
+    (3, None, None, "constant", "all 2 components are 2"),
+    (4, None, None, "nan", "nan at index 1"),
+    (5, None, None, "nan", "nan at index 1"),
+    (6, None, None, "inf", "inf at index 0"),
+    (7, None, None, "wrong_length", "length 3, the pool has 2"),
+    (8, [0.0, -1.0], 2.0, None, None),
+]
+vectors = st.one_of(st.none(), st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=1, max_size=3))
+
+
+def as_float32(embedding):
+    return None if embedding is None else np.array(embedding, np.float32).tolist()
+
+
+def embed(values, *, normalize=False, batch_size=256, batches=1):
+    """Return what `embed_batches` makes of values that arrive in several batches."""
+    column = pd.Series(values, dtype=object)
+    parts = [column.iloc[rows] for rows in np.array_split(np.arange(len(column)), batches)]
+    frames = embed_batches(
+        iter(parts), make_embedder(2), normalize=normalize, batch_size=batch_size
+    )
+    return [row for frame in frames for row in frame.itertuples(index=False)]
+
+
+def test_a_row_has_either_an_embedding_and_a_norm_or_a_reason():
+    good, bad = embed([[3.0, 4.0], [1.0]])
+    assert (good.embedding.tolist(), good.norm, good.reason, good.detail) == ([3, 4], 5, None, None)
+    assert bad.embedding is None
+    assert np.isnan(bad.norm)
+    assert (bad.reason, bad.detail) == ("wrong_length", "length 1, the pool has 2")
+
+
+def test_the_norm_is_that_before_normalisation():
+    (row,) = embed([[0.0, 4.0]], normalize=True)
+    assert (row.embedding.tolist(), row.norm) == ([0, 1], 4)
+
+
+@given(st.lists(vectors, max_size=9), st.integers(1, 4), st.integers(1, 4))
+def test_batches_do_not_matter(values, batch_size, batches):
+    together = embed(values)
+    apart = embed(values, batch_size=batch_size, batches=batches)
+    assert [repr(row) for row in apart] == [repr(row) for row in together]
+
+
+def test_the_embedders_own_reason_wins_over_its_vector():
+    embedded = Embedded(
+        np.zeros((2, 2), np.float32),
+        np.array(["empty_content", None], dtype=object),
+        np.array(["0 characters", None], dtype=object),
+    )
+    gated = gate(embedded, n_values=2, normalize=True)
+    assert gated.reasons.tolist() == ["empty_content", "zero_norm"]
+    assert gated.details.tolist() == ["0 characters", None]
+
+
+def test_an_embedder_that_loses_a_row_is_refused():
+    embedded = make_embedder(2)(pd.Series([[1.0, 2.0]]))
+    with pytest.raises(ValueError, match=r"vectors \(1, 2\), 1 reasons .* for 3 values"):
+        gate(embedded, n_values=3, normalize=True)
+
+
+def test_an_embedder_is_loaded_once_and_the_least_recent_is_dropped():
+    loads = []
+
+    def load():
+        loads.append(1)
+        return make_embedder(2)
+
+    assert load_once("a", load) is load_once("a", load)
+    assert len(loads) == 1
+    for key in range(MAX_LOADED):
+        load_once(f"other {key}", load)
+    load_once("a", load)
+    assert len(loads) == 1 + MAX_LOADED + 1
+
+
+def test_gated_rows_by_hand(spark):
+    pool = spark.createDataFrame(ROWS, POOL).repartition(3, "id")
+    embed_vector = make_gated_embed(lambda: make_embedder(2), batch_size=2)
+    gated = pool.select("id", embed_vector("vector").alias("gated"))
+    rows = sorted(map(tuple, gated.select("id", "gated.*").collect()))
+    assert gated.schema["gated"].dataType == spark.createDataFrame([], GATED_SCHEMA).schema
+    expected = [(i, as_float32(embedding), *rest) for i, embedding, *rest in GATED]
+    assert rows == expected
+
+
+def test_an_embedding_is_null_where_a_row_cannot_be_embedded(spark):
+    pool = spark.createDataFrame(ROWS, POOL)
+    embed_vector = make_embed(lambda: make_embedder(2), normalize=False)
+    embedded = pool.withColumn("embedding", embed_vector("vector"))
+    assert embedded.schema["embedding"].dataType.simpleString() == "array<float>"
+    assert dict(embedded.select("id", "embedding").dropna().collect()) == {
+        0: [3.0, 4.0],
+        8: [0.0, -2.0],
+    }
+
+
+def test_a_worker_loads_its_embedder_once_for_all_tasks(spark):
+    counter = f"LOADS_{uuid4().hex}"  # kept by the worker process, and by no other test
+
+    def load():
+        n_loads = int(os.environ.get(counter, "0")) + 1
+        os.environ[counter] = str(n_loads)
+
+        def embed(values):
+            n = len(values)
+            vectors = np.tile(np.array([-1, n_loads], np.float32), (n, 1))
+            return Embedded(vectors, np.full(n, None, object), np.full(n, None, object))
+
+        return embed
+
+    numbers = spark.range(0, 40, 1, 7)
+    embed_number = make_embed(load, normalize=False)
+    embeddings = numbers.select(embed_number("id").alias("embedding")).distinct().collect()
+    assert [row.embedding for row in embeddings] == [[-1.0, 1.0]]
+
+
+def test_a_filter_on_the_reason_does_not_embed_twice(spark, capsys):
+    pool = spark.createDataFrame(ROWS, POOL)
+    embed_vector = make_gated_embed(lambda: make_embedder(2))
+    gated = pool.withColumn("gated", embed_vector("vector")).select("id", "gated.*")
+    gated.where(F.col("reason").isNull()).explain()
+    assert capsys.readouterr().out.count("ArrowEvalPython") == 1

@@ -1,0 +1,153 @@
+"""Make pandas UDFs of embedders: a content column in, embeddings and reasons out.
+
+An embedder is loaded on the worker, once per process, as in pyspark's `predict_batch_udf`:
+
+    pool.withColumn("embedding", make_embed(lambda: lsa.make_embedder(arrays))("text"))
+
+Spark type -> Python: STRING -> str, BINARY -> bytes, ARRAY<number> -> 1-D ndarray (nulls inside
+become nan). Back: (n, n_features) float32 -> ARRAY<FLOAT>.
+
+The UDFs are marked non-deterministic. Their answers are not; but Spark would otherwise push a
+filter on the embedding or its reason below the projection, and embed every row twice.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]  # its stub lacks it
+
+from udfs.embedders.contract import Embedded, Embedder
+from udfs.kernels.hygiene import check_vectors, normalize_rows, row_norms
+
+EMBEDDING_TYPE = "array<float>"
+GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
+BATCH_SIZE = 256  # rows
+
+MAX_LOADED = 3  # embedders a worker keeps, as pyspark's ModelCache
+_loaded: OrderedDict[str, Embedder] = OrderedDict()
+
+
+class Gated(NamedTuple):
+    """Embedded rows of which those without a reason are fit for clustering.
+
+    Attributes
+    ----------
+    vectors : (n, n_features) float32
+    norms : (n,) float64
+        Before normalisation; nan where there is a reason.
+    reasons, details : (n,) object
+    """
+
+    vectors: NDArray[np.float32]
+    norms: NDArray[np.float64]
+    reasons: NDArray[np.object_]
+    details: NDArray[np.object_]
+
+
+def make_embed(
+    load_embedder: Callable[[], Embedder], *, normalize: bool = True, batch_size: int = BATCH_SIZE
+) -> Any:
+    """Return a UDF: a content column -> ARRAY<FLOAT>, null where a row cannot be embedded.
+
+    Parameters
+    ----------
+    load_embedder : runs on the worker
+    normalize : scale the embeddings to length 1
+    batch_size : rows handed to the embedder at once
+    """
+    key = uuid4().hex
+
+    def embed(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        embedder = load_once(key, load_embedder)
+        for frame in embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size):
+            yield frame["embedding"]
+
+    return pandas_udf(embed, EMBEDDING_TYPE).asNondeterministic()
+
+
+def make_gated_embed(
+    load_embedder: Callable[[], Embedder], *, normalize: bool = True, batch_size: int = BATCH_SIZE
+) -> Any:
+    """Return a UDF: a content column -> STRUCT of GATED_SCHEMA.
+
+    Either ``reason`` is null, or ``embedding`` and ``norm`` are; ``norm`` is the L2 norm before
+    normalisation. Parameters as in `make_embed`.
+    """
+    key = uuid4().hex
+
+    def embed(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        embedder = load_once(key, load_embedder)
+        yield from embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size)
+
+    return pandas_udf(embed, GATED_SCHEMA).asNondeterministic()
+
+
+def load_once(key: str, load_embedder: Callable[[], Embedder]) -> Embedder:
+    """Return the embedder this process loaded under `key`, loading it the first time."""
+    if key not in _loaded:
+        _loaded[key] = load_embedder()
+    _loaded.move_to_end(key)
+    while len(_loaded) > MAX_LOADED:
+        _loaded.popitem(last=False)
+    return _loaded[key]
+
+
+def embed_batches(
+    batches: Iterator[pd.Series], embedder: Embedder, *, normalize: bool, batch_size: int
+) -> Iterator[pd.DataFrame]:
+    """Embed and gate at most `batch_size` rows at a time; the columns of GATED_SCHEMA."""
+    for batch in batches:
+        for start in range(0, len(batch), batch_size):
+            values = batch.iloc[start : start + batch_size]
+            gated = gate(embedder(values), n_values=len(values), normalize=normalize)
+            rows = zip(gated.vectors, gated.reasons, strict=True)
+            embeddings = [vector if reason is None else None for vector, reason in rows]
+            yield pd.DataFrame(
+                {
+                    "embedding": pd.Series(embeddings, dtype=object),
+                    "norm": gated.norms,  # nan becomes null
+                    "reason": gated.reasons,
+                    "detail": gated.details,
+                }
+            )
+
+
+def gate(embedded: Embedded, *, n_values: int, normalize: bool) -> Gated:
+    """Add what is wrong with the vectors themselves to the embedder's own reasons.
+
+    Raises
+    ------
+    ValueError
+        If the embedder did not return one vector and one reason per value.
+    """
+    vectors = np.asarray(embedded.vectors, dtype=np.float32)
+    reasons, details = embedded.reasons.copy(), embedded.details.copy()
+    if vectors.ndim != 2 or {len(vectors), len(reasons), len(details)} != {n_values}:
+        raise ValueError(
+            f"the embedder returned vectors {vectors.shape}, {len(reasons)} reasons and "
+            f"{len(details)} details for {n_values} values; want ({n_values}, n_features) and "
+            f"{n_values} of each"
+        )
+    found = check_vectors(vectors)
+    for i in np.flatnonzero(pd.isna(reasons) & ~pd.isna(found)):
+        reasons[i], details[i] = found[i], _explain(found[i], vectors[i])
+    is_fit = pd.isna(reasons)
+    norms = row_norms(vectors)
+    norms[~is_fit] = np.nan
+    return Gated(normalize_rows(vectors, norms) if normalize else vectors, norms, reasons, details)
+
+
+def _explain(reason: str, vector: NDArray[np.float32]) -> str | None:
+    """Say where a vector is nan or inf, or what it is made of."""
+    if reason == "nan":
+        return f"nan at index {np.isnan(vector).argmax()}"
+    if reason == "inf":
+        return f"inf at index {np.isinf(vector).argmax()}"
+    if reason == "constant":
+        return f"all {len(vector)} components are {vector[0]:g}"
+    return None

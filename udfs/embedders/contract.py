@@ -1,0 +1,77 @@
+"""What an embedder is: a function from a column of values to vectors, or to a reason why not."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Decoded = TypeVar("Decoded")
+
+
+class Embedded(NamedTuple):
+    """What an embedder makes of n values.
+
+    Attributes
+    ----------
+    vectors : (n, n_features) float32
+        Zeros where there is a reason.
+    reasons : (n,) object
+        None = embedded; else ``null_content``, ``empty_content``, ``undecodable``,
+        ``wrong_length``, or one of those of `udfs.kernels.hygiene.check_vectors`.
+    details : (n,) object
+        What was found and what was wanted, for a person to read; or None.
+    """
+
+    vectors: NDArray[np.float32]
+    reasons: NDArray[np.object_]
+    details: NDArray[np.object_]
+
+
+Embedder: TypeAlias = Callable[[pd.Series], Embedded]
+
+
+class Failure(NamedTuple):
+    """Why one value cannot be embedded."""
+
+    reason: str
+    detail: str | None = None
+
+
+def embed_decoded(
+    values: pd.Series,
+    decode: Callable[[Any], Decoded | Failure],
+    project: Callable[[list[Decoded]], NDArray[np.float32]],
+    n_features: int,
+) -> Embedded:
+    """Decode each value on its own, then project all that could be decoded at once.
+
+    Parameters
+    ----------
+    values : (n,) Series
+    decode : one value that is not null -> what `project` takes, or a Failure
+    project : m decoded values -> (m, n_features) float32
+        Never called with an empty list.
+    n_features : int
+
+    Returns
+    -------
+    Embedded
+        A null value has the reason ``null_content``.
+    """
+    vectors = np.zeros((len(values), n_features), dtype=np.float32)
+    reasons = np.full(len(values), None, dtype=object)
+    details = np.full(len(values), None, dtype=object)
+    rows: list[int] = []
+    decoded: list[Decoded] = []
+    for i, (value, is_null) in enumerate(zip(values, values.isna(), strict=True)):
+        got = Failure("null_content") if is_null else decode(value)
+        if isinstance(got, Failure):
+            reasons[i], details[i] = got
+        else:
+            rows.append(i)
+            decoded.append(got)
+    if rows:
+        vectors[rows] = project(decoded)
+    return Embedded(vectors, reasons, details)

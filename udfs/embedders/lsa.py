@@ -1,0 +1,157 @@
+"""Embed texts by latent semantic analysis: hashed n-grams, tf-idf, truncated SVD.
+
+Method: Deerwester et al., "Indexing by latent semantic analysis" (1990), with Halko et al.'s
+randomized SVD (arXiv 0909.4061) and feature hashing (arXiv 0902.2206).
+
+Spark shape map: STRING, or BINARY in UTF-8 -> (n, n_components) float32.
+
+`fit` runs once, on the driver; its SVD may differ in the last bits between machines, so its arrays
+are kept. With the same arrays a text has the same vector, bit for bit, in any batch and on any
+CPU: weights are multiples of 2^-10 up to 2^8, components multiples of 2^-24, so that over 2^16
+columns a projection is below 2^17 in units of 2^-34 and a squared norm at most 2^32 in units of
+2^-20. Both fit float64's 53 bits, and their sums are exact in any order.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
+
+# 6,000 docstrings of 260 characters fill 97% of the columns; with 64 components they take 32 MiB.
+N_WORD_COLUMNS = 2**15  # 1-2-grams of words
+N_CHAR_COLUMNS = 2**15  # 3-5-grams of characters inside words
+N_COLUMNS = N_WORD_COLUMNS + N_CHAR_COLUMNS
+MAX_CHARS = 2**17  # read of one text; n-grams take about 150 bytes per character while counted
+WEIGHT_UNIT = 2.0**-10
+MAX_WEIGHT = 2.0**8  # (1 + ln count) * idf is 206 for 400,000 equal n-grams, one text in 10^6
+COMPONENT_UNIT = 2.0**-24  # components up to 1 in it are exact in float32
+N_ITER = 7  # on those docstrings, the leading 128 of 256 dimensions then lie within .0002
+MIN_SINGULAR_VALUE = 1e-6  # of the largest; below it a direction is rounding noise
+
+Sparse: TypeAlias = Any  # scipy's CSR matrix; scipy carries no types
+Counter: TypeAlias = Callable[[Sequence[str]], Sparse]
+
+
+def fit(
+    texts: Sequence[str | bytes | None], *, n_components: int, seed: int
+) -> dict[str, NDArray[Any]]:
+    """Learn the columns' weights and the projection from a sample of texts.
+
+    Parameters
+    ----------
+    texts : those that cannot be embedded (null, empty, not UTF-8) are skipped
+    n_components : the most to keep; fewer texts, or texts that say the same, span fewer
+    seed : of the randomized SVD
+
+    Returns
+    -------
+    dict
+        ``idf`` (N_COLUMNS,) float64 and ``components`` (N_COLUMNS, n_kept) float32,
+        1 <= n_kept <= n_components.
+
+    Raises
+    ------
+    ValueError
+        If `n_components` is not positive, or no text is usable.
+    """
+    from sklearn.decomposition import TruncatedSVD
+
+    if n_components < 1:
+        raise ValueError(f"n_components={n_components} should be >= 1")
+    usable = [text for text in map(_as_text, texts) if isinstance(text, str)]
+    if not usable:
+        raise ValueError(f"none of the {len(texts)} texts to fit on is usable; check the column")
+    counts = _make_counter()(usable)  # (n_texts, N_COLUMNS)
+    n_with = np.bincount(counts.indices, minlength=N_COLUMNS)  # texts per column
+    idf = np.log((1 + len(usable)) / (1 + n_with)) + 1  # smoothed, as scikit-learn's
+    weights = _weigh(counts, idf)
+    weights.data /= np.repeat(_norms(weights), np.diff(weights.indptr))
+    svd = TruncatedSVD(n_components=min(n_components, N_COLUMNS), n_iter=N_ITER, random_state=seed)
+    with np.errstate(invalid="ignore"):  # explained variance of a single text: 0/0, unused
+        svd.fit(weights)
+    is_kept = svd.singular_values_ > MIN_SINGULAR_VALUE * svd.singular_values_[0]
+    components = np.rint(svd.components_[is_kept].T / COMPONENT_UNIT) * COMPONENT_UNIT
+    components += 0.0  # -0.0 becomes 0.0: its sign is noise
+    return {"idf": idf, "components": np.ascontiguousarray(components, dtype=np.float32)}
+
+
+def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
+    """Return an embedder of texts from what `fit` returned.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not of the shapes that `fit` gives.
+    """
+    idf = arrays["idf"]
+    components = arrays["components"].astype(np.float64)  # once: scipy would at every batch
+    if idf.shape != (N_COLUMNS,) or components.ndim != 2 or len(components) != N_COLUMNS:
+        raise ValueError(
+            f"idf {idf.shape} and components {components.shape} should be ({N_COLUMNS},) and "
+            f"({N_COLUMNS}, n_components); fit again with this version"
+        )
+    count = _make_counter()
+
+    def project(texts: list[str]) -> NDArray[np.float32]:
+        weights = _weigh(count(texts), idf)
+        projected: NDArray[np.float64] = weights @ components  # (n, n_components), exact
+        return (projected / _norms(weights)[:, None]).astype(np.float32)
+
+    def embed(values: pd.Series) -> Embedded:
+        embedded = embed_decoded(values, _as_text, project, components.shape[1])
+        is_foreign = ~embedded.vectors.any(axis=1) & pd.isna(embedded.reasons)
+        embedded.reasons[is_foreign] = "zero_norm"
+        embedded.details[is_foreign] = "shares no n-gram with the texts fitted on"
+        return embedded
+
+    return embed
+
+
+def _as_text(value: Any) -> str | Failure:
+    """Return the part of one value that is read."""
+    if isinstance(value, bytes | bytearray):
+        try:
+            value = bytes(value).decode("utf-8")
+        except UnicodeDecodeError as error:
+            return Failure("undecodable", f"not UTF-8 at byte {error.start}: {error.reason}")
+    if not isinstance(value, str):
+        return Failure("undecodable", f"{type(value).__name__} is neither text nor bytes")
+    text = value[:MAX_CHARS]
+    if not text.strip():
+        return Failure("empty_content", f"{len(value)} white space characters" if value else None)
+    try:
+        text.encode("utf-8")  # as the hashing will
+    except UnicodeEncodeError as error:
+        return Failure("undecodable", f"not Unicode at character {error.start}: {error.reason}")
+    return text
+
+
+def _make_counter() -> Counter:
+    """Return a function: n texts -> (n, N_COLUMNS) CSR, how often each hashed n-gram occurs."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.pipeline import FeatureUnion
+
+    plain = {"alternate_sign": False, "norm": None, "lowercase": True, "dtype": np.float64}
+    words = HashingVectorizer(n_features=N_WORD_COLUMNS, ngram_range=(1, 2), **plain)
+    chars = HashingVectorizer(
+        n_features=N_CHAR_COLUMNS, analyzer="char_wb", ngram_range=(3, 5), **plain
+    )
+    count: Counter = FeatureUnion([("words", words), ("chars", chars)]).transform
+    return count
+
+
+def _weigh(counts: Sparse, idf: NDArray[np.float64]) -> Sparse:
+    """Turn counts into tf-idf weights on the grid, sublinear in the counts; in place."""
+    weights = (1 + np.log(counts.data)) * idf[counts.indices]
+    counts.data = np.minimum(np.rint(weights / WEIGHT_UNIT) * WEIGHT_UNIT, MAX_WEIGHT)
+    return counts
+
+
+def _norms(weights: Sparse) -> NDArray[np.float64]:
+    """Return the L2 norms of the rows : (n,); a row has an n-gram, and that weighs 1 or more."""
+    squares = weights.multiply(weights).sum(axis=1)  # (n, 1), exact
+    return np.sqrt(np.asarray(squares, dtype=np.float64).ravel())

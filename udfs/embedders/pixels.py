@@ -1,0 +1,205 @@
+"""Embed images by their pixels: decode, shrink to a small square, project by PCA.
+
+Spark shape map: BINARY (an encoded image) or STRING (a local path or file: URI)
+-> (n, n_components) float32.
+
+`fit` runs once, on the driver; its eigenvectors may differ in the last bits between machines, so
+its arrays are kept. With the same arrays an image has the same vector, bit for bit, in any batch
+and with any BLAS: pixels take 8 bits, components (at most 1 in units of 2^-20) 21 with their sign,
+and at most 2^12 values are added, so every sum is below 8 + 20 + 12 = 40 bits of float64's 53 and
+exact in any order, the offset (the mean's projection, in the same unit) included.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+CHANNELS = {"L": 1, "RGB": 3}
+MAX_VALUES = 2**12  # of one shrunken image; the covariance then takes 128 MiB
+COMPONENT_UNIT = 2.0**-20
+MIN_VARIANCE = 1e-9  # of the largest; below it a direction is rounding noise
+CHUNK_IMAGES = 1024  # widened to float64 at a time
+# Plain raster formats only: others (EPS) run external programs on what the lake holds.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA")
+MAX_DETAIL = 200  # characters of an exception's message that are kept
+
+Decode = Callable[[Any], NDArray[np.uint8] | Failure]
+
+
+def fit(
+    images: Sequence[bytes | str | None], *, n_components: int, size: int, mode: str, seed: int
+) -> dict[str, NDArray[Any]]:
+    """Learn the projection from a sample of images: the eigenvectors of their covariance.
+
+    Parameters
+    ----------
+    images : encoded bytes or paths; those that cannot be embedded are skipped
+    n_components : the most to keep; fewer images, or images that are alike, span fewer
+    size : pixels per side after shrinking
+    mode : ``L`` (grey) or ``RGB``
+    seed : not used, as nothing is drawn here; taken so that both fits are called alike
+
+    Returns
+    -------
+    dict
+        ``components`` (n_values, n_kept) float32, ``offset`` (n_kept,) float64, ``size`` () int64
+        and ``mode`` () str, where n_values = size * size * channels.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range, or fewer than two different images are usable.
+    """
+    if n_components < 1:
+        raise ValueError(f"n_components={n_components} should be >= 1")
+    decode = _make_decode(size, mode)
+    decoded = [image for image in map(decode, images) if not isinstance(image, Failure)]
+    mean, covariance = _mean_and_covariance(decoded, count_values(size, mode))
+    variances, axes = np.linalg.eigh(covariance)  # ascending
+    if not variances[-1] > 0:
+        raise ValueError(
+            f"of the {len(images)} images to fit on {len(decoded)} are usable, and no two of "
+            "these differ; give a larger sample or check the column"
+        )
+    n_kept = min(n_components, int((variances > MIN_VARIANCE * variances[-1]).sum()))
+    components = np.rint(axes[:, : -n_kept - 1 : -1] / COMPONENT_UNIT) * COMPONENT_UNIT
+    components += 0.0  # -0.0 becomes 0.0: its sign is noise
+    heaviest = np.abs(components).argmax(axis=0)  # (n_kept,); made positive, to fix the signs
+    components *= np.sign(components[heaviest, np.arange(n_kept)])  # (n_values, n_kept)
+    return {
+        "components": components.astype(np.float32),
+        "offset": np.rint(mean @ components / COMPONENT_UNIT) * COMPONENT_UNIT,
+        "size": np.array(size, dtype=np.int64),
+        "mode": np.array(mode),
+    }
+
+
+def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
+    """Return an embedder of images from what `fit` returned.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not of the shapes that `fit` gives.
+    """
+    size, mode = int(arrays["size"]), str(arrays["mode"])
+    components = arrays["components"].astype(np.float64)
+    offset = arrays["offset"]
+    n_values = count_values(size, mode)
+    if components.ndim != 2 or len(components) != n_values or offset.shape != components.shape[1:]:
+        raise ValueError(
+            f"components {components.shape} and offset {offset.shape} should be "
+            f"({n_values}, n_components) and (n_components,) for size={size}, mode={mode!r}"
+        )
+    decode = _make_decode(size, mode)
+
+    def project(images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        X = np.stack(images).astype(np.float64)  # (n, n_values)
+        projected: NDArray[np.float64] = X @ components - offset  # (n, n_components), exact
+        return projected.astype(np.float32)
+
+    def embed(values: pd.Series) -> Embedded:
+        return embed_decoded(values, decode, project, components.shape[1])
+
+    return embed
+
+
+def count_values(size: int, mode: str) -> int:
+    """Return how many numbers a shrunken image holds.
+
+    Raises
+    ------
+    ValueError
+        If the mode is unknown, or there are none or more than MAX_VALUES.
+    """
+    if mode not in CHANNELS:
+        raise ValueError(f"mode={mode!r} should be one of {', '.join(CHANNELS)}")
+    n_values = size * size * CHANNELS[mode]
+    if size < 1 or n_values > MAX_VALUES:
+        most = int((MAX_VALUES // CHANNELS[mode]) ** 0.5)
+        raise ValueError(f"size={size} should be between 1 and {most} with mode={mode!r}")
+    return n_values
+
+
+def _mean_and_covariance(
+    images: list[NDArray[np.uint8]], n_values: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (n_values,) and (n_values, n_values); the sums are exact up to 2^18 images."""
+    gram = np.zeros((n_values, n_values))
+    total = np.zeros(n_values)
+    for start in range(0, len(images), CHUNK_IMAGES):
+        X = np.stack(images[start : start + CHUNK_IMAGES]).astype(np.float64)
+        gram += X.T @ X
+        total += X.sum(axis=0)
+    n = max(len(images), 1)
+    return total / n, (n * gram - np.outer(total, total)) / n**2
+
+
+def _make_decode(size: int, mode: str) -> Decode:
+    """Return a function: one value -> its (size * size * channels,) pixels, or a Failure."""
+    from PIL import Image
+
+    count_values(size, mode)
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
+
+    def decode(value: Any) -> NDArray[np.uint8] | Failure:
+        if not isinstance(value, bytes | bytearray | str):
+            return Failure("undecodable", f"{type(value).__name__} is neither bytes nor a path")
+        if len(value) == 0:
+            return Failure("empty_content")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(_source(value), formats=formats) as image:
+                    small = _to_mode(image, mode).resize((size, size), Image.Resampling.BILINEAR)
+        except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and others
+            return Failure("undecodable", _describe(error))
+        pixels = np.asarray(small).reshape(size * size, -1)  # (n_pixels, channels)
+        if (pixels == pixels[0]).all():
+            return Failure("constant", f"every pixel is {', '.join(map(str, pixels[0]))}")
+        return pixels.ravel()
+
+    return decode
+
+
+def _source(value: bytes | bytearray | str) -> BytesIO | str:
+    """Return what Pillow opens: the bytes, or the path of a regular file."""
+    if not isinstance(value, str):
+        return BytesIO(value)
+    path = unquote(urlsplit(value).path) if value.startswith("file:") else value
+    if not os.path.isfile(path):  # a pipe or a device would never end
+        raise FileNotFoundError(f"no local file at {path}")
+    return path
+
+
+def _to_mode(image: "PILImage", mode: str) -> "PILImage":
+    """Convert the first frame; transparency is dropped, 16-bit greys keep their upper 8 bits."""
+    from PIL.Image import fromarray
+
+    if image.mode == "F":
+        raise ValueError("float pixels have no known range")
+    if image.mode.startswith("I"):  # convert() would clip at 255
+        grey = np.asarray(image).clip(0, 2**16 - 1) >> 8
+        return fromarray(grey.astype(np.uint8)).convert(mode)
+    return image.convert(mode)
+
+
+def _describe(error: Exception) -> str:
+    """Return the exception's class and message, without the addresses of Python objects."""
+    message = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error))
+    return f"{type(error).__name__}: {message}"[:MAX_DETAIL]

@@ -1,0 +1,66 @@
+"""The grid that makes clustering exact: every vector is a row of small integers.
+
+With g = 2^ceil(log2(largest norm)) * 2^-24, vectors are rounded to multiples of g and kept in
+*grid coordinates* x/g: float32 rows of integers whose norm is at most 2^24 (plus rounding). Then
+
+- a squared distance is an integer below 2^51, exact in float64 in any order of summation;
+- a sum of vectors is exact in float64 up to 2^29 rows.
+
+So no result depends on the partitioning, the thread count, the BLAS or the CPU.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+GRID_BITS = 24  # mantissa bits of float32: a grid coordinate is exact in it
+
+
+def grid_unit(largest_norm: float) -> float:
+    """Give the grid's unit for vectors of at most this L2 norm (a power of two).
+
+    Raises
+    ------
+    ValueError
+        If the norm is not positive and finite, or so small that the grid leaves float32's range.
+    """
+    if not (math.isfinite(largest_norm) and largest_norm > 0):
+        raise ValueError(f"largest norm is {largest_norm}; want a positive finite number")
+    mantissa, exponent = math.frexp(largest_norm)  # largest_norm = mantissa * 2^exponent
+    unit = math.ldexp(1.0, (exponent - 1 if mantissa == 0.5 else exponent) - GRID_BITS)
+    if not 2.0**-126 <= unit <= 2.0**100:
+        raise ValueError(
+            f"largest norm {largest_norm:g} leaves float32's range on the grid; "
+            "scale the embeddings or set embed.normalize: true"
+        )
+    return unit
+
+
+def to_grid(X: NDArray[np.floating], unit: float) -> NDArray[np.float32]:
+    """Round vectors to the grid : (n, d) float -> (n, d) float32 holding integers."""
+    scaled: NDArray[np.float64] = np.divide(X, unit, dtype=np.float64)
+    return np.rint(scaled).astype(np.float32)
+
+
+def from_grid(X: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
+    """Give grid coordinates back in the embedding's own scale; exact."""
+    return (X * np.float32(unit)).astype(np.float32)
+
+
+def mean_on_grid(
+    sums: NDArray[np.float64], counts: NDArray[np.int64] | NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Give means rounded to the grid : (k, d) sums, (k,) positive counts -> (k, d) float32."""
+    return np.rint(sums / counts[:, None]).astype(np.float32)
+
+
+def split_limbs(sq_dist: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split exact squared distances into two 26-bit limbs whose sums stay below 2^63."""
+    whole = sq_dist.astype(np.int64)
+    return whole >> 26, whole & (2**26 - 1)
+
+
+def join_limbs(limbs: NDArray[np.int64]) -> int:
+    """Give the exact sum back from its limbs : (2,) int64 -> Python int."""
+    return (int(limbs[0]) << 26) + int(limbs[1])

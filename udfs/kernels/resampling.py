@@ -1,0 +1,72 @@
+"""One level of the tree: k-means, then rounds of k-means on each cluster's closest members.
+
+Source: "Automatic Data Curation for Self-Supervised Learning" (arXiv 2405.15613), section 3.3.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.hashing import derive_seed
+from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import ClosestMembers
+from udfs.kernels.sources import BlockSource
+from udfs.kernels.start import start_centroids
+
+
+def closest_points(points: int | None, n_rows: int, n_clusters: int) -> int:
+    """Give r, the members kept per cluster; None means half the mean cluster, at least 2."""
+    return points if points is not None else max(2, n_rows // (2 * n_clusters))
+
+
+def fit_level(
+    source: BlockSource,
+    n_clusters: int,
+    params: KMeansParams,
+    *,
+    rounds: int,
+    points: int | None,
+    seed: int,
+    on_iteration: Callable[[int, Iteration], None] = lambda round_, iteration: None,
+    start: Callable[..., NDArray[np.float32]] = start_centroids,
+) -> NDArray[np.float32]:
+    """Solve one level with resampling.
+
+    Parameters
+    ----------
+    source : the pool's points at level 1, the centroids below otherwise
+    rounds : resampling rounds, m_t of the paper
+    points : members kept per cluster and round, r_t of the paper; None for automatic
+    on_iteration : told (round, iteration); round 0 is the fit before resampling
+
+    Returns
+    -------
+    centroids : (n_clusters, n_features) float32, grid coordinates
+    """
+    C = fit_kmeans(
+        source,
+        n_clusters,
+        params,
+        seed=derive_seed(seed, 0),
+        on_iteration=partial(on_iteration, 0),
+        start=start,
+    )
+    n_closest = closest_points(points, source.n_rows, n_clusters)
+    for m in range(1, rounds + 1):
+        # 1. the members closest to each centroid
+        members = source.reduce(ClosestMembers(Centroids(C), n_closest))
+        subset = source.take(np.sort(members["positions"]))
+        # 2. a fresh fit on those only
+        C = fit_kmeans(
+            subset,
+            n_clusters,
+            params,
+            seed=derive_seed(seed, m),
+            on_iteration=partial(on_iteration, m),
+            start=start,
+        )
+        subset.release()
+    return C
