@@ -30,7 +30,15 @@ find_python() {
     fail "Python 3.11 or 3.12 is needed; tried: $*. Name one: PYTHON=/path/to/python3.11 make ..."
 }
 
-# 3. a virtual environment
+# 3. Java, where Spark is asked for: before any long download
+needs_spark=false
+case ",$extras," in *,local,*) needs_spark=true ;; esac
+if $needs_spark; then
+    JAVA_HOME=$("$here/java.sh")
+    export JAVA_HOME
+fi
+
+# 4. a virtual environment
 if ! "$prefix/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(find_python)
     # Debian keeps ensurepip, which venv needs, in a package of its own.
@@ -43,16 +51,14 @@ if ! "$prefix/bin/python" -m pip --version >/dev/null 2>&1; then
     "$python" -m venv "$prefix"
 fi
 
-# 4. packages
+# 5. packages
 say "Python packages [$extras]; Spark alone is 450 MB, so the first time takes minutes"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$prefix/bin/python" -m pip install --quiet --use-pep517 --constraint "$here/constraints.txt" \
     ${editable:+"$editable"} "${project}[$extras]"
 
-# 5. Java and Delta's jars, proved by a first session
-case ",$extras," in *,local,*) ;; *) exit 0 ;; esac
-JAVA_HOME=$("$here/java.sh")
-export JAVA_HOME
+# 6. Delta's jars, proved by a first session
+$needs_spark || exit 0
 say "first Spark session; Delta's jars (90 MB) are fetched once, into ~/.ivy2.5.2"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

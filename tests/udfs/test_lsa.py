@@ -13,6 +13,7 @@ from udfs.embedders.lsa import (
     COMPONENT_UNIT,
     MAX_CHARS,
     MAX_WEIGHT,
+    N_AT_ONCE,
     N_COLUMNS,
     WEIGHT_UNIT,
     _make_counter,
@@ -92,6 +93,12 @@ def test_only_the_beginning_of_a_very_long_text_is_read():
     assert (short == long).all()
 
 
+def test_a_batch_larger_than_what_is_embedded_at_once_keeps_its_order():
+    n_times = N_AT_ONCE  # so that the parts end inside a repetition
+    many = embed(*ANIMALS * n_times).vectors
+    np.testing.assert_array_equal(many, np.tile(embed(*ANIMALS).vectors, (n_times, 1)))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_a_vector_does_not_depend_on_the_rest_of_the_batch(values, random):
@@ -125,6 +132,7 @@ def test_components_are_on_the_grid_and_at_most_one():
     units = small_fit()["components"].astype(float) / COMPONENT_UNIT
     assert (units == np.rint(units)).all()
     assert np.abs(units).max() <= 1 / COMPONENT_UNIT
+    assert not np.signbit(units[units == 0]).any()
 
 
 def test_vectors_agree_with_scikit_learns_pipeline():

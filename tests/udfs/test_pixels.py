@@ -153,6 +153,15 @@ def test_a_decompression_bomb_is_undecodable(monkeypatch, limit):
     assert "DecompressionBomb" in embedded.details[0]
 
 
+def test_a_worker_out_of_memory_does_not_blame_the_image(monkeypatch):
+    def open_nothing(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", open_nothing)
+    with pytest.raises(MemoryError):
+        digit_embedder()(column(b"any"))
+
+
 def test_a_program_to_draw_an_image_is_not_run():
     postscript = encode(Image.new("RGB", (8, 8)), "EPS")
     assert digit_embedder()(column(postscript)).reasons.tolist() == ["undecodable"]
@@ -181,6 +190,13 @@ def test_projections_are_exact_sums_of_integers(seed):
     sums = digits.reshape(-1, 64).astype(np.int64) @ components - offset  # no rounding
     embedded = digit_embedder()(column(*map(encode, digits)))
     np.testing.assert_array_equal(embedded.vectors, (sums * COMPONENT_UNIT).astype(np.float32))
+
+
+def test_components_are_on_the_grid_and_at_most_one():
+    units = digit_arrays()["components"].astype(float) / COMPONENT_UNIT
+    assert (units == np.rint(units)).all()
+    assert np.abs(units).max() <= 1 / COMPONENT_UNIT
+    assert not np.signbit(units[units == 0]).any()
 
 
 def test_the_stated_bound_fits_into_the_53_bits_of_float64():
@@ -226,8 +242,8 @@ def test_a_sample_without_two_different_images_is_refused():
     [
         ({"n_components": 0}, "n_components=0"),
         ({"mode": "CMYK"}, "mode='CMYK' should be one of L, RGB"),
-        ({"size": 0}, "size=0 should be between 1 and 64 with mode='L'"),
-        ({"size": 37, "mode": "RGB"}, "size=37 should be between 1 and 36 with mode='RGB'"),
+        ({"size": 1}, "size=1 should be between 2 and 64 with mode='L'"),
+        ({"size": 37, "mode": "RGB"}, "size=37 should be between 2 and 36 with mode='RGB'"),
     ],
 )
 def test_bad_options_are_refused(options, message):

@@ -3,11 +3,12 @@
 Spark shape map: BINARY (an encoded image) or STRING (a local path or file: URI)
 -> (n, n_components) float32.
 
-`fit` runs once, on the driver; its eigenvectors may differ in the last bits between machines, so
-its arrays are kept. With the same arrays an image has the same vector, bit for bit, in any batch
-and with any BLAS: pixels take 8 bits, components (at most 1 in units of 2^-20) 21 with their sign,
-and at most 2^12 values are added, so every sum is below 8 + 20 + 12 = 40 bits of float64's 53 and
-exact in any order, the offset (the mean's projection, in the same unit) included.
+`fit` runs once, on the driver. Rounding hides what its eigenvectors owe to the machine (eight
+settings of OpenBLAS gave equal arrays), but not where variances coincide: its arrays are to be
+kept. With the same arrays an image has the same vector, bit for bit, in any batch and with any
+BLAS: a pixel takes 8 bits, a component (at most 1, in units of 2^-20) 20, and 2^12 of their
+products are added, so that every sum fits 8 + 20 + 12 = 40 of float64's 53 bits and is exact in
+any order; subtracting the offset (the mean's projection, in the same unit) takes one more.
 """
 
 import os
@@ -76,12 +77,12 @@ def fit(
         )
     n_kept = min(n_components, int((variances > MIN_VARIANCE * variances[-1]).sum()))
     components = np.rint(axes[:, : -n_kept - 1 : -1] / COMPONENT_UNIT) * COMPONENT_UNIT
-    components += 0.0  # -0.0 becomes 0.0: its sign is noise
     heaviest = np.abs(components).argmax(axis=0)  # (n_kept,); made positive, to fix the signs
     components *= np.sign(components[heaviest, np.arange(n_kept)])  # (n_values, n_kept)
+    offset = np.rint(mean @ components / COMPONENT_UNIT) * COMPONENT_UNIT
     return {
-        "components": components.astype(np.float32),
-        "offset": np.rint(mean @ components / COMPONENT_UNIT) * COMPONENT_UNIT,
+        "components": (components + 0.0).astype(np.float32),  # + 0.0: no -0.0, which is noise
+        "offset": offset + 0.0,
         "size": np.array(size, dtype=np.int64),
         "mode": np.array(mode),
     }
@@ -123,14 +124,14 @@ def count_values(size: int, mode: str) -> int:
     Raises
     ------
     ValueError
-        If the mode is unknown, or there are none or more than MAX_VALUES.
+        If the mode is unknown, or the size is below 2 or makes more than MAX_VALUES.
     """
     if mode not in CHANNELS:
         raise ValueError(f"mode={mode!r} should be one of {', '.join(CHANNELS)}")
     n_values = size * size * CHANNELS[mode]
-    if size < 1 or n_values > MAX_VALUES:
+    if size < 2 or n_values > MAX_VALUES:
         most = int((MAX_VALUES // CHANNELS[mode]) ** 0.5)
-        raise ValueError(f"size={size} should be between 1 and {most} with mode={mode!r}")
+        raise ValueError(f"size={size} should be between 2 and {most} with mode={mode!r}")
     return n_values
 
 
@@ -167,6 +168,8 @@ def _make_decode(size: int, mode: str) -> Decode:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(_source(value), formats=formats) as image:
                     small = _to_mode(image, mode).resize((size, size), Image.Resampling.BILINEAR)
+        except MemoryError:
+            raise  # the worker's fault, not the image's
         except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and others
             return Failure("undecodable", _describe(error))
         pixels = np.asarray(small).reshape(size * size, -1)  # (n_pixels, channels)

@@ -19,7 +19,7 @@ from udfs.kernels.start import start_centroids
 
 _AUTO_ROWS_PER_CLUSTER = 100  # `auto` takes mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100
-_MIN_GAIN = 1e-3  # a smaller relative fall of the smoothed objective is no improvement
+_MIN_GAIN = 1e-2  # mini-batches pay while the smoothed objective falls by this share
 _MAX_RESCUES = 10  # passes beyond max_iter that may be spent on clusters still empty
 
 
@@ -109,7 +109,7 @@ def minibatch(
     n_iterations : int
     """
     n_batches = max(1, min(round(1 / params.batch_fraction), source.n_blocks))
-    seen = np.zeros(len(C), np.int64)  # points seen so far
+    seen = np.ones(len(C), np.int64)  # points seen so far; a start centroid is a point itself
     recent = np.zeros(len(C), np.int64)  # points seen in this round over the batches
     smoothed = best = float("inf")
     without_gain = 0
@@ -123,7 +123,7 @@ def minibatch(
         # 2. move every touched centroid by its own rate, 1 / points seen so far
         touched, counts = sums["labels"], sums["counts"]
         moved_to = C.copy()
-        before = C[touched] * seen[touched, None].astype(np.float64)
+        before: NDArray[np.float64] = C[touched].astype(np.float64) * seen[touched, None]
         seen[touched] += counts
         recent[touched] += counts
         moved_to[touched] = mean_on_grid(before + sums["sums"], seen[touched])

@@ -1,0 +1,30 @@
+"""One Spark session for the whole suite, and the seed of every random input."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.lake.config import SparkConfig
+from jobs.lake.session import start_local
+
+SWEPT_SEEDS = range(42, 52)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """Share one local session; tests must leave it as they found it."""
+    logging.getLogger("py4j").setLevel(logging.ERROR)
+    config = SparkConfig(master="local[2]", driver_memory="3g", shuffle_partitions=2)
+    session = start_local(config, app_name="evenlake-tests")
+    yield session
+    session.stop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give tests their seed: 42, or ten of them with SEEDS=all."""
+    if "seed" in metafunc.fixturenames:
+        seeds = SWEPT_SEEDS if os.environ.get("SEEDS") == "all" else [42]
+        metafunc.parametrize("seed", list(seeds))

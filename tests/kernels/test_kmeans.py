@@ -1,0 +1,89 @@
+"""k-means: by hand, against scikit-learn's Lloyd, and its invariants."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from tests.pools import zipf_mixture
+from udfs.kernels.grid import join_limbs, to_grid
+from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans, lloyd, minibatch
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import AssignAndSum
+from udfs.kernels.sources import blocks_of
+
+LLOYD = KMeansParams(algorithm="lloyd", tol=0.0, max_iter=100)
+
+
+def inertia_of(X: NDArray[np.float32], C: NDArray[np.float32]) -> int:
+    return join_limbs(blocks_of(X).reduce(AssignAndSum(Centroids(C)))["objective"])
+
+
+def test_two_pairs_on_a_line_settle_on_their_middles() -> None:
+    X = np.array([[0.0], [2.0], [10.0], [14.0]], dtype=np.float32)
+    C = lloyd(blocks_of(X), np.array([[0.0], [2.0]], np.float32), LLOYD)
+    assert sorted(C[:, 0].tolist()) == [1.0, 12.0]
+
+
+def test_from_the_same_start_lloyd_ends_where_scikit_learn_does(seed: int) -> None:
+    X = to_grid(zipf_mixture(seed, n_points=3000, n_features=16)[0], 2.0**-24)
+    start = X[np.random.default_rng(seed).permutation(len(X))[:30]]
+    theirs = KMeans(30, init=start.astype(float), n_init=1, tol=0, max_iter=100).fit(
+        X.astype(np.float64)
+    )
+    ours = lloyd(blocks_of(X), start, LLOYD)
+    # ours rounds centroids to the grid, 2^-24 of the data's norm
+    assert inertia_of(X, ours) == pytest.approx(theirs.inertia_, rel=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31), k=st.integers(1, 20))
+def test_inertia_never_rises(seed: int, k: int) -> None:
+    X = np.random.default_rng(seed).integers(-50, 50, (400, 3)).astype(np.float32) * 1000
+    seen: list[Iteration] = []
+    fit_kmeans(blocks_of(X), k, LLOYD, seed=seed, on_iteration=seen.append)
+    # rounding a mean to the grid may add a quarter of a squared unit per point and feature
+    slack = len(X) * 3
+    assert all(a.objective + slack >= b.objective for a, b in zip(seen, seen[1:], strict=False))
+
+
+def test_empty_clusters_restart_from_the_farthest_points_and_are_counted() -> None:
+    X = np.array([[0.0], [1.0], [100.0], [200.0]], dtype=np.float32)
+    start = np.array([[0.0], [1000.0], [1000.0]], np.float32)
+    seen: list[Iteration] = []
+    C = lloyd(blocks_of(X), start, LLOYD, on_iteration=seen.append)
+    assert seen[0].n_empty == 2
+    assert sorted(C[:, 0].tolist()) in ([0.0, 100.0, 200.0], [0.5, 100.0, 200.0])
+
+
+def test_minibatch_then_lloyd_comes_close_to_lloyd(seed: int) -> None:
+    X = to_grid(zipf_mixture(seed, n_points=12_000, n_concepts=20, n_features=16)[0], 2.0**-24)
+    source = blocks_of(X)
+    full = fit_kmeans(source, 40, LLOYD, seed=seed)
+    seen: list[Iteration] = []
+    params = KMeansParams(algorithm="minibatch")
+    quick = fit_kmeans(source, 40, params, seed=seed, on_iteration=seen.append)
+    kinds = [it.algorithm for it in seen]
+    assert kinds.count("minibatch") >= 5
+    assert kinds == sorted(kinds, reverse=True)  # mini-batches first, then Lloyd
+    assert {it.n_rows for it in seen if it.algorithm == "minibatch"} != {len(X)}
+    assert inertia_of(X, quick) <= 1.03 * inertia_of(X, full)  # different local optima
+
+
+def test_minibatch_uses_every_centroids_own_rate() -> None:
+    # one block, so one batch a round: the second visit counts the first three points again
+    X = np.array([[0.0], [3.0], [6.0]], dtype=np.float32)
+    params = KMeansParams(max_iter=1, max_no_improvement=1)
+    C, n = minibatch(blocks_of(X), np.array([[7.0]], np.float32), params)
+    assert n == 1
+    assert C.tolist() == [[4.0]]  # (7 + 0 + 3 + 6) / 4
+
+
+def test_auto_takes_minibatches_only_for_many_points_per_cluster() -> None:
+    X = np.random.default_rng(0).integers(-999, 999, (40_000, 2)).astype(np.float32)
+    for k, expected in ((10, "minibatch"), (500, "lloyd")):
+        seen: list[Iteration] = []
+        fit_kmeans(blocks_of(X), k, KMeansParams(max_iter=2), seed=0, on_iteration=seen.append)
+        assert seen[0].algorithm == expected

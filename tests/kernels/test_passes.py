@@ -1,0 +1,126 @@
+"""Passes: against scikit-learn and numpy, and the same however blocks fall to tasks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import pairwise_distances
+
+from udfs.kernels.grid import join_limbs
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import (
+    AssignAndSum,
+    ClosestMembers,
+    DescribeClusters,
+    DrawCandidates,
+    LabelPoints,
+    Smallest,
+    Step,
+    positions,
+)
+from udfs.kernels.sources import Batch, Block, LocalBlocks, blocks_of
+
+
+def grid_points(seed: int, n: int = 900, d: int = 6) -> NDArray[np.float32]:
+    """Points with many exact ties and repeats among them."""
+    return np.random.default_rng(seed).integers(-4, 5, (n, d)).astype(np.float32)
+
+
+def test_sums_counts_and_objective_agree_with_scikit_learn(seed: int) -> None:
+    X = grid_points(seed)
+    C = X[::100] + np.float32(1)
+    to = pairwise_distances(X.astype(float), C, metric="sqeuclidean").round()
+    labels = to.argmin(axis=1)
+    got = blocks_of(X).reduce(AssignAndSum(Centroids(C)))
+    present = np.unique(labels)
+    assert got["labels"].tolist() == present.tolist()
+    assert got["counts"].tolist() == np.bincount(labels)[present].tolist()
+    assert got["sums"].tolist() == [X[labels == j].sum(axis=0).tolist() for j in present]
+    assert join_limbs(got["objective"]) == to.min(axis=1).sum()
+    assert -got["far_keys"][0] == to.min(axis=1).max()
+
+
+def test_closest_members_are_the_first_by_distance_then_position(seed: int) -> None:
+    X = grid_points(seed)
+    C = X[::100]
+    whole = blocks_of(X).reduce(LabelPoints(Centroids(C)))
+    got = blocks_of(X).reduce(ClosestMembers(Centroids(C), 5))
+    for j in range(len(C)):
+        mine = np.flatnonzero(whole["labels"] == j)
+        first = mine[np.lexsort((whole["positions"][mine], whole["sq_dist"][mine]))][:5]
+        assert set(got["positions"][got["labels"] == j]) == set(whole["positions"][first])
+
+
+def test_clusters_are_described_by_count_inertia_and_radius() -> None:
+    X = np.array([[0.0], [2.0], [10.0], [10.0]], dtype=np.float32)
+    got = blocks_of(X).reduce(DescribeClusters(Centroids(np.array([[1.0], [7.0]], np.float32))))
+    assert got["counts"].tolist() == [2, 2]
+    assert [join_limbs(i) for i in got["inertia"]] == [2, 18]
+    assert got["sq_radius"].tolist() == [1.0, 9.0]
+
+
+def test_draws_follow_squared_distance() -> None:
+    # Three points at squared distance 1, one at 9 and one already chosen, drawn one at a time.
+    X = np.array([[0.0], [1.0], [-1.0], [1.0], [3.0]], dtype=np.float32)
+    chosen = Centroids(X[:1])
+    drawn = [
+        blocks_of(X).reduce(DrawCandidates(chosen, 1, seed))["draw_rows"] for seed in range(400)
+    ]
+    values = np.concatenate(drawn)[:, 0]
+    assert not (values == 0).any()
+    # sequential Poisson sampling favours heavy points a little more than 9 of 12
+    assert 0.70 < (values == 3).mean() < 0.92
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda C: AssignAndSum(C),
+        lambda C: ClosestMembers(C, 3),
+        lambda C: LabelPoints(C),
+        lambda C: DescribeClusters(C),
+        lambda C: DrawCandidates(C, 40, 7),
+    ],
+    ids=["AssignAndSum", "ClosestMembers", "LabelPoints", "DescribeClusters", "DrawCandidates"],
+)
+@settings(max_examples=15, deadline=None)
+@given(order=st.permutations(range(6)), n_threads=st.integers(1, 5), seed=st.integers(0, 99))
+def test_results_do_not_depend_on_block_order_or_threads(
+    make, order: list[int], n_threads: int, seed: int
+) -> None:
+    X = grid_points(seed, n=1800)
+    step: Step = make(Centroids(X[::90]))
+    source = blocks_of(X)
+    shuffled = LocalBlocks([source.blocks[i] for i in order], 6, source.n_blocks, n_threads)
+    one, other = source.reduce(step), shuffled.reduce(step)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_batches_partition_the_blocks() -> None:
+    X = grid_points(0, n=3000)
+    step = LabelPoints(Centroids(X[:5]))
+    seen = [blocks_of(X).reduce(step, Batch(b, 4))["positions"] for b in range(4)]
+    assert np.array_equal(np.sort(np.concatenate(seen)), blocks_of(X).reduce(step)["positions"])
+
+
+def test_taken_points_keep_their_block_and_order() -> None:
+    X = np.arange(10, dtype=np.float32)[:, None]
+    source = LocalBlocks([Block(0, X[:5]), Block(3, X[5:])], 1, 4)
+    wanted = np.array([positions(0, 5)[4], positions(3, 5)[0], positions(3, 5)[2]])
+    taken = source.take(wanted)
+    assert [(b, x[:, 0].tolist()) for b, x in taken.blocks] == [(0, [4.0]), (3, [5.0, 7.0])]
+    assert (taken.n_rows, taken.n_blocks) == (3, 4)
+
+
+@given(st.lists(st.integers(0, 5), min_size=0, max_size=40), st.integers(1, 10))
+def test_smallest_keeps_the_first_by_key_then_position(keys: list[int], n: int) -> None:
+    kept = Smallest(n, 1)
+    for i in range(0, len(keys), 7):
+        part = np.array(keys[i : i + 7], dtype=float)
+        at = np.arange(i, i + len(part))
+        kept.offer(part, at, at[:, None].astype(np.float32))
+    expected = sorted(zip(keys, range(len(keys)), strict=True))[:n]
+    assert list(zip(kept.keys, kept.positions, strict=True)) == expected
+    assert kept.rows[:, 0].tolist() == [at for _, at in expected]

@@ -1,0 +1,49 @@
+"""Pools with planted concepts, for the tests and the benchmarks."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pool = tuple[NDArray[np.float32], NDArray[np.int64]]  # vectors (n, d), concepts (n,)
+
+
+def zipf_mixture(
+    seed: int, *, n_points: int = 20_000, n_concepts: int = 200, n_features: int = 256
+) -> Pool:
+    """Draw concepts of Zipf sizes around standard normal centres, noise .7, unit norm."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, n_concepts + 1)
+    sizes = np.maximum(5, np.floor(n_points * share / share.sum())).astype(int)
+    concepts = np.repeat(np.arange(n_concepts), sizes)[:n_points]
+    centres = rng.standard_normal((n_concepts, n_features))
+    X = centres[concepts] + 0.7 * rng.standard_normal((len(concepts), n_features))
+    return _shuffled(X, concepts, rng)
+
+
+def grouped_mixture(
+    seed: int,
+    *,
+    n_points: int = 200_000,
+    n_groups: int = 100,
+    per_group: int = 10,
+    n_features: int = 256,
+) -> Pool:
+    """Draw concepts in groups: centre = .8 group + .6 own, unit norm; noise .5 in all."""
+    rng = np.random.default_rng(seed)
+    n_concepts = n_groups * per_group
+    share = 1 / (1 + rng.permutation(n_concepts))
+    concepts = rng.choice(n_concepts, size=n_points, p=share / share.sum())
+    groups = rng.standard_normal((n_groups, n_features))
+    own = rng.standard_normal((n_concepts, n_features))
+    centres = 0.8 * np.repeat(groups, per_group, axis=0) + 0.6 * own
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    noise = rng.standard_normal((n_points, n_features), dtype=np.float32)
+    X = centres[concepts].astype(np.float32) + np.float32(0.5 / np.sqrt(n_features)) * noise
+    return _shuffled(X, concepts, rng)
+
+
+def _shuffled(
+    X: NDArray[np.floating], concepts: NDArray[np.int64], rng: np.random.Generator
+) -> Pool:
+    order = rng.permutation(len(X))
+    X = X / np.linalg.norm(X, axis=1, keepdims=True)
+    return X[order].astype(np.float32), concepts[order]
