@@ -115,8 +115,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
 
 def _embed(this: Run) -> Metrics:
     config = this.config
-    is_vectors = config.embed.model == "precomputed"
-    rows = pool_columns(this.pool, config.input, "embedding" if is_vectors else "content")
+    rows = pool_columns(this.pool, config.input, config.embed.reads)
     # 1. an embedder, fitted where it has something to learn
     load, n_features = _embedder(this, rows)
     # 2. embed, and mark what is wrong
@@ -157,16 +156,18 @@ def _kept(rows: DataFrame) -> DataFrame:
 
 
 def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: float) -> None:
-    if n_pool == 0:
-        raise InputError("the pool is empty: no row is left to curate; check input.where")
     if n_rejects <= limit * n_pool and n_rejects < n_pool:
         return
     counts = rejected.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
     reasons = ", ".join(f"{row.reason} {row['count']}" for row in counts)
+    if n_rejects == n_pool:
+        refused, fix = "so that none is left", "mend the pool"
+    else:
+        refused = f"more than hygiene.max_reject_fraction={limit}"
+        fix = "mend the pool, or raise the limit"
     raise GuardError(
-        f"{n_rejects} of {n_pool} rows were rejected ({reasons}), more than "
-        f"hygiene.max_reject_fraction={limit}; the rejects table names each row: "
-        "mend the pool, or raise the limit"
+        f"{n_rejects} of {n_pool} rows were rejected ({reasons}), {refused}; the rejects table "
+        f"names each row: {fix}"
     )
 
 
@@ -174,9 +175,11 @@ def _embedder(this: Run, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
     """Give the embedder's loader, and the length of its vectors."""
     embed = this.config.embed
     if embed.model == "precomputed":
-        n_features = _common_length(rows, this.config.input.embedding or "")
+        n_features = _common_length(rows, this.config.input.embedding)
         return lambda: precomputed.make_embedder(n_features), n_features
     sample = _fit_sample(rows, embed.fit_rows, this.config.seed)
+    if not sample:
+        raise _nothing_in(rows, f"input.content={this.config.input.content!r}")
     seed, n_components = this.config.seed, embed.n_components
     try:
         with threadpool_limits(1):
@@ -213,7 +216,7 @@ def _loader(shipped: Shipped, make: Callable[..., Embedder]) -> Callable[[], Emb
     return lambda: make(from_bytes(shipped.get().tobytes()))
 
 
-def _common_length(rows: DataFrame, column: str) -> int:
+def _common_length(rows: DataFrame, column: str | None) -> int:
     """Give the length that most vectors have; ties go to the longer.
 
     Raises
@@ -221,20 +224,12 @@ def _common_length(rows: DataFrame, column: str) -> int:
     InputError
         If the column holds no vectors.
     """
-    kind = rows.schema["value"].dataType
-    if kind.typeName() == "binary":
-        length = F.octet_length("value") / 4
-    elif kind.typeName() == "array":
-        length = F.size("value")
-    else:
-        raise InputError(
-            f"input.embedding={column!r} is {kind.simpleString()}; want an array of numbers, or "
-            "binary holding raw little-endian float32"
-        )
+    is_binary = rows.schema["value"].dataType.typeName() == "binary"
+    length = F.octet_length("value") / 4 if is_binary else F.size("value")
     lengths = rows.where(F.col("value").isNotNull()).groupBy(length.cast("int").alias("n")).count()
     common = lengths.where("n > 0").orderBy(F.desc("count"), F.desc("n")).limit(1).collect()
     if not common:
-        raise InputError(f"input.embedding={column!r} holds no vector at all; is the pool empty?")
+        raise _nothing_in(rows, f"input.embedding={column!r}")
     return int(common[0].n)
 
 
@@ -243,10 +238,13 @@ def _fit_sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
     ranked = rows.where(F.col("value").isNotNull() & F.col("id").isNotNull()).orderBy(
         F.xxhash64("id", F.lit("embed.fit"), F.lit(seed)), "id"
     )
-    sample = [row.value for row in ranked.limit(n_rows).select("value").collect()]
-    if not sample:
-        raise InputError("the pool holds no content at all; check input.where and input.content")
-    return sample
+    return [row.value for row in ranked.limit(n_rows).select("value").collect()]
+
+
+def _nothing_in(rows: DataFrame, column: str) -> InputError:
+    if rows.isEmpty():
+        return InputError("the pool is empty: no row is left to curate; check input.where")
+    return InputError(f"{column} is null or empty on every row of the pool; check the column")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
+import pandas as pd
 import yaml
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
@@ -23,7 +24,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
 from jobs.lake.command import job_main
-from jobs.lake.config import RunConfig, as_dict, without_secrets
+from jobs.lake.config import RunConfig, as_public_dict
 from jobs.lake.runs import Metrics, Run, code_version, open_run
 from jobs.reporting.coverage import IndependentNodes, cluster_independently, measure_coverage
 from jobs.reporting.page import PageContext, render_page
@@ -37,6 +38,7 @@ STAGE = "report_curation"
 PAGE = "report.html"
 EVALUATED_ROWS = 20_000  # hash sample of the pool that coverage looks at
 MAX_COMPARED = 100_000  # sampled points that coverage compares with, by hash when more
+GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 _NEIGHBOURS = 5
 
 
@@ -257,7 +259,7 @@ def _label_counts(described: DataFrame) -> dict[str, int]:
 
 def _page_context(this: Run) -> PageContext:
     rows = this.lake.read("report", this.keys[STAGE]).drop("run_id").toPandas()
-    config = without_secrets(yaml.safe_dump(as_dict(this.config), sort_keys=False))
+    config = yaml.safe_dump(as_public_dict(this.config), sort_keys=False)
     n_points = int(this.figures("embed_pool")["n_points"])
     samples = [
         {
@@ -282,14 +284,40 @@ def _page_context(this: Run) -> PageContext:
         config_yaml=config,
         inputs={this.pool.name: this.pool.fingerprint},
         tables={table: this.lake.address(table) for table in tables},
-        notes=[],
+        notes=_notes(this, rows),
         code_version=code_version(),
     )
 
 
+def _notes(this: Run, rows: pd.DataFrame) -> list[str]:
+    """Say what a user should not overlook."""
+    notes = []
+    for s in this.config.samples:
+        mine = rows[(rows["sample"] == s.name) & (rows["metric"] == "coverage_distance")]
+        if len(mine) and (mine["value"] > mine["control"]).all():
+            notes.append(
+                f"{s.name} covers the pool worse than a uniform sample of its size: the levels do "
+                "not fit the data; try fewer or larger cluster.levels, or a share.leaves above 0"
+            )
+        if _size(this, s.name) < s.target_size:
+            notes.append(
+                f"{s.name} has {_size(this, s.name)} rows, not {s.target_size}: that is the whole "
+                "pool; lower target_size, or raise replicas"
+            )
+    tree = rows[(rows["section"] == "tree") & (rows["metric"] == "largest_node_share")]
+    for level, share in zip(tree["level"], tree["value"], strict=True):
+        if share > GIANT_SHARE:
+            notes.append(
+                f"one node of level {level:.0f} holds {share:.0%} of the pool: too few nodes for "
+                "unrelated concepts; raise that level or drop it"
+            )
+    return notes
+
+
 def headlines(this: Run) -> list[str]:
-    """Give one sentence per sample: the balance before and after."""
-    return page_headlines(_page_context(this))
+    """Give one sentence per sample, the balance before and after, then the warnings."""
+    context = _page_context(this)
+    return page_headlines(context) + [f"warning: {note}" for note in context.notes]
 
 
 def export_page(this: Run) -> str:
@@ -302,7 +330,7 @@ def export_page(this: Run) -> str:
     if root is None or uri.scheme not in ("", "file"):
         return f"{this.lake.address('artifacts')} (name = {PAGE!r}, stage_key = {this.keys[STAGE]})"
     stored = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == PAGE)
-    path = Path(uri.path if uri.scheme else root) / "reports" / f"{this.run_id}.html"
+    path = Path(uri.path if uri.scheme else root).absolute() / "reports" / f"{this.run_id}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(stored.select("content").collect()[0].content))
     return str(path)

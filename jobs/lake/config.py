@@ -1,11 +1,13 @@
 """The config: every key, its type and its bounds. ``conf/base.yaml`` explains each one."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 MAX_FLAT_CLUSTERS = 10_000  # a level's size until levels are split into cells
+MAX_RGB_SIZE = 36  # pixels per side: pixels' covariance takes 4096 values at most
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
 Positive = Annotated[int, Field(ge=1)]
@@ -42,13 +44,14 @@ class OutputConfig(Section):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.root is None) == (self.schema_ is None):
-            raise ValueError(
-                "want either root (a path) or schema (with or without catalog), not "
-                + ("both" if self.root is not None else "neither")
-            )
         if self.catalog is not None and self.schema_ is None:
-            raise ValueError("catalog needs schema")
+            raise ValueError(f"catalog={self.catalog!r} needs a schema; name it in output.schema")
+        if (self.root is None) == (self.schema_ is None):
+            found = "missing, and so is" if self.root is None else f"{self.root!r} beside"
+            raise ValueError(
+                f"root is {found} output.schema; want one of them: root (a path), or schema "
+                "(with or without catalog)"
+            )
         return self
 
 
@@ -60,19 +63,29 @@ class EmbedConfig(Section):
     batch_size: Positive = 256
     n_components: Annotated[int, Field(ge=2)] = 64
     fit_rows: Annotated[int, Field(ge=10)] = 20_000
-    image_size: Annotated[int, Field(ge=2, le=512)] = 32
+    image_size: Annotated[int, Field(ge=2, le=64)] = 32
     image_mode: Literal["L", "RGB"] = "RGB"
+
+    @property
+    def reads(self) -> Literal["embedding", "content"]:
+        """The key of ``input`` that names the column to embed."""
+        return "embedding" if self.model == "precomputed" else "content"
 
     @model_validator(mode="after")
     def _known_model(self) -> Self:
+        if self.image_mode == "RGB" and self.image_size > MAX_RGB_SIZE:
+            raise ValueError(
+                f"image_size={self.image_size} exceeds {MAX_RGB_SIZE}, the most in colour; "
+                "lower it or set image_mode: L"
+            )
         if self.model in ("precomputed", "lsa", "pixels"):
             return self
         if self.model.split(":")[0] in ("sentence-transformers", "onnx", "python"):
             raise ValueError(
-                f"model {self.model!r} is not built yet; embed elsewhere, name the column in "
+                f"model={self.model!r}: not built yet; embed elsewhere, name the column in "
                 "input.embedding and set embed.model: precomputed"
             )
-        raise ValueError(f"unknown model {self.model!r}; want precomputed, lsa or pixels")
+        raise ValueError(f"model={self.model!r}: want 'precomputed', 'lsa' or 'pixels'")
 
 
 class HygieneConfig(Section):
@@ -228,14 +241,17 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        names = [sample.name for sample in self.samples]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise ValueError(f"samples: the name {doubled[0]!r} is used twice; want unique names")
-        wanted = "embedding" if self.embed.model == "precomputed" else "content"
-        if getattr(self.input, wanted) is None:
+        names = [sample.name.lower() for sample in self.samples]  # as catalogs compare them
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise ValueError(
+                    f"samples.{i}.name={self.samples[i].name!r} is taken by "
+                    f"samples.{names.index(name)}; want unique names, whatever their case"
+                )
+        if getattr(self.input, self.embed.reads) is None:
             raise ValueError(
-                f"embed.model: {self.embed.model} needs input.{wanted}, the column to read"
+                f"input.{self.embed.reads} is missing; embed.model={self.embed.model!r} reads the "
+                "column that it names"
             )
         if self.report.label is not None and self.report.label not in self.input.metadata:
             raise ValueError(
@@ -245,17 +261,44 @@ class RunConfig(Section):
         return self
 
 
+_SECRET = (
+    r"(?i:secret|passw|pwd|token(?!iz)|credential|authorization|(?<![a-z])sig(?![a-z])|signature"
+    r"|(?:access|account|api|private|shared)[._-]?key)"
+)
+_SECRET_PAIR = re.compile(rf"({_SECRET}[\w.-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}}]+")
+_AUTHORITIES = (
+    re.compile(r"://[^/\s:@]+:[^/\s\"']+@"),
+    re.compile(r"://[^/\s:@*]+:(?!\d+/)[^\s\"'@]+@"),  # a / in the password; no port
+)
+
+
 def without_secrets(text: str) -> str:
     """Blank out credentials in URIs and in key=value pairs before text is kept or shown."""
-    text = re.sub(r"://[^/\s:@]+:[^/\s@]+@", "://***@", text)
-    return re.sub(
-        r"(?i)((?:secret|password|token|access[._-]?key|account[._-]?key|sig)[\w.-]*"
-        r"[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}]+",
-        r"\1***",
-        text,
-    )
+    return _SECRET_PAIR.sub(r"\1***", without_authority(text))
+
+
+def without_authority(text: str) -> str:
+    """Blank out the user and password of URIs."""
+    for authority in _AUTHORITIES:
+        text = authority.sub("://***@", text)
+    return text
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:
     """Give the config as plain data, with the names that the YAML uses."""
     return config.model_dump(mode="json", by_alias=True)
+
+
+def as_public_dict(config: RunConfig) -> dict[str, Any]:
+    """Give the config as plain data without credentials: what may be kept and shown."""
+    public: dict[str, Any] = blanked(as_dict(config), without_secrets)
+    return public
+
+
+def blanked(value: Any, clean: Callable[[str], str]) -> Any:
+    """Blank out the values of keys that name a secret, and clean every other text."""
+    if isinstance(value, dict):
+        return {k: "***" if re.search(_SECRET, k) else blanked(v, clean) for k, v in value.items()}
+    if isinstance(value, list):
+        return [blanked(v, clean) for v in value]
+    return clean(value) if isinstance(value, str) else value

@@ -5,12 +5,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType
 
-from jobs.lake.config import InputConfig
-from jobs.lake.errors import InputError
+from jobs.lake.config import InputConfig, without_secrets
+from jobs.lake.errors import SPARK_ERRORS, InputError, reason
 from jobs.lake.tables import absolute, quote
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Pool:
     Attributes
     ----------
     rows : its rows, ``where`` applied, all columns
-    name : what the ledger calls it
+    name : what the ledger calls it: the table's name or its path in full, without credentials
     fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times
     """
 
@@ -58,14 +58,22 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     kind = config.format or detect_format(spark, config.table)
     try:
         rows, fingerprint = _read(spark, config, kind)
-        if config.where is not None:
-            rows = rows.where(config.where)
-        _ = rows.columns
-    except PySparkException as error:
+        columns = rows.columns
+    except SPARK_ERRORS as error:
         raise InputError(
-            f"input.table={config.table!r} cannot be read as {kind}: {_first_line(error)}"
+            f"input.table={config.table!r} cannot be read as {kind}: {reason(error)}"
         ) from error
-    return Pool(rows, config.table, fingerprint)
+    if config.where is not None:
+        try:
+            rows = rows.where(config.where)
+            _ = rows.columns
+        except SPARK_ERRORS as error:
+            raise InputError(
+                f"input.where={config.where!r} is no SQL condition over {config.table}, which has "
+                f"{columns}: {reason(error)}"
+            ) from error
+    name = config.table if kind == "table" else absolute(config.table)
+    return Pool(rows, without_secrets(name), fingerprint)
 
 
 def _read(spark: SparkSession, config: InputConfig, kind: str) -> tuple[DataFrame, str]:
@@ -107,7 +115,7 @@ def detect_format(spark: SparkSession, table: str) -> str:
         If nothing is there, or its files are of no known kind.
     """
     if "/" not in table and not Path(table).exists():
-        if spark.catalog.tableExists(table):
+        if _is_in_catalog(spark, table):
             return "table"
         raise InputError(
             f"input.table={table!r}: no such table in the catalog and no such path; "
@@ -116,12 +124,12 @@ def detect_format(spark: SparkSession, table: str) -> str:
     try:
         spark.sql(f"DESCRIBE HISTORY delta.{quote(absolute(table))} LIMIT 1").collect()
         return "delta"
-    except PySparkException:
+    except SPARK_ERRORS:
         pass  # not a Delta table
     try:
         found = _listing(spark, [table]).select("path").limit(1000).collect()
-    except PySparkException as error:
-        raise InputError(f"input.table={table!r}: {_first_line(error)}") from error
+    except SPARK_ERRORS as error:
+        raise InputError(f"input.table={table!r} cannot be read: {reason(error)}") from error
     endings = {Path(row.path.removesuffix(".gz")).suffix.lower() for row in found}
     kinds = {_FORMAT_BY_ENDING[ending] for ending in endings if ending in _FORMAT_BY_ENDING}
     if len(kinds) == 1:
@@ -131,6 +139,13 @@ def detect_format(spark: SparkSession, table: str) -> str:
         f"input.table={table!r} holds {what}; "
         "set input.format to delta, parquet, json, csv, text or binaryFile"
     )
+
+
+def _is_in_catalog(spark: SparkSession, table: str) -> bool:
+    try:
+        return spark.catalog.tableExists(table)
+    except SPARK_ERRORS:  # a name of more parts than the session's catalogs have
+        return False
 
 
 def _files_fingerprint(spark: SparkSession, paths: list[str]) -> str:
@@ -155,7 +170,7 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     Raises
     ------
     InputError
-        If a column is missing or the id's type cannot be a key.
+        If a column is missing, or of a type that cannot be a key or be embedded.
     """
     named = {f"input.{value}": getattr(config, value)} | {
         f"input.metadata[{i}]": column for i, column in enumerate(config.metadata)
@@ -176,19 +191,34 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
                 "metadata"
             ),
         )
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
         raise InputError(
             f"input.id={config.id!r} is no column or SQL expression over {pool.name}, which has "
-            f"{pool.rows.columns}: {_first_line(error)}"
+            f"{pool.rows.columns}: {reason(error)}"
         ) from error
-    kind = rows.schema["id"].dataType.typeName()
-    if kind not in ("string", "integer", "long", "binary"):
+    kind = rows.schema["id"].dataType
+    if kind.typeName() not in ("string", "integer", "long", "binary"):
         raise InputError(
-            f"input.id={config.id!r} is {kind}; want string, integer or binary, such as "
-            f"cast({config.id} as string)"
+            f"input.id={config.id!r} is {kind.simpleString()}; want string, int, bigint or binary, "
+            f"such as cast({config.id} as string)"
+        )
+    kind = rows.schema["value"].dataType
+    if not _can_embed(kind, value):
+        raise InputError(
+            f"input.{value}={named[f'input.{value}']!r} is {kind.simpleString()}; want "
+            + _EMBEDDABLE[value]
         )
     return rows
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]
+_EMBEDDABLE = {
+    "embedding": "an array of numbers, or binary holding raw little-endian float32",
+    "content": "string (texts, or paths of images) or binary (images, or texts in UTF-8)",
+}
+
+
+def _can_embed(kind: DataType, value: str) -> bool:
+    if value == "content":
+        return isinstance(kind, StringType | BinaryType)
+    is_vector = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
+    return is_vector or isinstance(kind, BinaryType)

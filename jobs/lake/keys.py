@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from jobs.lake.config import RunConfig, as_dict
+from jobs.lake.config import RunConfig, as_dict, blanked, without_authority
 
 # Raise a stage's version when the same config and input would now give other rows.
 ALGORITHM_VERSIONS = {
@@ -24,7 +24,7 @@ def stage_keys(config: RunConfig, fingerprint: str) -> dict[str, str]:
     ----------
     fingerprint : of the input, see ``jobs.lake.inputs.Pool``
     """
-    plain = as_dict(config)
+    plain = _identity(config)
     embed = _key("embed_pool", _read_by_embed(plain), [fingerprint])
     cluster = _key("cluster_levels", _read_by_cluster(plain), [embed])
     sample = _key("balance_sample", {k: plain[k] for k in ("seed", "samples")}, [cluster])
@@ -34,14 +34,24 @@ def stage_keys(config: RunConfig, fingerprint: str) -> dict[str, str]:
 
 def lineage(config: RunConfig) -> str:
     """Name the config that a published sample belongs to, whatever the input's version."""
-    plain = as_dict(config)
-    plain["input"] = plain["input"] | {"version": None}
+    plain = _identity(config)
     return _key("lineage", _read_by_embed(plain) | _read_by_cluster(plain), [])
 
 
 def run_id(keys: dict[str, str]) -> str:
     """Name a run by its stages' keys."""
     return _hash(sorted(keys.items()))
+
+
+def _identity(config: RunConfig) -> dict[str, Any]:
+    """Give the config as plain data, but for what may change while the input stays the same.
+
+    Credentials on the way to it rotate, and the fingerprint knows its version.
+    """
+    plain = as_dict(config)
+    way = {k: plain["input"][k] for k in ("table", "options")}
+    same = blanked(way, without_authority) | {"version": None}
+    return plain | {"input": plain["input"] | same}
 
 
 def _read_by_embed(plain: dict[str, Any]) -> dict[str, Any]:

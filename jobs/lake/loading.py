@@ -14,6 +14,25 @@ from jobs.lake.errors import ConfigError
 
 # Keys whose one accepted value is their default: the feature is in the design, not yet in the code.
 _NOT_BUILT = ("dedup.", "outliers.", "update.grow", "on_worse_than_uniform")
+_YAML_NAMES = {list: "a list", str: "text alone"}
+# What pydantic says otherwise, by its name for the error.
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping of its keys",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "at least {min_length} entry",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -33,13 +52,27 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text at byte {error.start}; want YAML") from error
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        raise ConfigError(f"{path} is not valid YAML{_place(error)}") from error
+    if data is None:
+        raise ConfigError(f"{path} is empty; want a mapping of sections: input, output, samples")
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds {type(data).__name__}; want a mapping of sections")
+        raise ConfigError(
+            f"{path} holds {_YAML_NAMES.get(type(data), repr(data))}; want a mapping of sections: "
+            "input, output, samples"
+        )
     return data
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Say in one line where the YAML is wrong and how."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f" at line {error.problem_mark.line + 1}: {error.problem}"
+    return f": {str(error).splitlines()[0]}"
 
 
 def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunConfig:
@@ -50,8 +83,11 @@ def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunC
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(lines))) from error
+        wrong: dict[str, list[ErrorDetails]] = {}
+        for detail in error.errors():
+            wrong.setdefault(_dotted(detail), []).append(detail)
+        lines = [_explain(key, details) for key, details in wrong.items()]
+        raise ConfigError("\n".join(lines)) from error
 
 
 def _copy(data: Any) -> Any:
@@ -69,56 +105,74 @@ def _apply(data: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"override {override!r}: the value is not valid YAML") from error
-    *path, last = key.split(".")
     target: Any = data
-    for part in path:
-        target = _step(target, part, override)
-    if isinstance(target, list):
-        target[_index(target, last, override)] = value
-    elif isinstance(target, dict):
-        target[last] = value
-    else:
-        raise ConfigError(f"override {override!r}: {'.'.join(path)} is not a section")
+    *path, last = key.split(".")
+    for i, part in enumerate(path):
+        place = _place_of(target, part, override, ".".join(path[:i]))
+        if isinstance(target, dict) and target.get(part) is None:
+            target[part] = {}
+        target = target[place]
+    target[_place_of(target, last, override, ".".join(path))] = value
 
 
-def _step(target: Any, part: str, override: str) -> Any:
-    if isinstance(target, list):
-        return target[_index(target, part, override)]
-    if not isinstance(target, dict):
-        raise ConfigError(f"override {override!r}: nothing below {part!r}")
-    if target.get(part) is None:
-        target[part] = {}
-    return target[part]
-
-
-def _index(target: list[Any], part: str, override: str) -> int:
+def _place_of(target: Any, part: str, override: str, above: str) -> str | int:
+    """Give the key or the index that a part of an override's key means."""
+    if isinstance(target, dict):
+        return part
+    if not isinstance(target, list):
+        raise ConfigError(f"override {override!r}: {above} is {target!r}, which has no keys")
     if not part.isdigit() or int(part) >= len(target):
         raise ConfigError(
-            f"override {override!r}: {part!r} is no index of a list of {len(target)} entries"
+            f"override {override!r}: {part!r} is no index of {above}, a list of {len(target)}; "
+            "the first entry is 0"
         )
     return int(part)
 
 
-def _explain(detail: ErrorDetails) -> str:
-    """Say one validation error as: key, got, want, fix."""
+def _dotted(detail: ErrorDetails) -> str:
+    """Give the key that an error is about."""
     # a union's branches add their own names to the path; they start with a capital or hold a '['
     parts = [str(part) for part in detail["loc"]]
     parts = [p for p in parts if p.isdigit() or (p.islower() and p.replace("_", "").isalnum())]
-    key = ".".join(p for p in parts if p not in ("int", "float", "str", "bool"))
-    found = detail["input"]
-    if detail["type"] == "extra_forbidden":
+    return ".".join(p for p in parts if p not in ("int", "float", "str", "bool"))
+
+
+def _explain(key: str, details: list[ErrorDetails]) -> str:
+    """Say what is wrong with a key: got, want, fix. A union has one detail per branch."""
+    kind, found = details[0]["type"], details[0]["input"]
+    if kind == "extra_forbidden":
         return f"{key}: unknown key" + _suggest(key)
-    if detail["type"] == "missing":
+    if kind == "missing":
         return f"{key}: missing; every config needs it"
+    if kind == "invalid_key":
+        return f"{found!r}: a key that is not text; quote it, as YAML reads yes and on as true"
     if any(mark in key for mark in _NOT_BUILT):
         return f"{key}={found!r}: not built yet; leave it at its default"
-    if detail["type"] == "value_error":
-        message = detail["msg"].removeprefix("Value error, ")
-        return f"{key}: {message}" if key else message
+    if kind == "value_error":  # of a whole section, and starts with the key below it
+        message = details[0]["msg"].removeprefix("Value error, ")
+        return f"{key}.{message}" if key else message
     if found == "auto":
         return f"{key}='auto': not built yet; give the value itself"
-    message = detail["msg"].removeprefix("Input should be ")
-    return f"{key}={found!r}: want {message[0].lower()}{message[1:]}"
+    wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
+    return f"{key}={found!r:.100}: want {wanted}{_mistyped(details[0])}"
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    template = _WANTED.get(detail["type"])
+    if template is not None:
+        return template.format(**detail.get("ctx", {}))
+    return detail["msg"].removeprefix("Input should be ")
+
+
+def _mistyped(detail: ErrorDetails) -> str:
+    """Help with 1e-4, which YAML 1.1 takes for text."""
+    if detail["type"] != "float_type" or not isinstance(detail["input"], str):
+        return ""
+    try:
+        plain = f"{float(detail['input']):.12f}".rstrip("0")
+    except ValueError:
+        return ""
+    return f"; YAML takes this for text, write {plain}"
 
 
 def _suggest(key: str) -> str:

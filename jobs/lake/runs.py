@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake import keys
-from jobs.lake.config import RunConfig, as_dict, without_secrets
+from jobs.lake.config import RunConfig, as_public_dict, without_secrets
 from jobs.lake.errors import ConfigError
-from jobs.lake.inputs import Pool, open_pool
+from jobs.lake.inputs import Pool, open_pool, pool_columns
 from jobs.lake.progress import Progress
 from jobs.lake.tables import TABLES, Lake
 
@@ -46,6 +46,7 @@ class Run:
     metrics: dict[str, Metrics] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
     _events: list[tuple[str, str, Metrics]] = field(default_factory=list)
+    _digests: dict[str, str] = field(default_factory=dict)  # of the stage under way
 
     @property
     def run_id(self) -> str:
@@ -66,9 +67,10 @@ class Run:
             self.reused.append(stage)
             self.metrics[stage] = finished
             return finished
-        if finished is not None:
+        if self.is_refresh:  # even where an attempt failed, whose commits would not be repeated
             self._record(stage, "cleaned", {})
         self._record(stage, "started", {})
+        self._digests.clear()
         began = time.perf_counter()
         try:
             with self.progress.stage(stage, self.spark):
@@ -104,8 +106,11 @@ class Run:
         return sum(k == key and event == "cleaned" for k, event, _ in self._events)
 
     def write(self, table: str, rows: DataFrame, stage: str) -> int:
-        """Write a stage's rows of one table; give their number."""
-        return self.lake.write(table, rows, self.keys[stage], incarnation=self.incarnation(stage))
+        """Write a stage's rows of one table; give their number, keep their digest."""
+        n_rows, self._digests[table] = self.lake.write(
+            table, rows, self.keys[stage], incarnation=self.incarnation(stage)
+        )
+        return n_rows
 
     def _finished(self, stage: str) -> Metrics | None:
         key = self.keys[stage]
@@ -125,11 +130,11 @@ class Run:
             event,
             datetime.now(UTC).replace(tzinfo=None),
             attempt if event == "started" else max(1, attempt - 1),
-            without_secrets(json.dumps(as_dict(self.config))),
+            json.dumps(as_public_dict(self.config)),
             {self.pool.name: self.pool.fingerprint},
             {name: float(value) for name, value in metrics.items()},
             without_secrets(notes)[:10_000] if notes else None,
-            {},
+            dict(self._digests) if event == "finished" else {},
             code_version(),
         )
         self.lake.append("runs", self.spark.createDataFrame([row], TABLES["runs"]), key)
@@ -150,12 +155,13 @@ def open_run(
     Raises
     ------
     InputError
-        If the pool is not there.
+        If the pool is not there, or its columns are not as the config says.
     ConfigError
-        If the root already holds another pool.
+        If the root already holds another pool, or ids of another type.
     """
     lake = Lake(spark, config.output)
     pool = open_pool(spark, config.input)
+    rows = pool_columns(pool, config.input, config.embed.reads)
     run = Run(
         spark,
         config,
@@ -168,19 +174,33 @@ def open_run(
     )
     if lake.exists("runs"):
         ledger = lake.read("runs")
-        _refuse_other_pool(ledger.select(F.map_keys("inputs").alias("pools")).distinct(), run)
+        _refuse_other_pool(ledger, run)
+        _refuse_other_ids(lake, rows.schema["id"].dataType.simpleString(), config.input.id)
         mine = ledger.where(F.col("stage_key").isin(list(run.keys.values())))
         rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
         run._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)
     return run
 
 
-def _refuse_other_pool(pools: DataFrame, run: Run) -> None:
+def _refuse_other_pool(ledger: DataFrame, run: Run) -> None:
+    written = ledger.where(F.col("event") == "finished")  # what failed first binds no root
+    pools = written.select(F.map_keys("inputs").alias("pools")).distinct()
     known = {name for row in pools.collect() for name in row.pools}
     if known and run.pool.name not in known:
         raise ConfigError(
             f"output holds the pool {sorted(known)[0]!r}, this config reads {run.pool.name!r}; "
             "one root holds one pool: choose another output.root"
+        )
+
+
+def _refuse_other_ids(lake: Lake, id_type: str, expression: str) -> None:
+    if not lake.exists("rejects"):  # the first table that a run writes
+        return
+    known = lake.read("rejects").schema["id"].dataType.simpleString()
+    if known != id_type:
+        raise ConfigError(
+            f"output holds ids of type {known}, input.id={expression!r} is {id_type}; one root "
+            "holds one type: cast input.id, or choose another output.root"
         )
 
 

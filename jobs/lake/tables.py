@@ -43,6 +43,7 @@ TABLES = {
 }
 # What stands in these columns unless the stage says otherwise: a first run is all upserts.
 _FIRST_RUN = {"generation": lambda: F.lit(0), "op": lambda: F.lit("upsert")}
+_NOT_CONTENT = ("tree_key", "seconds", "run_id")
 _RACES = ("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "ConcurrentModification")
 _ATTEMPTS = 5
 
@@ -109,14 +110,17 @@ class Lake:
             raise
         return True
 
-    def write(self, table: str, rows: DataFrame, stage_key: str, *, incarnation: int = 0) -> int:
-        """Replace a stage key's rows in one commit, and read their number back.
+    def write(
+        self, table: str, rows: DataFrame, stage_key: str, *, incarnation: int = 0
+    ) -> tuple[int, str]:
+        """Replace a stage key's rows in one commit, and read back what is there.
 
         Repeating the commit is harmless: it is skipped as the same transaction.
 
         Returns
         -------
         n_rows : int
+        digest : an order-free hash of the rows
         """
         rows = self._shaped(table, rows, stage_key)
         self._create(table, rows)
@@ -129,7 +133,23 @@ class Lake:
             .option("userMetadata", json.dumps({"stage_key": stage_key, "table": table}))
         )
         _retried(lambda: self._save(writer, table))
-        return self.read(table, stage_key).count()
+        return self.describe(table, stage_key)
+
+    def describe(self, table: str, stage_key: str) -> tuple[int, str]:
+        """Count a stage key's rows and hash them, whatever their order.
+
+        Columns that name the input's version or the clock are left out of the hash, so that the
+        same content has the same digest anywhere.
+        """
+        rows = self.read(table, stage_key)
+        hashed = [
+            F.map_entries(f.name) if f.dataType.typeName() == "map" else F.col(f.name)
+            for f in rows.schema
+            if f.name not in _NOT_CONTENT
+        ]
+        summed = F.sum(F.xxhash64(*hashed).cast("decimal(38,0)"))
+        found = rows.agg(F.count("*").alias("n"), summed.alias("sum")).collect()[0]
+        return found.n, f"{int(found.sum or 0) % 2**64:016x}"
 
     def append(self, table: str, rows: DataFrame, stage_key: str) -> None:
         """Append rows; for the ledger, whose rows are never replaced."""

@@ -1,0 +1,31 @@
+"""Mini-batches on executors: the whole method at both levels, and how good its tree is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.sessions import cluster_environment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(1500)
+def test_minibatches_on_two_executors_keep_the_trees_quality(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.cluster.minibatch", str(tmp_path)],
+        cwd=REPOSITORY,
+        env=cluster_environment(),
+        capture_output=True,
+        text=True,
+        timeout=1400,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = json.loads(done.stdout.splitlines()[-1])
+    for level in ("1", "2"):
+        assert figures["spark_minibatches"][level] >= 5
+        assert figures["inertia"][level] <= 1.02 * figures["lloyd_inertia"][level]
+    assert figures["kl"] <= 0.040

@@ -1,0 +1,121 @@
+"""Samples: draws by hand, exact sizes, nesting, independence of partitioning."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.testing import assertDataFrameEqual
+
+from jobs.balance_sample import TreeLevel, draw_points, quotas_down
+from jobs.lake.config import SampleConfig, ShareConfig
+
+FOUR_IN_TWO_LEAVES = [("a", 0, 4.0), ("b", 0, 1.0), ("c", 0, 1.0), ("d", 1, 0.0)]
+
+
+def assignments(spark: SparkSession, rows: list[tuple[str, int, float]]) -> DataFrame:
+    return spark.createDataFrame(rows, "id string, leaf_id long, sq_distance double")
+
+
+def quotas(spark: SparkSession, rows: list[tuple[str, int, int, int]]) -> DataFrame:
+    return spark.createDataFrame(rows, "sample string, leaf_id long, quota long, n_points long")
+
+
+def test_closest_points_come_first_ties_by_id(spark: SparkSession) -> None:
+    drawn = draw_points(
+        assignments(spark, FOUR_IN_TWO_LEAVES),
+        quotas(spark, [("s", 0, 2, 3), ("s", 1, 1, 1)]),
+        strategy="closest",
+        seed=0,
+    )
+    expected = [("s", "b", 0, 0, 0), ("s", "c", 0, 0, 1), ("s", "d", 1, 0, 0)]
+    assertDataFrameEqual(drawn, spark.createDataFrame(expected, drawn.schema))
+
+
+def test_replicas_come_after_every_point_had_its_turn(spark: SparkSession) -> None:
+    drawn = draw_points(
+        assignments(spark, FOUR_IN_TWO_LEAVES),
+        quotas(spark, [("s", 0, 4, 3), ("s", 1, 3, 1)]),
+        strategy="closest",
+        seed=0,
+    )
+    got = {(r.id, r.replica, r["rank"]) for r in drawn.collect()}
+    assert got == {
+        ("b", 0, 0), ("c", 0, 1), ("a", 0, 2), ("b", 1, 3), ("d", 0, 0), ("d", 1, 1), ("d", 2, 2),
+    }  # fmt: skip
+
+
+def test_draws_do_not_depend_on_partitioning_and_nest(spark: SparkSession) -> None:
+    rng = np.random.default_rng(0)
+    points = [(f"p{i:03d}", int(rng.integers(0, 5)), float(rng.integers(0, 3))) for i in range(200)]
+    sizes = np.bincount([leaf for _, leaf, _ in points], minlength=5)
+    wanted = quotas(
+        spark,
+        [("small", j, 3, int(sizes[j])) for j in range(5)]
+        + [("large", j, 11, int(sizes[j])) for j in range(5)],
+    )
+    found = [
+        {
+            (r.sample, r.id, r["rank"])
+            for r in draw_points(
+                assignments(spark, points).repartition(n), wanted, strategy="random", seed=3
+            ).collect()
+        }
+        for n in (1, 7)
+    ]
+    assert found[0] == found[1]
+    small, large = (
+        {(id_, rank) for sample, id_, rank in found[0] if sample == name}
+        for name in ("small", "large")
+    )
+    assert small < large
+    assert (len(small), len(large)) == (15, 55)
+
+
+def random_tree(rng: np.random.Generator) -> list[TreeLevel]:
+    """A tree of three levels over leaves of random sizes, some of them empty."""
+    n_points = rng.integers(0, 40, int(rng.integers(1, 60)))
+    n_leaves = np.ones(len(n_points), np.int64)
+    levels = []
+    for size in (int(rng.integers(1, 12)), int(rng.integers(1, 4)), 1):
+        parents = rng.integers(0, size, len(n_points))
+        levels.append(TreeLevel(parents, n_leaves, n_points))
+        n_leaves, n_points = (
+            np.bincount(parents, weights=x, minlength=size).astype(np.int64)
+            for x in (n_leaves, n_points)
+        )
+    return levels
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rng=st.integers(0, 2**31).map(np.random.default_rng),
+    leaves=st.sampled_from([0.0, 0.5, 1.0]),
+    points=st.sampled_from([0.0, 1.0]),
+    replicas=st.integers(1, 3),
+)
+def test_sizes_are_exact_and_samples_nest_all_the_way_down(
+    rng: np.random.Generator, leaves: float, points: float, replicas: int
+) -> None:
+    levels = random_tree(rng)
+    capacity = int(levels[0].n_points.sum()) * replicas
+    before = [np.zeros(len(level.parents), np.int64) for level in levels]
+    for target in sorted(rng.integers(1, capacity + 20, 4)):
+        sample = SampleConfig(
+            name="s",
+            target_size=int(target),
+            replicas=replicas,
+            share=ShareConfig(leaves=leaves, points=points),
+        )
+        quotas_ = quotas_down(levels, sample, seed=1)
+        for level, quota, smaller in zip(levels, quotas_, before, strict=True):
+            assert quota.sum() == min(target, capacity)
+            assert (quota <= level.n_points * replicas).all()
+            assert (quota >= smaller).all()
+        before = quotas_
+
+
+def test_share_of_points_alone_is_a_proportional_draw() -> None:
+    leaves = TreeLevel(np.zeros(3, int), np.ones(3, int), np.array([600, 300, 100]))
+    share = ShareConfig(leaves=0.0, points=1.0)
+    sample = SampleConfig(name="s", target_size=10, share=share)
+    assert quotas_down([leaves], sample, seed=0)[0].tolist() == [6, 3, 1]

@@ -1,0 +1,88 @@
+"""Contract 1: same in, same out, to the last byte, whatever the layout, the solver and the BLAS."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.jobs.determinism import curated_bytes, tied_pool, write_files
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HAS_AVX512 = (
+    "avx512f" in Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else False
+)
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pools")
+    for n_files in (1, 7, 64):
+        write_files(tied_pool(3), folder / f"files-{n_files}", n_files, seed=n_files)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(spark: SparkSession, pools: Path, tmp_path_factory: pytest.TempPathFactory):
+    root = tmp_path_factory.mktemp("lake")
+    return curated_bytes(spark, pools / "files-1", root / "one", "local")
+
+
+@pytest.mark.parametrize(("n_files", "solver"), [(7, "local"), (64, "local"), (7, "spark")])
+def test_files_and_solver_change_nothing(
+    spark: SparkSession,
+    pools: Path,
+    expected: dict[str, str],
+    tmp_path: Path,
+    n_files: int,
+    solver: str,
+) -> None:
+    assert curated_bytes(spark, pools / f"files-{n_files}", tmp_path / "lake", solver) == expected
+
+
+@pytest.mark.parametrize(
+    ("core_type", "blas_threads", "solver"),
+    [
+        ("Haswell", "1", "local"),
+        ("Haswell", "2", "spark"),
+        pytest.param(
+            "SkylakeX",
+            "2",
+            "spark",
+            marks=pytest.mark.skipif(not HAS_AVX512, reason="the CPU has no AVX-512"),
+        ),
+        pytest.param(
+            "SkylakeX",
+            "1",
+            "local",
+            marks=pytest.mark.skipif(not HAS_AVX512, reason="the CPU has no AVX-512"),
+        ),
+    ],
+)
+def test_blas_kernel_and_threads_change_nothing(
+    pools: Path,
+    expected: dict[str, str],
+    tmp_path: Path,
+    core_type: str,
+    blas_threads: str,
+    solver: str,
+) -> None:
+    environment = os.environ | {
+        "OPENBLAS_CORETYPE": core_type,
+        "OPENBLAS_NUM_THREADS": blas_threads,
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    arguments = [str(pools / "files-7"), str(tmp_path / "lake"), solver, blas_threads]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.jobs.determinism", *arguments],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == expected

@@ -1,0 +1,1 @@
+"""How good the curated samples are, over seeds."""

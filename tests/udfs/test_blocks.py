@@ -1,0 +1,111 @@
+"""Blocks on executors: packing, and the Spark source against the one in memory."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.cluster_levels import pack_blocks
+from jobs.clustering.spark_blocks import SparkBlocks, to_spark
+from udfs.blocks import from_bytes, make_pack, to_bytes
+from udfs.kernels.kmeans import KMeansParams
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import AssignAndSum, LabelPoints
+from udfs.kernels.resampling import fit_level
+from udfs.kernels.sources import Batch, blocks_of
+
+
+def rows(block_ids: list[int]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {
+            "block_id": pa.array(block_ids, pa.int32()),
+            "id": pa.array([f"{b}-{i}" for i, b in enumerate(block_ids)]),
+            "embedding": pa.array(
+                [[b, i] for i, b in enumerate(block_ids)], pa.list_(pa.float32())
+            ),
+        }
+    )
+
+
+def test_a_block_may_be_spread_over_batches() -> None:
+    batches = [rows([0, 0, 1]), rows([]), rows([1, 1]), rows([1]), rows([2, 5])]
+    packed = pa.Table.from_batches(list(make_pack(0.5, 2)(iter(batches))))
+    assert packed["block_id"].to_pylist() == [0, 1, 2, 5]
+    assert packed["n_rows"].to_pylist() == [2, 4, 1, 1]
+    assert packed["ids"].to_pylist()[1] == ["1-2", "1-0", "1-1", "1-0"]
+    # on the grid of 0.5, coordinates are doubled
+    first = np.frombuffer(packed["vectors"][0].as_py(), np.float32).reshape(-1, 2)
+    assert first.tolist() == [[0, 0], [0, 2]]
+
+
+def test_arrays_survive_the_way_to_the_driver_without_pickle() -> None:
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.empty(0, np.int64)}
+    back = from_bytes(to_bytes(arrays))
+    assert all(np.array_equal(back[k], arrays[k]) for k in arrays)
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.array([object()]))
+    with pytest.raises(ValueError, match="pickle"):
+        from_bytes(buffer.getvalue())
+
+
+def embeddings(spark: SparkSession, n_parts: int) -> DataFrame:
+    X = np.random.default_rng(0).standard_normal((700, 3)).astype(np.float32)
+    table = pa.table({"id": pa.array(np.arange(700) * 7), "embedding": pa.array(list(X))})
+    return spark.createDataFrame(table).repartition(n_parts)
+
+
+def test_blocks_do_not_depend_on_partitioning(spark: SparkSession) -> None:
+    packed = [
+        pack_blocks(embeddings(spark, n), n_points=700, n_features=3, unit=2.0**-20, seed=1)
+        .toArrow()
+        .sort_by("block_id")
+        for n in (1, 7)
+    ]
+    assert packed[0].equals(packed[1])
+    assert packed[0]["block_id"].to_pylist() == [0, 1, 2]
+    assert sum(packed[0]["n_rows"].to_pylist()) == 700
+
+
+@pytest.fixture
+def pair(spark: SparkSession):
+    X = np.random.default_rng(4).integers(-9, 10, (2500, 3)).astype(np.float32)
+    local = blocks_of(X)
+    remote = to_spark(spark, local)
+    yield local, remote
+    remote.release()
+
+
+def test_a_pass_on_executors_equals_one_in_memory(pair) -> None:
+    local, remote = pair
+    step = AssignAndSum(Centroids(local.blocks[0].X[::9]))
+    for batch in (None, Batch(2, 4)):
+        one, other = local.reduce(step, batch), remote.reduce(step, batch)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_taken_points_are_the_same_on_executors(pair) -> None:
+    local, remote = pair
+    wanted = np.sort(local.reduce(LabelPoints(Centroids(local.blocks[0].X[:9])))["positions"][::3])
+    one, other = local.take(wanted), remote.take(wanted)
+    assert one.n_rows == other.n_rows == len(wanted)
+    step = LabelPoints(Centroids(local.blocks[0].X[:5]))
+    assert np.array_equal(one.reduce(step)["positions"], other.reduce(step)["positions"])
+    other.release()
+
+
+def test_a_whole_level_is_the_same_on_executors(pair) -> None:
+    local, remote = pair
+    params = KMeansParams(algorithm="minibatch", max_iter=2)
+    found = [
+        fit_level(source, 20, params, rounds=1, points=None, seed=9) for source in (local, remote)
+    ]
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_a_source_knows_its_size(spark: SparkSession) -> None:
+    X = np.ones((10, 2), np.float32)
+    remote = to_spark(spark, blocks_of(X))
+    assert isinstance(remote, SparkBlocks)
+    assert (remote.n_rows, remote.n_features, remote.n_blocks) == (10, 2, 1)
