@@ -193,7 +193,7 @@ def _leaf_quotas(
 
 
 def require_publishable(this: Run) -> None:
-    """Refuse to overwrite a published sample of another config.
+    """Refuse to overwrite a published sample of another config, or a table that is none.
 
     Raises
     ------
@@ -202,11 +202,19 @@ def require_publishable(this: Run) -> None:
     """
     mine = lineage(this.config)
     for sample in this.config.samples:
-        owner = this.lake.last_metadata(f"sample_{sample.name}").get("lineage", mine)
-        if owner != mine and not this.replaces_samples:
+        table = f"sample_{sample.name}"
+        if this.replaces_samples or not this.lake.exists(table):
+            continue
+        owner = this.lake.last_metadata(table).get("lineage")
+        if owner is None:
             raise ConfigError(
-                f"sample_{sample.name} was published by another config (lineage {owner}, this one "
-                f"is {mine}); name this sample otherwise, or say --replace-sample"
+                f"{table} is there and no published sample; name this sample otherwise, or say "
+                "--replace-sample"
+            )
+        if owner != mine:
+            raise ConfigError(
+                f"{table} was published by another config (lineage {owner}, this one is {mine}); "
+                "name this sample otherwise, or say --replace-sample"
             )
 
 
@@ -217,7 +225,7 @@ def publish_samples(this: Run) -> None:
     mark = {"lineage": lineage(this.config), "run_id": this.run_id, "stage_key": this.keys[STAGE]}
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
-        if this.lake.last_metadata(table) == mark:
+        if this.lake.last_metadata(table) == mark and not this.is_refresh:
             continue  # published by an earlier run of the same content
         rows = drawn.where(F.col("sample") == sample.name).join(paths, on="id", how="inner")
         columns = ("id", "leaf_id", "path", "replica", "rank", "pool_weight")

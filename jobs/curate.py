@@ -63,7 +63,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     balance_sample.publish_samples(this)
     return RunSummary(
         run_id=this.run_id,
-        samples={s.name: this.lake.address(f"sample_{s.name}") for s in config.samples},
+        samples={s.name: this.lake.shown(f"sample_{s.name}") for s in config.samples},
         report_path=report_curation.export_page(this),
         balance=report_curation.headlines(this),
         metrics=this.metrics,

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
 from jobs.lake.config import RunConfig
+from jobs.lake.errors import CurationError
 from jobs.lake.loading import load_config
 from jobs.lake.session import get_session
 
@@ -57,8 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evenlake example-data", description=main.__doc__)
     parser.add_argument("--config", "-c", default="conf/quickstart.yaml")
     arguments, overrides = parser.parse_known_args(argv)
-    config = load_config(arguments.config, overrides)
-    spark, is_ours = get_session(config.spark)
+    try:
+        config = load_config(arguments.config, overrides)
+        spark, is_ours = get_session(config.spark)
+    except CurationError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the last line
+        return error.exit_code
     print(f"example pool: {run(spark, config)}")  # noqa: T201  the command's own output
     if is_ours:
         spark.stop()

@@ -71,7 +71,7 @@ def make_reduce(step: Any, centroids: Shipped, n_features: int) -> OnBatches:
 
     Parameters
     ----------
-    step : a step of ``udfs.kernels.passes``, its centroids left out
+    step : a step of ``udfs.kernels.steps``, its centroids left out
     centroids : what was left out
     """
 

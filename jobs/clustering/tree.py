@@ -15,9 +15,9 @@ from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.kmeans import Iteration, KMeansParams
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import DescribeClusters, LabelPoints
 from udfs.kernels.resampling import fit_level
 from udfs.kernels.sources import BlockSource
+from udfs.kernels.steps import DescribeClusters, LabelPoints
 
 OnIteration = Callable[[int, int, str, Iteration], None]  # level, round, solver, iteration
 

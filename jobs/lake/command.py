@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from jobs.lake.loading import load_config
 from jobs.lake.progress import Progress, set_up_logging
 from jobs.lake.runs import Run, open_run
 from jobs.lake.session import get_session
+from jobs.lake.spark_errors import reason
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,11 @@ def execute(run: Callable[..., Any], options: Options) -> int:
     """Run a job in a session, report its end on the last line and in ``--result``."""
     set_up_logging()
     spark, is_ours, this = None, False, None
+    try:  # so that no earlier run's result is taken for this one's
+        _write_result(options.result, None, "running")
+    except OSError as error:
+        print(f"config: --result {options.result}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return ConfigError.exit_code
     try:
         config = load_config(options.config, options.overrides)
         spark, is_ours = get_session(config.spark)
@@ -97,17 +104,23 @@ def execute(run: Callable[..., Any], options: Options) -> int:
         _write_result(options.result, this, "ok")
         return 0
     except Exception as error:
-        known = isinstance(error, CurationError)
-        log.debug("failed", exc_info=error)
-        if not known:
-            log.exception("unexpected error")
+        stack = without_secrets("".join(traceback.format_exception(error)))
+        log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
+        said = without_secrets(_said(error))
         kind = "config" if isinstance(error, ConfigError) else "error"
-        print(f"{kind}: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201  last line
-        _write_result(options.result, this, without_secrets(str(error)))
+        print(f"{kind}: {said}", file=sys.stderr)  # noqa: T201  last line
+        _write_result(options.result, this, said)
         return error.exit_code if isinstance(error, CurationError) else 1
     finally:
         if spark is not None and is_ours:
             spark.stop()
+
+
+def _said(error: Exception) -> str:
+    """Say an error of ours in full, any other by its kind and its first line."""
+    if isinstance(error, CurationError):
+        return str(error)
+    return f"{type(error).__name__}: {reason(error)}"
 
 
 def _write_result(path: Path | None, this: Run | None, status: str) -> None:
@@ -121,8 +134,6 @@ def _write_result(path: Path | None, this: Run | None, status: str) -> None:
             "stage_keys": this.keys,
             "reused": this.reused,
             "inputs": {this.pool.name: this.pool.fingerprint},
-            "tables": {
-                t: this.lake.address(t) for t in ("nodes", "assignments", "samples", *names)
-            },
+            "tables": {t: this.lake.shown(t) for t in ("nodes", "assignments", "samples", *names)},
         }
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType
 
 from jobs.lake.config import InputConfig, without_secrets
-from jobs.lake.errors import SPARK_ERRORS, InputError, reason
+from jobs.lake.errors import InputError
+from jobs.lake.spark_errors import SPARK_ERRORS, reason
 from jobs.lake.tables import absolute, quote
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from jobs.lake.errors import ConfigError
 
 # Keys whose one accepted value is their default: the feature is in the design, not yet in the code.
 _NOT_BUILT = ("dedup.", "outliers.", "update.grow", "on_worse_than_uniform")
-_YAML_NAMES = {list: "a list", str: "text alone"}
+_YAML_NAMES: dict[type, str] = {list: "a list", str: "text alone"}
 # What pydantic says otherwise, by its name for the error.
 _WANTED = {
     "string_type": "text",

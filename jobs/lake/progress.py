@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -26,56 +26,30 @@ _POLL = 0.5  # seconds between looks at Spark's status
 
 
 class Progress:
-    """What a run shows while it works."""
+    """What a run shows while it works: the stage's own units, and Spark's tasks beside them."""
 
     def __init__(self, *, is_live: bool | None = None) -> None:
         self._console = Console(stderr=True)
         self._is_live = self._console.is_terminal if is_live is None else is_live
-        self._bar: Bar | None = None
-        self._task: TaskID | None = None
-        self._stage = ""
-        self._last_log = 0.0
+        self._said: tuple[float, float | None, str] | None = None  # done, total, facts
 
     @contextmanager
     def stage(self, stage: str, spark: SparkSession | None = None) -> Iterator[None]:
         """Show a stage from its start to its end."""
-        self._stage, began = stage, time.monotonic()
-        self._last_log = began
-        stop = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(spark, stop), daemon=True)
-        if self._is_live:
-            self._bar = Bar(
-                SpinnerColumn(),
-                TextColumn("{task.description:<16}"),
-                BarColumn(),
-                TextColumn("{task.fields[facts]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-            )
-            self._task = self._bar.add_task(stage, total=None, facts="")
-            self._bar.start()
+        self._said, began, stop = None, time.monotonic(), threading.Event()
+        show = self._show_live if self._is_live else self._show_lines
+        watcher = threading.Thread(target=show, args=(stage, spark, stop), daemon=True)
         watcher.start()
         try:
             yield
-            if self._bar is not None and self._task is not None:
-                self._bar.update(self._task, total=1, completed=1)
         finally:
             stop.set()
             watcher.join()
-            if self._bar is not None:
-                self._bar.stop()
-                self._bar = None
             log.info("stage=%s seconds=%.1f", stage, time.monotonic() - began)
 
     def update(self, done: float, total: float | None, **facts: object) -> None:
         """Say how far the stage is, in its own units, with a few facts."""
-        text = " ".join(f"{name}={_short(value)}" for name, value in facts.items())
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, facts=text)
-        elif time.monotonic() - self._last_log >= LOG_EVERY:
-            self._last_log = time.monotonic()
-            log.info("stage=%s done=%s total=%s %s", self._stage, _short(done), total, text)
+        self._said = done, total, " ".join(f"{k}={_short(v)}" for k, v in facts.items())
 
     def note(self, stage: str, text: str) -> None:
         """Say one thing about a stage."""
@@ -84,12 +58,40 @@ class Progress:
         else:
             log.info("stage=%s %s", stage, text)
 
-    def _watch(self, spark: SparkSession | None, stop: threading.Event) -> None:
-        """Show Spark's own task counts while a job runs; silent where Spark does not tell."""
-        while not stop.wait(_POLL):
-            counts = _running_tasks(spark)
-            if counts is not None:
-                self.update(counts[0], counts[1], tasks=f"{counts[0]}/{counts[1]}")
+    def _show_live(self, stage: str, spark: SparkSession | None, stop: threading.Event) -> None:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description:<16}"),
+            BarColumn(),
+            TextColumn("{task.fields[facts]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Bar(*columns, console=self._console) as bar:
+            task = bar.add_task(stage, total=None, facts="")
+            while not stop.wait(_POLL):
+                done, total, facts = self._state(spark)
+                bar.update(task, completed=done, total=total, facts=facts)
+            bar.update(task, total=1, completed=1)
+
+    def _show_lines(self, stage: str, spark: SparkSession | None, stop: threading.Event) -> None:
+        began = time.monotonic()
+        while not stop.wait(LOG_EVERY):
+            done, total, facts = self._state(spark)
+            elapsed = time.monotonic() - began
+            log.info(
+                "stage=%s done=%s total=%s elapsed=%.0fs %s",
+                stage, _short(done), "?" if total is None else _short(total), elapsed, facts,
+            )  # fmt: skip
+
+    def _state(self, spark: SparkSession | None) -> tuple[float, float | None, str]:
+        """Give what the stage said last; before it says anything, Spark's own tasks."""
+        tasks = _running_tasks(spark)
+        counted = "" if tasks is None else f"tasks={tasks[0]}/{tasks[1]}"
+        if self._said is not None:
+            done, total, facts = self._said
+            return done, total, f"{facts} {counted}".rstrip()
+        return (0, None, "") if tasks is None else (tasks[0], tasks[1], counted)
 
 
 def _running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
@@ -109,8 +111,16 @@ def _short(value: object) -> str:
 
 
 def set_up_logging(level: str = "INFO") -> None:
-    """Send log lines to stderr; called by the commands, never on import."""
+    """Send log lines to stderr; called by the commands, never on import.
+
+    On a terminal the live line takes the place of the lines of level INFO.
+    """
+    if level == "INFO" and sys.stderr.isatty():
+        level = "WARNING"
     logging.basicConfig(
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("py4j").setLevel(logging.WARNING)
+    # pyspark prints the JVM's stack of every error of a query, also where it is caught
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)

@@ -161,7 +161,7 @@ def open_run(
     """
     lake = Lake(spark, config.output)
     pool = open_pool(spark, config.input)
-    rows = pool_columns(pool, config.input, config.embed.reads)
+    columns = pool_columns(pool, config.input, config.embed.reads)
     run = Run(
         spark,
         config,
@@ -175,7 +175,7 @@ def open_run(
     if lake.exists("runs"):
         ledger = lake.read("runs")
         _refuse_other_pool(ledger, run)
-        _refuse_other_ids(lake, rows.schema["id"].dataType.simpleString(), config.input.id)
+        _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
         mine = ledger.where(F.col("stage_key").isin(list(run.keys.values())))
         rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
         run._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)

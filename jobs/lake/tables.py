@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.lake.config import OutputConfig
-from jobs.lake.errors import CurationError
+from jobs.lake.config import OutputConfig, without_secrets
+from jobs.lake.errors import ConfigError, CurationError
+from jobs.lake.spark_errors import SPARK_ERRORS, reason
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,10 @@ class Lake:
         parts = (self._output.catalog, self._output.schema_, prefix + table)
         return ".".join(quote(part) for part in parts if part is not None)
 
+    def shown(self, table: str) -> str:
+        """Give a table's address for people to read, without credentials."""
+        return without_secrets(self.address(table))
+
     def _sql_name(self, table: str) -> str:
         address = self.address(table)
         return f"delta.{quote(address)}" if self._output.root is not None else address
@@ -84,10 +89,12 @@ class Lake:
         ------
         CurationError
             Where the session knows no Delta.
+        ConfigError
+            Where the output names a catalog or a schema that cannot be.
         """
         try:
             self.read(table)
-        except PySparkException as error:
+        except SPARK_ERRORS as error:
             text = str(error)
             if any(
                 m in text
@@ -106,6 +113,10 @@ class Lake:
                 raise CurationError(
                     "this Spark session has no Delta Lake: start it with delta-spark's package "
                     "and its two confs, spark.sql.extensions and spark.sql.catalog.spark_catalog"
+                ) from error
+            if isinstance(error, AnalysisException):
+                raise ConfigError(
+                    f"{self._output_keys()} cannot be read: {reason(error)}"
                 ) from error
             raise
         return True
@@ -201,13 +212,23 @@ class Lake:
             return
         columns = ", ".join(f"{quote(f.name)} {f.dataType.simpleString()}" for f in rows.schema)
         indexed = sum(f.dataType.typeName() not in ("array", "map", "binary") for f in rows.schema)
-        _retried(
-            lambda: self.spark.sql(
-                f"CREATE TABLE IF NOT EXISTS {self._sql_name(table)} ({columns}) USING DELTA "
-                "PARTITIONED BY (stage_key) "
-                f"TBLPROPERTIES ('delta.dataSkippingNumIndexedCols' = '{indexed}')"
-            )
+        statement = (
+            f"CREATE TABLE IF NOT EXISTS {self._sql_name(table)} ({columns}) USING DELTA "
+            "PARTITIONED BY (stage_key) "
+            f"TBLPROPERTIES ('delta.dataSkippingNumIndexedCols' = '{indexed}')"
         )
+        try:
+            _retried(lambda: self.spark.sql(statement))
+        except SPARK_ERRORS as error:
+            raise ConfigError(
+                f"{self._output_keys()} cannot hold the table {table}: {reason(error)}; want a "
+                "folder or a schema that you may write to"
+            ) from error
+
+    def _output_keys(self) -> str:
+        """Name the place as the config does."""
+        named = self._output.model_dump(by_alias=True, exclude_none=True)
+        return ", ".join(f"output.{key}={value!r}" for key, value in named.items())
 
 
 def absolute(path: str) -> str:
@@ -226,7 +247,7 @@ def _retried(commit: Callable[[], Any]) -> None:
         try:
             commit()
             return
-        except PySparkException as error:
+        except SPARK_ERRORS as error:
             if attempt + 1 == _ATTEMPTS or not any(race in str(error) for race in _RACES):
                 raise
             log.info("commit raced attempt=%d", attempt + 1)

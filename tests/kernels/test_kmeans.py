@@ -11,8 +11,8 @@ from tests.pools import zipf_mixture
 from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans, lloyd, minibatch
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import AssignAndSum
 from udfs.kernels.sources import blocks_of
+from udfs.kernels.steps import AssignAndSum
 
 LLOYD = KMeansParams(algorithm="lloyd", tol=0.0, max_iter=100)
 

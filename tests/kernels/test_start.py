@@ -14,9 +14,9 @@ from udfs.kernels import start
 from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.hashing import uniform
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import AssignAndSum
 from udfs.kernels.sources import blocks_of
 from udfs.kernels.start import draw_candidates, greedy_kmeans_plusplus, start_centroids
+from udfs.kernels.steps import AssignAndSum
 
 
 def naive_greedy(

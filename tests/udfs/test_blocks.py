@@ -12,9 +12,9 @@ from jobs.clustering.spark_blocks import SparkBlocks, to_spark
 from udfs.blocks import from_bytes, make_pack, to_bytes
 from udfs.kernels.kmeans import KMeansParams
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import AssignAndSum, LabelPoints
 from udfs.kernels.resampling import fit_level
 from udfs.kernels.sources import Batch, blocks_of
+from udfs.kernels.steps import AssignAndSum, LabelPoints
 
 
 def rows(block_ids: list[int]) -> pa.RecordBatch:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from udfs.kernels.grid import join_limbs, mean_on_grid
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import Arrays, AssignAndSum
+from udfs.kernels.passes import Arrays
 from udfs.kernels.sources import Batch, BlockSource
 from udfs.kernels.start import start_centroids
+from udfs.kernels.steps import AssignAndSum
 
 _AUTO_ROWS_PER_CLUSTER = 100  # `auto` takes mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100

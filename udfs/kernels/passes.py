@@ -1,4 +1,4 @@
-"""Passes over blocks: what is gathered from every block, and how partial results merge.
+"""Passes over blocks: what a step is, how a point is named, how the first few are kept.
 
 A *step* is a frozen description of one pass (picklable but for its centroids, which are shipped
 apart). Each task calls ``begin()`` once, ``add``s its blocks, and hands back ``result()``: a dict
@@ -6,23 +6,19 @@ of arrays. ``merge`` joins the tasks' dicts. Every sum is exact and every choice
 so the merged result does not depend on which block was seen where.
 
 A point's *position* is ``block_id << 32 | row``: blocks are ordered by content, so positions order
-the points the same way whatever the layout.
+the points the same way whatever the layout. The steps themselves are in ``udfs.kernels.steps``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import split_limbs
-from udfs.kernels.hashing import uniform
-from udfs.kernels.nearest import Centroids, nearest_centroids
+from udfs.kernels.nearest import Centroids
 
 Arrays = dict[str, NDArray[Any]]
 _ROW_BITS = 32
-N_FARTHEST = 64  # farthest points kept for reseeding empty clusters, per pass
 
 
 def positions(block_id: int, n_rows: int) -> NDArray[np.int64]:
@@ -64,218 +60,6 @@ class Step(Protocol):
         """Join the tasks' partial results."""
 
 
-@dataclass(frozen=True, eq=False)
-class AssignAndSum:
-    """Assign every point to its nearest centroid; sum counts, vectors and the objective.
-
-    Result: ``labels`` (t,) the touched clusters, ``counts`` (t,) int64, ``sums`` (t, d) float64
-    (exact), ``objective`` (2,) int64 limbs, and the farthest points for reseeding: ``far_keys``
-    (f,) float64 = -sq_dist, ``far_positions`` (f,), ``far_rows`` (f, d).
-    """
-
-    centroids: Centroids
-    with_sums: bool = True
-
-    def begin(self) -> "_AssignAndSumPass":
-        """Start one task's share."""
-        return _AssignAndSumPass(self)
-
-    def merge(self, parts: Sequence[Arrays]) -> Arrays:
-        """Add up; keep the farthest of the farthest."""
-        k, d = self.centroids.vectors.shape
-        counts = np.zeros(k, np.int64)
-        objective = np.zeros(2, np.int64)
-        sums = np.zeros((k if self.with_sums else 0, d))
-        farthest = Smallest(N_FARTHEST, d)
-        for part in parts:
-            counts[part["labels"]] += part["counts"]
-            objective += part["objective"]
-            if self.with_sums:
-                sums[part["labels"]] += part["sums"]
-            farthest.offer(part["far_keys"], part["far_positions"], part["far_rows"])
-        touched = np.flatnonzero(counts)
-        return {
-            "labels": touched,
-            "counts": counts[touched],
-            "sums": sums[touched] if self.with_sums else sums,
-            "objective": objective,
-        } | farthest.arrays("far")
-
-
-class _AssignAndSumPass:
-    def __init__(self, step: AssignAndSum) -> None:
-        k, d = step.centroids.vectors.shape
-        self.step = step
-        self.counts = np.zeros(k, np.int64)
-        self.sums = np.zeros((k, d) if step.with_sums else (0, d))
-        self.objective = np.zeros(2, np.int64)
-        self.farthest = Smallest(N_FARTHEST, d)
-
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        labels, sq_dist = nearest_centroids(X, self.step.centroids)
-        order = np.argsort(labels, kind="stable")
-        present, starts = np.unique(labels[order], return_index=True)
-        self.counts[present] += np.diff(np.r_[starts, len(labels)])
-        if self.step.with_sums and len(labels):
-            self.sums[present] += np.add.reduceat(X[order].astype(np.float64), starts, axis=0)
-        self.objective += [limb.sum() for limb in split_limbs(sq_dist)]
-        self.farthest.offer(-sq_dist, positions(block_id, len(X)), X)
-
-    def result(self) -> Arrays:
-        touched = np.flatnonzero(self.counts)
-        return {
-            "labels": touched,
-            "counts": self.counts[touched],
-            "sums": self.sums[touched] if self.step.with_sums else self.sums,
-            "objective": self.objective,
-        } | self.farthest.arrays("far")
-
-
-@dataclass(frozen=True, eq=False)
-class DrawCandidates:
-    """Draw points with probability in proportion to their squared distance to the centroids.
-
-    Sequential Poisson sampling (Ohlsson 1998): the ``n_draws`` smallest u / sq_dist, u uniform by
-    position. One pass, exactly that many points, and only divisions: the same on every CPU. With no
-    centroid yet every point weighs the same.
-
-    Result: ``draw_keys`` (b,), ``draw_positions`` (b,), ``draw_rows`` (b, d).
-    """
-
-    centroids: Centroids
-    n_draws: int
-    seed: int
-
-    def begin(self) -> "_DrawCandidatesPass":
-        """Start one task's share."""
-        return _DrawCandidatesPass(self)
-
-    def merge(self, parts: Sequence[Arrays]) -> Arrays:
-        """Keep the smallest keys of all."""
-        smallest = Smallest(self.n_draws, self.centroids.vectors.shape[1])
-        for part in parts:
-            smallest.offer(part["draw_keys"], part["draw_positions"], part["draw_rows"])
-        return smallest.arrays("draw")
-
-
-class _DrawCandidatesPass:
-    def __init__(self, step: DrawCandidates) -> None:
-        self.step = step
-        self.smallest = Smallest(step.n_draws, step.centroids.vectors.shape[1])
-
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        where = positions(block_id, len(X))
-        keys = uniform(self.step.seed, where)
-        if len(self.step.centroids.vectors):
-            _, sq_dist = nearest_centroids(X, self.step.centroids)
-            apart = sq_dist > 0
-            keys = np.divide(keys, sq_dist, out=np.full_like(keys, np.inf), where=apart)
-        self.smallest.offer(keys, where, X)
-
-    def result(self) -> Arrays:
-        return self.smallest.arrays("draw")
-
-
-@dataclass(frozen=True, eq=False)
-class ClosestMembers:
-    """Find each cluster's ``n_closest`` members, by (distance, position).
-
-    Result: ``labels`` (m,) int32, ``sq_dist`` (m,) float64, ``positions`` (m,) int64.
-    """
-
-    centroids: Centroids
-    n_closest: int
-
-    def begin(self) -> "_LabelPointsPass":
-        """Start one task's share."""
-        return _LabelPointsPass(self.centroids, self.n_closest)
-
-    def merge(self, parts: Sequence[Arrays]) -> Arrays:
-        """Keep the closest of the closest."""
-        return _closest(_concatenate(parts), self.n_closest)
-
-
-@dataclass(frozen=True, eq=False)
-class LabelPoints:
-    """Label every point; for inputs that fit the driver.
-
-    Result, in order of position: ``labels`` (n,), ``sq_dist`` (n,), ``positions`` (n,).
-    """
-
-    centroids: Centroids
-
-    def begin(self) -> "_LabelPointsPass":
-        """Start one task's share."""
-        return _LabelPointsPass(self.centroids, None)
-
-    def merge(self, parts: Sequence[Arrays]) -> Arrays:
-        """Put the points in order."""
-        joined = _concatenate(parts)
-        order = np.argsort(joined["positions"])
-        return {name: array[order] for name, array in joined.items()}
-
-
-class _LabelPointsPass:
-    def __init__(self, centroids: Centroids, n_closest: int | None) -> None:
-        self.centroids = centroids
-        self.n_closest = n_closest
-        empty: Arrays = {
-            "labels": np.empty(0, np.int32),
-            "sq_dist": np.empty(0, np.float64),
-            "positions": np.empty(0, np.int64),
-        }
-        self.parts: list[Arrays] = [empty]
-
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        labels, sq_dist = nearest_centroids(X, self.centroids)
-        where = positions(block_id, len(X))
-        self.parts.append({"labels": labels, "sq_dist": sq_dist, "positions": where})
-
-    def result(self) -> Arrays:
-        joined = _concatenate(self.parts)
-        return joined if self.n_closest is None else _closest(joined, self.n_closest)
-
-
-@dataclass(frozen=True, eq=False)
-class DescribeClusters:
-    """Count each cluster's points, sum their squared distances and find the largest.
-
-    Result: ``counts`` (k,) int64, ``inertia`` (k, 2) int64 limbs, ``sq_radius`` (k,) float64.
-    """
-
-    centroids: Centroids
-
-    def begin(self) -> "_DescribeClustersPass":
-        """Start one task's share."""
-        return _DescribeClustersPass(self)
-
-    def merge(self, parts: Sequence[Arrays]) -> Arrays:
-        """Add up counts and inertia, take the largest radius."""
-        return {
-            "counts": np.sum([p["counts"] for p in parts], axis=0),
-            "inertia": np.sum([p["inertia"] for p in parts], axis=0),
-            "sq_radius": np.max([p["sq_radius"] for p in parts], axis=0),
-        }
-
-
-class _DescribeClustersPass:
-    def __init__(self, step: DescribeClusters) -> None:
-        k = len(step.centroids.vectors)
-        self.centroids = step.centroids
-        self.counts = np.zeros(k, np.int64)
-        self.inertia = np.zeros((k, 2), np.int64)
-        self.sq_radius = np.zeros(k)
-
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        labels, sq_dist = nearest_centroids(X, self.centroids)
-        np.add.at(self.counts, labels, 1)
-        np.add.at(self.inertia, labels, np.column_stack(split_limbs(sq_dist)))
-        np.maximum.at(self.sq_radius, labels, sq_dist)
-
-    def result(self) -> Arrays:
-        return {"counts": self.counts, "inertia": self.inertia, "sq_radius": self.sq_radius}
-
-
 class Smallest:
     """The n smallest (key, position) pairs seen so far, with their rows; infinite keys never."""
 
@@ -309,17 +93,3 @@ class Smallest:
             f"{name}_positions": self.positions,
             f"{name}_rows": self.rows,
         }
-
-
-def _concatenate(parts: Sequence[Arrays]) -> Arrays:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _closest(points: Arrays, n_closest: int) -> Arrays:
-    """Keep each label's n_closest points by (sq_dist, position)."""
-    order = np.lexsort((points["positions"], points["sq_dist"], points["labels"]))
-    labels = points["labels"][order]
-    starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]]) if len(labels) else labels
-    rank = np.arange(len(labels)) - np.repeat(starts, np.diff(np.r_[starts, len(labels)]))
-    kept = order[rank < n_closest]
-    return {name: array[kept] for name, array in points.items()}

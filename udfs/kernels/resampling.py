@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import ClosestMembers
 from udfs.kernels.sources import BlockSource
 from udfs.kernels.start import start_centroids
+from udfs.kernels.steps import ClosestMembers
 
 
 def closest_points(points: int | None, n_rows: int, n_clusters: int) -> int:

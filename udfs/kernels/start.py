@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from udfs.kernels.hashing import derive_seed, uniform
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import AssignAndSum, DrawCandidates
 from udfs.kernels.sources import BlockSource
+from udfs.kernels.steps import AssignAndSum, DrawCandidates
 
 DistancesTo = Callable[[NDArray[np.intp]], NDArray[np.float64]]  # (t,) indices -> (t, m)
 

@@ -1,4 +1,4 @@
-"""Passes: against scikit-learn and numpy, and the same however blocks fall to tasks."""
+"""Steps: against scikit-learn and numpy, and the same however blocks fall to tasks."""
 
 import numpy as np
 import pytest
@@ -9,17 +9,15 @@ from sklearn.metrics import pairwise_distances
 
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import (
+from udfs.kernels.passes import Smallest, Step, positions
+from udfs.kernels.sources import Batch, Block, LocalBlocks, blocks_of
+from udfs.kernels.steps import (
     AssignAndSum,
     ClosestMembers,
     DescribeClusters,
     DrawCandidates,
     LabelPoints,
-    Smallest,
-    Step,
-    positions,
 )
-from udfs.kernels.sources import Batch, Block, LocalBlocks, blocks_of
 
 
 def grid_points(seed: int, n: int = 900, d: int = 6) -> NDArray[np.float32]:

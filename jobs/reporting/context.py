@@ -1,0 +1,71 @@
+"""What the page is told: the report's rows, where everything is, and what to be warned of."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import yaml
+
+from jobs.lake.config import as_public_dict
+from jobs.lake.runs import Run, code_version
+from jobs.reporting.node_rows import sample_size
+from jobs.reporting.page import PageContext
+
+GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
+
+
+def page_context(this: Run) -> PageContext:
+    """Give what the page shows, read back from the tables."""
+    rows = this.lake.read("report", this.keys["report_curation"]).drop("run_id").toPandas()
+    config = yaml.safe_dump(as_public_dict(this.config), sort_keys=False)
+    n_points = int(this.figures("embed_pool")["n_points"])
+    samples = [
+        {
+            "name": s.name,
+            "table": this.lake.shown(f"sample_{s.name}"),
+            "n_rows": sample_size(this, s.name),
+            "target_size": s.target_size,
+            "strategy": s.strategy,
+            "reason": None
+            if sample_size(this, s.name) == s.target_size
+            else f"the pool has {n_points} points, {s.replicas} replicas at most",
+        }
+        for s in this.config.samples
+    ]
+    tables = ("embeddings", "rejects", "nodes", "assignments", "samples", "report", "runs")
+    return PageContext(
+        run_id=this.run_id,
+        title=this.pool.name,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        rows=rows.astype({"level": "float64"}),
+        samples=samples,
+        config_yaml=config,
+        inputs={this.pool.name: this.pool.fingerprint},
+        tables={table: this.lake.shown(table) for table in tables},
+        notes=_notes(this, rows),
+        code_version=code_version(),
+    )
+
+
+def _notes(this: Run, rows: pd.DataFrame) -> list[str]:
+    """Say what a user should not overlook."""
+    notes = []
+    for s in this.config.samples:
+        mine = rows[(rows["sample"] == s.name) & (rows["metric"] == "coverage_distance")]
+        if len(mine) and (mine["value"] > mine["control"]).all():
+            notes.append(
+                f"{s.name} covers the pool worse than a uniform sample of its size: the levels do "
+                "not fit the data; try fewer or larger cluster.levels, or a share.leaves above 0"
+            )
+        if sample_size(this, s.name) < s.target_size:
+            notes.append(
+                f"{s.name} has {sample_size(this, s.name)} rows, not {s.target_size}: that is the "
+                "whole pool; lower target_size, or raise replicas"
+            )
+    tree = rows[(rows["section"] == "tree") & (rows["metric"] == "largest_node_share")]
+    for level, share in zip(tree["level"], tree["value"], strict=True):
+        if share > GIANT_SHARE:
+            notes.append(
+                f"one node of level {level:.0f} holds {share:.0%} of the pool: too few nodes for "
+                "unrelated concepts; raise that level or drop it"
+            )
+    return notes
