@@ -5,7 +5,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +42,6 @@ class Options:
     result: Path | None = None
     is_refresh: bool = False
     replaces_samples: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def job_main(

@@ -128,7 +128,7 @@ class Run:
             self.run_id,
             stage,
             event,
-            datetime.now(UTC).replace(tzinfo=None),
+            datetime.now(UTC),
             attempt if event == "started" else max(1, attempt - 1),
             json.dumps(as_public_dict(self.config)),
             {self.pool.name: self.pool.fingerprint},

@@ -34,7 +34,7 @@ def page_context(this: Run) -> PageContext:
     tables = ("embeddings", "rejects", "nodes", "assignments", "samples", "report", "runs")
     return PageContext(
         run_id=this.run_id,
-        title=this.pool.name,
+        title=this.config.input.table,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         rows=rows.astype({"level": "float64"}),
         samples=samples,
