@@ -1,0 +1,56 @@
+"""Coverage and the report's rows: by hand, and the pool itself as a perfect sample."""
+
+import numpy as np
+import pytest
+
+from jobs.reporting.coverage import IndependentNodes, cluster_independently, measure_coverage
+from jobs.reporting.rows import balance_rows, label_rows
+from udfs.kernels.nearest import Centroids
+
+# two nodes on a line: a dense one at 0 with three points, a thin one at 100 with one
+POINTS = np.array([[0.0], [1.0], [2.0], [100.0]], dtype=np.float32)
+NODES = IndependentNodes(
+    POINTS, np.array([0, 0, 0, 1], np.int32), Centroids(np.array([[1.0], [100.0]], np.float32))
+)
+
+
+def test_every_node_counts_the_same_dense_or_thin() -> None:
+    only_dense = measure_coverage(NODES, POINTS[:1], n_threads=1)
+    # dense node: (0 + 1 + 2) / 3 = 1; thin node: 100; their mean
+    assert only_dense["coverage_distance"] == pytest.approx(50.5)
+    assert only_dense["nodes_reached_share"] == 0.5
+    both = measure_coverage(NODES, POINTS[[0, 3]], n_threads=1)
+    assert both["coverage_distance"] == pytest.approx(0.5)
+    assert both["effective_nodes"] == pytest.approx(2)
+
+
+def test_the_pool_covers_itself() -> None:
+    X = np.random.default_rng(0).integers(-1000, 1000, (800, 3)).astype(np.float32)
+    nodes = cluster_independently(X, seed=1, n_threads=1)
+    assert nodes.n_nodes == 80
+    figures = measure_coverage(nodes, X, n_threads=2)
+    assert figures["coverage_distance"] == 0
+    assert figures["nodes_reached_share"] == 1
+
+
+def test_a_pool_of_few_distinct_points_still_has_nodes() -> None:
+    X = np.repeat(np.array([[1.0], [5.0]], np.float32), 50, axis=0)
+    assert cluster_independently(X, seed=0, n_threads=1).n_nodes == 2
+
+
+def test_balance_rows_set_the_control_beside_the_sample() -> None:
+    rows = balance_rows(2, "s", np.array([5, 5]), np.array([10, 0]))
+    found = {row.metric: row for row in rows if row.section == "balance"}
+    assert found["kl_uniform"].value == pytest.approx(0)
+    assert found["kl_uniform"].control == pytest.approx(np.log(2))
+    assert {row.level for row in rows} == {2}
+    lorenz = [(row.x, row.value) for row in rows if row.section == "lorenz"]
+    assert (lorenz[0], lorenz[-1]) == ((0, 0), (1, 1))
+
+
+def test_labels_absent_from_a_sample_still_count() -> None:
+    rows = label_rows("s", {"a": 4}, {"a": 2, "b": 2}, ["a", "b"])
+    counts = {row.key: (row.value, row.control) for row in rows if row.metric == "count"}
+    assert counts == {"a": (4, 2), "b": (0, 2)}
+    (kl,) = [row for row in rows if row.metric == "kl_uniform"]
+    assert (kl.value, kl.control) == (pytest.approx(np.log(2)), pytest.approx(0))
