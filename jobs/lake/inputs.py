@@ -73,8 +73,8 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
                 f"input.where={config.where!r} is no SQL condition over {config.table}, which has "
                 f"{columns}: {reason(error)}"
             ) from error
-    name = config.table if kind == "table" else absolute(config.table)
-    return Pool(rows, without_secrets(name), fingerprint)
+    name = without_secrets(config.table)
+    return Pool(rows, name if kind == "table" else absolute(name), fingerprint)
 
 
 def _read(spark: SparkSession, config: InputConfig, kind: str) -> tuple[DataFrame, str]:

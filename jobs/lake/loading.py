@@ -131,10 +131,10 @@ def _place_of(target: Any, part: str, override: str, above: str) -> str | int:
 
 def _dotted(detail: ErrorDetails) -> str:
     """Give the key that an error is about."""
-    # a union's branches add their own names to the path; they start with a capital or hold a '['
+    # a union's branches add their own names to the path: int, constrained-int, list[int]
     parts = [str(part) for part in detail["loc"]]
-    parts = [p for p in parts if p.isdigit() or (p.islower() and p.replace("_", "").isalnum())]
-    return ".".join(p for p in parts if p not in ("int", "float", "str", "bool"))
+    branches = ("int", "float", "str", "bool", "constrained-int")
+    return ".".join(p for p in parts if p not in branches and "[" not in p)
 
 
 def _explain(key: str, details: list[ErrorDetails]) -> str:
@@ -159,9 +159,10 @@ def _explain(key: str, details: list[ErrorDetails]) -> str:
 
 def _wanted(detail: ErrorDetails) -> str:
     template = _WANTED.get(detail["type"])
-    if template is not None:
-        return template.format(**detail.get("ctx", {}))
-    return detail["msg"].removeprefix("Input should be ")
+    if template is None:
+        return detail["msg"].removeprefix("Input should be ")
+    bounds = detail.get("ctx", {}).items()
+    return template.format(**{k: int(v) if v in (0.0, 1.0) else v for k, v in bounds})
 
 
 def _mistyped(detail: ErrorDetails) -> str:

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from jobs import curate
+from jobs import curate, embed_pool
 from jobs.lake.config import RunConfig
-from jobs.lake.errors import CurationError, GuardError
-from jobs.lake.loading import parse_config
+from jobs.lake.errors import ConfigError, CurationError, GuardError, InputError
+from jobs.lake.loading import load_config, parse_config
 from jobs.lake.runs import open_run
 from jobs.lake.tables import Lake
 
@@ -275,3 +275,279 @@ def test_no_limit_lets_a_pool_of_rejects_pass(spark: SparkSession, tmp_path: Pat
         "3 of 3 rows were rejected (constant 2, zero_norm 1), so that none is left; the rejects "
         "table names each row: mend the pool",
     )
+
+
+# --- configs --------------------------------------------------------------------------------------
+
+BASE = {
+    "input": {"table": "data/pool", "embedding": "vector"},
+    "output": {"root": "data/lake"},
+    "cluster": {"levels": [8, 3]},
+    "samples": [{"name": "s", "target_size": 20}],
+}
+OVERRIDES = {  # of BASE -> the whole message
+    "clusters.levels=[8]": "clusters: unknown key; did you mean cluster?",
+    "input.tabel=data/pool": "input.tabel: unknown key; did you mean input.table?",
+    "levels=[8]": "levels: unknown key; did you mean cluster.levels?",
+    "verbose=true": "verbose: unknown key; conf/base.yaml lists every key",
+    "input=data/pool": "input='data/pool': want a mapping of its keys",
+    "samples=null": "samples=None: want a list",
+    "samples=[]": "samples=[]: want at least 1 entry",
+    "seed=soon": "seed='soon': want a whole number",
+    "input.options.mergeSchema=true": "input.options.mergeSchema=True: want text",
+    "cluster.max_iter=1.5": "cluster.max_iter=1.5: want a whole number",
+    "cluster.max_iter=0": "cluster.max_iter=0: want at least 1",
+    "cluster.tol=1e-4": (
+        "cluster.tol='1e-4': want a number; YAML takes this for text, write 0.0001"
+    ),
+    "cluster.levels=8": "cluster.levels=8: want a list",
+    "cluster.levels=[]": (
+        "cluster.levels is empty; want nodes per level, leaves first: [1000, 100]"
+    ),
+    "cluster.levels=[3, 8]": (
+        "cluster.levels[1]=8 is not below levels[0]=3; want nodes per level, leaves first, each "
+        "level smaller"
+    ),
+    "cluster.levels=[20000]": (
+        "cluster.levels[0]=20000 exceeds 10000, the most until splitting is built; lower it"
+    ),
+    "cluster.levels=auto": "cluster.levels='auto': not built yet; give the value itself",
+    "cluster.resampling.rounds=[1]": (
+        "cluster.resampling.rounds has 1 entries for 2 levels; want one number or one per level"
+    ),
+    "cluster.resampling.points=0": (
+        "cluster.resampling.points=0: want at least 1 or 'auto' or a list"
+    ),
+    "samples.0.share.leaves=auto": (
+        "samples.0.share.leaves='auto': not built yet; give the value itself"
+    ),
+    "samples.0.share.points=1.5": "samples.0.share.points=1.5: want at most 1",
+    "samples.0.target_size=-5": "samples.0.target_size=-5: want at least 1",
+    "samples.0.strategy=best": "samples.0.strategy='best': want 'random' or 'closest'",
+    "samples.0.name=../up": "samples.0.name='../up': want text that matches ^[A-Za-z0-9_]+$",
+    "samples=[{name: a, target_size: 1}, {name: A, target_size: 2}]": (
+        "samples.1.name='A' is taken by samples.0; want unique names, whatever their case"
+    ),
+    "dedup.exact=true": "dedup.exact=True: not built yet; leave it at its default",
+    "outliers.method=knn": "outliers.method='knn': not built yet; leave it at its default",
+    "embed.model=sentence-transformers:all-MiniLM-L6-v2": (
+        "embed.model='sentence-transformers:all-MiniLM-L6-v2': not built yet; embed elsewhere, "
+        "name the column in input.embedding and set embed.model: precomputed"
+    ),
+    "embed.model=clip": "embed.model='clip': want 'precomputed', 'lsa' or 'pixels'",
+    "embed.model=pixels": (
+        "input.content is missing; embed.model='pixels' reads the column that it names"
+    ),
+    "input.embedding=null": (
+        "input.embedding is missing; embed.model='precomputed' reads the column that it names"
+    ),
+    "report.label=digit": "report.label='digit' is not among input.metadata=[]; add it there",
+    "output.schema=lake": (
+        "output.root is 'data/lake' beside output.schema; want one of them: root (a path), or "
+        "schema (with or without catalog)"
+    ),
+    "output={}": (
+        "output.root is missing, and so is output.schema; want one of them: root (a path), or "
+        "schema (with or without catalog)"
+    ),
+    "--full-refreshed": (
+        "override '--full-refreshed': want key.sub=value, such as cluster.max_iter=20"
+    ),
+    "samples.7.target_size=5": (
+        "override 'samples.7.target_size=5': '7' is no index of samples, a list of 1; the first "
+        "entry is 0"
+    ),
+    "input.table.name=pool": (
+        "override 'input.table.name=pool': input.table is 'data/pool', which has no keys"
+    ),
+    "seed=[": "override 'seed=[': the value is not valid YAML",
+}
+FILES = {  # what a config file holds -> the whole message after its path
+    b"": " is empty; want a mapping of sections: input, output, samples",
+    b"- input\n- output": " holds a list; want a mapping of sections: input, output, samples",
+    b"input: [a\noutput: b": " is not valid YAML at line 2: expected ',' or ']', but got ':'",
+    b"input: \xff": " is not UTF-8 text at byte 7; want YAML",
+    b"a: !!python/object/apply:os.mkdir [made]": (
+        " is not valid YAML at line 1: could not determine a constructor for the tag "
+        "'tag:yaml.org,2002:python/object/apply:os.mkdir'"
+    ),
+}
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_a_bad_config_says_what_was_found_and_what_is_wanted(override: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_config(BASE, [override])
+    assert str(raised.value) == OVERRIDES[override]
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    data = {"cluster": {"levels": [8], "iterations": 3}, "samples": BASE["samples"], True: 1}
+    with pytest.raises(ConfigError) as raised:
+        parse_config(data)
+    assert str(raised.value).splitlines() == [
+        "input: missing; every config needs it",
+        "output: missing; every config needs it",
+        "cluster.iterations: unknown key; did you mean cluster.max_iter?",
+        "True: a key that is not text; quote it, as YAML reads yes and on as true",
+    ]
+
+
+@pytest.mark.parametrize("content", FILES)
+def test_a_bad_file_says_where(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        load_config("c.yaml")
+    assert str(raised.value) == f"c.yaml{FILES[content]}"
+    assert not Path("made").exists()
+
+
+# --- the door: what only the lake can tell --------------------------------------------------------
+
+SPARK = "(what Spark says)"
+COLUMNS = "['id', 'x', 'vector', 'text']"
+KINDS = "set input.format to delta, parquet, json, csv, text or binaryFile"
+DOOR = {  # overrides -> the whole message; {at} is the folder
+    "input.table={at}/nowhere": "input.table='{at}/nowhere' cannot be read: " + SPARK,
+    "input.table=nowhere": (
+        "input.table='nowhere': no such table in the catalog and no such path; want a table name, "
+        "or a path with a slash"
+    ),
+    "input.table=main.lake.nowhere": (
+        "input.table='main.lake.nowhere': no such table in the catalog and no such path; want a "
+        "table name, or a path with a slash"
+    ),
+    "input.table=nofs://bucket/pool": "input.table='nofs://bucket/pool' cannot be read: " + SPARK,
+    "input.table={at}/odd": f"input.table='{{at}}/odd' holds files ending in ['.xyz']; {KINDS}",
+    "input.table={at}/void": f"input.table='{{at}}/void' holds no files; {KINDS}",
+    "input.table={at}/odd & input.format=parquet": (
+        "input.table='{at}/odd' cannot be read as parquet: " + SPARK
+    ),
+    "input.table={at}/files & input.version=0": (
+        "input.version=0 needs a Delta table; this is parquet"
+    ),
+    "input.version=7": "input.table='{at}/pool' cannot be read as delta: " + SPARK,
+    "input.where=nothing>1": (
+        f"input.where='nothing>1' is no SQL condition over {{at}}/pool, which has {COLUMNS}: "
+        + SPARK
+    ),
+    "input.embedding=vectors": (
+        f"input.embedding='vectors' is not a column of {{at}}/pool; it has {COLUMNS}"
+    ),
+    "input.embedding=text": (
+        "input.embedding='text' is string; want an array of numbers, or binary holding raw "
+        "little-endian float32"
+    ),
+    "input.content=vector & embed.model=lsa": (
+        "input.content='vector' is array<double>; want string (texts, or paths of images) or "
+        "binary (images, or texts in UTF-8)"
+    ),
+    "input.metadata=[x,label]": (
+        f"input.metadata[1]='label' is not a column of {{at}}/pool; it has {COLUMNS}"
+    ),
+    "input.id=concat(": (
+        f"input.id='concat(' is no column or SQL expression over {{at}}/pool, which has {COLUMNS}: "
+        + SPARK
+    ),
+    "input.id=x": (
+        "input.id='x' is double; want string, int, bigint or binary, such as cast(x as string)"
+    ),
+    "output={schema: nowhere}": (
+        "output.schema='nowhere' cannot hold the table runs: "
+        + SPARK
+        + "; want a folder or a schema that you may write to"
+    ),
+    "output.root={at}/odd/a.xyz": (
+        "output.root='{at}/odd/a.xyz' cannot hold the table runs: "
+        + SPARK
+        + "; want a folder or a schema that you may write to"
+    ),
+    "input.where=id<0": "the pool is empty: no row is left to curate; check input.where",
+    "input.where=id=0": (
+        "input.embedding='vector' is null or empty on every row of the pool; check the column"
+    ),
+}
+AFTER_EMBEDDING = {  # the same, where it takes the points to tell
+    "cluster.levels=[13]": (
+        "cluster.levels[0]=13 exceeds its input of 12 points; lower it or drop level 1"
+    ),
+    "cluster.levels=[8,3]": (
+        "cluster.levels[0]=8: n_clusters=8 should be <= 6, the number of distinct points; lower it "
+        "or drop the level"
+    ),
+    "input.id=cast(id as string)": (
+        "output holds ids of type int, input.id='cast(id as string)' is string; one root holds "
+        "one type: cast input.id, or choose another output.root"
+    ),
+    "input.table={at}/files": (
+        "output holds the pool '{at}/pool', this config reads '{at}/files'; one root holds one "
+        "pool: choose another output.root"
+    ),
+    "samples.0.name=mine": (
+        "sample_mine is there and no published sample; name this sample otherwise, or say "
+        "--replace-sample"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def at(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a pool of 12 points, every vector twice, and a row without any."""
+    folder = tmp_path_factory.mktemp("door")
+    vectors = [*2 * [[float(i), 1.0] for i in range(2, 8)]]
+    rows = [(0, 0.0, None, "a"), *((i, i / 2, v, "b") for i, v in enumerate(vectors, start=1))]
+    pool = spark.createDataFrame(rows, "id int, x double, vector array<double>, text string")
+    pool.coalesce(1).write.format("delta").save(f"{folder}/pool")
+    pool.coalesce(1).write.parquet(f"{folder}/files")
+    (folder / "void").mkdir()
+    (folder / "odd").mkdir()
+    (folder / "odd" / "a.xyz").write_text("neither fish nor flesh")
+    return folder
+
+
+def at_door(spark: SparkSession, at: Path, root: Path, overrides: str) -> InputError | ConfigError:
+    pool = {"input": {"table": f"{at}/pool", "embedding": "vector"}}
+    told = overrides.replace("{at}", str(at)).split(" & ")
+    error = refused(spark, config_of(root, pool, *told))
+    assert isinstance(error, InputError | ConfigError)
+    assert error.exit_code == 2
+    return error
+
+
+def says(error: CurationError, message: str, at: Path) -> bool:
+    """Compare whole messages, but for what Spark says in them."""
+    before, _, after = message.replace("{at}", str(at)).partition(SPARK)
+    said = str(error)
+    if SPARK not in message:
+        return said == before
+    told = said.removeprefix(before).removesuffix(after)
+    return said == before + told + after and 10 < len(told) <= 300 and "\n" not in told
+
+
+@pytest.mark.parametrize("overrides", DOOR)
+def test_the_door_says_what_was_found_and_what_is_wanted(
+    spark: SparkSession, at: Path, tmp_path: Path, overrides: str
+) -> None:
+    error = at_door(spark, at, tmp_path, overrides)
+    assert says(error, DOOR[overrides], at), str(error)
+
+
+@pytest.fixture(scope="module")
+def root(spark: SparkSession, at: Path) -> Path:
+    """Embed the pool, so that the root is taken; and put another's table into it."""
+    config = config_of(at, {"input": {"table": f"{at}/pool", "embedding": "vector"}})
+    embed_pool.run(spark, config)
+    spark.range(3).write.format("delta").save(f"{at}/lake/sample_mine")
+    return at
+
+
+@pytest.mark.parametrize("overrides", AFTER_EMBEDDING)
+def test_the_root_and_its_points_are_heeded(
+    spark: SparkSession, at: Path, root: Path, overrides: str
+) -> None:
+    error = at_door(spark, at, root, overrides)
+    assert says(error, AFTER_EMBEDDING[overrides], at), str(error)
+    assert spark.read.format("delta").load(f"{root}/lake/sample_mine").count() == 3

@@ -43,6 +43,7 @@ def test_files_and_solver_change_nothing(
     assert curated_bytes(spark, pools / f"files-{n_files}", tmp_path / "lake", solver) == expected
 
 
+@pytest.mark.cluster  # a session of its own each
 @pytest.mark.parametrize(
     ("core_type", "blas_threads", "solver"),
     [
