@@ -1,12 +1,15 @@
 """The rows of the ``report`` table: one measure each, with the uniform control beside it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.measures import effective_number, entropy, kl_to_uniform, lorenz_curve
+
+# counts -> x, y
+Curve = Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 _N_POSITIONS = 200  # points of a node-size curve
 
@@ -64,17 +67,21 @@ def balance_rows(
     return rows
 
 
-def _curve(section, metric, level, sample, curve, counts, control) -> Iterable[Row]:  # type: ignore[no-untyped-def]
+def _curve(
+    section: str,
+    metric: str,
+    level: int,
+    sample: str | None,
+    curve: Curve,
+    counts: NDArray[np.int64],
+    control: NDArray[np.int64] | None,
+) -> list[Row]:
     x, y = curve(counts)
-    versus = [None] * len(x) if control is None else curve(control)[1]
+    versus = [None] * len(x) if control is None else curve(control)[1].tolist()
     return [
-        Row(sample, section, level, None, float(at), metric, float(value), _float(other))
-        for at, value, other in zip(x, y, versus, strict=True)
+        Row(sample, section, level, None, at, metric, value, other)
+        for at, value, other in zip(x.tolist(), y.tolist(), versus, strict=True)
     ]
-
-
-def _float(value: float | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _sizes(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
