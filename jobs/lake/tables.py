@@ -1,5 +1,6 @@
 """The door to the lake: where tables are, what columns they have, how rows get in and out."""
 
+import contextlib
 import json
 import logging
 import time
@@ -185,7 +186,8 @@ class Lake:
         history = self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)}")
         for row in history.orderBy(F.desc("version")).select("userMetadata").collect():
             if row.userMetadata:
-                return dict(json.loads(row.userMetadata))
+                with contextlib.suppress(ValueError, TypeError):  # another writer's own words
+                    return dict(json.loads(row.userMetadata))
         return {}
 
     def _save(self, writer: Any, table: str) -> None:

@@ -540,7 +540,8 @@ def root(spark: SparkSession, at: Path) -> Path:
     """Embed the pool, so that the root is taken; and put another's table into it."""
     config = config_of(at, {"input": {"table": f"{at}/pool", "embedding": "vector"}})
     embed_pool.run(spark, config)
-    spark.range(3).write.format("delta").save(f"{at}/lake/sample_mine")
+    mine = spark.range(3).write.format("delta").option("userMetadata", "a nightly export")
+    mine.save(f"{at}/lake/sample_mine")
     return at
 
 
