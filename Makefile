@@ -1,7 +1,7 @@
 # `make` lists the targets. `make demo` and `make test` do all set-up themselves: they need
 # Python 3.11 or 3.12, git and make, and find Java or say how to install it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-slow test-install check format zip clean
+.PHONY: help demo test test-cluster test-slow test-install check format bench zip clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,9 @@ format: $(VENV)/.dev  ## format the code and repair what lint can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: $(VENV)/.bench  ## time, inertia and memory beside the rivals (ARGS="level1-200k"; -h lists)
+	$(WITH_JAVA) $(BIN)/python -m tests.benchmarks $(ARGS)
+
 zip:  ## dist/evenlake.zip, for spark-submit --py-files
 	$${PYTHON:-python3} docker/zip.py dist/evenlake.zip
 
@@ -52,4 +55,8 @@ $(VENV)/.run: $(PINS)
 
 $(VENV)/.dev: $(PINS)
 	docker/install.sh --editable $(VENV) dev
+	@touch $@
+
+$(VENV)/.bench: $(PINS)
+	docker/install.sh --editable $(VENV) local,bench
 	@touch $@

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install Evenlake with its tested versions into a virtual environment.
 #
-#   docker/install.sh [--editable] PREFIX [EXTRAS]     EXTRAS, by commas: local (the default), test, dev
+#   docker/install.sh [--editable] PREFIX [EXTRAS]     EXTRAS, by commas: local (the default), test, dev, bench
 #
 # With the extra `local`, Spark is made ready too: Java is found or installed, and Delta's jars are
 # fetched. The image, `make` and a bare machine run these same steps; repeating them is harmless.

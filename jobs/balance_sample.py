@@ -21,6 +21,7 @@ from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig, SampleConfig
 from jobs.lake.errors import ConfigError
 from jobs.lake.keys import lineage
+from jobs.lake.levels import read_by_level
 from jobs.lake.runs import Metrics, Run, open_run
 from udfs.kernels.hashing import derive_seed, hash_keys
 from udfs.kernels.quotas import divide_quotas, share_weights
@@ -67,18 +68,9 @@ def quotas_down(
 
 def read_levels(nodes: DataFrame) -> list[TreeLevel]:
     """Bring the tree's columns to the driver, leaves first; the centroids stay."""
-    table = (
-        nodes.select("level", "node_id", "parent_id", "n_leaves", "n_points")
-        .orderBy("level", "node_id")
-        .toArrow()
-    )
-    level = table["level"].to_numpy()
-    levels = []
-    for t in np.unique(level):
-        rows = table.filter(pa.array(level == t))
-        parents = rows["parent_id"].fill_null(0).to_numpy()
-        levels.append(TreeLevel(parents, rows["n_leaves"].to_numpy(), rows["n_points"].to_numpy()))
-    return levels
+    parents = F.coalesce("parent_id", F.lit(0)).alias("parents")
+    columns = nodes.select("level", "node_id", parents, "n_leaves", "n_points")
+    return [TreeLevel(**level) for level in read_by_level(columns)]
 
 
 def draw_points(

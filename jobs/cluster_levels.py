@@ -1,7 +1,8 @@
 """Cluster the pool level by level into a tree whose leaves spread evenly over its concepts.
 
 Reads    embeddings
-Writes   blocks; nodes: the tree; assignments: every point's leaf and path; iterations
+Writes   blocks; nodes: the tree; routing: the cells of a split level; assignments: every point's
+         leaf and path; iterations
 Method   hierarchical k-means with resampling, arXiv 2405.15613, on the exact grid of
          ``udfs.kernels.grid``
 Run      evenlake cluster --config conf/quickstart.yaml
@@ -18,17 +19,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
-from jobs.clustering.spark_blocks import SparkBlocks, to_spark
+from jobs.clustering.spark_blocks import SparkBlocks, to_local, to_spark
 from jobs.clustering.tree import Level, grow_tree, leaf_paths
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Metrics, Run, open_run
 from jobs.lake.session import n_slots
 from jobs.lake.shipping import ship
-from udfs.blocks import ASSIGN_SCHEMA, PACK_SCHEMA, blocks_in, make_assign, make_pack
+from udfs.blocks import ASSIGN_SCHEMA, PACK_SCHEMA, make_assign, make_pack
 from udfs.kernels.grid import from_grid, grid_unit
 from udfs.kernels.kmeans import Iteration
-from udfs.kernels.sources import BLOCK_ROWS, BlockSource, LocalBlocks, blocks_of
+from udfs.kernels.sources import BLOCK_ROWS, BlockSource, blocks_of
 
 STAGE = "cluster_levels"
 LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool to the driver up to this size
@@ -57,9 +58,12 @@ def assign_points(
 ) -> DataFrame:
     """Label every point with its leaf and path: columns of ``assignments``."""
     id_type = blocks.schema["ids"].dataType.simpleString().removeprefix("array<").removesuffix(">")
-    leaves = ship(blocks.sparkSession, levels[0].centroids)
+    spark, routing = blocks.sparkSession, levels[0].routing
+    leaves = ship(spark, levels[0].centroids)
+    cells = (ship(spark, routing.cells.vectors), routing.starts) if routing else None
     return blocks.mapInArrow(
-        make_assign(leaves, leaf_paths(levels), n_features), ASSIGN_SCHEMA.format(id=id_type)
+        make_assign(leaves, leaf_paths(levels), n_features, cells),
+        ASSIGN_SCHEMA.format(id=id_type),
     ).withColumn("sq_distance", F.col("sq_distance") * F.lit(unit**2))
 
 
@@ -67,10 +71,8 @@ def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
     """Give the tree as rows of ``nodes``."""
     parts = []
     for t, level in enumerate(levels, start=1):
-        n_nodes, n_features = level.centroids.shape
+        n_nodes = len(level.centroids)
         is_top = level.parents < 0
-        offsets = np.arange(n_nodes + 1, dtype=np.int32) * n_features
-        values = pa.array(from_grid(level.centroids, unit).ravel())
         parts.append(
             pa.table(
                 {
@@ -82,11 +84,38 @@ def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
                     "n_points": pa.array(level.n_points),
                     "inertia": pa.array([float(i) * unit**2 for i in level.inertia]),
                     "radius": pa.array((np.sqrt(level.sq_radius) * unit).astype(np.float32)),
-                    "centroid": pa.ListArray.from_arrays(pa.array(offsets), values),
+                    "centroid": _vectors(level.centroids, unit),
                 }
             )
         )
     return pa.concat_tables(parts)
+
+
+def routing_table(levels: list[Level], *, unit: float) -> pa.Table | None:
+    """Give the cells of split levels as rows of ``routing``."""
+    parts = []
+    for t, level in enumerate(levels, start=1):
+        if level.routing is None:
+            continue
+        cells, starts = level.routing.cells.vectors, level.routing.starts
+        parts.append(
+            pa.table(
+                {
+                    "level": pa.array(np.full(len(cells), t, np.int32)),
+                    "cell_id": pa.array(np.arange(len(cells), dtype=np.int32)),
+                    "leaf_ids": pa.ListArray.from_arrays(
+                        pa.array(starts, pa.int32()), pa.array(np.arange(starts[-1]))
+                    ),
+                    "centroid": _vectors(cells, unit),
+                }
+            )
+        )
+    return pa.concat_tables(parts) if parts else None
+
+
+def _vectors(C: NDArray[np.float32], unit: float) -> pa.ListArray:
+    offsets = np.arange(len(C) + 1, dtype=np.int32) * C.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(from_grid(C, unit).ravel()))
 
 
 def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
@@ -128,6 +157,9 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
     spark = this.spark
     nodes = spark.createDataFrame(nodes_table(levels, unit=unit))
     this.write("nodes", nodes, STAGE)
+    routing = routing_table(levels, unit=unit)
+    if routing is not None:
+        this.write("routing", spark.createDataFrame(routing), STAGE)
     this.write(
         "assignments", assign_points(blocks, levels, n_features=n_features, unit=unit), STAGE
     )
@@ -155,9 +187,7 @@ def _pool_source(this: Run, blocks: DataFrame, n_points: int, n_features: int) -
         return SparkBlocks(
             this.spark, blocks, n_rows=n_points, n_features=n_features, n_blocks=n_blocks
         )
-    table = blocks.select("block_id", "vectors").toArrow()
-    held = [b for batch in table.to_batches() for b in blocks_in(batch, n_features)]
-    return LocalBlocks(held, n_features, n_blocks, n_threads=_n_threads())
+    return to_local(blocks, n_features=n_features, n_blocks=n_blocks, n_threads=_n_threads())
 
 
 def _level_source(this: Run, C: NDArray[np.float32]) -> BlockSource:

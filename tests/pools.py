@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 Pool = tuple[NDArray[np.float32], NDArray[np.int64]]  # vectors (n, d), concepts (n,)
 
+_ROWS_AT_ONCE = 50_000  # so that a pool takes twice its own memory to make, not five times
+
 
 def zipf_mixture(
     seed: int, *, n_points: int = 20_000, n_concepts: int = 200, n_features: int = 256
@@ -36,8 +38,11 @@ def grouped_mixture(
     own = rng.standard_normal((n_concepts, n_features))
     centres = 0.8 * np.repeat(groups, per_group, axis=0) + 0.6 * own
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    noise = rng.standard_normal((n_points, n_features), dtype=np.float32)
-    X = centres[concepts].astype(np.float32) + np.float32(0.5 / np.sqrt(n_features)) * noise
+    X = rng.standard_normal((n_points, n_features), dtype=np.float32)
+    X *= np.float32(0.5 / np.sqrt(n_features))
+    for start in range(0, n_points, _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        X[rows] += centres[concepts[rows]].astype(np.float32)
     return _shuffled(X, concepts, rng)
 
 
@@ -45,5 +50,7 @@ def _shuffled(
     X: NDArray[np.floating], concepts: NDArray[np.int64], rng: np.random.Generator
 ) -> Pool:
     order = rng.permutation(len(X))
-    X = X / np.linalg.norm(X, axis=1, keepdims=True)
-    return X[order].astype(np.float32), concepts[order]
+    for start in range(0, len(X), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        X[rows] /= np.linalg.norm(X[rows], axis=1, keepdims=True)
+    return X[order].astype(np.float32, copy=False), concepts[order]

@@ -1,4 +1,4 @@
-"""Blocks on the executors: pack rows into them, run passes over them, label their points."""
+"""Blocks on the executors: pack rows into them, run passes over them, solve cells, label points."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -10,9 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from udfs.kernels.grid import to_grid
-from udfs.kernels.nearest import Centroids, nearest_centroids
-from udfs.kernels.passes import Arrays
-from udfs.kernels.sources import Block, rows_in_block
+from udfs.kernels.nearest import RUN_ROWS, Centroids, NearestCentroids
+from udfs.kernels.passes import Arrays, block_of, positions
+from udfs.kernels.routing import NearestLeaves, Routing
+from udfs.kernels.sources import LocalBlocks
 from udfs.shipping import Shipped
 
 Batches = Iterator[pa.RecordBatch]
@@ -21,6 +22,8 @@ OnBatches = Callable[[Batches], Batches]
 PACK_SCHEMA = "block_id int, n_rows int, ids array<{id}>, vectors binary"
 SOURCE_SCHEMA = "block_id int, n_rows int, vectors binary"
 REDUCE_SCHEMA = "payload binary"
+ROUTE_SCHEMA = "bin int, cells binary, positions binary, vectors binary"
+SOLVE_SCHEMA = "cell int, payload binary"
 ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
 
 
@@ -77,75 +80,162 @@ def make_reduce(step: Any, centroids: Shipped, n_features: int) -> OnBatches:
 
     def reduce_blocks(batches: Batches) -> Batches:
         share = replace(step, centroids=Centroids(centroids.get())).begin()
-        n_blocks = 0
+        is_empty = True
         for batch in batches:
-            for block in blocks_in(batch, n_features):
-                share.add(block.block_id, block.X)
-                n_blocks += 1
-        if n_blocks:
+            where, X = points_in(batch, n_features)
+            for start in range(0, len(X), RUN_ROWS):
+                share.add(where[start : start + RUN_ROWS], X[start : start + RUN_ROWS])
+                is_empty = False
+        if not is_empty:
             payload = [to_bytes(share.result())]
             yield pa.RecordBatch.from_arrays([pa.array(payload, pa.binary())], names=["payload"])
 
     return reduce_blocks
 
 
-def make_take(positions: Shipped, n_features: int) -> OnBatches:
+def make_take(wanted: Shipped, n_features: int) -> OnBatches:
     """Make the function that keeps only the points at these sorted positions."""
 
     def take(batches: Batches) -> Batches:
-        wanted = positions.get()
+        kept = wanted.get()
         for batch in batches:
-            taken = [Block(b, X[rows_in_block(wanted, b)]) for b, X in blocks_in(batch, n_features)]
-            yield source_batch(taken)
+            where, X = points_in(batch, n_features)
+            place = np.searchsorted(kept, where)
+            chosen = kept[np.minimum(place, len(kept) - 1)] == where
+            yield source_batch(where[chosen], X[chosen])
 
     return take
 
 
-def make_assign(centroids: Shipped, paths: NDArray[np.int64], n_features: int) -> OnBatches:
+def make_route(cells: Shipped, bins: NDArray[np.int32], n_features: int) -> OnBatches:
+    """Make the function that sorts points into the bins of their cells.
+
+    Parameters
+    ----------
+    cells : the cells' centroids
+    bins : (n_cells,) the bin that gathers each cell's points
+    """
+
+    def route(batches: Batches) -> Batches:
+        nearest = NearestCentroids(Centroids(cells.get()))
+        for batch in batches:
+            where, X = points_in(batch, n_features)
+            if len(X) == 0:
+                continue
+            labels, _ = nearest(X)
+            bin_of = bins[labels]
+            order = np.argsort(bin_of, kind="stable")
+            present, starts = np.unique(bin_of[order], return_index=True)
+            parts = np.split(order, starts[1:])
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(present),
+                    pa.array([labels[rows].tobytes() for rows in parts]),
+                    pa.array([where[rows].tobytes() for rows in parts]),
+                    pa.array([X[rows].tobytes() for rows in parts]),
+                ],
+                names=["bin", "cells", "positions", "vectors"],
+            )
+
+    return route
+
+
+def make_solve(problem: Any, n_features: int) -> OnBatches:
+    """Make the function that gathers routed points and solves their cells, one after the other.
+
+    Parameters
+    ----------
+    problem : a ``CellProblem``, its centroids left out
+    """
+
+    def solve(batches: Batches) -> Batches:
+        parts: dict[str, list[NDArray[Any]]] = {"cells": [], "positions": [], "vectors": []}
+        for batch in batches:
+            for name, dtype in (("cells", "i4"), ("positions", "i8"), ("vectors", "f4")):
+                parts[name] += [np.frombuffer(v.as_buffer(), dtype) for v in batch.column(name)]
+        if not parts["cells"]:
+            return
+        cells, where, values = (np.concatenate(parts.pop(name)) for name in list(parts))
+        X = values.reshape(-1, n_features)
+        order = np.lexsort((where, cells))
+        present, starts = np.unique(cells[order], return_index=True)
+        for cell, rows in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
+            payload = to_bytes(problem.solve(cell, LocalBlocks(where[rows], X[rows], 1)))
+            yield pa.RecordBatch.from_arrays(
+                [pa.array([cell], pa.int32()), pa.array([payload], pa.binary())],
+                names=["cell", "payload"],
+            )
+
+    return solve
+
+
+def make_assign(
+    leaves: Shipped,
+    paths: NDArray[np.int64],
+    n_features: int,
+    cells: tuple[Shipped, NDArray[np.int64]] | None = None,
+) -> OnBatches:
     """Make the function that labels every point of a task's blocks.
 
     Parameters
     ----------
-    centroids : the leaves', grid coordinates
+    leaves : the leaves' centroids, grid coordinates
     paths : (n_leaves, n_levels) int64, each leaf's nodes from level 1 up
+    cells : the cells' centroids and ``Routing.starts``, where level 1 is split
     """
 
     def assign(batches: Batches) -> Batches:
-        leaves = Centroids(centroids.get())
+        nearest = _nearest_leaf(leaves, cells)
         for batch in batches:
-            ids = batch.column("ids")
-            for i, (_, X) in enumerate(blocks_in(batch, n_features)):
-                labels, sq_dist = nearest_centroids(X, leaves)
-                path = pa.array(paths[labels].ravel())
-                offsets = np.arange(len(labels) + 1, dtype=np.int32) * paths.shape[1]
-                yield pa.RecordBatch.from_arrays(
-                    [
-                        ids[i].values,
-                        pa.array(labels, pa.int64()),
-                        pa.ListArray.from_arrays(pa.array(offsets), path),
-                        pa.array(sq_dist),
-                    ],
-                    names=["id", "leaf_id", "path", "sq_distance"],
-                )
+            _, X = points_in(batch, n_features)
+            labels, sq_dist = nearest(X)
+            path = pa.array(paths[labels].ravel())
+            offsets = np.arange(len(labels) + 1, dtype=np.int32) * paths.shape[1]
+            yield pa.RecordBatch.from_arrays(
+                [
+                    batch.column("ids").flatten(),
+                    pa.array(labels, pa.int64()),
+                    pa.ListArray.from_arrays(pa.array(offsets), path),
+                    pa.array(sq_dist),
+                ],
+                names=["id", "leaf_id", "path", "sq_distance"],
+            )
 
     return assign
 
 
-def blocks_in(batch: pa.RecordBatch, n_features: int) -> Iterator[Block]:
-    """Give the blocks of a batch, as views of its memory."""
+def _nearest_leaf(
+    leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | None
+) -> NearestCentroids | NearestLeaves:
+    if cells is None:
+        return NearestCentroids(Centroids(leaves.get()))
+    centroids, starts = cells
+    return NearestLeaves(Routing(Centroids(centroids.get()), leaves.get(), starts))
+
+
+def points_in(
+    batch: pa.RecordBatch, n_features: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Give the points of a batch of blocks : (n,) positions, (n, d), a view of its memory."""
+    where = positions(batch.column("block_id").to_numpy(), batch.column("n_rows").to_numpy())
     vectors = batch.column("vectors")
-    for i, block_id in enumerate(batch.column("block_id").to_pylist()):
-        X = np.frombuffer(vectors[i].as_buffer(), np.float32).reshape(-1, n_features)
-        yield Block(block_id, X)
+    if len(where) == 0:
+        return where, np.empty((0, n_features), np.float32)
+    offsets = np.frombuffer(vectors.buffers()[1], np.int32)
+    first = offsets[vectors.offset]
+    values = np.frombuffer(vectors.buffers()[2], np.float32, len(where) * n_features, first)
+    return where, values.reshape(-1, n_features)
 
 
-def source_batch(blocks: list[Block]) -> pa.RecordBatch:
-    """Give blocks as the rows of SOURCE_SCHEMA."""
+def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordBatch:
+    """Give points, ascending by position, as the rows of SOURCE_SCHEMA."""
+    block_ids, starts = np.unique(block_of(where), return_index=True)
+    n_rows = np.diff(np.append(starts, len(where)))
     return pa.RecordBatch.from_arrays(
         [
-            pa.array([b.block_id for b in blocks], pa.int32()),
-            pa.array([len(b.X) for b in blocks], pa.int32()),
-            pa.array([b.X.tobytes() for b in blocks], pa.binary()),
+            pa.array(block_ids.astype(np.int32)),
+            pa.array(n_rows.astype(np.int32)),
+            pa.array([x.tobytes() for x in np.split(X, starts[1:])][: len(starts)], pa.binary()),
         ],
         names=["block_id", "n_rows", "vectors"],
     )

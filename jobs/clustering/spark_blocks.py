@@ -16,17 +16,24 @@ from jobs.lake.session import n_slots
 from jobs.lake.shipping import ship
 from udfs.blocks import (
     REDUCE_SCHEMA,
+    ROUTE_SCHEMA,
+    SOLVE_SCHEMA,
     SOURCE_SCHEMA,
     from_bytes,
     make_reduce,
+    make_route,
+    make_solve,
     make_take,
+    points_in,
     source_batch,
 )
 from udfs.kernels.passes import Arrays, Step
-from udfs.kernels.sources import Batch, LocalBlocks
+from udfs.kernels.sources import Batch, CellProblem, LocalBlocks
 from udfs.shipping import Shipped
 
-_ROWS_PER_CLIENT_BATCH = 64  # blocks sent together when a matrix becomes a DataFrame
+_BLOCKS_PER_CLIENT_BATCH = 64  # sent together when a matrix becomes a DataFrame
+_BINS_PER_SLOT = 8  # of cells: enough to level out the work at the end
+_BIN_BYTES = 128 << 20  # vectors that one bin should hold; a worker needs about three times that
 
 
 class SparkBlocks:
@@ -60,18 +67,46 @@ class SparkBlocks:
         parts = [from_bytes(bytes(row.payload)) for row in rows]
         return step.merge(parts or [step.begin().result()])
 
-    def take(self, positions: NDArray[np.int64]) -> "SparkBlocks":
-        """Give a source of only these points; blocks keep their ids."""
-        wanted = ship(self.spark, positions)
+    def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks":
+        """Give a source of only the points at these positions; blocks keep their ids."""
+        shipped = ship(self.spark, wanted)
         taken = SparkBlocks(
             self.spark,
-            self._blocks.mapInArrow(make_take(wanted, self.n_features), SOURCE_SCHEMA),
-            n_rows=len(positions),
+            self._blocks.mapInArrow(make_take(shipped, self.n_features), SOURCE_SCHEMA),
+            n_rows=len(wanted),
             n_features=self.n_features,
             n_blocks=self.n_blocks,
         )
-        taken._held.append(wanted)  # lazily needed until release
+        taken._held.append(shipped)  # lazily needed until release
         return taken
+
+    def head(self, n_blocks: int) -> LocalBlocks:
+        """Bring the first blocks to the driver."""
+        first = self._blocks.where(F.col("block_id") < n_blocks)
+        return to_local(first, n_features=self.n_features, n_blocks=n_blocks)
+
+    def solve(self, problem: CellProblem) -> list[Arrays]:
+        """Shuffle the points by cell and solve the cells, the largest first, as one Spark job."""
+        n_bytes = 4 * self.n_rows * self.n_features
+        n_bins = max(_BINS_PER_SLOT * n_slots(self.spark), -(-n_bytes // _BIN_BYTES))
+        n_bins = min(n_bins, len(problem.n_points))
+        bins = bins_of(problem.n_points, n_bins)
+        cells = ship(self.spark, problem.centroids.vectors)
+        routed = self._blocks.mapInArrow(
+            make_route(cells, _keys_of_partitions(self.spark, n_bins)[bins], self.n_features),
+            ROUTE_SCHEMA,
+        )
+        lean = replace(problem, centroids=None)  # type: ignore[type-var]
+        rows = (
+            routed.repartition(n_bins, "bin")
+            .mapInArrow(make_solve(lean, self.n_features), SOLVE_SCHEMA)
+            .collect()
+        )
+        cells.release()
+        return [from_bytes(bytes(row.payload)) for row in sorted(rows, key=lambda row: row.cell)]
+
+    def memory(self) -> None:
+        """Tasks keep nothing from pass to pass."""
 
     def release(self) -> None:
         """Free the executors' copies."""
@@ -81,18 +116,59 @@ class SparkBlocks:
             shipped.release()
 
 
-def to_spark(spark: SparkSession, local: LocalBlocks) -> SparkBlocks:
-    """Move blocks in memory to the executors."""
-    blocks = list(local.blocks)
-    batches = [
-        source_batch(blocks[i : i + _ROWS_PER_CLIENT_BATCH])
-        for i in range(0, len(blocks), _ROWS_PER_CLIENT_BATCH)
+def bins_of(n_points: NDArray[np.int64], n_bins: int) -> NDArray[np.int32]:
+    """Pack cells into bins, the largest cell first, each into the emptiest bin : (n_cells,).
+
+    Bin 0 starts with the largest cell, bin 1 with the next, as Spark starts partition 0 first.
+    """
+    load = np.zeros(n_bins, np.int64)
+    bins = np.empty(len(n_points), np.int32)
+    for cell in np.argsort(-n_points, kind="stable"):
+        bins[cell] = load.argmin()
+        load[bins[cell]] += n_points[cell]
+    return bins
+
+
+def _keys_of_partitions(spark: SparkSession, n_partitions: int) -> NDArray[np.int32]:
+    """Give, for each partition of ``repartition(n_partitions, key)``, a key that falls into it."""
+    found = np.full(n_partitions, -1, np.int32)
+    n_tried = 16 * n_partitions
+    while (found < 0).any():
+        n_tried *= 2
+        tried = spark.range(n_tried).select(F.col("id").cast("int").alias("key"))
+        falls = tried.select("key", F.pmod(F.hash("key"), F.lit(n_partitions)).alias("partition"))
+        table = falls.toArrow()
+        found[table["partition"].to_numpy()] = table["key"].to_numpy()
+    return found
+
+
+def to_local(
+    blocks: DataFrame, *, n_features: int, n_blocks: int, n_threads: int = 1
+) -> LocalBlocks:
+    """Bring blocks to the driver."""
+    parts = [
+        points_in(batch, n_features)
+        for batch in blocks.select("block_id", "n_rows", "vectors").toArrow().to_batches()
     ]
-    rows = spark.createDataFrame(pa.Table.from_batches(batches))
-    n_parts = max(1, min(n_slots(spark), len(blocks)))
+    where = np.concatenate([where for where, _ in parts])
+    X = np.concatenate([X for _, X in parts])
+    if (np.diff(where) < 0).any():
+        order = np.argsort(where)
+        where, X = where[order], X[order]
+    return LocalBlocks(where, X, n_blocks, n_threads)
+
+
+def to_spark(spark: SparkSession, local: LocalBlocks) -> SparkBlocks:
+    """Move points in memory to the executors."""
+    blocks = source_batch(local.positions, local.X)
+    sliced = [
+        blocks.slice(i, _BLOCKS_PER_CLIENT_BATCH)
+        for i in range(0, blocks.num_rows, _BLOCKS_PER_CLIENT_BATCH)
+    ]
+    n_parts = max(1, min(n_slots(spark), blocks.num_rows))
     return SparkBlocks(
         spark,
-        rows.repartition(n_parts, "block_id"),
+        spark.createDataFrame(pa.Table.from_batches(sliced)).repartition(n_parts, "block_id"),
         n_rows=local.n_rows,
         n_features=local.n_features,
         n_blocks=local.n_blocks,

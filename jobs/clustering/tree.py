@@ -3,23 +3,34 @@
 Source: "Automatic Data Curation for Self-Supervised Learning" (arXiv 2405.15613), section 3.2.
 """
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.lake.config import ClusterConfig
 from jobs.lake.errors import ConfigError
+from udfs.kernels.breathing import MAX_WORK
+from udfs.kernels.cells import fit_split
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.kmeans import Iteration, KMeansParams
 from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import Arrays
 from udfs.kernels.resampling import fit_level
+from udfs.kernels.routing import Routing
 from udfs.kernels.sources import BlockSource
 from udfs.kernels.steps import DescribeClusters, LabelPoints
 
+log = logging.getLogger(__name__)
+
 OnIteration = Callable[[int, int, str, Iteration], None]  # level, round, solver, iteration
+Tell = Callable[[int, Iteration], None]  # round, iteration
+
+CELL_BYTES = 256 << 20  # vectors of one cell, at most: a worker needs about three times that
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,7 @@ class Level:
     n_children, n_leaves, n_points : (n_nodes,) int64
     inertia : n_nodes exact Python ints, squared distances of the level's inputs summed
     sq_radius : (n_nodes,) float64, exact, the largest of those distances
+    routing : how the level's inputs find their nodes, where it was split
     """
 
     centroids: NDArray[np.float32]
@@ -42,6 +54,7 @@ class Level:
     n_points: NDArray[np.int64]
     inertia: list[int]
     sq_radius: NDArray[np.float64]
+    routing: Routing | None = None
 
 
 def grow_tree(
@@ -63,40 +76,89 @@ def grow_tree(
     ConfigError
         If a level asks for more clusters than it has distinct inputs.
     """
-    params = KMeansParams(
+    levels: list[Level] = []
+    source = pool
+    for t, k in enumerate(config.levels, start=1):
+        _require_enough(t, k, source.n_rows)
+        tell = partial(_tell, on_iteration, t, source.solver)
+        try:
+            solve = _solve_in_cells if config.cells_at(t) else _solve_flat
+            level = solve(source, t, config, derive_seed(seed, t), tell)
+        except ValueError as error:
+            raise ConfigError(
+                f"cluster.levels[{t - 1}]={k}: {error}; lower it or drop the level"
+            ) from error
+        levels = _stacked(levels, source, level)
+        if t > 1:
+            source.release()
+        source = blocks_of(level.centroids)
+    return levels
+
+
+def _tell(
+    on_iteration: OnIteration, level: int, solver: str, round_: int, iteration: Iteration
+) -> None:
+    on_iteration(level, round_, solver, iteration)
+
+
+def _solve_flat(source: BlockSource, t: int, config: ClusterConfig, seed: int, tell: Tell) -> Level:
+    """Solve a level over all its inputs at once, with resampling."""
+    C = fit_level(
+        source,
+        config.levels[t - 1],
+        _params(config),
+        rounds=config.rounds_at(t),
+        points=config.points_at(t),
+        seed=seed,
+        breathing=config.breathing == "auto"
+        and t > 1
+        and source.n_rows * config.levels[t - 1] <= MAX_WORK,
+        on_iteration=tell,
+    )
+    return _level(C, source.reduce(DescribeClusters(Centroids(C))))
+
+
+def _solve_in_cells(
+    source: BlockSource, t: int, config: ClusterConfig, seed: int, tell: Tell
+) -> Level:
+    """Solve a level cell by cell, without resampling."""
+    if config.rounds_at(t):
+        log.info("level=%d split=%d resampling=skipped", t, config.cells_at(t))
+    split = fit_split(
+        source,
+        config.levels[t - 1],
+        config.cells_at(t),
+        _params(config),
+        max_rows=min(config.max_cell_rows, CELL_BYTES // (4 * source.n_features)),
+        seed=seed,
+        on_iteration=partial(tell, 0),
+    )
+    return _level(split.routing.leaves, split.described, split.routing)
+
+
+def _params(config: ClusterConfig) -> KMeansParams:
+    return KMeansParams(
         algorithm=config.algorithm,
         max_iter=config.max_iter,
         tol=config.tol,
         **config.minibatch.model_dump(),
     )
-    levels: list[Level] = []
-    source = pool
-    for t, k in enumerate(config.levels, start=1):
-        _require_enough(t, k, source.n_rows)
-        solver = source.solver
 
-        def tell(round_: int, iteration: Iteration, t: int = t, solver: str = solver) -> None:
-            on_iteration(t, round_, solver, iteration)
 
-        try:
-            C = fit_level(
-                source,
-                k,
-                params,
-                rounds=config.rounds_at(t),
-                points=config.points_at(t),
-                seed=derive_seed(seed, t),
-                on_iteration=tell,
-            )
-        except ValueError as error:
-            raise ConfigError(
-                f"cluster.levels[{t - 1}]={k}: {error}; lower it or drop the level"
-            ) from error
-        levels = _stacked(levels, source, C)
-        if t > 1:
-            source.release()
-        source = blocks_of(levels[-1].centroids)
-    return levels
+def _level(C: NDArray[np.float32], described: Arrays, routing: Routing | None = None) -> Level:
+    """Make a level of its centroids, to stand alone; a node is a cluster with members."""
+    filled = described["counts"] > 0
+    n_nodes = int(filled.sum())
+    return Level(
+        centroids=C[filled],
+        parents=np.full(n_nodes, -1, np.int64),
+        n_children=described["counts"][filled],
+        n_leaves=np.ones(n_nodes, np.int64),
+        n_points=described["counts"][filled],
+        inertia=[join_limbs(limbs) for limbs in described["inertia"][filled]],
+        sq_radius=described["sq_radius"][filled],
+        routing=routing,
+    )
 
 
 def _require_enough(level: int, n_clusters: int, n_inputs: int) -> None:
@@ -108,33 +170,21 @@ def _require_enough(level: int, n_clusters: int, n_inputs: int) -> None:
         )
 
 
-def _stacked(levels: list[Level], source: BlockSource, C: NDArray[np.float32]) -> list[Level]:
-    """Put a new level on top: describe its nodes, give those below their parents."""
-    described = source.reduce(DescribeClusters(Centroids(C)))
-    filled = described["counts"] > 0  # a node is a cluster with members
-    C, n_children = C[filled], described["counts"][filled]
-    n_leaves, n_points = np.ones(len(C), np.int64), n_children
-    if levels:
-        below = levels[-1]
-        labels = source.reduce(LabelPoints(Centroids(C)))["labels"].astype(np.int64)
-        levels = [*levels[:-1], _with_parents(below, labels)]
-        n_leaves, n_points = np.zeros(len(C), np.int64), np.zeros(len(C), np.int64)
-        np.add.at(n_leaves, labels, below.n_leaves)
-        np.add.at(n_points, labels, below.n_points)
-    top = Level(
-        centroids=C,
-        parents=np.full(len(C), -1, np.int64),
-        n_children=n_children,
-        n_leaves=n_leaves,
-        n_points=n_points,
-        inertia=[join_limbs(limbs) for limbs in described["inertia"][filled]],
-        sq_radius=described["sq_radius"][filled],
-    )
-    return [*levels, top]
-
-
-def _with_parents(level: Level, parents: NDArray[np.int64]) -> Level:
-    return Level(**(level.__dict__ | {"parents": parents}))
+def _stacked(levels: list[Level], source: BlockSource, top: Level) -> list[Level]:
+    """Put a level on top of the others: its nodes become the parents of those below."""
+    if not levels:
+        return [top]
+    below = levels[-1]
+    labelled = source.reduce(LabelPoints(Centroids(top.centroids), top.routing))
+    parents = labelled["labels"].astype(np.int64)
+    n_leaves, n_points = np.zeros((2, len(top.centroids)), np.int64)
+    np.add.at(n_leaves, parents, below.n_leaves)
+    np.add.at(n_points, parents, below.n_points)
+    return [
+        *levels[:-1],
+        replace(below, parents=parents),
+        replace(top, n_leaves=n_leaves, n_points=n_points),
+    ]
 
 
 def leaf_paths(levels: list[Level]) -> NDArray[np.int64]:

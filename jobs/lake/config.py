@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-MAX_FLAT_CLUSTERS = 10_000  # a level's size until levels are split into cells
+FLAT_CLUSTERS = 5000  # split: auto splits level 1 above this
+FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as it costs them their resampling
 MAX_RGB_SIZE = 36  # pixels per side: pixels' covariance takes 4096 values at most
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
@@ -138,7 +139,8 @@ class ClusterConfig(Section):
     max_iter: Positive = 50
     tol: Annotated[float, Field(ge=0, lt=1)] = 1e-4
     resampling: ResamplingConfig = ResamplingConfig()
-    split: Literal["auto", "off"] = "auto"
+    breathing: Literal["auto", "off"] = "auto"
+    split: Annotated[int, Field(ge=2)] | Literal["auto", "off"] = "auto"
     max_cell_rows: Positive = 2_000_000
     checkpoint_interval: Positive = 300
 
@@ -152,11 +154,6 @@ class ClusterConfig(Section):
                     f"levels[{i}]={k} is not below levels[{i - 1}]={self.levels[i - 1]}; "
                     "want nodes per level, leaves first, each level smaller"
                 )
-            if k > MAX_FLAT_CLUSTERS:
-                raise ValueError(
-                    f"levels[{i}]={k} exceeds {MAX_FLAT_CLUSTERS}, the most until splitting is "
-                    "built; lower it"
-                )
         for key in ("rounds", "points"):
             per_level = getattr(self.resampling, key)
             if isinstance(per_level, list) and len(per_level) != len(self.levels):
@@ -165,6 +162,14 @@ class ClusterConfig(Section):
                     "levels; want one number or one per level"
                 )
         return self
+
+    def cells_at(self, level: int) -> int:
+        """Give the coarse cells that a level is split into; 0 where it is not split."""
+        k = self.levels[level - 1]
+        if isinstance(self.split, int):
+            return min(self.split, k) if level == 1 else 0
+        flat = FLAT_CLUSTERS if level == 1 else FLAT_CLUSTERS_ABOVE
+        return round(k**0.5) if self.split == "auto" and k > flat else 0
 
     def rounds_at(self, level: int) -> int:
         """Give the resampling rounds of a level (1 = the leaves)."""

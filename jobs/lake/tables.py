@@ -29,6 +29,7 @@ TABLES = {
     "nodes": "level INT, node_id BIGINT, parent_id BIGINT, n_children BIGINT, n_leaves BIGINT, "
     "n_points BIGINT, inertia DOUBLE, radius FLOAT, generation INT, op STRING, "
     "centroid ARRAY<FLOAT>",
+    "routing": "level INT, cell_id INT, leaf_ids ARRAY<BIGINT>, centroid ARRAY<FLOAT>",
     "iterations": "level INT, round INT, iteration INT, algorithm STRING, solver STRING, "
     "n_rows BIGINT, inertia DOUBLE, moved DOUBLE, n_empty BIGINT, seconds DOUBLE",
     "assignments": "id {id}, leaf_id BIGINT, path ARRAY<BIGINT>, sq_distance DOUBLE, "

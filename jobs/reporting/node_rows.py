@@ -4,6 +4,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.lake.levels import read_by_level
 from jobs.lake.runs import Run
 from jobs.reporting.rows import Row, balance_rows, figure_rows
 
@@ -43,28 +44,23 @@ def tree_rows(this: Run) -> list[Row]:
 def node_rows(this: Run, controls: DataFrame) -> list[Row]:
     """Measure balance over every level's nodes: pool, samples and controls."""
     nodes = this.lake.read("nodes", this.keys["cluster_levels"])
-    table = (
-        nodes.select("level", "node_id", "parent_id", "n_points")
-        .orderBy("level", "node_id")
-        .toPandas()
-    )
-    levels = [part for _, part in table.groupby("level")]
-    quotas = this.lake.read("allocations", this.keys["balance_sample"]).toPandas()
+    parents = F.coalesce("parent_id", F.lit(0)).alias("parents")
+    levels = read_by_level(nodes.select("level", "node_id", parents, "n_points"))
+    allocations = this.lake.read("allocations", this.keys["balance_sample"])
     rows: list[Row] = []
     for t, level in enumerate(levels, start=1):
-        rows += balance_rows(t, None, level["n_points"].to_numpy(np.int64))
+        rows += balance_rows(t, None, level["n_points"])
     for s in this.config.samples:
         taken = controls.where(F.col("rank") < sample_size(this, s.name)).groupBy("leaf_id").count()
-        leaves = taken.toPandas()
-        control = np.zeros(len(levels[0]), np.int64)
-        control[leaves["leaf_id"]] = leaves["count"]
-        mine = quotas[quotas["sample"] == s.name]
-        for t, level in enumerate(levels, start=1):
-            at_level = mine[mine["level"] == t].sort_values("node_id")
-            rows += balance_rows(t, s.name, at_level["quota"].to_numpy(np.int64), control)
+        leaves = taken.toArrow()
+        control = np.zeros(len(levels[0]["n_points"]), np.int64)
+        control[leaves["leaf_id"].to_numpy()] = leaves["count"].to_numpy()
+        mine = allocations.where(F.col("sample") == s.name).select("level", "node_id", "quota")
+        for t, quotas in enumerate(read_by_level(mine), start=1):
+            rows += balance_rows(t, s.name, quotas["quota"], control)
             if t < len(levels):
-                above = np.zeros(len(levels[t]), np.int64)
-                np.add.at(above, level["parent_id"].to_numpy(np.int64), control)
+                above = np.zeros(len(levels[t]["n_points"]), np.int64)
+                np.add.at(above, levels[t - 1]["parents"], control)
                 control = above
     return rows
 

@@ -1,7 +1,7 @@
 """Run a pool to its samples and give the exact bytes of what came out, for contract 1.
 
 As a program it does so in a process of its own, so that the BLAS kernel can be chosen:
-``OPENBLAS_CORETYPE=Haswell python -m tests.jobs.determinism POOL ROOT SOLVER BLAS_THREADS``.
+``OPENBLAS_CORETYPE=Haswell python -m tests.jobs.determinism POOL ROOT SOLVER SPLIT BLAS_THREADS``.
 """
 
 import hashlib
@@ -49,7 +49,9 @@ def write_files(X: NDArray[np.float32], folder: Path, n_files: int, seed: int) -
         pq.write_table(table, folder / f"part-{i:03d}.parquet")
 
 
-def curated_bytes(spark: SparkSession, pool: Path, root: Path, solver: str) -> dict[str, str]:
+def curated_bytes(
+    spark: SparkSession, pool: Path, root: Path, solver: str, split: str
+) -> dict[str, str]:
     """Embed, cluster and sample; give a hash of each table's sorted rows, byte by byte."""
     config = parse_config(
         {
@@ -60,6 +62,7 @@ def curated_bytes(spark: SparkSession, pool: Path, root: Path, solver: str) -> d
             "cluster": {
                 "levels": [100, 12],
                 "solver": solver,
+                "split": split if split == "off" else int(split),
                 "algorithm": "minibatch",
                 "max_iter": 4,
                 "resampling": {"rounds": 1, "points": "auto"},
@@ -96,7 +99,7 @@ def _hash_sorted(table: pa.Table, by: list[str]) -> str:
 
 def main() -> None:
     """Print the hashes as JSON."""
-    pool, root, solver, blas_threads = sys.argv[1:]
+    pool, root, solver, split, blas_threads = sys.argv[1:]
     os.environ["PYSPARK_PYTHON"] = sys.executable
     settings = local_settings(SparkConfig(driver_memory="2g", shuffle_partitions=3)) | {
         "spark.executorEnv.OPENBLAS_NUM_THREADS": blas_threads,
@@ -106,7 +109,7 @@ def main() -> None:
     for key, value in settings.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
-    print(json.dumps(curated_bytes(spark, Path(pool), Path(root), solver)))
+    print(json.dumps(curated_bytes(spark, Path(pool), Path(root), solver, split)))
     spark.stop()
 
 

@@ -308,9 +308,7 @@ OVERRIDES = {  # of BASE -> the whole message
         "cluster.levels[1]=8 is not below levels[0]=3; want nodes per level, leaves first, each "
         "level smaller"
     ),
-    "cluster.levels=[20000]": (
-        "cluster.levels[0]=20000 exceeds 10000, the most until splitting is built; lower it"
-    ),
+    "cluster.split=1": "cluster.split=1: want at least 2 or 'auto' or 'off'",
     "cluster.levels=auto": "cluster.levels='auto': not built yet; give the value itself",
     "cluster.resampling.rounds=[1]": (
         "cluster.resampling.rounds has 1 entries for 2 levels; want one number or one per level"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.testing import assertDataFrameEqual
 
-from jobs.balance_sample import TreeLevel, draw_points, quotas_down
+from jobs.balance_sample import TreeLevel, draw_points, quotas_down, read_levels
 from jobs.lake.config import SampleConfig, ShareConfig
 
 FOUR_IN_TWO_LEAVES = [("a", 0, 4.0), ("b", 0, 1.0), ("c", 0, 1.0), ("d", 1, 0.0)]
@@ -69,6 +69,21 @@ def test_draws_do_not_depend_on_partitioning_and_nest(spark: SparkSession) -> No
     )
     assert small < large
     assert (len(small), len(large)) == (15, 55)
+
+
+def test_the_tree_comes_leaves_first_node_after_node(spark: SparkSession) -> None:
+    rows = [
+        (2, 1, None, 1, 4),
+        (1, 2, 0, 1, 3),
+        (1, 0, 1, 1, 4),
+        (2, 0, None, 2, 5),
+        (1, 1, 0, 1, 2),
+    ]
+    columns = "level int, node_id long, parent_id long, n_leaves long, n_points long"
+    leaves, top = read_levels(spark.createDataFrame(rows, columns).repartition(7))
+    assert [leaves.parents.tolist(), leaves.n_points.tolist()] == [[1, 0, 0], [4, 2, 3]]
+    assert [top.parents.tolist(), top.n_points.tolist()] == [[0, 0], [5, 4]]
+    assert [leaves.n_leaves.tolist(), top.n_leaves.tolist()] == [[1, 1, 1], [2, 1]]
 
 
 def random_tree(rng: np.random.Generator) -> list[TreeLevel]:

@@ -27,56 +27,68 @@ def pools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(spark: SparkSession, pools: Path, tmp_path_factory: pytest.TempPathFactory):
-    root = tmp_path_factory.mktemp("lake")
-    return curated_bytes(spark, pools / "files-1", root / "one", "local")
+    return {
+        split: curated_bytes(
+            spark, pools / "files-1", tmp_path_factory.mktemp("lake"), "local", split
+        )
+        for split in ("off", "9")
+    }
 
 
-@pytest.mark.parametrize(("n_files", "solver"), [(7, "local"), (64, "local"), (7, "spark")])
+@pytest.mark.parametrize(
+    ("n_files", "solver", "split"),
+    [(7, "spark", "off"), (64, "local", "off"), (64, "local", "9"), (7, "spark", "9")],
+)
 def test_files_and_solver_change_nothing(
     spark: SparkSession,
     pools: Path,
-    expected: dict[str, str],
+    expected: dict[str, dict[str, str]],
     tmp_path: Path,
     n_files: int,
     solver: str,
+    split: str,
 ) -> None:
-    assert curated_bytes(spark, pools / f"files-{n_files}", tmp_path / "lake", solver) == expected
+    got = curated_bytes(spark, pools / f"files-{n_files}", tmp_path / "lake", solver, split)
+    assert got == expected[split]
 
 
 @pytest.mark.cluster  # a session of its own each
 @pytest.mark.parametrize(
-    ("core_type", "blas_threads", "solver"),
+    ("core_type", "blas_threads", "solver", "split"),
     [
-        ("Haswell", "1", "local"),
-        ("Haswell", "2", "spark"),
+        ("Haswell", "1", "local", "off"),
+        ("Haswell", "2", "spark", "9"),
         pytest.param(
             "SkylakeX",
             "2",
             "spark",
+            "off",
             marks=pytest.mark.skipif(not HAS_AVX512, reason="the CPU has no AVX-512"),
         ),
         pytest.param(
             "SkylakeX",
             "1",
             "local",
+            "9",
             marks=pytest.mark.skipif(not HAS_AVX512, reason="the CPU has no AVX-512"),
         ),
     ],
 )
 def test_blas_kernel_and_threads_change_nothing(
     pools: Path,
-    expected: dict[str, str],
+    expected: dict[str, dict[str, str]],
     tmp_path: Path,
     core_type: str,
     blas_threads: str,
     solver: str,
+    split: str,
 ) -> None:
     environment = os.environ | {
         "OPENBLAS_CORETYPE": core_type,
         "OPENBLAS_NUM_THREADS": blas_threads,
         "PYTHONPATH": str(REPOSITORY),
     }
-    arguments = [str(pools / "files-7"), str(tmp_path / "lake"), solver, blas_threads]
+    arguments = [str(pools / "files-7"), str(tmp_path / "lake"), solver, split, blas_threads]
     done = subprocess.run(
         [sys.executable, "-m", "tests.jobs.determinism", *arguments],
         env=environment,
@@ -86,4 +98,4 @@ def test_blas_kernel_and_threads_change_nothing(
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == expected
+    assert json.loads(done.stdout.splitlines()[-1]) == expected[split]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from udfs.kernels.hashing import hash_keys
-from udfs.kernels.quotas import divide_quotas, share_weights
+from udfs.kernels.quotas import BLOCK_CHILDREN, divide_quotas, share_weights
 
 
 def one_at_a_time(
@@ -87,6 +87,23 @@ def test_agrees_with_one_unit_at_a_time(rng: np.random.Generator, equal: bool) -
             order[mine].tolist(),
         )
         assert got[mine].tolist() == expected
+
+
+def test_a_parent_among_many_divides_as_if_it_were_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 3 * BLOCK_CHILDREN
+    parents = (40 * rng.random(n) ** 4).astype(np.int64)  # the first has more than a block
+    capacities = rng.integers(0, 50, n)
+    weights = share_weights(np.ones(n, np.int64), capacities, leaves=0, points=0.5)
+    weights[parents % 2 == 0] = 1  # ties
+    quotas = rng.integers(0, np.bincount(parents, weights=capacities).astype(np.int64) + 9)
+    order = hash_keys(2, np.arange(n))
+    got = divide_quotas(quotas, parents, weights, capacities, order)
+    for p in range(40):
+        mine = np.flatnonzero(parents == p)
+        columns = weights[mine], capacities[mine], order[mine]
+        alone = divide_quotas(quotas[[p]], np.zeros(len(mine), int), *columns)
+        assert (got[mine] == alone).all()
 
 
 @settings(max_examples=100, deadline=None)

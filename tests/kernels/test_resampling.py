@@ -77,7 +77,7 @@ def tree_unevenness(
 
 
 def uniform_start(source: BlockSource, n_clusters: int, *, seed: int) -> NDArray[np.float32]:
-    X = np.vstack([block.X for block in source.blocks])  # type: ignore[attr-defined]
+    X = source.X  # type: ignore[attr-defined]
     return X[np.random.default_rng(seed % 2**32).permutation(len(X))[:n_clusters]]
 
 

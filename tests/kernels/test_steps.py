@@ -9,11 +9,12 @@ from sklearn.metrics import pairwise_distances
 
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import Smallest, Step, positions
-from udfs.kernels.sources import Batch, Block, LocalBlocks, blocks_of
+from udfs.kernels.passes import Smallest, Step, block_of, positions
+from udfs.kernels.sources import Batch, LocalBlocks, blocks_of
 from udfs.kernels.steps import (
     AssignAndSum,
     ClosestMembers,
+    CountMembers,
     DescribeClusters,
     DrawCandidates,
     LabelPoints,
@@ -79,19 +80,23 @@ def test_draws_follow_squared_distance() -> None:
         lambda C: LabelPoints(C),
         lambda C: DescribeClusters(C),
         lambda C: DrawCandidates(C, 40, 7),
+        lambda C: CountMembers(C),
     ],
-    ids=["AssignAndSum", "ClosestMembers", "LabelPoints", "DescribeClusters", "DrawCandidates"],
+    ids=lambda make: type(make(None)).__name__,
 )
 @settings(max_examples=15, deadline=None)
-@given(order=st.permutations(range(6)), n_threads=st.integers(1, 5), seed=st.integers(0, 99))
-def test_results_do_not_depend_on_block_order_or_threads(
-    make, order: list[int], n_threads: int, seed: int
+@given(order=st.permutations(range(6)), n_tasks=st.integers(1, 5), seed=st.integers(0, 99))
+def test_results_do_not_depend_on_the_order_of_points_or_the_number_of_tasks(
+    make, order: list[int], n_tasks: int, seed: int
 ) -> None:
     X = grid_points(seed, n=1800)
     step: Step = make(Centroids(X[::90]))
     source = blocks_of(X)
-    shuffled = LocalBlocks([source.blocks[i] for i in order], 6, source.n_blocks, n_threads)
-    one, other = source.reduce(step), shuffled.reduce(step)
+    parts = [np.array_split(a, 6) for a in (source.positions, source.X)]
+    shares = [step.begin() for _ in range(n_tasks)]
+    for i, part in enumerate(order):
+        shares[i % n_tasks].add(parts[0][part], parts[1][part])
+    one, other = source.reduce(step), step.merge([share.result() for share in shares])
     assert one.keys() == other.keys()
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
@@ -105,10 +110,10 @@ def test_batches_partition_the_blocks() -> None:
 
 def test_taken_points_keep_their_block_and_order() -> None:
     X = np.arange(10, dtype=np.float32)[:, None]
-    source = LocalBlocks([Block(0, X[:5]), Block(3, X[5:])], 1, 4)
-    wanted = np.array([positions(0, 5)[4], positions(3, 5)[0], positions(3, 5)[2]])
-    taken = source.take(wanted)
-    assert [(b, x[:, 0].tolist()) for b, x in taken.blocks] == [(0, [4.0]), (3, [5.0, 7.0])]
+    where = positions(np.array([0, 3]), np.array([5, 5]))
+    taken = LocalBlocks(where, X, 4).take(where[[4, 5, 7]])
+    assert block_of(taken.positions).tolist() == [0, 3, 3]
+    assert taken.X[:, 0].tolist() == [4.0, 5.0, 7.0]
     assert (taken.n_rows, taken.n_blocks) == (3, 4)
 
 

@@ -8,8 +8,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.cluster_levels import pack_blocks
-from jobs.clustering.spark_blocks import SparkBlocks, to_spark
+from jobs.clustering.spark_blocks import SparkBlocks, bins_of, to_spark
 from udfs.blocks import from_bytes, make_pack, to_bytes
+from udfs.kernels.cells import fit_split
 from udfs.kernels.kmeans import KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.resampling import fit_level
@@ -79,7 +80,7 @@ def pair(spark: SparkSession):
 
 def test_a_pass_on_executors_equals_one_in_memory(pair) -> None:
     local, remote = pair
-    step = AssignAndSum(Centroids(local.blocks[0].X[::9]))
+    step = AssignAndSum(Centroids(local.X[::9]))
     for batch in (None, Batch(2, 4)):
         one, other = local.reduce(step, batch), remote.reduce(step, batch)
         assert all(np.array_equal(one[name], other[name]) for name in one)
@@ -87,10 +88,10 @@ def test_a_pass_on_executors_equals_one_in_memory(pair) -> None:
 
 def test_taken_points_are_the_same_on_executors(pair) -> None:
     local, remote = pair
-    wanted = np.sort(local.reduce(LabelPoints(Centroids(local.blocks[0].X[:9])))["positions"][::3])
+    wanted = np.sort(local.reduce(LabelPoints(Centroids(local.X[:9])))["positions"][::3])
     one, other = local.take(wanted), remote.take(wanted)
     assert one.n_rows == other.n_rows == len(wanted)
-    step = LabelPoints(Centroids(local.blocks[0].X[:5]))
+    step = LabelPoints(Centroids(local.X[:5]))
     assert np.array_equal(one.reduce(step)["positions"], other.reduce(step)["positions"])
     other.release()
 
@@ -102,6 +103,32 @@ def test_a_whole_level_is_the_same_on_executors(pair) -> None:
         fit_level(source, 20, params, rounds=1, points=None, seed=9) for source in (local, remote)
     ]
     assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_cells_are_solved_the_same_on_executors(pair) -> None:
+    local, remote = pair
+    split = [
+        fit_split(source, 60, 9, KMeansParams(), max_rows=500, seed=3) for source in (local, remote)
+    ]
+    one, other = (s.routing for s in split)
+    assert one.leaves.tobytes() == other.leaves.tobytes()
+    assert one.cells.vectors.tobytes() == other.cells.vectors.tobytes()
+    assert one.starts.tolist() == other.starts.tolist()
+    for name, described in split[0].described.items():
+        assert described.tolist() == split[1].described[name].tolist()
+    assert split[0].described["counts"].sum() == local.n_rows
+
+
+def test_bins_level_out_and_the_largest_cell_comes_first() -> None:
+    assert bins_of(np.array([5, 90, 40, 10, 45, 20]), 3).tolist() == [1, 0, 2, 1, 1, 2]
+
+
+def test_the_head_is_the_first_blocks(pair) -> None:
+    local, remote = pair
+    one, other = local.head(3), remote.head(3)
+    assert one.positions.tolist() == other.positions.tolist()
+    assert one.X.tolist() == other.X.tolist()
+    assert 600 < one.n_rows < 1200
 
 
 def test_a_source_knows_its_size(spark: SparkSession) -> None:

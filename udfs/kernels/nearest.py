@@ -11,6 +11,7 @@ terms, one of them rounded once beforehand). So the true nearest centroid scores
 best - 2 E(x), and only rows with a second score that close are looked at again, exactly.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _UNIT_ROUNDOFF = 2.0**-24  # of float32
+RUN_ROWS = 640  # rows per GEMM: larger ones gain nothing, and their scores leave the cache
+_CHUNK = 2000  # centroids per GEMM, likewise
 _PAIRS_AT_ONCE = 1 << 14  # (row, centroid) pairs re-scored together: bounds memory when many tie
 
 
@@ -41,9 +44,11 @@ class Centroids:
         return 0.5 * sq_norms
 
     @cached_property
-    def folded(self) -> NDArray[np.float32]:
-        """The GEMM's right-hand side : (n_features + 1, n_clusters) float32."""
-        return np.vstack([self.vectors.T, -self.half_sq_norms.astype(np.float32)])
+    def folded(self) -> list[NDArray[np.float32]]:
+        """The GEMM's right-hand sides : (n_features + 1, <= _CHUNK) float32 each."""
+        norms = -self.half_sq_norms.astype(np.float32)
+        chunks = (slice(i, i + _CHUNK) for i in range(0, len(self.vectors), _CHUNK))
+        return [np.vstack([self.vectors[s].T, norms[s]]) for s in chunks]
 
     @cached_property
     def largest_norm(self) -> float:
@@ -61,58 +66,122 @@ def sq_distances(X: NDArray[np.float32], C: NDArray[np.float32]) -> NDArray[np.f
 def nearest_centroids(
     X: NDArray[np.float32], centroids: Centroids
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find every row's nearest centroid, exactly; ties go to the lowest index.
+    """Find every row's nearest centroid once; see ``NearestCentroids``."""
+    return NearestCentroids(centroids)(X)
 
-    Parameters
-    ----------
-    X : (n_samples, n_features) float32, grid coordinates
-    centroids : of the same grid
 
-    Returns
-    -------
-    labels : (n_samples,) int32
-    sq_dist : (n_samples,) float64, exact, in squared grid units
+class NearestCentroids:
+    """Finds nearest centroids, exactly, for block after block in the same buffers.
+
+    One per task and thread: large arrays that come and go cost as much as a third of a GEMM.
     """
-    n_samples, n_features = X.shape
-    C = centroids.vectors
-    if n_samples == 0:
-        return np.empty(0, np.int32), np.empty(0, np.float64)
-    left = np.ones((n_samples, n_features + 1), dtype=np.float32)
-    left[:, :-1] = X
-    scores = left @ centroids.folded  # (n_samples, n_clusters)
-    rows = np.arange(n_samples)
-    labels = scores.argmax(axis=1)
-    threshold = scores[rows, labels] - 2 * _error_bound(X, centroids)
-    scores[rows, labels] = -np.inf
-    close = np.flatnonzero(scores.max(axis=1) >= threshold)
-    sq_dist = sq_distances(X, C[labels])
-    if len(close):
-        rivals = scores[close] >= threshold[close, None]
-        _settle_exactly(X, C, close, rivals, labels, sq_dist)
-    return labels.astype(np.int32), sq_dist
 
+    def __init__(self, centroids: Centroids) -> None:
+        self.centroids = centroids
+        self._left = np.empty((0, 0), np.float32)
+        self._scores = np.empty(0, np.float32)
+        self._gathered = np.empty((0, 0), np.float32)
+        self._difference = np.empty((0, 0), np.float64)
 
-def _error_bound(X: NDArray[np.float32], centroids: Centroids) -> NDArray[np.float64]:
-    """E(x) of the module's docstring : (n_samples,) float64."""
-    terms = (X.shape[1] + 4) * _UNIT_ROUNDOFF
-    norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
-    c_max = centroids.largest_norm
-    # 1.001 covers the rounding of the bound and of the threshold themselves
-    bound: NDArray[np.float64] = 1.001 * terms / (1 - terms) * (norms * c_max + 0.5 * c_max**2)
-    return bound
+    def __call__(self, X: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Find every row's nearest centroid; ties go to the lowest index.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) float32, grid coordinates
+
+        Returns
+        -------
+        labels : (n_samples,) int32
+        sq_dist : (n_samples,) float64, exact, in squared grid units
+        """
+        labels, sq_dist = np.empty(len(X), np.int32), np.empty(len(X))
+        for start in range(0, len(X), RUN_ROWS):
+            run = slice(start, start + RUN_ROWS)
+            labels[run], sq_dist[run] = self._find(X[run])
+        return labels, sq_dist
+
+    def _find(self, X: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        n_samples = len(X)
+        self._make_room(*X.shape)
+        # 1. each chunk's best centroid, and whoever else comes within the error of it
+        slack = 2 * self._error_bound(X)
+        best = np.full(n_samples, -np.inf, np.float32)
+        rows = np.arange(n_samples)
+        tops, winners, others = [], [], []
+        for number, scores in enumerate(self._score(X)):
+            winner = scores.argmax(axis=1)
+            top = scores[rows, winner]
+            np.maximum(best, top, out=best)
+            scores[rows, winner] = -np.inf
+            close = np.flatnonzero(scores.max(axis=1) >= best - slack)
+            if len(close):
+                which, candidate = np.nonzero(scores[close] >= (best - slack)[close, None])
+                others.append((close[which], candidate + number * _CHUNK))
+            tops.append(top)
+            winners.append(winner + number * _CHUNK)
+        # 2. the best of the chunks, with its exact distance
+        first = np.argmax(tops, axis=0)  # (n_samples,), the chunk
+        labels = np.stack(winners)[first, rows]
+        sq_dist = self._sq_distances_to(X, labels)
+        # 3. those within the error settle it by exact distances
+        if len(tops) > 1:
+            near = np.stack(tops) >= best - slack
+            near[first, rows] = False
+            chunk, row = np.nonzero(near)
+            others.append((row, np.stack(winners)[chunk, row]))
+        if any(len(row) for row, _ in others):
+            row, candidate = (np.concatenate(part) for part in zip(*others, strict=True))
+            _settle_exactly(X, self.centroids.vectors, row, candidate, labels, sq_dist)
+        return labels, sq_dist
+
+    def _make_room(self, n_samples: int, n_features: int) -> None:
+        if len(self._left) < n_samples:
+            width = min(_CHUNK, len(self.centroids.vectors))
+            self._left = np.ones((n_samples, n_features + 1), np.float32)
+            self._scores = np.empty(n_samples * width, np.float32)
+            self._gathered = np.empty((n_samples, n_features), np.float32)
+            self._difference = np.empty((n_samples, n_features))
+
+    def _score(self, X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Give s(x, c), chunk by chunk : (n_samples, <= _CHUNK), until the next is asked for."""
+        left = self._left[: len(X)]
+        left[:, :-1] = X
+        for chunk in self.centroids.folded:
+            width = chunk.shape[1]
+            scores = self._scores[: len(X) * width].reshape(len(X), width)
+            yield np.matmul(left, chunk, out=scores)
+
+    def _sq_distances_to(
+        self, X: NDArray[np.float32], labels: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """``sq_distances`` to the labelled centroids, in the buffers."""
+        gathered, difference = self._gathered[: len(X)], self._difference[: len(X)]
+        np.take(self.centroids.vectors, labels, axis=0, out=gathered, mode="clip")
+        np.subtract(X, gathered, out=difference, dtype=np.float64)
+        exact: NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
+        return exact
+
+    def _error_bound(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """E(x) of the module's docstring : (n_samples,) float64."""
+        terms = (X.shape[1] + 4) * _UNIT_ROUNDOFF
+        gamma = terms / (1 - terms)
+        norms = np.sqrt(np.einsum("ij,ij->i", X, X), dtype=np.float64) * (1 + gamma)
+        c_max = self.centroids.largest_norm
+        # 1.001 covers the rounding of the bound and of the threshold themselves
+        bound: NDArray[np.float64] = 1.001 * gamma * (norms * c_max + 0.5 * c_max**2)
+        return bound
 
 
 def _settle_exactly(
     X: NDArray[np.float32],
     C: NDArray[np.float32],
-    close: NDArray[np.intp],
-    rivals: NDArray[np.bool_],
+    row: NDArray[np.intp],
+    candidate: NDArray[np.intp],
     labels: NDArray[np.intp],
     sq_dist: NDArray[np.float64],
 ) -> None:
-    """Let every close rival compete by exact distance, ties to the lowest index; in place."""
-    which, candidate = np.nonzero(rivals)
-    row = close[which]
+    """Let rival candidates compete by exact distance, ties to the lowest index; in place."""
     rival_dist = np.concatenate(
         [
             sq_distances(X[row[s]], C[candidate[s]])

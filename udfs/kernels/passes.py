@@ -1,7 +1,7 @@
 """Passes over blocks: what a step is, how a point is named, how the first few are kept.
 
 A *step* is a frozen description of one pass (picklable but for its centroids, which are shipped
-apart). Each task calls ``begin()`` once, ``add``s its blocks, and hands back ``result()``: a dict
+apart). Each task calls ``begin()`` once, ``add``s its points, and hands back ``result()``: a dict
 of arrays. ``merge`` joins the tasks' dicts. Every sum is exact and every choice has a total order,
 so the merged result does not depend on which block was seen where.
 
@@ -21,9 +21,17 @@ Arrays = dict[str, NDArray[Any]]
 _ROW_BITS = 32
 
 
-def positions(block_id: int, n_rows: int) -> NDArray[np.int64]:
-    """Give the positions of a block's rows : (n_rows,) int64."""
-    return (np.int64(block_id) << _ROW_BITS) + np.arange(n_rows, dtype=np.int64)
+def positions(block_ids: NDArray[np.integer], n_rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Give the positions of the rows of some blocks, one block after the other.
+
+    Parameters
+    ----------
+    block_ids, n_rows : (n_blocks,)
+    """
+    stops = np.cumsum(n_rows, dtype=np.int64)
+    rows = np.arange(n_rows.sum()) - np.repeat(stops - n_rows, n_rows)
+    first = np.repeat(block_ids.astype(np.int64), n_rows) << _ROW_BITS
+    return np.asarray(first + rows, np.int64)
 
 
 def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -31,23 +39,18 @@ def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
     return position >> _ROW_BITS
 
 
-def row_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the rows, inside their blocks, of positions."""
-    return position & ((1 << _ROW_BITS) - 1)
-
-
 class Pass(Protocol):
     """One task's share of a pass."""
 
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        """Take in one block."""
+    def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
+        """Take in some points : (m,) positions, (m, d) grid coordinates."""
 
     def result(self) -> Arrays:
         """Give the partial result."""
 
 
 class Step(Protocol):
-    """One pass over blocks, described."""
+    """One pass over points, described."""
 
     @property
     def centroids(self) -> Centroids:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from udfs.kernels.breathing import breathe
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans
 from udfs.kernels.nearest import Centroids
@@ -30,6 +31,7 @@ def fit_level(
     rounds: int,
     points: int | None,
     seed: int,
+    breathing: bool = False,
     on_iteration: Callable[[int, Iteration], None] = lambda round_, iteration: None,
     start: Callable[..., NDArray[np.float32]] = start_centroids,
 ) -> NDArray[np.float32]:
@@ -40,33 +42,29 @@ def fit_level(
     source : the pool's points at level 1, the centroids below otherwise
     rounds : resampling rounds, m_t of the paper
     points : members kept per cluster and round, r_t of the paper; None for automatic
+    breathing : whether every fit goes on to a better optimum; for small problems
     on_iteration : told (round, iteration); round 0 is the fit before resampling
 
     Returns
     -------
     centroids : (n_clusters, n_features) float32, grid coordinates
     """
-    C = fit_kmeans(
-        source,
-        n_clusters,
-        params,
-        seed=derive_seed(seed, 0),
-        on_iteration=partial(on_iteration, 0),
-        start=start,
-    )
+
+    def fit(points: BlockSource, m: int) -> NDArray[np.float32]:
+        tell = partial(on_iteration, m)
+        seed_here = derive_seed(seed, m)
+        C = fit_kmeans(points, n_clusters, params, seed=seed_here, on_iteration=tell, start=start)
+        if breathing:
+            C = breathe(points, C, params, seed=derive_seed(seed_here, -2), on_iteration=tell)
+        return C
+
+    C = fit(source, 0)
     n_closest = closest_points(points, source.n_rows, n_clusters)
     for m in range(1, rounds + 1):
         # 1. the members closest to each centroid
         members = source.reduce(ClosestMembers(Centroids(C), n_closest))
         subset = source.take(np.sort(members["positions"]))
         # 2. a fresh fit on those only
-        C = fit_kmeans(
-            subset,
-            n_clusters,
-            params,
-            seed=derive_seed(seed, m),
-            on_iteration=partial(on_iteration, m),
-            start=start,
-        )
+        C = fit(subset, m)
         subset.release()
     return C

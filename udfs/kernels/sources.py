@@ -1,6 +1,6 @@
 """Block sources: where a solver's points live. Here the protocol and the one in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -8,16 +8,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.passes import Arrays, Step, row_of
+from udfs.kernels.memory import Memory
+from udfs.kernels.nearest import RUN_ROWS, Centroids
+from udfs.kernels.passes import Arrays, Step, block_of, positions
+from udfs.kernels.steps import LabelPoints
 
 BLOCK_ROWS = 312  # mean rows of a block: blocks of 250-380 rows keep sgemm near its peak
-
-
-class Block(NamedTuple):
-    """Some points : X (n_rows, n_features) float32, grid coordinates."""
-
-    block_id: int
-    X: NDArray[np.float32]
 
 
 class Batch(NamedTuple):
@@ -25,6 +21,24 @@ class Batch(NamedTuple):
 
     number: int
     n_batches: int
+
+
+class CellProblem(Protocol):
+    """A problem that falls apart into cells, each to be solved on its own points.
+
+    Picklable but for its centroids, which are shipped apart.
+    """
+
+    @property
+    def centroids(self) -> Centroids:
+        """The cells': a point belongs to the nearest."""
+
+    @property
+    def n_points(self) -> NDArray[np.int64]:
+        """Points in each cell : (n_cells,)."""
+
+    def solve(self, cell: int, points: "LocalBlocks") -> Arrays:
+        """Solve one cell, given its points."""
 
 
 class BlockSource(Protocol):
@@ -49,8 +63,17 @@ class BlockSource(Protocol):
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
         """Run one pass over all blocks, or over a batch of them."""
 
-    def take(self, positions: NDArray[np.int64]) -> "BlockSource":
-        """Give a source of only these points; blocks keep their ids."""
+    def take(self, wanted: NDArray[np.int64]) -> "BlockSource":
+        """Give a source of only the points at these positions; blocks keep their ids."""
+
+    def head(self, n_blocks: int) -> "LocalBlocks":
+        """Bring the first blocks into memory: a sample by hash."""
+
+    def solve(self, problem: CellProblem) -> list[Arrays]:
+        """Gather every cell's points and solve it; the results in order of cell."""
+
+    def memory(self) -> Memory | None:
+        """Give the points a memory for steps that can use one, or None where tasks keep nothing."""
 
     def release(self) -> None:
         """Free what the source holds."""
@@ -58,10 +81,16 @@ class BlockSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LocalBlocks:
-    """Blocks in this process's memory, passed over by a pool of threads."""
+    """Points in this process's memory, passed over by a pool of threads.
 
-    blocks: Sequence[Block]
-    n_features: int
+    Attributes
+    ----------
+    positions : (n_rows,) int64, ascending
+    X : (n_rows, n_features) float32, grid coordinates
+    """
+
+    positions: NDArray[np.int64]
+    X: NDArray[np.float32]
     n_blocks: int
     n_threads: int = 1
     solver = "local"
@@ -69,45 +98,76 @@ class LocalBlocks:
     @property
     def n_rows(self) -> int:
         """Points in all blocks."""
-        return sum(len(block.X) for block in self.blocks)
+        return len(self.X)
+
+    @property
+    def n_features(self) -> int:
+        """Length of the vectors."""
+        return int(self.X.shape[1])
 
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
-        """Run one pass; tasks take every n_threads-th block."""
-        blocks = [
-            block
-            for block in self.blocks
-            if batch is None or block.block_id % batch.n_batches == batch.number
-        ]
+        """Run one pass; tasks take every n_threads-th run of rows."""
+        where, X = self.positions, self.X
+        if batch is not None:
+            chosen = block_of(where) % batch.n_batches == batch.number
+            where, X = where[chosen], X[chosen]
+        starts = range(0, len(X), RUN_ROWS)
+        n_tasks = max(1, min(self.n_threads, len(starts)))
 
         def task(index: int) -> Arrays:
             share = step.begin()
-            for block in blocks[index :: self.n_threads]:
-                share.add(block.block_id, block.X)
+            for start in starts[index::n_tasks]:
+                share.add(where[start : start + RUN_ROWS], X[start : start + RUN_ROWS])
             return share.result()
 
-        if self.n_threads == 1 or len(blocks) < 2:
-            return step.merge([task(i) for i in range(self.n_threads)])
-        with ThreadPoolExecutor(self.n_threads) as pool:
-            return step.merge(list(pool.map(task, range(self.n_threads))))
+        return step.merge(in_threads(task, range(n_tasks), n_tasks))
 
-    def take(self, positions: NDArray[np.int64]) -> "LocalBlocks":
+    def take(self, wanted: NDArray[np.int64]) -> "LocalBlocks":
         """Give a source of only these points."""
-        taken = [Block(b, X[rows_in_block(positions, b)]) for b, X in self.blocks]
-        return LocalBlocks(taken, self.n_features, self.n_blocks, self.n_threads)
+        X = self.X[np.searchsorted(self.positions, wanted)]
+        renumbered = positions(*np.unique(block_of(wanted), return_counts=True))
+        return LocalBlocks(renumbered, X, self.n_blocks, self.n_threads)
+
+    def head(self, n_blocks: int) -> "LocalBlocks":
+        """Give the first blocks."""
+        stop = int(np.searchsorted(self.positions, np.int64(n_blocks) << 32))
+        return LocalBlocks(self.positions[:stop], self.X[:stop], n_blocks, self.n_threads)
+
+    def solve(self, problem: CellProblem) -> list[Arrays]:
+        """Solve every cell, the largest first."""
+        labels = self.reduce(LabelPoints(problem.centroids))["labels"]
+        rows = np.argsort(labels, kind="stable")
+        stops = np.cumsum(problem.n_points)
+
+        def task(cell: int) -> Arrays:
+            mine = rows[stops[cell] - problem.n_points[cell] : stops[cell]]
+            return problem.solve(cell, LocalBlocks(self.positions[mine], self.X[mine], 1))
+
+        largest_first = np.argsort(-problem.n_points, kind="stable")
+        solved = in_threads(task, largest_first.tolist(), self.n_threads)
+        return [solved[i] for i in np.argsort(largest_first)]
+
+    def memory(self) -> Memory:
+        """Give the points a memory."""
+        return Memory()
 
     def release(self) -> None:
         """Nothing to do: memory goes with the object."""
 
 
-def rows_in_block(positions: NDArray[np.int64], block_id: int) -> NDArray[np.int64]:
-    """Give the rows of one block among sorted positions, in order."""
-    edges = np.array([block_id, block_id + 1], dtype=np.int64) << 32
-    start, stop = np.searchsorted(positions, edges)
-    return row_of(positions[start:stop])
+def in_threads(
+    task: Callable[[int], Arrays], arguments: Sequence[int], n_threads: int
+) -> list[Arrays]:
+    """Map a function over its arguments, in this thread or in several."""
+    if n_threads == 1:
+        return [task(i) for i in arguments]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(task, arguments))
 
 
 def blocks_of(X: NDArray[np.float32], n_threads: int = 1) -> LocalBlocks:
     """Cut one matrix, in its own order, into blocks of BLOCK_ROWS."""
     n_blocks = max(1, -(-len(X) // BLOCK_ROWS))
-    blocks = [Block(i, part) for i, part in enumerate(np.array_split(X, n_blocks))]
-    return LocalBlocks(blocks, X.shape[1], n_blocks, n_threads)
+    edges = np.arange(n_blocks + 1) * len(X) // n_blocks
+    where = positions(np.arange(n_blocks), edges[1:] - edges[:-1])
+    return LocalBlocks(where, X, n_blocks, n_threads)

@@ -6,22 +6,22 @@ of 2 + log k draws at each step, weighted by the points nearest to each candidat
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.hashing import derive_seed, uniform
+from udfs.kernels.memory import Memory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import BlockSource
-from udfs.kernels.steps import AssignAndSum, DrawCandidates
-
-DistancesTo = Callable[[NDArray[np.intp]], NDArray[np.float64]]  # (t,) indices -> (t, m)
+from udfs.kernels.steps import CountMembers, DrawCandidates
 
 N_ROUNDS = 5  # of k-means||
 OVERSAMPLING = 2.0  # candidates in all, per cluster
 _MAX_TOP_UPS = 20  # further rounds when duplicates leave fewer than k distinct candidates
 _GRAM_CANDIDATES = 5000  # up to here all distances between candidates are kept (200 MB)
+_FINE_ENOUGH = 2.0**30  # steps in a potential, below which finer ones are due
 
 
 def start_centroids(source: BlockSource, n_clusters: int, *, seed: int) -> NDArray[np.float32]:
@@ -36,24 +36,29 @@ def start_centroids(source: BlockSource, n_clusters: int, *, seed: int) -> NDArr
     ValueError
         If the source has fewer distinct points than clusters.
     """
-    candidates = draw_candidates(source, n_clusters, seed=seed)
+    memory = source.memory()
+    candidates = draw_candidates(source, n_clusters, seed=seed, memory=memory)
     if len(candidates) == n_clusters:
         return candidates
-    summed = source.reduce(AssignAndSum(Centroids(candidates), with_sums=False))
-    weights = np.zeros(len(candidates), np.int64)
-    weights[summed["labels"]] = summed["counts"]
+    if memory:
+        memory.grow(candidates)
+    weights = source.reduce(CountMembers(Centroids(candidates), memory))["counts"]
     chosen = greedy_kmeans_plusplus(candidates, weights, n_clusters, seed=derive_seed(seed, -1))
     return candidates[chosen]
 
 
-def draw_candidates(source: BlockSource, n_clusters: int, *, seed: int) -> NDArray[np.float32]:
+def draw_candidates(
+    source: BlockSource, n_clusters: int, *, seed: int, memory: Memory | None = None
+) -> NDArray[np.float32]:
     """Draw about OVERSAMPLING * n_clusters distinct points by k-means|| : (m, d) float32."""
     n_draws = math.ceil(OVERSAMPLING * n_clusters / N_ROUNDS)
     found = np.empty((0, source.n_features), np.float32)
     for i in range(N_ROUNDS + _MAX_TOP_UPS):
         if i >= N_ROUNDS and len(found) >= n_clusters:
             break
-        step = DrawCandidates(Centroids(found), n_draws if i else 1, derive_seed(seed, i))
+        if memory:
+            memory.grow(found)
+        step = DrawCandidates(Centroids(found), n_draws if i else 1, derive_seed(seed, i), memory)
         drawn = source.reduce(step)["draw_rows"]
         if len(drawn) == 0:
             break
@@ -85,42 +90,66 @@ def greedy_kmeans_plusplus(
     """
     n_trials = 2 + int(math.log(n_clusters))
     draws = uniform(seed, np.arange(n_clusters * n_trials)).reshape(n_clusters, n_trials)
-    distances_to = _distances_between(candidates)
     # a weight of 0 stands for points that all lie nearer to another candidate
     weight = np.maximum(weights, 1).astype(np.float64)
+    distances = _Distances(candidates, float(weight.sum()))
     first = int(np.searchsorted(np.cumsum(weight), draws[0, 0] * weight.sum(), side="right"))
     chosen = [first]
-    nearest = distances_to(np.array([first]))[0]
+    nearest = distances.to([first])[0]
     for i in range(1, n_clusters):
-        scaled = weight * _scale(weight * nearest)
-        cumulative = np.cumsum(np.floor(nearest * scaled))  # exact: integers below 2^53
+        cumulative = np.cumsum(nearest * weight)
+        while cumulative[-1] < _FINE_ENOUGH and distances.scale < 1:
+            distances.refine(nearest)
+            nearest = distances.to(chosen).min(axis=0)
+            cumulative = np.cumsum(nearest * weight)
         trials = np.searchsorted(cumulative, draws[i] * cumulative[-1], side="right")
-        closer = np.minimum(distances_to(trials), nearest)  # (n_trials, m)
-        best = int(np.floor(closer * scaled).sum(axis=1).argmin())
+        closer = np.minimum(distances.to(trials), nearest)  # (n_trials, m)
+        best = int((closer @ weight).argmin())
         chosen.append(int(trials[best]))
         nearest = closer[best]
     return np.array(chosen)
 
 
-def _scale(potentials: NDArray[np.float64]) -> float:
-    """Give the power of two that makes the potentials' floors sum exactly, below 2^52."""
-    _, exponent = math.frexp(float(potentials.max()) * len(potentials))
-    return math.ldexp(1.0, 52 - exponent)
+class _Distances:
+    """Squared distances between candidates, in steps so coarse that weighted sums are exact.
 
+    A sum over all candidates of weight * steps stays below 2^53, so no order of summation matters.
+    """
 
-def _distances_between(candidates: NDArray[np.float32]) -> DistancesTo:
-    """Give a function from indices (t,) to exact squared distances (t, m)."""
-    X = candidates.astype(np.float64)
-    sq_norms = np.einsum("ij,ij->i", X, X)  # all terms are integers below 2^53: exact
+    def __init__(self, candidates: NDArray[np.float32], total_weight: float) -> None:
+        self._X = candidates.astype(np.float64)
+        self._sq_norms = np.einsum("ij,ij->i", self._X, self._X)  # integers below 2^53: exact
+        self._total_weight = total_weight
+        self._everything: NDArray[np.float64] | None = None
+        self._set_steps(4 * float(self._sq_norms.max()))
 
-    def compute(rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        exact: NDArray[np.float64] = sq_norms[rows, None] - 2 * (X[rows] @ X.T) + sq_norms
-        return exact
+    def _set_steps(self, largest: float) -> None:
+        """Choose the steps per unit for distances up to this."""
+        _, exponent = math.frexp(largest * self._total_weight)
+        self.scale = min(1.0, math.ldexp(1.0, 52 - exponent))  # whole units are exact already
+        self._largest = largest
+        self._everything = None
+        if len(self._X) <= _GRAM_CANDIDATES:
+            self._everything = self._compute(np.arange(len(self._X)))
 
-    if len(X) > _GRAM_CANDIDATES:
-        return compute
-    everything = compute(np.arange(len(X)))
-    return lambda rows: everything[rows]
+    def refine(self, nearest: NDArray[np.float64]) -> None:
+        """Take finer steps, enough for distances no larger than these, (m,) in old steps."""
+        self._set_steps((float(nearest.max()) + 1) / self.scale)
+
+    def to(self, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
+        """Give the steps from some candidates to all : (t,) -> (t, m) float64, whole numbers."""
+        if self._everything is None:
+            return self._compute(np.asarray(rows))
+        return self._everything[rows]
+
+    def _compute(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        exact = self._X[rows] @ self._X.T
+        exact *= -2
+        exact += self._sq_norms
+        exact += self._sq_norms[rows, None]
+        np.minimum(exact, self._largest, out=exact)
+        exact *= self.scale
+        return np.floor(exact, out=exact)
 
 
 def _distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,15 +1,22 @@
-"""The steps that k-means is made of: assign and sum, draw, find the closest, label, describe."""
+"""The steps that k-means is made of: assign and sum, draw, count, keep, label, describe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.grid import split_limbs
 from udfs.kernels.hashing import uniform
-from udfs.kernels.nearest import Centroids, nearest_centroids
-from udfs.kernels.passes import Arrays, Smallest, positions
+from udfs.kernels.memory import Memory
+from udfs.kernels.nearest import Centroids, NearestCentroids
+from udfs.kernels.passes import Arrays, Smallest
+from udfs.kernels.routing import NearestLeaves, Routing
+
+Finder = Callable[
+    [NDArray[np.int64], NDArray[np.float32]], tuple[NDArray[np.int32], NDArray[np.float64]]
+]
 
 N_FARTHEST = 64  # farthest points kept for reseeding empty clusters, per pass
 
@@ -24,7 +31,6 @@ class AssignAndSum:
     """
 
     centroids: Centroids
-    with_sums: bool = True
 
     def begin(self) -> "_AssignAndSumPass":
         """Start one task's share."""
@@ -35,19 +41,18 @@ class AssignAndSum:
         k, d = self.centroids.vectors.shape
         counts = np.zeros(k, np.int64)
         objective = np.zeros(2, np.int64)
-        sums = np.zeros((k if self.with_sums else 0, d))
+        sums = np.zeros((k, d))
         farthest = Smallest(N_FARTHEST, d)
         for part in parts:
             counts[part["labels"]] += part["counts"]
             objective += part["objective"]
-            if self.with_sums:
-                sums[part["labels"]] += part["sums"]
+            sums[part["labels"]] += part["sums"]
             farthest.offer(part["far_keys"], part["far_positions"], part["far_rows"])
         touched = np.flatnonzero(counts)
         return {
             "labels": touched,
             "counts": counts[touched],
-            "sums": sums[touched] if self.with_sums else sums,
+            "sums": sums[touched],
             "objective": objective,
         } | farthest.arrays("far")
 
@@ -55,28 +60,29 @@ class AssignAndSum:
 class _AssignAndSumPass:
     def __init__(self, step: AssignAndSum) -> None:
         k, d = step.centroids.vectors.shape
-        self.step = step
+        self.nearest = NearestCentroids(step.centroids)
         self.counts = np.zeros(k, np.int64)
-        self.sums = np.zeros((k, d) if step.with_sums else (0, d))
+        self.sums = np.zeros((k, d))
+        self.rows = list(self.sums)  # views
         self.objective = np.zeros(2, np.int64)
         self.farthest = Smallest(N_FARTHEST, d)
 
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        labels, sq_dist = nearest_centroids(X, self.step.centroids)
-        order = np.argsort(labels, kind="stable")
-        present, starts = np.unique(labels[order], return_index=True)
-        self.counts[present] += np.diff(np.r_[starts, len(labels)])
-        if self.step.with_sums and len(labels):
-            self.sums[present] += np.add.reduceat(X[order].astype(np.float64), starts, axis=0)
+    def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
+        labels, sq_dist = self.nearest(X)
+        self.counts += np.bincount(labels, minlength=len(self.counts))
+        # one addition a row: .8 us at d=256, against 2 us for sorting and reduceat
+        rows, add = self.rows, np.add
+        for label, x in zip(labels.tolist(), X.astype(np.float64), strict=True):
+            add(rows[label], x, rows[label])
         self.objective += [limb.sum() for limb in split_limbs(sq_dist)]
-        self.farthest.offer(-sq_dist, positions(block_id, len(X)), X)
+        self.farthest.offer(-sq_dist, where, X)
 
     def result(self) -> Arrays:
         touched = np.flatnonzero(self.counts)
         return {
             "labels": touched,
             "counts": self.counts[touched],
-            "sums": self.sums[touched] if self.step.with_sums else self.sums,
+            "sums": self.sums[touched],
             "objective": self.objective,
         } | self.farthest.arrays("far")
 
@@ -95,6 +101,7 @@ class DrawCandidates:
     centroids: Centroids
     n_draws: int
     seed: int
+    memory: Memory | None = None
 
     def begin(self) -> "_DrawCandidatesPass":
         """Start one task's share."""
@@ -111,19 +118,59 @@ class DrawCandidates:
 class _DrawCandidatesPass:
     def __init__(self, step: DrawCandidates) -> None:
         self.step = step
+        self.nearest = _finder(step.centroids, step.memory)
         self.smallest = Smallest(step.n_draws, step.centroids.vectors.shape[1])
 
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        where = positions(block_id, len(X))
+    def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
         keys = uniform(self.step.seed, where)
         if len(self.step.centroids.vectors):
-            _, sq_dist = nearest_centroids(X, self.step.centroids)
+            _, sq_dist = self.nearest(where, X)
             apart = sq_dist > 0
             keys = np.divide(keys, sq_dist, out=np.full_like(keys, np.inf), where=apart)
         self.smallest.offer(keys, where, X)
 
     def result(self) -> Arrays:
         return self.smallest.arrays("draw")
+
+
+@dataclass(frozen=True, eq=False)
+class CountMembers:
+    """Count the points nearest to each centroid.
+
+    Result: ``counts`` (k,) int64.
+    """
+
+    centroids: Centroids
+    memory: Memory | None = None
+
+    def begin(self) -> "_CountMembersPass":
+        """Start one task's share."""
+        return _CountMembersPass(self)
+
+    def merge(self, parts: Sequence[Arrays]) -> Arrays:
+        """Add up."""
+        return {"counts": np.sum([part["counts"] for part in parts], axis=0)}
+
+
+class _CountMembersPass:
+    def __init__(self, step: CountMembers) -> None:
+        self.nearest = _finder(step.centroids, step.memory)
+        self.counts = np.zeros(len(step.centroids.vectors), np.int64)
+
+    def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
+        labels, _ = self.nearest(where, X)
+        self.counts += np.bincount(labels, minlength=len(self.counts))
+
+    def result(self) -> Arrays:
+        return {"counts": self.counts}
+
+
+def _finder(centroids: Centroids, memory: Memory | None) -> Finder:
+    """Give a function from points to their nearest centroids, with the help of a memory."""
+    if memory is None:
+        nearest = NearestCentroids(centroids)
+        return lambda where, X: nearest(X)
+    return partial(memory.nearest, finder=memory.finder())
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +185,7 @@ class ClosestMembers:
 
     def begin(self) -> "_LabelPointsPass":
         """Start one task's share."""
-        return _LabelPointsPass(self.centroids, self.n_closest)
+        return _LabelPointsPass(NearestCentroids(self.centroids), self.n_closest)
 
     def merge(self, parts: Sequence[Arrays]) -> Arrays:
         """Keep the closest of the closest."""
@@ -147,16 +194,18 @@ class ClosestMembers:
 
 @dataclass(frozen=True, eq=False)
 class LabelPoints:
-    """Label every point; for inputs that fit the driver.
+    """Label every point; for inputs that fit the driver. With a routing, by way of the cells.
 
     Result, in order of position: ``labels`` (n,), ``sq_dist`` (n,), ``positions`` (n,).
     """
 
     centroids: Centroids
+    routing: Routing | None = None
 
     def begin(self) -> "_LabelPointsPass":
         """Start one task's share."""
-        return _LabelPointsPass(self.centroids, None)
+        finder = NearestLeaves(self.routing) if self.routing else NearestCentroids(self.centroids)
+        return _LabelPointsPass(finder, None)
 
     def merge(self, parts: Sequence[Arrays]) -> Arrays:
         """Put the points in order."""
@@ -166,8 +215,8 @@ class LabelPoints:
 
 
 class _LabelPointsPass:
-    def __init__(self, centroids: Centroids, n_closest: int | None) -> None:
-        self.centroids = centroids
+    def __init__(self, nearest: NearestCentroids | NearestLeaves, n_closest: int | None) -> None:
+        self.nearest = nearest
         self.n_closest = n_closest
         empty: Arrays = {
             "labels": np.empty(0, np.int32),
@@ -176,9 +225,8 @@ class _LabelPointsPass:
         }
         self.parts: list[Arrays] = [empty]
 
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        labels, sq_dist = nearest_centroids(X, self.centroids)
-        where = positions(block_id, len(X))
+    def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
+        labels, sq_dist = self.nearest(X)
         self.parts.append({"labels": labels, "sq_dist": sq_dist, "positions": where})
 
     def result(self) -> Arrays:
@@ -211,13 +259,13 @@ class DescribeClusters:
 class _DescribeClustersPass:
     def __init__(self, step: DescribeClusters) -> None:
         k = len(step.centroids.vectors)
-        self.centroids = step.centroids
+        self.nearest = NearestCentroids(step.centroids)
         self.counts = np.zeros(k, np.int64)
         self.inertia = np.zeros((k, 2), np.int64)
         self.sq_radius = np.zeros(k)
 
-    def add(self, block_id: int, X: NDArray[np.float32]) -> None:
-        labels, sq_dist = nearest_centroids(X, self.centroids)
+    def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
+        labels, sq_dist = self.nearest(X)
         np.add.at(self.counts, labels, 1)
         np.add.at(self.inertia, labels, np.column_stack(split_limbs(sq_dist)))
         np.maximum.at(self.sq_radius, labels, sq_dist)

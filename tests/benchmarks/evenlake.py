@@ -1,0 +1,98 @@
+"""Evenlake: level 1 from the embeddings table, and one assignment pass over cached blocks."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs import cluster_levels, embed_pool
+from jobs.clustering.spark_blocks import SparkBlocks
+from jobs.lake.config import RunConfig
+from jobs.lake.loading import parse_config
+from jobs.lake.runs import Run, open_run
+from tests.benchmarks.sessions import start_session
+from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
+from udfs.kernels.grid import grid_unit, to_grid
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.sources import BLOCK_ROWS
+from udfs.kernels.steps import AssignAndSum
+
+_SEED = 0
+_PASSES = 3  # assignment passes timed in one process; their median counts
+
+
+def fit_evenlake(task: Task, files: Files, watch: Stopwatch) -> Fit:
+    """Level 1 from the committed embeddings: packing, solving and table writes."""
+    spark = start_session(task)
+    with tempfile.TemporaryDirectory(dir=Path(files.pool).parent) as root:
+        config = _config(task, files, root)
+        run = open_run(spark, config)
+        embed_pool.run(spark, config, within=run)
+        watch.start()
+        figures = cluster_levels.run(spark, config, within=run)
+        own: dict[str, float | str] = {f"stage_{name}": value for name, value in figures.items()}
+        centroids, labels, ran = _read_back(run, task)
+    spark.stop()
+    return Fit(figures["seconds"], ran, None, own, centroids, labels)
+
+
+def _config(task: Task, files: Files, root: str) -> RunConfig:
+    return parse_config(
+        {
+            "seed": _SEED,
+            "input": {"table": files.pool, "embedding": "embedding"},
+            "output": {"root": root},
+            "cluster": {"levels": [task.n_clusters], "resampling": {"rounds": 0}},
+            "samples": [{"name": "balanced", "target_size": task.n_clusters}],
+        }
+    )
+
+
+def _read_back(run: Run, task: Task) -> tuple[NDArray[np.float32], NDArray[np.int64], str]:
+    """Give centroids, labels by id, and the iterations that the stage logged."""
+    key = run.keys["cluster_levels"]
+    nodes = run.lake.read("nodes", key).where("level = 1").orderBy("node_id")
+    vectors = nodes.select("centroid").toArrow()["centroid"].combine_chunks().flatten()
+    points = run.lake.read("assignments", key).select("id", "leaf_id").toArrow()
+    labels = np.full(task.n_points, -1, np.int64)
+    labels[points["id"].to_numpy()] = points["leaf_id"].to_numpy()
+    log = run.lake.read("iterations", key).where("level = 1").groupBy("algorithm").count()
+    ran = " + ".join(f"{n} {name}" for name, n in sorted(log.collect(), reverse=True))
+    return vectors.to_numpy().reshape(-1, task.n_features), labels, ran
+
+
+def pass_over_blocks(task: Task, files: Files, watch: Stopwatch) -> Fit:
+    """One assignment pass over cached blocks, centroids shipped and sums merged; no update."""
+    spark = start_session(task)
+    unit = grid_unit(1.0)
+    X = np.load(files.vectors, mmap_mode="r")
+    chosen = np.sort(np.random.default_rng(_SEED).choice(len(X), task.n_clusters, replace=False))
+    step = AssignAndSum(Centroids(to_grid(X[chosen], unit)))
+    source = SparkBlocks(
+        spark,
+        _packed(spark, task, files, unit),
+        n_rows=task.n_points,
+        n_features=task.n_features,
+        n_blocks=-(-task.n_points // BLOCK_ROWS),
+    )
+    source.reduce(step)  # fills the cache, starts the workers
+    watch.start()
+    seconds = []
+    for _ in range(_PASSES):
+        began = time.perf_counter()
+        source.reduce(step)
+        seconds.append(time.perf_counter() - began)
+    spark.stop()
+    median = float(np.median(seconds))
+    flops = 2.0 * task.n_points * task.n_clusters * task.n_features / median
+    return Fit(median, "1 pass", None, {"flops": flops})
+
+
+def _packed(spark: SparkSession, task: Task, files: Files, unit: float) -> DataFrame:
+    rows = spark.read.parquet(files.pool)
+    return cluster_levels.pack_blocks(
+        rows, n_points=task.n_points, n_features=task.n_features, unit=unit, seed=_SEED
+    )

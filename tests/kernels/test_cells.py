@@ -1,0 +1,83 @@
+"""Cells: what splitting may cost, what it must not lose, and where it must refuse."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from udfs.kernels.cells import fit_cells, fit_split, share_clusters
+from udfs.kernels.grid import join_limbs, to_grid
+from udfs.kernels.kmeans import KMeansParams, fit_kmeans
+from udfs.kernels.nearest import Centroids, nearest_centroids
+from udfs.kernels.routing import NearestLeaves
+from udfs.kernels.sources import blocks_of
+from udfs.kernels.steps import DescribeClusters
+
+PARAMS = KMeansParams()
+
+
+def blobs(seed: int, n: int = 3000, d: int = 8, k: int = 30) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((k, d))
+    return to_grid(centres[rng.integers(k, size=n)] + 0.3 * rng.standard_normal((n, d)), 2.0**-20)
+
+
+def total(described: dict[str, NDArray[np.int64]]) -> int:
+    return join_limbs(described["inertia"].sum(axis=0))
+
+
+def test_clusters_are_shared_in_proportion_to_points() -> None:
+    assert share_clusters(10, np.array([600, 300, 100])).tolist() == [6, 3, 1]
+
+
+def test_a_split_level_costs_little_inertia(seed: int) -> None:
+    X = blobs(seed)
+    source = blocks_of(X)
+    split = fit_split(source, 200, 14, PARAMS, max_rows=10**6, seed=seed)
+    flat = source.reduce(DescribeClusters(Centroids(fit_kmeans(source, 200, PARAMS, seed=seed))))
+    assert len(split.routing.leaves) == 200
+    assert split.described["counts"].sum() == len(X)
+    assert total(split.described) < 1.03 * total(flat)
+
+
+def test_every_point_finds_the_leaf_that_it_was_counted_in(seed: int) -> None:
+    X = blobs(seed)
+    split = fit_split(blocks_of(X), 200, 14, PARAMS, max_rows=10**6, seed=seed)
+    labels, sq_dist = NearestLeaves(split.routing)(X)
+    assert np.bincount(labels, minlength=200).tolist() == split.described["counts"].tolist()
+    assert int(sq_dist.sum()) == total(split.described)
+    # by hand: the nearest cell, then the nearest leaf of that cell
+    cell, _ = nearest_centroids(X, split.routing.cells)
+    for c, (a, b) in enumerate(zip(split.routing.starts, split.routing.starts[1:], strict=False)):
+        mine, _ = nearest_centroids(X[cell == c], Centroids(split.routing.leaves[a:b]))
+        assert (labels[cell == c] == a + mine).all()
+
+
+def test_cells_that_are_too_large_are_divided(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    giant = 0.01 * rng.standard_normal((2000, 4))
+    X = to_grid(np.concatenate([giant, 5 + rng.standard_normal((400, 4))]), 2.0**-20)
+    C, n_points = fit_cells(blocks_of(rng.permutation(X)), 100, 5, max_rows=500, seed=seed)
+    assert n_points.max() <= 500
+    assert n_points.sum() == 2400
+    assert len(C) == len(n_points)
+
+
+def test_copies_that_cannot_be_divided_are_refused() -> None:
+    X = np.concatenate([np.zeros((900, 2)), np.eye(2) * 9]).astype(np.float32)
+    with pytest.raises(ValueError, match="a cell holds 90. points .* remove duplicates"):
+        fit_split(blocks_of(X), 3, 2, PARAMS, max_rows=500, seed=0)
+
+
+def test_more_clusters_than_distinct_points_are_refused() -> None:
+    X = np.repeat(np.arange(40, dtype=np.float32), 5)[:, None]
+    with pytest.raises(ValueError, match="n_clusters=50 should be <= 40"):
+        fit_split(blocks_of(X), 50, 7, PARAMS, max_rows=500, seed=0)
+
+
+def test_a_cell_short_of_distinct_points_gets_a_leaf_for_each() -> None:
+    rng = np.random.default_rng(0)
+    copies = np.zeros((500, 2))
+    X = np.concatenate([copies, 1000 + rng.integers(0, 500, (500, 2))]).astype(np.float32)
+    split = fit_split(blocks_of(X), 100, 4, PARAMS, max_rows=10**6, seed=0)
+    assert 50 < len(split.routing.leaves) < 100
+    assert (split.described["counts"] > 0).all()

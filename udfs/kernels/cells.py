@@ -1,0 +1,180 @@
+"""Many clusters by splitting: coarse cells first, then every cell on its own.
+
+A flat pass costs n * k * d, and 2 * n * sqrt(k) * d with sqrt(k) cells of sqrt(k) clusters each
+(two-level k-means, as in the inverted lists of similarity search: Jegou et al., "Product
+Quantization for Nearest Neighbor Search", 2011). A point belongs to the nearest cell, and there to
+the nearest leaf.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.grid import join_limbs
+from udfs.kernels.hashing import derive_seed, hash_keys
+from udfs.kernels.kmeans import Iteration, KMeansParams, OnIteration, fit_kmeans
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import Arrays
+from udfs.kernels.quotas import divide_quotas
+from udfs.kernels.routing import Routing
+from udfs.kernels.sources import BlockSource, LocalBlocks
+from udfs.kernels.steps import CountMembers, DescribeClusters, LabelPoints
+
+SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
+_MAX_DIVISIONS = 8  # rounds of dividing cells that are too large
+_COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitLevel:
+    """A level solved in cells.
+
+    Attributes
+    ----------
+    described : what ``DescribeClusters`` gives, over the leaves
+    """
+
+    routing: Routing
+    described: Arrays
+
+
+@dataclass(frozen=True, eq=False)
+class SplitProblem:
+    """What every cell is to be solved for; a ``CellProblem``.
+
+    Attributes
+    ----------
+    n_points, n_clusters : (n_cells,) int64
+    """
+
+    centroids: Centroids
+    n_points: NDArray[np.int64]
+    n_clusters: NDArray[np.int64]
+    params: KMeansParams
+    seed: int
+
+    def solve(self, cell: int, points: LocalBlocks) -> Arrays:
+        """Fit a cell's clusters and describe them.
+
+        Result: ``leaves`` (k, d) and what ``DescribeClusters`` gives. A cell with fewer distinct
+        points than clusters has a leaf for each of them.
+        """
+        n_clusters = int(self.n_clusters[cell])
+        try:
+            leaves = fit_kmeans(points, n_clusters, self.params, seed=derive_seed(self.seed, cell))
+        except ValueError:
+            leaves = np.unique(points.X, axis=0)
+        described = points.reduce(DescribeClusters(Centroids(leaves)))
+        filled = described["counts"] > 0
+        return {"leaves": leaves[filled]} | {n: a[filled] for n, a in described.items()}
+
+
+def fit_split(
+    source: BlockSource,
+    n_clusters: int,
+    n_cells: int,
+    params: KMeansParams,
+    *,
+    max_rows: int,
+    seed: int,
+    on_iteration: OnIteration = lambda iteration: None,
+) -> SplitLevel:
+    """Solve one level in cells.
+
+    Parameters
+    ----------
+    max_rows : points that one cell may hold
+
+    Raises
+    ------
+    ValueError
+        If the source has fewer distinct points than clusters, or more copies of one point than a
+        cell may hold.
+    """
+    centroids, n_points = fit_cells(
+        source, n_clusters, n_cells, max_rows=max_rows, seed=seed, on_iteration=on_iteration
+    )
+    began = time.perf_counter()
+    shares = share_clusters(n_clusters, n_points)
+    solved = source.solve(SplitProblem(Centroids(centroids), n_points, shares, params, seed))
+    n_leaves = np.array([len(cell["leaves"]) for cell in solved])
+    if n_leaves.sum() < n_clusters and (n_leaves < shares).all():
+        raise ValueError(
+            f"n_clusters={n_clusters} should be <= {n_leaves.sum()}, the number of distinct points"
+        )
+    joined = {name: np.concatenate([cell[name] for cell in solved]) for name in solved[0]}
+    objective = join_limbs(joined["inertia"].sum(axis=0))
+    n_empty = int(n_clusters - n_leaves.sum())
+    seconds = time.perf_counter() - began
+    on_iteration(
+        Iteration(_COARSE.max_iter, "cells", source.n_rows, objective, 0.0, n_empty, seconds)
+    )
+    starts = np.concatenate([[0], np.cumsum(n_leaves)])
+    routing = Routing(Centroids(centroids), joined.pop("leaves"), starts)
+    return SplitLevel(routing, joined)
+
+
+def fit_cells(
+    source: BlockSource,
+    n_clusters: int,
+    n_cells: int,
+    *,
+    max_rows: int,
+    seed: int,
+    on_iteration: OnIteration = lambda iteration: None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Fit coarse cells on a sample by hash, then divide those with more than ``max_rows`` points.
+
+    Returns
+    -------
+    centroids : (about n_cells, n_features) float32
+    n_points : (about n_cells,) int64, each enough for a cluster and at most max_rows
+    """
+    share = min(1.0, SAMPLE_PER_CELL * n_cells / source.n_rows)
+    sample = source.head(max(1, round(share * source.n_blocks)))
+    C = _fit_at_most(sample, n_cells, seed=derive_seed(seed, -2), on_iteration=on_iteration)
+    for i in range(_MAX_DIVISIONS):
+        n_points = source.reduce(CountMembers(Centroids(C)))["counts"]
+        starved = share_clusters(n_clusters, n_points) == 0
+        large = n_points > max_rows
+        if not (starved.any() or large.any()):
+            return C, n_points
+        labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
+        parts = [C[~starved & ~large]]
+        for cell in np.flatnonzero(large):
+            mine = sample.take(sample.positions[labels == cell])
+            n_parts = int(-(-3 * n_points[cell] // (2 * max_rows)))
+            parts.append(_fit_at_most(mine, n_parts, seed=derive_seed(seed, -3 - i)))
+        C = np.concatenate(parts)
+    raise ValueError(
+        f"a cell holds {n_points.max()} points that lie too close together to be divided; "
+        f"want at most {max_rows}: remove duplicates or raise cluster.max_cell_rows"
+    )
+
+
+def _fit_at_most(
+    points: LocalBlocks,
+    n_clusters: int,
+    *,
+    seed: int,
+    on_iteration: OnIteration = lambda iteration: None,
+) -> NDArray[np.float32]:
+    """Fit coarse clusters, or as many as there are distinct points."""
+    try:
+        return fit_kmeans(points, n_clusters, _COARSE, seed=seed, on_iteration=on_iteration)
+    except ValueError:
+        return np.unique(points.X, axis=0)
+
+
+def share_clusters(n_clusters: int, n_points: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Share clusters among cells in proportion to their points : (n_cells,) int64."""
+    cells = np.arange(len(n_points))
+    return divide_quotas(
+        np.array([n_clusters]),
+        np.zeros(len(n_points), np.int64),
+        np.maximum(n_points, 1).astype(np.float64),
+        n_points,
+        hash_keys(0, cells),
+    )

@@ -1,0 +1,47 @@
+"""The way to a leaf of a split level: the nearest cell first, then the nearest leaf in it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.nearest import Centroids, NearestCentroids
+
+
+@dataclass(frozen=True, eq=False)
+class Routing:
+    """Where the leaves of each cell are.
+
+    Attributes
+    ----------
+    cells : the cells' centroids
+    leaves : (n_leaves, n_features) float32, grid coordinates, cell after cell
+    starts : (n_cells + 1,) int64; cell c holds leaves starts[c] to starts[c + 1]
+    """
+
+    cells: Centroids
+    leaves: NDArray[np.float32]
+    starts: NDArray[np.int64]
+
+
+class NearestLeaves:
+    """Finds points' leaves by way of their cells; see ``NearestCentroids``."""
+
+    def __init__(self, routing: Routing) -> None:
+        self._starts = routing.starts
+        self._nearest_cell = NearestCentroids(routing.cells)
+        self._nearest_leaf = [
+            NearestCentroids(Centroids(routing.leaves[a:b]))
+            for a, b in zip(routing.starts[:-1], routing.starts[1:], strict=True)
+        ]
+
+    def __call__(self, X: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Find every row's leaf; many rows at once pay, as they are grouped by cell."""
+        cells, _ = self._nearest_cell(X)
+        labels, sq_dist = np.empty(len(X), np.int32), np.empty(len(X))
+        order = np.argsort(cells, kind="stable")
+        present, starts = np.unique(cells[order], return_index=True)
+        for cell, rows in zip(present, np.split(order, starts[1:]), strict=True):
+            nearest, sq_dist[rows] = self._nearest_leaf[cell](X[rows])
+            labels[rows] = nearest + self._starts[cell]
+        return labels, sq_dist
