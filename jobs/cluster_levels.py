@@ -19,37 +19,53 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
-from jobs.clustering.spark_blocks import SparkBlocks, to_local, to_spark
+from jobs.clustering.spark_blocks import (
+    BIN_BYTES,
+    SparkBlocks,
+    held,
+    keys_of_partitions,
+    to_local,
+    to_spark,
+)
 from jobs.clustering.tree import Level, grow_tree, leaf_paths
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Metrics, Run, open_run
 from jobs.lake.session import n_slots
 from jobs.lake.shipping import ship
-from udfs.blocks import ASSIGN_SCHEMA, PACK_SCHEMA, make_assign, make_pack
+from udfs.blocks import (
+    ASSIGN_SCHEMA,
+    PACK_SCHEMA,
+    SCATTER_SCHEMA,
+    make_assign,
+    make_pack,
+    make_scatter,
+)
 from udfs.kernels.grid import from_grid, grid_unit
 from udfs.kernels.kmeans import Iteration
 from udfs.kernels.sources import BLOCK_ROWS, BlockSource, blocks_of
 
 STAGE = "cluster_levels"
-LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool to the driver up to this size
+LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool to the driver up to this size,
+LOCAL_BYTES_SPLIT = 64 << 20  # or this, where three Spark jobs do what a pass a job did
 
 
 def pack_blocks(
     embeddings: DataFrame, *, n_points: int, n_features: int, unit: float, seed: int
 ) -> DataFrame:
     """Pack points into blocks by hash, rows ordered by (hash, id): columns of PACK_SCHEMA."""
+    spark = embeddings.sparkSession
     n_blocks = max(1, -(-n_points // BLOCK_ROWS))
-    hashed = embeddings.select(
-        "id", "embedding", F.xxhash64("id", F.lit(seed)).alias("hash")
-    ).withColumn("block_id", F.pmod("hash", F.lit(n_blocks)).cast("int"))
+    n_bins = min(n_blocks, max(n_slots(spark), -(-4 * n_points * n_features // BIN_BYTES)))
     id_type = embeddings.schema["id"].dataType.simpleString()
-    n_parts = max(1, min(n_blocks, n_slots(embeddings.sparkSession)))
+    hashed = F.xxhash64("id", F.lit(seed))
+    block_id = F.pmod(hashed, F.lit(n_blocks)).cast("int")
+    scatter = make_scatter(unit, n_features, keys_of_partitions(spark, n_bins))
     return (
-        hashed.repartition(n_parts, "block_id")
-        .sortWithinPartitions("block_id", "hash", "id")
-        .select("block_id", "id", "embedding")
-        .mapInArrow(make_pack(unit, n_features), PACK_SCHEMA.format(id=id_type))
+        embeddings.select(block_id.alias("block_id"), hashed.alias("hash"), "id", "embedding")
+        .mapInArrow(scatter, SCATTER_SCHEMA.format(id=id_type))
+        .repartition(n_bins, "bin")
+        .mapInArrow(make_pack(n_features), PACK_SCHEMA.format(id=id_type))
     )
 
 
@@ -155,15 +171,15 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
     source.release()
     # 3. write the tree, and every point's place in it
     spark = this.spark
-    nodes = spark.createDataFrame(nodes_table(levels, unit=unit))
-    this.write("nodes", nodes, STAGE)
+    outputs = {
+        "assignments": assign_points(blocks, levels, n_features=n_features, unit=unit),
+        "nodes": spark.createDataFrame(nodes_table(levels, unit=unit)),
+        "iterations": log.rows(),
+    }
     routing = routing_table(levels, unit=unit)
     if routing is not None:
-        this.write("routing", spark.createDataFrame(routing), STAGE)
-    this.write(
-        "assignments", assign_points(blocks, levels, n_features=n_features, unit=unit), STAGE
-    )
-    this.write("iterations", log.rows(), STAGE)
+        outputs["routing"] = spark.createDataFrame(routing)
+    this.write_all(outputs, STAGE)
     return _figures(levels, this.config) | {
         "n_blocks": n_blocks,
         "grid_unit": unit,
@@ -182,10 +198,16 @@ def _figures(levels: list[Level], config: RunConfig) -> Metrics:
 def _pool_source(this: Run, blocks: DataFrame, n_points: int, n_features: int) -> BlockSource:
     """Give the pool's blocks to the solver that the config, or the pool's size, asks for."""
     n_blocks = max(1, -(-n_points // BLOCK_ROWS))
-    asked = this.config.cluster.solver
-    if asked == "spark" or (asked == "auto" and 4 * n_points * n_features > LOCAL_BYTES):
+    asked, is_split = this.config.cluster.solver, this.config.cluster.cells_at(1)
+    limit = LOCAL_BYTES_SPLIT if is_split else LOCAL_BYTES
+    if asked == "spark" or (asked == "auto" and 4 * n_points * n_features > limit):
+        vectors = blocks.select("block_id", "n_rows", "vectors")
         return SparkBlocks(
-            this.spark, blocks, n_rows=n_points, n_features=n_features, n_blocks=n_blocks
+            this.spark,
+            vectors if is_split else held(vectors),  # three passes do not pay for a copy
+            n_rows=n_points,
+            n_features=n_features,
+            n_blocks=n_blocks,
         )
     return to_local(blocks, n_features=n_features, n_blocks=n_blocks, n_threads=_n_threads())
 

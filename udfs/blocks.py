@@ -3,10 +3,12 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from udfs.kernels.grid import to_grid
@@ -19,6 +21,9 @@ from udfs.shipping import Shipped
 Batches = Iterator[pa.RecordBatch]
 OnBatches = Callable[[Batches], Batches]
 
+BLOCKS_PER_BATCH = 24  # about 8 MB at d = 256: the size at which Arrow streams to Spark fastest
+
+SCATTER_SCHEMA = "bin int, block_ids binary, hashes binary, ids array<{id}>, vectors binary"
 PACK_SCHEMA = "block_id int, n_rows int, ids array<{id}>, vectors binary"
 SOURCE_SCHEMA = "block_id int, n_rows int, vectors binary"
 REDUCE_SCHEMA = "payload binary"
@@ -27,46 +32,92 @@ SOLVE_SCHEMA = "cell int, payload binary"
 ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
 
 
-def make_pack(unit: float, n_features: int) -> OnBatches:
-    """Make the function that packs (block_id, id, embedding) rows, sorted by block, into blocks.
+def make_scatter(unit: float, n_features: int, keys: NDArray[np.int32]) -> OnBatches:
+    """Make the function that puts (block_id, hash, id, embedding) rows on the grid, by bins.
 
-    Vectors are put on the grid of ``unit``. A block's rows may be spread over batches.
+    Block b belongs to bin b % len(keys). Whole matrices then cross the shuffle, not single rows.
+
+    Parameters
+    ----------
+    unit : of the grid
+    keys : (n_bins,) int32, what bins are called in the shuffle
     """
 
-    def pack(batches: Batches) -> Batches:
-        held: list[pa.RecordBatch] = []
+    def scatter(batches: Batches) -> Batches:
         for batch in batches:
             if batch.num_rows == 0:
                 continue
-            held.append(batch)
-            table = pa.Table.from_batches(held)
-            block_ids = table["block_id"].to_numpy()
-            last = int(np.searchsorted(block_ids, block_ids[-1]))  # the last block may go on
-            if last:
-                yield packed(table.slice(0, last))
-                held = table.slice(last).to_batches()
-        if held:
-            yield packed(pa.Table.from_batches(held))
+            block_ids, hashes = (batch.column(i).to_numpy() for i in (0, 1))
+            values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+            X = to_grid(values.reshape(-1, n_features), unit)
+            bins = block_ids % len(keys)
+            order = np.argsort(bins, kind="stable")
+            present, starts = np.unique(bins[order], return_index=True)
+            parts = np.split(order, starts[1:])
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(keys[present]),
+                    pa.array([block_ids[rows].tobytes() for rows in parts]),
+                    pa.array([hashes[rows].tobytes() for rows in parts]),
+                    pa.ListArray.from_arrays(
+                        pa.array(np.append(starts, len(order)), pa.int32()),
+                        batch.column("id").take(pa.array(order)),
+                    ),
+                    pa.array([X[rows].tobytes() for rows in parts]),
+                ],
+                names=["bin", "block_ids", "hashes", "ids", "vectors"],
+            )
 
-    def packed(table: pa.Table) -> pa.RecordBatch:
-        block_ids = table["block_id"].to_numpy()
-        starts = np.flatnonzero(np.r_[True, block_ids[1:] != block_ids[:-1]])
-        stops = np.r_[starts[1:], len(block_ids)]
-        values = table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        X = to_grid(values.reshape(-1, n_features), unit)
-        ids = table["id"].combine_chunks()
-        offsets = pa.array(np.r_[starts, len(block_ids)], pa.int32())
-        return pa.RecordBatch.from_arrays(
-            [
-                pa.array(block_ids[starts], pa.int32()),
-                pa.array(stops - starts, pa.int32()),
-                pa.ListArray.from_arrays(offsets, ids),
-                pa.array([X[a:b].tobytes() for a, b in zip(starts, stops, strict=True)]),
-            ],
-            names=["block_id", "n_rows", "ids", "vectors"],
-        )
+    return scatter
+
+
+def make_pack(n_features: int) -> OnBatches:
+    """Make the function that packs a bin's scattered rows into blocks, by (hash, id)."""
+
+    def pack(batches: Batches) -> Batches:
+        parts: dict[str, list[Any]] = {"block_ids": [], "hashes": [], "vectors": [], "ids": []}
+        for batch in batches:
+            for name, dtype in (("block_ids", "i4"), ("hashes", "i8"), ("vectors", "f4")):
+                parts[name] += [np.frombuffer(v.as_buffer(), dtype) for v in batch.column(name)]
+            parts["ids"].append(batch.column("ids").flatten())
+        if not parts["block_ids"]:
+            return
+        ids = pa.concat_arrays(parts.pop("ids"))
+        block_ids, hashes, values = (np.concatenate(parts.pop(name)) for name in list(parts))
+        X = values.reshape(-1, n_features)
+        order = _by_hash_and_id(block_ids, hashes, ids)
+        present, starts = np.unique(block_ids[order], return_index=True)
+        edges = np.append(starts, len(order)).astype(np.int32)
+        for i in range(0, len(present), BLOCKS_PER_BATCH):
+            ends = edges[i : i + BLOCKS_PER_BATCH + 1]
+            rows = [order[a:b] for a, b in pairwise(ends)]
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(present[i : i + BLOCKS_PER_BATCH]),
+                    pa.array(np.diff(ends)),
+                    pa.ListArray.from_arrays(
+                        pa.array(ends - ends[0]), ids.take(pa.array(np.concatenate(rows)))
+                    ),
+                    pa.array([X[r].tobytes() for r in rows]),
+                ],
+                names=["block_id", "n_rows", "ids", "vectors"],
+            )
 
     return pack
+
+
+def _by_hash_and_id(
+    block_ids: NDArray[np.int32], hashes: NDArray[np.int64], ids: pa.Array
+) -> NDArray[np.int64]:
+    """Sort rows by (block, hash, id) : (n,) indices."""
+    order = np.lexsort((hashes, block_ids))
+    ordered = hashes[order]
+    if (ordered[1:] != ordered[:-1]).all():
+        return order
+    table = pa.table({"block": block_ids, "hash": hashes, "id": ids})
+    keys = [(name, "ascending") for name in table.column_names]
+    indices: NDArray[np.int64] = pc.sort_indices(table, sort_keys=keys).to_numpy()
+    return indices
 
 
 def make_reduce(step: Any, centroids: Shipped, n_features: int) -> OnBatches:

@@ -33,13 +33,14 @@ from udfs.shipping import Shipped
 
 _BLOCKS_PER_CLIENT_BATCH = 64  # sent together when a matrix becomes a DataFrame
 _BINS_PER_SLOT = 8  # of cells: enough to level out the work at the end
-_BIN_BYTES = 128 << 20  # vectors that one bin should hold; a worker needs about three times that
+BIN_BYTES = 128 << 20  # vectors that one bin should hold; a worker needs about three times that
 
 
 class SparkBlocks:
-    """Blocks in a DataFrame (block_id, n_rows, vectors), kept in the executors' memory."""
+    """Blocks in a DataFrame (block_id, n_rows, vectors); ``held`` where many passes will come."""
 
     solver = "spark"
+    remembers = False
 
     def __init__(
         self, spark: SparkSession, blocks: DataFrame, *, n_rows: int, n_features: int, n_blocks: int
@@ -48,10 +49,8 @@ class SparkBlocks:
         self.n_rows = n_rows
         self.n_features = n_features
         self.n_blocks = n_blocks
-        self._blocks = blocks.select("block_id", "n_rows", "vectors")
+        self._blocks = blocks
         self._held: list[Shipped] = []
-        with contextlib.suppress(Exception):  # serverless has no cache; then blocks are read again
-            self._blocks = self._blocks.persist()
 
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
         """Run one pass over all blocks, or over a batch of them, as one Spark job."""
@@ -72,7 +71,7 @@ class SparkBlocks:
         shipped = ship(self.spark, wanted)
         taken = SparkBlocks(
             self.spark,
-            self._blocks.mapInArrow(make_take(shipped, self.n_features), SOURCE_SCHEMA),
+            held(self._blocks.mapInArrow(make_take(shipped, self.n_features), SOURCE_SCHEMA)),
             n_rows=len(wanted),
             n_features=self.n_features,
             n_blocks=self.n_blocks,
@@ -88,12 +87,12 @@ class SparkBlocks:
     def solve(self, problem: CellProblem) -> list[Arrays]:
         """Shuffle the points by cell and solve the cells, the largest first, as one Spark job."""
         n_bytes = 4 * self.n_rows * self.n_features
-        n_bins = max(_BINS_PER_SLOT * n_slots(self.spark), -(-n_bytes // _BIN_BYTES))
+        n_bins = max(_BINS_PER_SLOT * n_slots(self.spark), -(-n_bytes // BIN_BYTES))
         n_bins = min(n_bins, len(problem.n_points))
         bins = bins_of(problem.n_points, n_bins)
         cells = ship(self.spark, problem.centroids.vectors)
         routed = self._blocks.mapInArrow(
-            make_route(cells, _keys_of_partitions(self.spark, n_bins)[bins], self.n_features),
+            make_route(cells, keys_of_partitions(self.spark, n_bins)[bins], self.n_features),
             ROUTE_SCHEMA,
         )
         lean = replace(problem, centroids=None)  # type: ignore[type-var]
@@ -105,15 +104,22 @@ class SparkBlocks:
         cells.release()
         return [from_bytes(bytes(row.payload)) for row in sorted(rows, key=lambda row: row.cell)]
 
-    def memory(self) -> None:
-        """Tasks keep nothing from pass to pass."""
-
     def release(self) -> None:
         """Free the executors' copies."""
         with contextlib.suppress(Exception):
             self._blocks.unpersist()
         for shipped in self._held:
             shipped.release()
+
+
+def held(blocks: DataFrame) -> DataFrame:
+    """Keep rows on the executors, in memory as far as it goes, then on disk.
+
+    Serverless has no cache: there they are made again for every pass.
+    """
+    with contextlib.suppress(Exception):
+        return blocks.persist()
+    return blocks
 
 
 def bins_of(n_points: NDArray[np.int64], n_bins: int) -> NDArray[np.int32]:
@@ -129,7 +135,7 @@ def bins_of(n_points: NDArray[np.int64], n_bins: int) -> NDArray[np.int32]:
     return bins
 
 
-def _keys_of_partitions(spark: SparkSession, n_partitions: int) -> NDArray[np.int32]:
+def keys_of_partitions(spark: SparkSession, n_partitions: int) -> NDArray[np.int32]:
     """Give, for each partition of ``repartition(n_partitions, key)``, a key that falls into it."""
     found = np.full(n_partitions, -1, np.int32)
     n_tried = 16 * n_partitions
@@ -168,7 +174,7 @@ def to_spark(spark: SparkSession, local: LocalBlocks) -> SparkBlocks:
     n_parts = max(1, min(n_slots(spark), blocks.num_rows))
     return SparkBlocks(
         spark,
-        spark.createDataFrame(pa.Table.from_batches(sliced)).repartition(n_parts, "block_id"),
+        held(spark.createDataFrame(pa.Table.from_batches(sliced)).repartition(n_parts, "block_id")),
         n_rows=local.n_rows,
         n_features=local.n_features,
         n_blocks=local.n_blocks,

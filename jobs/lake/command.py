@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
@@ -42,6 +42,14 @@ class Options:
     result: Path | None = None
     is_refresh: bool = False
     replaces_samples: bool = False
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """An outcome with more to say in ``--result``."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
 
 
 def job_main(
@@ -100,7 +108,7 @@ def execute(run: Callable[..., Any], options: Options) -> int:
         outcome = run(spark, config, within=this)
         if outcome is not None:
             print(outcome)  # noqa: T201  the command's own output
-        _write_result(options.result, this, "ok")
+        _write_result(options.result, this, "ok", outcome)
         return 0
     except Exception as error:
         stack = without_secrets("".join(traceback.format_exception(error)))
@@ -122,7 +130,7 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {reason(error)}"
 
 
-def _write_result(path: Path | None, this: Run | None, status: str) -> None:
+def _write_result(path: Path | None, this: Run | None, status: str, outcome: object = None) -> None:
     if path is None:
         return
     result: dict[str, Any] = {"status": status}
@@ -135,4 +143,6 @@ def _write_result(path: Path | None, this: Run | None, status: str) -> None:
             "inputs": {this.pool.name: this.pool.fingerprint},
             "tables": {t: this.lake.shown(t) for t in ("nodes", "assignments", "samples", *names)},
         }
+    if isinstance(outcome, Detailed):
+        result |= outcome.as_dict()
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -212,6 +212,13 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     return rows
 
 
+def nothing_in(rows: DataFrame, column: str) -> InputError:
+    """Tell a pool without rows from one whose column holds nothing."""
+    if rows.isEmpty():
+        return InputError("the pool is empty: no row is left to curate; check input.where")
+    return InputError(f"{column} is null or empty on every row of the pool; check the column")
+
+
 _EMBEDDABLE = {
     "embedding": "an array of numbers, or binary holding raw little-endian float32",
     "content": "string (texts, or paths of images) or binary (images, or texts in UTF-8)",

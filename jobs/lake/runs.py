@@ -3,7 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -111,6 +112,12 @@ class Run:
             table, rows, self.keys[stage], incarnation=self.incarnation(stage)
         )
         return n_rows
+
+    def write_all(self, outputs: Mapping[str, DataFrame], stage: str) -> None:
+        """Write several tables at once: most of a small commit is waiting and planning."""
+        with ThreadPoolExecutor(len(outputs)) as pool:
+            for written in [pool.submit(self.write, t, r, stage) for t, r in outputs.items()]:
+                written.result()
 
     def _finished(self, stage: str) -> Metrics | None:
         key = self.keys[stage]

@@ -46,7 +46,9 @@ TABLES = {
 }
 # What stands in these columns unless the stage says otherwise: a first run is all upserts.
 _FIRST_RUN = {"generation": lambda: F.lit(0), "op": lambda: F.lit("upsert")}
-_NOT_CONTENT = ("tree_key", "seconds", "run_id")
+_NOT_CONTENT = ("tree_key", "seconds", "run_id", "vectors")
+# Large floats in binary do not compress, and a dictionary of matrices is never used.
+_WRITER_OPTIONS = {"blocks": {"compression": "none", "parquet.enable.dictionary": "false"}}
 _RACES = ("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "ConcurrentModification")
 _ATTEMPTS = 5
 
@@ -144,6 +146,7 @@ class Lake:
             .option("txnAppId", f"{stage_key}/{table}/0/{incarnation}")
             .option("txnVersion", 1)
             .option("userMetadata", json.dumps({"stage_key": stage_key, "table": table}))
+            .options(**_WRITER_OPTIONS.get(table, {}))
         )
         _retried(lambda: self._save(writer, table))
         return self.describe(table, stage_key)
@@ -152,7 +155,8 @@ class Lake:
         """Count a stage key's rows and hash them, whatever their order.
 
         Columns that name the input's version or the clock are left out of the hash, so that the
-        same content has the same digest anywhere.
+        same content has the same digest anywhere; so are packed vectors, for time's sake: the
+        embeddings that they follow from have been hashed.
         """
         rows = self.read(table, stage_key)
         hashed = [

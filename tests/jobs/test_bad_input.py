@@ -269,7 +269,7 @@ def test_too_many_rejects_stop_the_run_and_are_named(spark: SparkSession, tmp_pa
 
 def test_no_limit_lets_a_pool_of_rejects_pass(spark: SparkSession, tmp_path: Path) -> None:
     pool = write_vectors(tmp_path, [[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]])
-    error = refused(spark, config_of(tmp_path, pool, max_reject_fraction=1.0))
+    error = refused(spark, config_of(tmp_path, pool, "cluster.levels=[2]", max_reject_fraction=1.0))
     assert (error.exit_code, str(error)) == (
         3,
         "3 of 3 rows were rejected (constant 2, zero_norm 1), so that none is left; the rejects "

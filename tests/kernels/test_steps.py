@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances
 
+from udfs.kernels.breathing import LookAround
 from udfs.kernels.grid import join_limbs
+from udfs.kernels.memory import DistanceMemory, LabelMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Smallest, Step, block_of, positions
 from udfs.kernels.sources import Batch, LocalBlocks, blocks_of
@@ -17,6 +19,7 @@ from udfs.kernels.steps import (
     CountMembers,
     DescribeClusters,
     DrawCandidates,
+    FarthestPoints,
     LabelPoints,
 )
 
@@ -37,7 +40,8 @@ def test_sums_counts_and_objective_agree_with_scikit_learn(seed: int) -> None:
     assert got["counts"].tolist() == np.bincount(labels)[present].tolist()
     assert got["sums"].tolist() == [X[labels == j].sum(axis=0).tolist() for j in present]
     assert join_limbs(got["objective"]) == to.min(axis=1).sum()
-    assert -got["far_keys"][0] == to.min(axis=1).max()
+    farthest = blocks_of(X).reduce(FarthestPoints(Centroids(C)))
+    assert -farthest["far_keys"][0] == to.min(axis=1).max()
 
 
 def test_closest_members_are_the_first_by_distance_then_position(seed: int) -> None:
@@ -81,6 +85,8 @@ def test_draws_follow_squared_distance() -> None:
         lambda C: DescribeClusters(C),
         lambda C: DrawCandidates(C, 40, 7),
         lambda C: CountMembers(C),
+        lambda C: FarthestPoints(C),
+        lambda C: LookAround(C, 5),
     ],
     ids=lambda make: type(make(None)).__name__,
 )
@@ -99,6 +105,35 @@ def test_results_do_not_depend_on_the_order_of_points_or_the_number_of_tasks(
     one, other = source.reduce(step), step.merge([share.result() for share in shares])
     assert one.keys() == other.keys()
     assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 99))
+def test_sums_do_not_depend_on_what_points_remember(seed: int) -> None:
+    X = grid_points(seed, n=1800)
+    memory = LabelMemory()
+    for shift in (0, 1, 0, 2):
+        C = Centroids(np.unique(X[shift::90], axis=0)[:15])
+        fresh = blocks_of(X).reduce(AssignAndSum(C))
+        kept = blocks_of(X).reduce(AssignAndSum(C, memory))
+        assert all(np.array_equal(fresh[name], kept[name]) for name in fresh)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 99))
+def test_draws_do_not_depend_on_what_points_remember(seed: int) -> None:
+    X = grid_points(seed, n=1800)
+    memory = DistanceMemory()
+    for n in (3, 3, 10, 40):
+        memory.grow(X[:n])
+        C = Centroids(X[:n])
+        for fresh, kept in (
+            (DrawCandidates(C, 9, seed), DrawCandidates(C, 9, seed, memory)),
+            (CountMembers(C), CountMembers(C, memory)),
+        ):
+            one, other = blocks_of(X).reduce(fresh), blocks_of(X).reduce(kept)
+            assert all(np.array_equal(one[name], other[name]) for name in one)
+            memory.grow(X[:n])
 
 
 def test_batches_partition_the_blocks() -> None:

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.cluster_levels import pack_blocks
 from jobs.clustering.spark_blocks import SparkBlocks, bins_of, to_spark
-from udfs.blocks import from_bytes, make_pack, to_bytes
+from udfs.blocks import from_bytes, make_pack, make_scatter, to_bytes
 from udfs.kernels.cells import fit_split
 from udfs.kernels.kmeans import KMeansParams
 from udfs.kernels.nearest import Centroids
@@ -18,27 +18,35 @@ from udfs.kernels.sources import Batch, blocks_of
 from udfs.kernels.steps import AssignAndSum, LabelPoints
 
 
-def rows(block_ids: list[int]) -> pa.RecordBatch:
+def rows(block_ids: list[int], hashes: list[int], ids: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
         {
             "block_id": pa.array(block_ids, pa.int32()),
-            "id": pa.array([f"{b}-{i}" for i, b in enumerate(block_ids)]),
+            "hash": pa.array(hashes, pa.int64()),
+            "id": pa.array(ids, pa.string()),
             "embedding": pa.array(
-                [[b, i] for i, b in enumerate(block_ids)], pa.list_(pa.float32())
+                [[b, h] for b, h in zip(block_ids, hashes, strict=True)], pa.list_(pa.float32())
             ),
         }
     )
 
 
-def test_a_block_may_be_spread_over_batches() -> None:
-    batches = [rows([0, 0, 1]), rows([]), rows([1, 1]), rows([1]), rows([2, 5])]
-    packed = pa.Table.from_batches(list(make_pack(0.5, 2)(iter(batches))))
-    assert packed["block_id"].to_pylist() == [0, 1, 2, 5]
-    assert packed["n_rows"].to_pylist() == [2, 4, 1, 1]
-    assert packed["ids"].to_pylist()[1] == ["1-2", "1-0", "1-1", "1-0"]
+def test_rows_of_a_block_come_together_by_hash_and_id() -> None:
+    batches = [
+        rows([0, 2, 0], [7, 5, 4], ["c", "d", "x"]),
+        rows([], [], []),
+        rows([2, 0, 4], [-3, 7, 9], ["e", "b", "f"]),
+    ]
+    bins = np.array([30, 11], np.int32)
+    scattered = pa.Table.from_batches(list(make_scatter(0.5, 2, bins)(iter(batches))))
+    assert set(scattered["bin"].to_pylist()) == {30}  # all blocks are even
+    packed = pa.Table.from_batches(list(make_pack(2)(iter(scattered.to_batches(1)))))
+    assert packed["block_id"].to_pylist() == [0, 2, 4]
+    assert packed["n_rows"].to_pylist() == [3, 2, 1]
+    assert packed["ids"].to_pylist() == [["x", "b", "c"], ["e", "d"], ["f"]]
     # on the grid of 0.5, coordinates are doubled
     first = np.frombuffer(packed["vectors"][0].as_py(), np.float32).reshape(-1, 2)
-    assert first.tolist() == [[0, 0], [0, 2]]
+    assert first.tolist() == [[0, 8], [0, 14], [0, 14]]
 
 
 def test_arrays_survive_the_way_to_the_driver_without_pickle() -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.grid import join_limbs, mean_on_grid
+from udfs.kernels.memory import LabelMemory
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import Arrays
 from udfs.kernels.sources import Batch, BlockSource
 from udfs.kernels.start import start_centroids
-from udfs.kernels.steps import AssignAndSum
+from udfs.kernels.steps import AssignAndSum, FarthestPoints
 
 _AUTO_ROWS_PER_CLUSTER = 100  # `auto` takes mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100
@@ -132,7 +132,7 @@ def minibatch(
         dead = np.empty(0, np.int64)
         if i % n_batches == n_batches - 1:
             dead = np.flatnonzero(recent < params.reassignment_ratio * recent.mean())
-            dead = _reseed(moved_to, dead, sums)
+            dead = _reseed(moved_to, dead, source, C, Batch(i % n_batches, n_batches))
             seen[dead] = 0
             recent[:] = 0
         objective = join_limbs(sums["objective"])
@@ -165,16 +165,17 @@ def lloyd(
     unless there are too few distinct points to go round.
     """
     previous: int | None = None
+    memory = LabelMemory() if source.remembers else None
     for i in range(params.max_iter + _MAX_RESCUES):
         began = time.perf_counter()
         # 1. assign
-        sums = source.reduce(AssignAndSum(Centroids(C)))
+        sums = source.reduce(AssignAndSum(Centroids(C), memory))
         objective = join_limbs(sums["objective"])
         empty = np.setdiff1d(np.arange(len(C)), sums["labels"])
         # 2. update; clusters without points restart from the farthest ones
         moved_to = C.copy()
         moved_to[sums["labels"]] = mean_on_grid(sums["sums"], sums["counts"])
-        _reseed(moved_to, empty, sums)
+        _reseed(moved_to, empty, source, C)
         moved = float(np.any(moved_to != C, axis=1).mean())
         seconds = time.perf_counter() - began
         on_iteration(
@@ -191,11 +192,20 @@ def lloyd(
     return C
 
 
-def _reseed(C: NDArray[np.float32], empty: NDArray[np.int64], sums: Arrays) -> NDArray[np.int64]:
-    """Put empty clusters on the farthest distinct points, in place; give those that moved."""
-    far = sums["far_rows"][sums["far_keys"] < 0]
+def _reseed(
+    moved_to: NDArray[np.float32],
+    empty: NDArray[np.int64],
+    source: BlockSource,
+    C: NDArray[np.float32],
+    batch: Batch | None = None,
+) -> NDArray[np.int64]:
+    """Put empty clusters on the points farthest from C, in place; give the clusters that moved."""
+    if len(empty) == 0:
+        return empty
+    found = source.reduce(FarthestPoints(Centroids(C)), batch)
+    far = found["far_rows"][found["far_keys"] < 0]
     _, first = np.unique(far, axis=0, return_index=True)
     far = far[np.sort(first)]
     moved = empty[: len(far)]
-    C[moved] = far[: len(moved)]
+    moved_to[moved] = far[: len(moved)]
     return moved

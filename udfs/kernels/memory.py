@@ -1,4 +1,4 @@
-"""What points remember of their distances while a list of centroids grows."""
+"""What points in memory remember from one pass to the next; tasks on executors remember nothing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from udfs.kernels.nearest import Centroids, NearestCentroids
 
 
-class Memory:
+class DistanceMemory:
     """Every run of points' nearest among the centroids so far; new ones are compared alone.
 
     Five rounds of k-means|| then cost one distance per point and candidate, not three.
@@ -42,3 +42,14 @@ class Memory:
             sq_dist = np.where(is_old, old_sq_dist, sq_dist)
         self._nearest[int(where[0])] = labels, sq_dist
         return labels, sq_dist
+
+
+class LabelMemory:
+    """Every run of points' labels at the last pass, and the sums over clusters that they gave.
+
+    A pass then adds only the points that have changed cluster; sums are exact, so nothing drifts.
+    """
+
+    def __init__(self) -> None:
+        self.labels: dict[int, NDArray[np.int32]] = {}
+        self.totals: tuple[NDArray[np.int64], NDArray[np.float64], int] | None = None

@@ -98,17 +98,25 @@ class NearestCentroids:
         labels, sq_dist = np.empty(len(X), np.int32), np.empty(len(X))
         for start in range(0, len(X), RUN_ROWS):
             run = slice(start, start + RUN_ROWS)
-            labels[run], sq_dist[run] = self._find(X[run])
+            found = self._find(X[run])
+            labels[run], sq_dist[run] = found, self._sq_distances_to(X[run], found)
         return labels, sq_dist
 
-    def _find(self, X: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        n_samples = len(X)
+    def labels(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
+        """Find every row's nearest centroid, without the distance : (n_samples,) int32."""
+        labels = np.empty(len(X), np.int32)
+        for start in range(0, len(X), RUN_ROWS):
+            labels[start : start + RUN_ROWS] = self._find(X[start : start + RUN_ROWS])
+        return labels
+
+    def _find(self, X: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Find the labels of at most RUN_ROWS rows."""
         self._make_room(*X.shape)
         # 1. each chunk's best centroid, and whoever else comes within the error of it
         slack = 2 * self._error_bound(X)
-        best = np.full(n_samples, -np.inf, np.float32)
-        rows = np.arange(n_samples)
-        tops, winners, others = [], [], []
+        best = np.full(len(X), -np.inf, np.float32)
+        rows = np.arange(len(X))
+        tops, winners, rivals = [], [], []
         for number, scores in enumerate(self._score(X)):
             winner = scores.argmax(axis=1)
             top = scores[rows, winner]
@@ -117,23 +125,23 @@ class NearestCentroids:
             close = np.flatnonzero(scores.max(axis=1) >= best - slack)
             if len(close):
                 which, candidate = np.nonzero(scores[close] >= (best - slack)[close, None])
-                others.append((close[which], candidate + number * _CHUNK))
+                rivals.append((close[which], candidate + number * _CHUNK))
             tops.append(top)
             winners.append(winner + number * _CHUNK)
-        # 2. the best of the chunks, with its exact distance
-        first = np.argmax(tops, axis=0)  # (n_samples,), the chunk
-        labels = np.stack(winners)[first, rows]
-        sq_dist = self._sq_distances_to(X, labels)
-        # 3. those within the error settle it by exact distances
+        # 2. the best of the chunks
+        labels: NDArray[np.intp] = winners[0]
         if len(tops) > 1:
+            first = np.argmax(tops, axis=0)  # (n_samples,), the chunk
+            labels = np.stack(winners)[first, rows]
             near = np.stack(tops) >= best - slack
             near[first, rows] = False
             chunk, row = np.nonzero(near)
-            others.append((row, np.stack(winners)[chunk, row]))
-        if any(len(row) for row, _ in others):
-            row, candidate = (np.concatenate(part) for part in zip(*others, strict=True))
-            _settle_exactly(X, self.centroids.vectors, row, candidate, labels, sq_dist)
-        return labels, sq_dist
+            rivals.append((row, np.stack(winners)[chunk, row]))
+        # 3. those within the error settle it by exact distances
+        if any(len(row) for row, _ in rivals):
+            row, candidate = (np.concatenate(part) for part in zip(*rivals, strict=True))
+            _settle_exactly(X, self.centroids.vectors, row, candidate, labels)
+        return labels
 
     def _make_room(self, n_samples: int, n_features: int) -> None:
         if len(self._left) < n_samples:
@@ -179,18 +187,13 @@ def _settle_exactly(
     row: NDArray[np.intp],
     candidate: NDArray[np.intp],
     labels: NDArray[np.intp],
-    sq_dist: NDArray[np.float64],
 ) -> None:
-    """Let rival candidates compete by exact distance, ties to the lowest index; in place."""
-    rival_dist = np.concatenate(
-        [
-            sq_distances(X[row[s]], C[candidate[s]])
-            for s in (slice(i, i + _PAIRS_AT_ONCE) for i in range(0, len(row), _PAIRS_AT_ONCE))
-        ]
-    )
-    order = np.lexsort((candidate, rival_dist, row))
-    first = order[np.r_[True, np.diff(row[order]) > 0]]  # each row's best rival
-    row, candidate, rival_dist = row[first], candidate[first], rival_dist[first]
-    wins = (rival_dist < sq_dist[row]) | ((rival_dist == sq_dist[row]) & (candidate < labels[row]))
-    labels[row[wins]] = candidate[wins]
-    sq_dist[row[wins]] = rival_dist[wins]
+    """Let rivals compete with the labels by exact distance, ties to the lowest index; in place."""
+    contested = np.unique(row)
+    row = np.concatenate([row, contested])
+    candidate = np.concatenate([candidate, labels[contested]])
+    pieces = (slice(i, i + _PAIRS_AT_ONCE) for i in range(0, len(row), _PAIRS_AT_ONCE))
+    sq_dist = np.concatenate([sq_distances(X[row[s]], C[candidate[s]]) for s in pieces])
+    order = np.lexsort((candidate, sq_dist, row))
+    first = order[np.r_[True, np.diff(row[order]) > 0]]  # each row's best
+    labels[row[first]] = candidate[first]

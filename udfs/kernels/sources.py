@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.memory import Memory
 from udfs.kernels.nearest import RUN_ROWS, Centroids
 from udfs.kernels.passes import Arrays, Step, block_of, positions
 from udfs.kernels.steps import LabelPoints
@@ -72,8 +71,9 @@ class BlockSource(Protocol):
     def solve(self, problem: CellProblem) -> list[Arrays]:
         """Gather every cell's points and solve it; the results in order of cell."""
 
-    def memory(self) -> Memory | None:
-        """Give the points a memory for steps that can use one, or None where tasks keep nothing."""
+    @property
+    def remembers(self) -> bool:
+        """Whether a step's memory outlives a pass; tasks on executors keep nothing."""
 
     def release(self) -> None:
         """Free what the source holds."""
@@ -94,6 +94,7 @@ class LocalBlocks:
     n_blocks: int
     n_threads: int = 1
     solver = "local"
+    remembers = True
 
     @property
     def n_rows(self) -> int:
@@ -146,10 +147,6 @@ class LocalBlocks:
         largest_first = np.argsort(-problem.n_points, kind="stable")
         solved = in_threads(task, largest_first.tolist(), self.n_threads)
         return [solved[i] for i in np.argsort(largest_first)]
-
-    def memory(self) -> Memory:
-        """Give the points a memory."""
-        return Memory()
 
     def release(self) -> None:
         """Nothing to do: memory goes with the object."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.hashing import derive_seed, uniform
-from udfs.kernels.memory import Memory
+from udfs.kernels.memory import DistanceMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import BlockSource
 from udfs.kernels.steps import CountMembers, DrawCandidates
@@ -36,7 +36,7 @@ def start_centroids(source: BlockSource, n_clusters: int, *, seed: int) -> NDArr
     ValueError
         If the source has fewer distinct points than clusters.
     """
-    memory = source.memory()
+    memory = DistanceMemory() if source.remembers else None
     candidates = draw_candidates(source, n_clusters, seed=seed, memory=memory)
     if len(candidates) == n_clusters:
         return candidates
@@ -48,7 +48,7 @@ def start_centroids(source: BlockSource, n_clusters: int, *, seed: int) -> NDArr
 
 
 def draw_candidates(
-    source: BlockSource, n_clusters: int, *, seed: int, memory: Memory | None = None
+    source: BlockSource, n_clusters: int, *, seed: int, memory: DistanceMemory | None = None
 ) -> NDArray[np.float32]:
     """Draw about OVERSAMPLING * n_clusters distinct points by k-means|| : (m, d) float32."""
     n_draws = math.ceil(OVERSAMPLING * n_clusters / N_ROUNDS)

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import split_limbs
+from udfs.kernels.grid import join_limbs, split_limbs
 from udfs.kernels.hashing import uniform
-from udfs.kernels.memory import Memory
+from udfs.kernels.memory import DistanceMemory, LabelMemory
 from udfs.kernels.nearest import Centroids, NearestCentroids
 from udfs.kernels.passes import Arrays, Smallest
 from udfs.kernels.routing import NearestLeaves, Routing
@@ -25,66 +25,144 @@ N_FARTHEST = 64  # farthest points kept for reseeding empty clusters, per pass
 class AssignAndSum:
     """Assign every point to its nearest centroid; sum counts, vectors and the objective.
 
-    Result: ``labels`` (t,) the touched clusters, ``counts`` (t,) int64, ``sums`` (t, d) float64
-    (exact), ``objective`` (2,) int64 limbs, and the farthest points for reseeding: ``far_keys``
-    (f,) float64 = -sq_dist, ``far_positions`` (f,), ``far_rows`` (f, d).
+    With a memory, only points whose label has changed since the last pass are added anew.
+
+    Result: ``labels`` (t,) the clusters with members, ``counts`` (t,) int64, ``sums`` (t, d)
+    float64 (exact), ``objective`` (2,) int64 limbs.
     """
 
     centroids: Centroids
+    memory: LabelMemory | None = None
 
     def begin(self) -> "_AssignAndSumPass":
         """Start one task's share."""
         return _AssignAndSumPass(self)
 
     def merge(self, parts: Sequence[Arrays]) -> Arrays:
-        """Add up; keep the farthest of the farthest."""
+        """Add up; the objective follows from the sums."""
         k, d = self.centroids.vectors.shape
-        counts = np.zeros(k, np.int64)
-        objective = np.zeros(2, np.int64)
-        sums = np.zeros((k, d))
-        farthest = Smallest(N_FARTHEST, d)
+        totals = self.memory.totals if self.memory else None
+        counts, sums, sq_norms = totals or (np.zeros(k, np.int64), np.zeros((k, d)), 0)
         for part in parts:
             counts[part["labels"]] += part["counts"]
-            objective += part["objective"]
             sums[part["labels"]] += part["sums"]
-            farthest.offer(part["far_keys"], part["far_positions"], part["far_rows"])
-        touched = np.flatnonzero(counts)
+            sq_norms += join_limbs(part["sq_norms"])
+        if self.memory:
+            self.memory.totals = counts, sums, sq_norms
+        objective = sq_norms - sq_norms_saved(self.centroids.vectors, counts, sums)
+        labels = np.flatnonzero(counts)
         return {
-            "labels": touched,
-            "counts": counts[touched],
-            "sums": sums[touched],
-            "objective": objective,
-        } | farthest.arrays("far")
+            "labels": labels,
+            "counts": counts[labels],
+            "sums": sums[labels],
+            "objective": np.array([objective >> 26, objective & (2**26 - 1)]),
+        }
 
 
 class _AssignAndSumPass:
     def __init__(self, step: AssignAndSum) -> None:
         k, d = step.centroids.vectors.shape
         self.nearest = NearestCentroids(step.centroids)
+        self.known = step.memory.labels if step.memory else None
         self.counts = np.zeros(k, np.int64)
         self.sums = np.zeros((k, d))
         self.rows = list(self.sums)  # views
-        self.objective = np.zeros(2, np.int64)
-        self.farthest = Smallest(N_FARTHEST, d)
+        self.is_touched = np.zeros(k, bool)
+        self.sq_norms = np.zeros(2, np.int64)
 
     def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
-        labels, sq_dist = self.nearest(X)
-        self.counts += np.bincount(labels, minlength=len(self.counts))
+        labels = self.nearest.labels(X)
+        old = None if self.known is None else self.known.get(int(where[0]))
+        if self.known is not None:
+            self.known[int(where[0])] = labels
+        if old is None:
+            wide = X.astype(np.float64)
+            self._sum(labels, wide, np.add)
+            sq_norms = np.einsum("ij,ij->i", wide, wide)
+            self.sq_norms += [limb.sum() for limb in split_limbs(sq_norms)]
+        else:
+            changed = np.flatnonzero(labels != old)
+            wide = X[changed].astype(np.float64)
+            self._sum(old[changed], wide, np.subtract)
+            self._sum(labels[changed], wide, np.add)
+
+    def _sum(self, labels: NDArray[np.int32], X: NDArray[np.float64], apply: np.ufunc) -> None:
+        count = np.bincount(labels, minlength=len(self.counts))
+        apply(self.counts, count, out=self.counts)
+        self.is_touched[labels] = True
         # one addition a row: .8 us at d=256, against 2 us for sorting and reduceat
-        rows, add = self.rows, np.add
-        for label, x in zip(labels.tolist(), X.astype(np.float64), strict=True):
-            add(rows[label], x, rows[label])
-        self.objective += [limb.sum() for limb in split_limbs(sq_dist)]
-        self.farthest.offer(-sq_dist, where, X)
+        rows = self.rows
+        for label, x in zip(labels.tolist(), X, strict=True):
+            apply(rows[label], x, rows[label])
 
     def result(self) -> Arrays:
-        touched = np.flatnonzero(self.counts)
+        touched = np.flatnonzero(self.is_touched)
         return {
             "labels": touched,
             "counts": self.counts[touched],
             "sums": self.sums[touched],
-            "objective": self.objective,
-        } | self.farthest.arrays("far")
+            "sq_norms": self.sq_norms,
+        }
+
+
+def sq_norms_saved(
+    C: NDArray[np.float32], counts: NDArray[np.int64], sums: NDArray[np.float64]
+) -> int:
+    """Give sum |x|^2 - sum |x - c|^2 = 2 sum c.s - sum n |c|^2, exactly, from clusters' sums.
+
+    Parameters
+    ----------
+    C : (k, n_features) float32 grid coordinates
+    counts, sums : (k,) n and (k, n_features) s of the points at each centroid
+    """
+    whole = C.astype(np.int64)
+    high = np.floor(sums * 2.0**-20).astype(np.int64)
+    low = sums.astype(np.int64) - (high << 20)
+    sq_norms = np.einsum("ij,ij->i", whole, whole)
+    products = (  # limbs so small that each row's sum stays below 2^63
+        (2 << 20, np.einsum("ij,ij->i", whole, high)),
+        (2, np.einsum("ij,ij->i", whole, low)),
+        (-(1 << 26), counts * (sq_norms >> 26)),
+        (-1, counts * (sq_norms & (2**26 - 1))),
+    )
+    return sum(
+        factor * ((int((p >> 26).sum()) << 26) + int((p & (2**26 - 1)).sum()))
+        for factor, p in products
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FarthestPoints:
+    """Find the points farthest from their centroids, for clusters that have none.
+
+    Result: ``far_keys`` (f,) float64 = -sq_dist, ``far_positions`` (f,), ``far_rows`` (f, d).
+    """
+
+    centroids: Centroids
+
+    def begin(self) -> "_FarthestPointsPass":
+        """Start one task's share."""
+        return _FarthestPointsPass(self.centroids)
+
+    def merge(self, parts: Sequence[Arrays]) -> Arrays:
+        """Keep the farthest of the farthest."""
+        farthest = Smallest(N_FARTHEST, self.centroids.vectors.shape[1])
+        for part in parts:
+            farthest.offer(part["far_keys"], part["far_positions"], part["far_rows"])
+        return farthest.arrays("far")
+
+
+class _FarthestPointsPass:
+    def __init__(self, centroids: Centroids) -> None:
+        self.nearest = NearestCentroids(centroids)
+        self.farthest = Smallest(N_FARTHEST, centroids.vectors.shape[1])
+
+    def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
+        _, sq_dist = self.nearest(X)
+        self.farthest.offer(-sq_dist, where, X)
+
+    def result(self) -> Arrays:
+        return self.farthest.arrays("far")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +179,7 @@ class DrawCandidates:
     centroids: Centroids
     n_draws: int
     seed: int
-    memory: Memory | None = None
+    memory: DistanceMemory | None = None
 
     def begin(self) -> "_DrawCandidatesPass":
         """Start one task's share."""
@@ -141,7 +219,7 @@ class CountMembers:
     """
 
     centroids: Centroids
-    memory: Memory | None = None
+    memory: DistanceMemory | None = None
 
     def begin(self) -> "_CountMembersPass":
         """Start one task's share."""
@@ -165,7 +243,7 @@ class _CountMembersPass:
         return {"counts": self.counts}
 
 
-def _finder(centroids: Centroids, memory: Memory | None) -> Finder:
+def _finder(centroids: Centroids, memory: DistanceMemory | None) -> Finder:
     """Give a function from points to their nearest centroids, with the help of a memory."""
     if memory is None:
         nearest = NearestCentroids(centroids)

@@ -1,0 +1,76 @@
+"""`evenlake plan` on a tiny pool: what it says, what it refuses, and that it writes nothing."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+from jobs import curate, plan_run
+from jobs.__main__ import main as evenlake
+from jobs.lake.config import as_dict
+from jobs.planning.machine import GIB
+from tests.jobs.test_runs import config_of, write_pool
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plan")
+    write_pool(spark, folder / "pool", 40)
+    (folder / "my.yaml").write_text(yaml.safe_dump(as_dict(config_of(folder))))
+    return folder
+
+
+def test_a_plan_counts_the_rows_that_match_and_writes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ["--config", f"{folder}/my.yaml", "--result", f"{folder}/result.json"]
+    with caplog.at_level(logging.INFO):
+        assert evenlake(["plan", *arguments, "input.where=label = 'a'"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("estimate: ")
+    assert "for 20 points of 4 on 2 slots" in said[0]
+    assert said[1].startswith("warning: cluster.levels[0]=8 leaves 2.5 points per leaf")
+    assert said[2].startswith("warning: samples.0.target_size=20 is 100% of the pool")
+    assert "stage=cluster_levels part=iterations level=1 solver=local" in caplog.text
+
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "ok"
+    plan = result["plan"]
+    assert (plan["estimate"]["n_points"], plan["estimate"]["n_features"]) == (20, 4)
+    assert plan["machine"]["heap"] == 3 * GIB
+    stages = ["embed_pool", "cluster_levels", "balance_sample", "report_curation"]
+    assert list(dict.fromkeys(part["stage"] for part in plan["parts"])) == stages
+    assert plan["refusals"] == []
+    assert not (folder / "lake").exists()
+
+
+@pytest.mark.parametrize("command", [plan_run.main, curate.main])
+def test_what_cannot_fit_exits_with_3_before_anything_is_written(
+    command, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_run, "WORKER_LIMIT", 0.1 * GIB)
+    assert command(["--config", f"{folder}/my.yaml"]) == 3
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: the plan does not fit: ")
+    assert "want at most 0.10 GiB" in last
+    assert not (folder / "lake").exists()
+
+
+def test_more_leaves_than_rows_are_refused_before_any_work(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan_run.main(["--config", f"{folder}/my.yaml", "cluster.levels=[41]"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "config: cluster.levels[0]=41 exceeds its input of 40 rows; lower it or drop level 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "n_bytes"),
+    [("8g", 8 * GIB), ("512m", GIB / 2), ("2048", 2048 * 2**20), ("1GB", GIB), ("", 0)],
+)
+def test_sizes_are_read_as_spark_writes_them(said: str, n_bytes: float) -> None:
+    assert plan_run._bytes(said, "m") == n_bytes

@@ -1,0 +1,142 @@
+"""Each trap and each limit is named, with the key to change; a sound plan has neither."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs.lake.loading import parse_config
+from jobs.planning.machine import GIB, Machine, assumed_speed
+from jobs.planning.plan import make_plan
+from jobs.planning.problem import Problem
+
+MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=assumed_speed(256), host=23 * GIB)
+
+
+def problem(n: int, d: int, levels: list[int], *overrides: str, **cluster: Any) -> Problem:
+    plain = {
+        "input": {"table": "data/pool", "embedding": "vector"},
+        "output": {"root": "data/lake"},
+        "cluster": {"levels": levels, **cluster},
+        "samples": [{"name": "s", "target_size": 100}],
+    }
+    return Problem(n, d, parse_config(plain, overrides))
+
+
+def test_a_sound_plan_warns_of_nothing_and_fits() -> None:
+    plan = make_plan(problem(20_000, 256, [1000, 200]), MACHINE)
+    assert (plan.warnings, plan.refusals) == ([], [])
+
+
+WARNED = {  # -> how the warning starts
+    "children": (
+        problem(1_000_000, 256, [5000, 200]),
+        "cluster.levels[1]=200 gives its nodes 25 children in the mean, more than 20: ",
+    ),
+    "top": (
+        problem(100_000, 256, [1000, 100]),
+        "cluster.levels[1]=100 is a small top: ",
+    ),
+    "leaves": (
+        problem(4000, 256, [1000, 200]),
+        "cluster.levels[0]=1000 leaves 4.0 points per leaf of a pool of 4000, fewer than 5: ",
+    ),
+    "cells by rows": (
+        problem(1_000_000, 256, [2000], split=40, max_cell_rows=50_000, resampling={"rounds": 0}),
+        "cluster.split=40 makes 40 cells of 25000 points in the mean; those over 50000 "
+        "(cluster.max_cell_rows) are divided again, in more passes: set cluster.split to 60 or "
+        "more",
+    ),
+    "cells by bytes": (
+        problem(20_000_000, 256, [10_000], resampling={"rounds": 0}),
+        "cluster.split=auto makes 100 cells of 200000 points in the mean; those over 262144 "
+        "(the 256 MiB of a cell) are divided again",
+    ),
+    "cells without leaves": (
+        problem(1_000_000, 256, [1000], split=900, resampling={"rounds": 0}),
+        "cluster.split=900 leaves 1.1 of cluster.levels[0]=1000 leaves to a cell",
+    ),
+    "resampling of a split level": (
+        problem(200_000, 256, [10_000], resampling={"rounds": 3}),
+        "cluster.resampling.rounds=3 is skipped at level 1, which is split into 100 cells; set "
+        "cluster.split: off to have it",
+    ),
+    "resampling to single points": (
+        problem(200_000, 256, [1000, 600], resampling={"rounds": [0, 5]}),
+        "cluster.resampling keeps 1.7 points per cluster at level 2, fewer than 2: clusters are "
+        "refitted to single points; raise cluster.resampling.points, or lower "
+        "cluster.levels[1]=600 to 500 or less",
+    ),
+    "a large sample": (
+        problem(20_000, 256, [1000, 200], "samples.0.target_size=15000"),
+        "samples.0.target_size=15000 is 75% of the pool, so that balancing has little room; lower "
+        "it to 10000 or less",
+    ),
+    "a sample beyond the pool": (
+        problem(20_000, 256, [1000, 200], "samples.0.target_size=30000"),
+        "samples.0.target_size=30000 exceeds the 20000 rows that there are",
+    ),
+}
+
+
+@pytest.mark.parametrize("trap", WARNED)
+def test_a_trap_is_named_with_its_key(trap: str) -> None:
+    tried, expected = WARNED[trap]
+    (warning,) = make_plan(tried, MACHINE).warnings
+    assert warning.startswith(expected)
+
+
+def test_shares_by_leaves_need_no_large_top() -> None:
+    shared = problem(100_000, 256, [1000, 100], "samples.0.share.leaves=1")
+    assert make_plan(shared, MACHINE).warnings == []
+
+
+NOT_LOCAL = replace(MACHINE, is_local=False, heap=64 * GIB, n_slots=64)
+REFUSED = {  # -> machine, what it starts with, what it ends with
+    "a flat level that workers cannot hold": (
+        problem(10**7, 1024, [60_000], split="off"),
+        NOT_LOCAL,
+        "cluster_levels start, level 1: a Python worker would hold 2.00 GiB, want at most "
+        "1.50 GiB; ",
+        "set cluster.split: auto, or lower cluster.levels[0]=60000 to 43581 or less",
+    ),
+    "leaves that workers cannot hold": (
+        problem(10**8, 1024, [1_000_000]),
+        NOT_LOCAL,
+        "cluster_levels assign: a Python worker would hold 11.61 GiB, want at most 1.50 GiB; ",
+        "lower cluster.levels[0]=1000000 to 116217 or less",
+    ),
+    "a cell that a small worker cannot hold": (
+        problem(2_000_000, 256, [6000], split=10),
+        replace(MACHINE, worker_limit=0.6 * GIB, n_slots=16),
+        "cluster_levels cells, level 1: a Python worker would hold 0.92 GiB, want at most "
+        "0.60 GiB; ",
+        "raise cluster.split=10, or lower cluster.max_cell_rows=2000000",
+    ),
+    "a heap too small for the tree": (
+        problem(10**6, 256, [100_000], resampling={"rounds": 0}),
+        replace(MACHINE, heap=0.5 * GIB),
+        "the driver's JVM would hold 0.59 GiB of centroids, spark.driver.memory is 0.50 GiB; ",
+        "raise spark.driver_memory to 1g, or lower cluster.levels[0]=100000 to about 69905",
+    ),
+    "a pool that the host cannot hold": (
+        problem(20_000_000, 256, [1000], solver="local"),
+        MACHINE,
+        "cluster_levels resampling: the host would hold ",
+        "it has 23.00 GiB; set cluster.solver: spark",
+    ),
+    "a heap that the host cannot hold": (
+        problem(20_000_000, 256, [1000]),
+        replace(MACHINE, heap=30 * GIB),
+        "cluster_levels pack: the host would hold ",
+        "it has 23.00 GiB; lower spark.driver_memory, or spark.master to fewer slots",
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", REFUSED)
+def test_what_cannot_fit_is_refused_with_what_would(limit: str) -> None:
+    tried, machine, start, end = REFUSED[limit]
+    refusal = make_plan(tried, machine).refusals[0]
+    assert refusal.startswith(start)
+    assert refusal.endswith(end)

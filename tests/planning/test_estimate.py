@@ -1,0 +1,151 @@
+"""The planner's arithmetic: a level by hand, more is never less, and what the stages really do."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs import cluster_levels
+from jobs.clustering import spark_blocks
+from jobs.lake.loading import parse_config
+from jobs.planning import estimate as planned
+from jobs.planning import passes
+from jobs.planning import problem as sizes
+from jobs.planning.calibration import calibrate
+from jobs.planning.estimate import estimate
+from jobs.planning.machine import CALL_SECONDS, GIB, JOB_SECONDS, Machine, Speed, assumed_speed
+from jobs.planning.plan import make_plan
+from jobs.planning.problem import Part, Problem
+from jobs.reporting import point_rows
+from udfs.kernels import kmeans, start
+
+MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
+
+
+def problem(n: int, levels: list[int], d: int = 256, **cluster: Any) -> Problem:
+    config = parse_config(
+        {
+            "input": {"table": "data/pool", "embedding": "vector"},
+            "output": {"root": "data/lake"},
+            "cluster": {"levels": levels, **cluster},
+            "samples": [{"name": "s", "target_size": 10}],
+        }
+    )
+    return Problem(n, d, config)
+
+
+def part(parts: list[Part], name: str, level: int | None = None) -> Part:
+    (found,) = [p for p in parts if (p.part, p.level) == (name, level)]
+    return found
+
+
+def test_a_flat_level_by_hand() -> None:
+    plain = {"resampling": {"rounds": 0}, "algorithm": "lloyd", "max_iter": 4}
+    parts = estimate(problem(1000, [10], d=3, **plain), MACHINE)
+    # k-means||: 5 rounds and a count, one distance to each of 20 candidates
+    begun = part(parts, "start", 1)
+    assert (begun.n_passes, begun.flops) == (6, 2 * 3 * 1000 * 20)
+    # 4 of Lloyd, 1 that describes the clusters
+    iterated = part(parts, "iterations", 1)
+    assert (iterated.n_passes, iterated.flops) == (5, 5 * 2 * 3 * 1000 * 10)
+    assert iterated.blocks == 4  # of 312 rows
+    assert iterated.seconds == pytest.approx(
+        5 * (1000 * 1e-6 + 10_000 * 1e-8) / 2 + 5 * CALL_SECONDS
+    )
+    assert (iterated.shipped, iterated.shuffled, iterated.worker) == (0, 0, 0)
+
+
+def test_a_flat_level_on_spark_ships_its_centroids_in_every_pass() -> None:
+    plain = {"resampling": {"rounds": 0}, "algorithm": "lloyd", "max_iter": 4, "solver": "spark"}
+    iterated = part(estimate(problem(1000, [10], d=3, **plain), MACHINE), "iterations", 1)
+    assert iterated.shipped == 5 * 10 * 3 * 4
+    assert iterated.seconds > 5 * JOB_SECONDS
+    assert iterated.worker > 0
+
+
+def test_a_resampling_round_is_a_pass_over_all_and_a_fit_of_the_kept() -> None:
+    kept = passes.KEPT * 0.5  # auto keeps half the mean cluster
+    rounds = {"resampling": {"rounds": 3}, "algorithm": "lloyd"}
+    resampled = part(estimate(problem(1000, [10], **rounds), MACHINE), "resampling", 1)
+    assert resampled.n_passes == pytest.approx(3 * (1 + kept * (6 + passes.LLOYD_RESAMPLED)))
+
+
+def test_a_split_level_routes_every_point_once() -> None:
+    cells = part(estimate(problem(200_000, [10_000]), MACHINE), "cells", 1)
+    n, d, n_cells = 200_000, 256, 100
+    assert cells.shuffled == 4 * n * d
+    # routed by 100 cells; inside, 200 candidates and 8 passes over 100 clusters
+    assert cells.flops == 2 * d * n * (n_cells + 200 + (passes.LLOYD + 1) * 100)
+    assert cells.flops < 2 * d * n * 10_000  # one flat pass costs more
+
+
+def test_breathing_is_planned_where_the_tree_breathes() -> None:
+    parts = estimate(problem(20_000, [1000, 200]), MACHINE)
+    assert {p.level for p in parts if p.part == "breathing"} == {2}
+    off = estimate(problem(20_000, [1000, 200], breathing="off"), MACHINE)
+    assert not [p for p in off if p.part == "breathing"]
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+TREES = st.sampled_from([[50], [1000, 100], [6000], [10_000, 1000, 100]])
+SOLVERS = st.sampled_from(["auto", "spark", "local"])
+
+
+@given(n=st.integers(20_000, 10**8), more=st.integers(1, 10**8), levels=TREES, solver=SOLVERS)
+def test_more_points_never_cost_less(n: int, more: int, levels: list[int], solver: str) -> None:
+    few, many = (make_plan(problem(m, levels, solver=solver), MACHINE) for m in (n, n + more))
+    for name in ("flops", "shuffled", "peak_jvm"):
+        assert many.figures[name] >= few.figures[name]
+    if solver != "auto" or few.problem.is_local == many.problem.is_local:
+        assert many.seconds >= few.seconds
+
+
+@given(k=st.integers(1, 5000), more=st.integers(1, 100_000), solver=SOLVERS)
+def test_more_clusters_never_take_less_memory(k: int, more: int, solver: str) -> None:
+    few, many = (
+        make_plan(problem(500_000, [m], solver=solver, split="off"), MACHINE) for m in (k, k + more)
+    )
+    for process in ("worker", "driver", "jvm"):
+        assert many.peak(process) >= few.peak(process)
+
+
+@given(n=st.integers(1000, 10**8), slots=st.integers(1, 500), levels=TREES)
+def test_more_slots_never_take_longer(n: int, slots: int, levels: list[int]) -> None:
+    n = max(n, levels[0])
+    few, many = (
+        make_plan(problem(n, levels), replace(MACHINE, n_slots=m)) for m in (slots, slots + 1)
+    )
+    assert many.seconds <= few.seconds
+
+
+# --- the product's own sizes ----------------------------------------------------------------------
+
+
+def test_the_planner_knows_the_sizes_that_the_stages_decide_by() -> None:
+    assert sizes.LOCAL_BYTES == cluster_levels.LOCAL_BYTES
+    assert sizes.LOCAL_BYTES_SPLIT == cluster_levels.LOCAL_BYTES_SPLIT
+    assert planned.BIN_BYTES == spark_blocks.BIN_BYTES
+    assert planned.BINS_PER_SLOT == spark_blocks._BINS_PER_SLOT
+    assert planned.EVALUATED_ROWS == point_rows.EVALUATED_ROWS
+    assert planned.MAX_COMPARED == point_rows.MAX_COMPARED
+    assert passes.GRAM_CANDIDATES == start._GRAM_CANDIDATES
+
+
+@pytest.mark.parametrize("n_rows", [9999, 10_000, 100_000])
+def test_the_planner_takes_minibatches_where_the_solver_does(n_rows: int) -> None:
+    config = problem(n_rows, [100]).config.cluster
+    source: Any = SimpleNamespace(n_rows=n_rows, n_blocks=-(-n_rows // 312))
+    takes = kmeans._takes_minibatches(source, 100, kmeans.KMeansParams())
+    assert (passes.iterate(n_rows, 100, config) != passes.full(n_rows, 100, passes.LLOYD)) == takes
+
+
+def test_the_calibration_is_short_and_finds_a_speed() -> None:
+    measured, assumed = calibrate(32, 1), assumed_speed(32)
+    assert measured.is_measured and not assumed.is_measured
+    assert sys.float_info.epsilon < measured.pair_seconds < 1e3 * assumed.pair_seconds
+    assert 0 < measured.row_seconds < 1e3 * assumed.row_seconds
