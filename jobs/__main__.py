@@ -9,6 +9,7 @@ import typer
 # Command -> the job module that does it; modules are imported when their command is called.
 COMMANDS = {
     "curate": ("curate", "Curate a pool: every stage, then publish the samples."),
+    "plan": ("plan_run", "Say what a run will take, and whether it fits, before it runs."),
     "embed": ("embed_pool", "Embed the pool and turn away what cannot be clustered."),
     "cluster": ("cluster_levels", "Cluster the embedded pool into a tree."),
     "sample": ("balance_sample", "Draw balanced samples from the tree."),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from jobs import balance_sample, cluster_levels, embed_pool, report_curation
+from jobs import balance_sample, cluster_levels, embed_pool, plan_run, report_curation
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Metrics, Run, open_run
@@ -45,6 +45,9 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     """
     this = within or open_run(spark, config)
     balance_sample.require_publishable(this)
+
+    # What it will take; a run that cannot fit ends here, before it has written anything.
+    plan_run.check(this)
 
     # Section 3.1: a vector for every point; what cannot have one is turned away, by name.
     embed_pool.run(spark, config, within=this)

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from jobs.lake.command import job_main
 from jobs.lake.config import EmbedConfig, RunConfig
 from jobs.lake.errors import GuardError, InputError
-from jobs.lake.inputs import pool_columns
+from jobs.lake.inputs import nothing_in, pool_columns
 from jobs.lake.runs import Metrics, Run, open_run
 from jobs.lake.shipping import ship
 from udfs.blocks import from_bytes, to_bytes
@@ -179,7 +179,7 @@ def _embedder(this: Run, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
         return lambda: precomputed.make_embedder(n_features), n_features
     sample = _fit_sample(rows, embed.fit_rows, this.config.seed)
     if not sample:
-        raise _nothing_in(rows, f"input.content={this.config.input.content!r}")
+        raise nothing_in(rows, f"input.content={this.config.input.content!r}")
     seed, n_components = this.config.seed, embed.n_components
     try:
         with threadpool_limits(1):
@@ -229,7 +229,7 @@ def _common_length(rows: DataFrame, column: str | None) -> int:
     lengths = rows.where(F.col("value").isNotNull()).groupBy(length.cast("int").alias("n")).count()
     common = lengths.where("n > 0").orderBy(F.desc("count"), F.desc("n")).limit(1).collect()
     if not common:
-        raise _nothing_in(rows, f"input.embedding={column!r}")
+        raise nothing_in(rows, f"input.embedding={column!r}")
     return int(common[0].n)
 
 
@@ -239,12 +239,6 @@ def _fit_sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
         F.xxhash64("id", F.lit("embed.fit"), F.lit(seed)), "id"
     )
     return [row.value for row in ranked.limit(n_rows).select("value").collect()]
-
-
-def _nothing_in(rows: DataFrame, column: str) -> InputError:
-    if rows.isEmpty():
-        return InputError("the pool is empty: no row is left to curate; check input.where")
-    return InputError(f"{column} is null or empty on every row of the pool; check the column")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

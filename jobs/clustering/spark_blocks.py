@@ -56,7 +56,7 @@ class SparkBlocks:
         """Run one pass over all blocks, or over a batch of them, as one Spark job."""
         blocks = self._blocks
         if batch is not None:
-            blocks = blocks.where(F.col("block_id") % batch.n_batches == batch.number)
+            blocks = blocks.where(F.col("block_id") % batch.n_batches < batch.size)
         centroids = ship(self.spark, step.centroids.vectors)
         lean = replace(step, centroids=None)  # type: ignore[type-var]
         rows = blocks.mapInArrow(

@@ -113,7 +113,7 @@ class OutliersConfig(Section):
 class MinibatchConfig(Section):
     """Mini-batch iterations."""
 
-    batch_fraction: Fraction = 0.1
+    batch_fraction: Fraction = 0.25
     max_no_improvement: Positive = 10
     reassignment_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.01
 

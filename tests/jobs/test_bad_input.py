@@ -380,13 +380,13 @@ def test_a_bad_config_says_what_was_found_and_what_is_wanted(override: str) -> N
 
 
 def test_every_wrong_key_is_named_at_once() -> None:
-    data = {"cluster": {"levels": [8], "iterations": 3}, "samples": BASE["samples"], True: 1}
+    data = {"cluster": {"levels": [8], "max_iters": 3}, "samples": BASE["samples"], True: 1}
     with pytest.raises(ConfigError) as raised:
         parse_config(data)
     assert str(raised.value).splitlines() == [
         "input: missing; every config needs it",
         "output: missing; every config needs it",
-        "cluster.iterations: unknown key; did you mean cluster.max_iter?",
+        "cluster.max_iters: unknown key; did you mean cluster.max_iter?",
         "True: a key that is not text; quote it, as YAML reads yes and on as true",
     ]
 

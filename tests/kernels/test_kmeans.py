@@ -11,7 +11,9 @@ from tests.pools import zipf_mixture
 from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans, lloyd, minibatch
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.passes import positions
+from udfs.kernels.sources import LocalBlocks, blocks_of
+from udfs.kernels.start import start_centroids
 from udfs.kernels.steps import AssignAndSum
 
 LLOYD = KMeansParams(algorithm="lloyd", tol=0.0, max_iter=100)
@@ -72,13 +74,34 @@ def test_minibatch_then_lloyd_comes_close_to_lloyd(seed: int) -> None:
     assert inertia_of(X, quick) <= 1.03 * inertia_of(X, full)  # different local optima
 
 
-def test_minibatch_uses_every_centroids_own_rate() -> None:
-    # one block, so one batch a round: the second visit counts the first three points again
-    X = np.array([[0.0], [3.0], [6.0]], dtype=np.float32)
-    params = KMeansParams(max_iter=1, max_no_improvement=1)
-    C, n = minibatch(blocks_of(X), np.array([[7.0]], np.float32), params)
-    assert n == 1
-    assert C.tolist() == [[4.0]]  # (7 + 0 + 3 + 6) / 4
+def test_a_batch_moves_centroids_beyond_its_means_and_stays_for_a_pass() -> None:
+    # two blocks, a batch of one: two iterations on the first three points, whose mean is 3
+    X = np.array([[0.0], [3.0], [6.0], [100.0]], np.float32)
+    where = positions(np.array([0, 1]), np.array([3, 1]))
+    source = LocalBlocks(where, X, n_blocks=2)
+    seen: list[Iteration] = []
+    C, n = minibatch(
+        source,
+        np.array([[7.0]], np.float32),
+        KMeansParams(batch_fraction=0.5),
+        on_iteration=seen.append,
+    )
+    assert [it.objective for it in seen] == [49 + 16 + 1, 1 + 4 + 25]
+    assert n == 2
+    assert C.tolist() == [[4.0]]  # 7 + 1.5 * (3 - 7) = 1, then 1 + 1.5 * (3 - 1)
+
+
+@pytest.mark.parametrize("spectrum", [0.5, 0.0])
+def test_minibatches_beat_lloyd_at_equal_work(seed: int, spectrum: float) -> None:
+    scale = (1.0 + np.arange(16)) ** -spectrum
+    X = to_grid(np.random.default_rng(seed).standard_normal((30_000, 16)) * scale, 2.0**-18)
+    source = blocks_of(X)
+    start = start_centroids(source, 100, seed=seed)
+    seen: list[Iteration] = []
+    quick, _ = minibatch(source, start, KMeansParams(), on_iteration=seen.append)
+    assert sum(it.n_rows for it in seen) < 2.1 * len(X)
+    equal_work = lloyd(source, start, KMeansParams(max_iter=3, tol=0.0))  # after 2 updates
+    assert inertia_of(X, quick) < inertia_of(X, equal_work)
 
 
 def test_auto_takes_minibatches_only_for_many_points_per_cluster() -> None:

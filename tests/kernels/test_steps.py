@@ -1,5 +1,7 @@
 """Steps: against scikit-learn and numpy, and the same however blocks fall to tasks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -136,11 +138,12 @@ def test_draws_do_not_depend_on_what_points_remember(seed: int) -> None:
             memory.grow(X[:n])
 
 
-def test_batches_partition_the_blocks() -> None:
+def test_batches_are_nested() -> None:
     X = grid_points(0, n=3000)
     step = LabelPoints(Centroids(X[:5]))
-    seen = [blocks_of(X).reduce(step, Batch(b, 4))["positions"] for b in range(4)]
-    assert np.array_equal(np.sort(np.concatenate(seen)), blocks_of(X).reduce(step)["positions"])
+    seen = [blocks_of(X).reduce(step, Batch(size, 4))["positions"] for size in (1, 2, 4)]
+    assert [len(p) for p in seen] == [900, 1500, 3000]
+    assert all(np.isin(a, b).all() for a, b in pairwise(seen))
 
 
 def test_taken_points_keep_their_block_and_order() -> None:

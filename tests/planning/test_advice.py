@@ -91,6 +91,13 @@ def test_shares_by_leaves_need_no_large_top() -> None:
     assert make_plan(shared, MACHINE).warnings == []
 
 
+def test_a_heap_that_would_fill_the_host_is_a_warning() -> None:
+    large = problem(20_000_000, 256, [1000, 200])
+    (warning,) = make_plan(large, replace(MACHINE, heap=30 * GIB)).warnings
+    assert warning.startswith("the host has 23.00 GiB, and all processes may come to hold 33")
+    assert "lower spark.driver_memory, now 30.00 GiB" in warning
+
+
 NOT_LOCAL = replace(MACHINE, is_local=False, heap=64 * GIB, n_slots=64)
 REFUSED = {  # -> machine, what it starts with, what it ends with
     "a flat level that workers cannot hold": (
@@ -123,13 +130,7 @@ REFUSED = {  # -> machine, what it starts with, what it ends with
         problem(20_000_000, 256, [1000], solver="local"),
         MACHINE,
         "cluster_levels resampling: the host would hold ",
-        "it has 23.00 GiB; set cluster.solver: spark",
-    ),
-    "a heap that the host cannot hold": (
-        problem(20_000_000, 256, [1000]),
-        replace(MACHINE, heap=30 * GIB),
-        "cluster_levels pack: the host would hold ",
-        "it has 23.00 GiB; lower spark.driver_memory, or spark.master to fewer slots",
+        "and has 23.00 GiB; set cluster.solver: spark",
     ),
 }
 

@@ -89,7 +89,7 @@ def pair(spark: SparkSession):
 def test_a_pass_on_executors_equals_one_in_memory(pair) -> None:
     local, remote = pair
     step = AssignAndSum(Centroids(local.X[::9]))
-    for batch in (None, Batch(2, 4)):
+    for batch in (None, Batch(1, 4)):
         one, other = local.reduce(step, batch), remote.reduce(step, batch)
         assert all(np.array_equal(one[name], other[name]) for name in one)
 

@@ -16,9 +16,9 @@ BLOCK_ROWS = 312  # mean rows of a block: blocks of 250-380 rows keep sgemm near
 
 
 class Batch(NamedTuple):
-    """The blocks with block_id % n_batches == number."""
+    """The blocks with block_id % n_batches < size: larger ones hold the smaller ones."""
 
-    number: int
+    size: int
     n_batches: int
 
 
@@ -110,7 +110,7 @@ class LocalBlocks:
         """Run one pass; tasks take every n_threads-th run of rows."""
         where, X = self.positions, self.X
         if batch is not None:
-            chosen = block_of(where) % batch.n_batches == batch.number
+            chosen = block_of(where) % batch.n_batches < batch.size
             where, X = where[chosen], X[chosen]
         starts = range(0, len(X), RUN_ROWS)
         n_tasks = max(1, min(self.n_threads, len(starts)))

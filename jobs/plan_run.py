@@ -1,0 +1,181 @@
+"""Plan a run: sizes, memory and hours, the traps in its config, and whether it fits at all.
+
+Reads    the pool: its number of rows, one row's vector
+Writes   nothing
+Method   counts of passes and bytes, times a speed measured in about a second; ``jobs.planning``
+Run      evenlake plan --config conf/quickstart.yaml
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
+from rich.console import Console
+
+from jobs.lake.command import job_main
+from jobs.lake.config import RunConfig
+from jobs.lake.errors import ConfigError, GuardError
+from jobs.lake.inputs import nothing_in, pool_columns
+from jobs.lake.runs import Run, open_run
+from jobs.lake.session import n_slots
+from jobs.planning.calibration import calibrate
+from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
+from jobs.planning.plan import Plan, make_plan
+from jobs.planning.problem import Problem
+
+log = logging.getLogger(__name__)
+
+STAGE = "plan_run"
+CALIBRATED_FLOPS = 50e9  # below, a run takes seconds on any machine, and assumed speed will do
+_BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "": 1}
+
+
+def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Plan:
+    """Plan the run and show the plan.
+
+    Raises
+    ------
+    InputError
+        If the pool is empty, or its column holds nothing.
+    ConfigError
+        If level 1 asks for more clusters than the pool has rows.
+    GuardError
+        If the run cannot fit.
+    """
+    this = within or open_run(spark, config)
+    plan = plan_for(this)
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(plan.table())
+    else:
+        for line in plan.lines():
+            log.info(line)
+    return _fitting(plan)
+
+
+def check(this: Run) -> None:
+    """Plan before a whole run, in a line and its warnings; what is finished needs no plan.
+
+    Raises
+    ------
+    InputError, ConfigError, GuardError
+        As ``run``.
+    """
+    if _has_tree(this) and not this.is_refresh:
+        return
+    plan = plan_for(this)
+    for line in str(plan).splitlines():
+        this.progress.note(STAGE, line)
+    _fitting(plan)
+    this.metrics[STAGE] = plan.figures
+
+
+def plan_for(this: Run) -> Plan:
+    """Size the pool and the machine, and plan."""
+    problem = problem_of(this)
+    machine = machine_of(this.spark, problem.n_features)
+    plan = make_plan(problem, machine)
+    if sum(part.flops for part in plan.parts) < CALIBRATED_FLOPS:
+        return plan
+    here = min(machine.n_slots, machine.n_threads) if machine.is_local else machine.n_threads
+    speed = calibrate(problem.n_features, here)
+    return make_plan(problem, replace(machine, speed=speed))
+
+
+def problem_of(this: Run) -> Problem:
+    """Count the pool's rows and look at one vector, or ask the ledger where it knows."""
+    embedded = _finished(this, "embed_pool")
+    if embedded is not None:
+        return Problem(int(embedded["n_points"]), int(embedded["n_features"]), this.config)
+    embed, levels = this.config.embed, this.config.cluster.levels
+    rows = pool_columns(this.pool, this.config.input, embed.reads)
+    n_features = embed.n_components
+    if embed.model == "precomputed":
+        is_binary = rows.schema["value"].dataType.typeName() == "binary"
+        length = "octet_length(value) div 4" if is_binary else "size(value)"
+        found = rows.where("value is not null").selectExpr(f"{length} as n").where("n > 0").limit(1)
+        first = found.collect()
+        if not first:
+            raise nothing_in(rows, f"input.embedding={this.config.input.embedding!r}")
+        n_features = int(first[0].n)
+    n_rows = this.pool.rows.count()
+    if n_rows == 0:
+        raise nothing_in(rows, f"input.content={this.config.input.content!r}")
+    if levels[0] > n_rows:
+        raise ConfigError(
+            f"cluster.levels[0]={levels[0]} exceeds its input of {n_rows} rows; lower it or drop "
+            "level 1"
+        )
+    return Problem(n_rows, n_features, this.config)
+
+
+def machine_of(spark: SparkSession, n_features: int) -> Machine:
+    """Describe the session, as far as it tells; speed as assumed."""
+    is_local = _setting(spark, "spark.master", "local").startswith("local")
+    heap = _setting(spark, "spark.driver.memory", "" if is_remote() else "1g")
+    cores = int(_setting(spark, "spark.executor.cores", "1"))
+    pyspark = _bytes(_setting(spark, "spark.executor.pyspark.memory", ""), "m")
+    return Machine(
+        n_slots=n_slots(spark),
+        n_threads=_n_threads(),
+        heap=_bytes(heap, "") or float("inf"),
+        speed=assumed_speed(n_features),
+        worker_limit=pyspark / cores if pyspark else WORKER_LIMIT,
+        host=None if is_remote() else _host_bytes(),
+        is_local=is_local,
+    )
+
+
+def _setting(spark: SparkSession, key: str, default: str) -> str:
+    try:
+        return spark.conf.get(key, default) or default
+    except Exception:  # Connect keeps some settings to itself
+        return default
+
+
+def _bytes(size: str, unit: str) -> float:
+    """Read a size as Spark writes it, such as 4g or 512m; 0 where it says nothing."""
+    found = re.fullmatch(r"(\d+)([kmgt]?)b?", size.strip().lower())
+    return float(found[1]) * _BYTES[found[2] or unit] if found else 0.0
+
+
+def _n_threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _host_bytes() -> float | None:
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return None
+
+
+def _fitting(plan: Plan) -> Plan:
+    if plan.refusals:
+        raise GuardError("the plan does not fit: " + "; ".join(plan.refusals))
+    return plan
+
+
+def _has_tree(this: Run) -> bool:
+    return all(_finished(this, stage) is not None for stage in ("embed_pool", "cluster_levels"))
+
+
+def _finished(this: Run, stage: str) -> dict[str, float] | None:
+    try:
+        return this.figures(stage)
+    except ConfigError:  # it has not run yet
+        return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plan a run."""
+    return job_main(run, argv, name="plan")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The traps that a config walks into, each with the key to change."""
+
+from collections.abc import Iterator
+
+from jobs.clustering.tree import CELL_BYTES
+from jobs.planning.estimate import CELL_SKEW
+from jobs.planning.problem import Problem
+from udfs.kernels.resampling import closest_points
+
+MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500k)
+# 1000 unrelated concepts: KL 1.7 with levels 4000/500/100, as bad as none, and .03 with 4000/1000.
+# Texts: 270 effective nodes with 3000/300/50, a uniform sample 486, levels 2000/200 617.
+FEW_AT_TOP = 200
+POINTS_PER_TOP_NODE = 100  # a pool of fewer has no room for a top of FEW_AT_TOP
+FEW_PER_LEAF = 5  # points
+LARGE_SHARE = 0.5  # of the pool, in one sample
+
+
+def warnings(problem: Problem) -> list[str]:
+    """Name the traps, each with the key to change."""
+    return [*_levels(problem), *_leaves(problem), *_resampling(problem), *_samples(problem)]
+
+
+def _levels(problem: Problem) -> Iterator[str]:
+    levels = problem.config.cluster.levels
+    for i in range(1, len(levels)):
+        children = levels[i - 1] / levels[i]
+        if children > MAX_CHILDREN:
+            yield (
+                f"cluster.levels[{i}]={levels[i]} gives its nodes {children:.0f} children in the "
+                f"mean, more than {MAX_CHILDREN}: unrelated concepts share a node, and equal "
+                f"shares starve them; raise cluster.levels[{i}] to "
+                f"{-(-levels[i - 1] // MAX_CHILDREN)} or more, or put a level between"
+            )
+    trusts_top = any(s.share.leaves < 1 for s in problem.config.samples)
+    wanted = min(FEW_AT_TOP, problem.n_points // POINTS_PER_TOP_NODE)
+    if len(levels) > 1 and levels[-1] < wanted and trusts_top:
+        i = len(levels) - 1
+        yield (
+            f"cluster.levels[{i}]={levels[i]} is a small top: with more concepts than that which "
+            "are unrelated, the sample may be worse than a uniform one; unless they fall into "
+            f"about {levels[i]} groups, drop the level, raise it to {wanted} or more, or set "
+            "samples.share.leaves to 1, and compare coverage in the report"
+        )
+
+
+def _leaves(problem: Problem) -> Iterator[str]:
+    cluster, n = problem.config.cluster, problem.n_points
+    k, n_cells = cluster.levels[0], cluster.cells_at(1)
+    if n / k < FEW_PER_LEAF:
+        yield (
+            f"cluster.levels[0]={k} leaves {n / k:.1f} points per leaf of a pool of {n}, fewer "
+            f"than {FEW_PER_LEAF}: leaves follow noise; lower cluster.levels[0] to "
+            f"{max(1, n // FEW_PER_LEAF)} or less"
+        )
+    if n_cells == 0:
+        return
+    by_bytes = CELL_BYTES // (4 * problem.n_features)
+    key, rows = "cluster.max_cell_rows", cluster.max_cell_rows
+    if by_bytes < rows:
+        key, rows = f"the {CELL_BYTES >> 20} MiB of a cell", by_bytes
+    if CELL_SKEW * n / n_cells > rows:
+        yield (
+            f"cluster.split={cluster.split} makes {n_cells} cells of {n / n_cells:.0f} points in "
+            f"the mean; those over {rows} ({key}) are divided again, in more passes: set "
+            f"cluster.split to {-(-int(CELL_SKEW) * n // rows)} or more"
+        )
+    if k / n_cells < 2:
+        yield (
+            f"cluster.split={cluster.split} leaves {k / n_cells:.1f} of cluster.levels[0]={k} "
+            "leaves to a cell, so that cells are the clusters; set cluster.split: auto"
+        )
+
+
+def _resampling(problem: Problem) -> Iterator[str]:
+    cluster = problem.config.cluster
+    for t, k in enumerate(cluster.levels, start=1):
+        if not cluster.rounds_at(t):
+            continue
+        n_rows = problem.n_points if t == 1 else cluster.levels[t - 2]
+        kept = min(closest_points(cluster.points_at(t), n_rows, k), n_rows / k)
+        if cluster.cells_at(t):
+            yield (
+                f"cluster.resampling.rounds={cluster.rounds_at(t)} is skipped at level {t}, which "
+                f"is split into {cluster.cells_at(t)} cells; set cluster.split: off to have it"
+            )
+        elif kept < 2:
+            yield (
+                f"cluster.resampling keeps {kept:.2g} points per cluster at level {t}, fewer than "
+                f"2: clusters are refitted to single points; raise cluster.resampling.points, or "
+                f"lower cluster.levels[{t - 1}]={k} to {n_rows // 2} or less"
+            )
+
+
+def _samples(problem: Problem) -> Iterator[str]:
+    for i, sample in enumerate(problem.config.samples):
+        capacity = problem.n_points * sample.replicas
+        share = sample.target_size / capacity
+        if share > 1:
+            yield (
+                f"samples.{i}.target_size={sample.target_size} exceeds the {capacity} rows that "
+                f"there are: the sample is the whole pool; lower it, or raise samples.{i}.replicas"
+            )
+        elif share > LARGE_SHARE:
+            yield (
+                f"samples.{i}.target_size={sample.target_size} is {share:.0%} of the pool, so that "
+                f"balancing has little room; lower it to {int(LARGE_SHARE * capacity)} or less"
+            )

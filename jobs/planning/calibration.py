@@ -1,0 +1,51 @@
+"""The machine's speed at the product's own kernel, in a second or two."""
+
+import time
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from jobs.planning.machine import Speed, assumed_speed
+from udfs.kernels.nearest import RUN_ROWS, Centroids, NearestCentroids
+from udfs.kernels.passes import Arrays
+from udfs.kernels.sources import in_threads
+
+FEW, MANY = 64, 512  # centroids: at the few, NumPy's calls show; at the many, the GEMM
+SECONDS = 0.3  # for each of the two; the whole stays far below 5
+_SUMS = 1.3  # a step beside finding the nearest: sums, sorting, copies; of the row's own time
+_SUSTAINED = 1.3  # of the best calls' time: two threads share a host's memory and its turbo
+_UNDISTURBED = 0.1  # of the calls: those that other programs have not kept waiting
+
+
+def calibrate(n_features: int, n_threads: int) -> Speed:
+    """Measure ``NearestCentroids`` at two values of k, every slot of this host at work at once.
+
+    Parameters
+    ----------
+    n_threads : slots or cores of this host; other hosts are taken to be as fast
+    """
+    few, many = (_row_seconds(k, n_features, n_threads) for k in (FEW, MANY))
+    pair = _SUSTAINED * max(many - few, many / 10) / (MANY - FEW)
+    least = assumed_speed(n_features).row_seconds / 2  # where noise hides it
+    return Speed(max(_SUMS * (few - FEW * pair), least), pair)
+
+
+def _row_seconds(n_clusters: int, n_features: int, n_threads: int) -> float:
+    """Give a slot's seconds per row against so many centroids."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(-(2**20), 2**20, (RUN_ROWS, n_features)).astype(np.float32)
+    C = rng.integers(-(2**20), 2**20, (n_clusters, n_features)).astype(np.float32)
+
+    def task(_: int) -> Arrays:
+        nearest = NearestCentroids(Centroids(C))
+        calls: list[float] = []
+        nearest(X)  # buffers and the GEMM's right-hand side
+        began = time.perf_counter()
+        while (now := time.perf_counter()) < began + SECONDS:
+            nearest(X)
+            calls.append(time.perf_counter() - now)
+        return {"seconds": np.array(np.quantile(calls, _UNDISTURBED))}
+
+    with threadpool_limits(1):
+        measured = in_threads(task, range(n_threads), n_threads)
+    return float(np.mean([one["seconds"] for one in measured])) / RUN_ROWS

@@ -1,0 +1,211 @@
+"""What each part of a run will cost: blocks, passes, bytes, memory at its highest, seconds."""
+
+from collections.abc import Iterator
+
+from jobs.clustering.tree import CELL_BYTES
+from jobs.planning.machine import (
+    ASSIGN_PER_POINT,
+    CALL_SECONDS,
+    COLD_SECONDS,
+    DRAW_PER_POINT,
+    DRIVER_BASE,
+    EMBED_PER_BYTE,
+    EVENT_SECONDS,
+    FETCH_PER_BYTE,
+    JOB_SECONDS,
+    JVM_BASE,
+    JVM_OUTSIDE,
+    JVM_PER_BYTE,
+    JVM_PER_FETCHED_BYTE,
+    PACK_PER_BYTE,
+    REPORT_PER_POINT,
+    ROUTE_PER_BYTE,
+    SCAN_PER_BYTE,
+    SHIP_PER_BYTE,
+    WORKER_BASE,
+    WRITE_SECONDS,
+    Machine,
+)
+from jobs.planning.passes import GRAM_CANDIDATES, Passes, flat_level, split_level
+from jobs.planning.problem import Part, Problem
+from udfs.kernels.nearest import RUN_ROWS
+from udfs.kernels.sources import BLOCK_ROWS
+from udfs.kernels.start import OVERSAMPLING
+
+# As the stages themselves have them; tests compare.
+BIN_BYTES = 128 << 20
+BINS_PER_SLOT = 8
+EVALUATED_ROWS = 20_000
+MAX_COMPARED = 100_000
+_COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
+
+BIN_COPIES = 3.0  # of a bin's vectors in a worker: as they come, joined, as they go
+CELL_SKEW = 3.0  # the largest cell, in mean cells
+# Bytes per component of a centroid in a task: itself, the GEMM's side, sums and their result.
+FLAT_BYTES = 4 + 4 + 8 + 8 + 8
+LEAF_BYTES = 4 + 4 + 4  # as assignment holds every leaf: as shipped, by cell, the GEMM's side
+TREE_BYTES = 24  # per component of a node on the driver: solved, joined, written
+
+
+def estimate(problem: Problem, machine: Machine) -> list[Part]:
+    """Estimate a whole run, in the order of its stages."""
+    return [*_Estimator(problem, machine).parts()]
+
+
+class _Estimator:
+    """Sizes and speed at hand for every part."""
+
+    def __init__(self, problem: Problem, machine: Machine) -> None:
+        self.problem, self.machine = problem, machine
+        self.n, self.d = problem.n_points, problem.n_features
+        self.cluster = problem.config.cluster
+        self.n_bytes = float(problem.n_bytes)
+        self.n_blocks = -(-self.n // BLOCK_ROWS)
+        self.tree_bytes = TREE_BYTES * self.d * float(sum(self.cluster.levels))
+        # elsewhere the points stay on the executors, and the driver's JVM passes on the tree
+        filled = JVM_PER_BYTE * self.n_bytes if machine.is_local else self.tree_bytes
+        filled += JVM_PER_FETCHED_BYTE * self.n_bytes * problem.is_local
+        self.jvm = JVM_BASE + (1 + JVM_OUTSIDE) * min(machine.heap, filled)
+
+    def parts(self) -> Iterator[Part]:
+        yield self._spark("embed_pool", "embed", EMBED_PER_BYTE, cold=True, tables=2, shuffles=2)
+        yield self._spark("cluster_levels", "pack", PACK_PER_BYTE, shuffles=1, worker=self._bins())
+        for t in range(1, len(self.cluster.levels) + 1):
+            yield from self._level(t)
+        yield self._assign()
+        yield self._spark("balance_sample", "draw", 0, DRAW_PER_POINT, tables=3)
+        yield self._report()
+
+    def _spark(
+        self,
+        stage: str,
+        part: str,
+        per_byte: float,
+        per_point: float = 0.0,
+        *,
+        tables: int = 1,
+        shuffles: int = 0,
+        worker: float = 0.0,
+        cold: bool = False,
+        seconds: float = 0.0,
+        **others: float,
+    ) -> Part:
+        """Estimate a part that Spark does once over the pool."""
+        work = (per_byte * self.n_bytes + per_point * self.n) / self.machine.n_slots
+        seconds += work + tables * WRITE_SECONDS + 2 * EVENT_SECONDS + cold * COLD_SECONDS
+        sizes = {"flops": 0.0, "shipped": 0.0, "driver": 0.0} | others
+        sizes["driver"] += DRIVER_BASE
+        return Part(
+            stage, part, None, "spark", self.n_blocks, 1.0,
+            worker=WORKER_BASE + worker, jvm=self.jvm, seconds=seconds,
+            shuffled=shuffles * self.n_bytes, **sizes,
+        )  # fmt: skip
+
+    def _bins(self) -> float:
+        """Give what a worker holds while it packs a bin."""
+        n_bins = max(self.machine.n_slots, -(-self.n_bytes // BIN_BYTES))
+        return BIN_COPIES * self.n_bytes / n_bins
+
+    def _level(self, t: int) -> Iterator[Part]:
+        """Estimate the parts of one level, in memory or on Spark."""
+        n_rows = self.n if t == 1 else self.cluster.levels[t - 2]
+        is_local = self.problem.is_local if t == 1 else self.cluster.solver != "spark"
+        is_split = self.cluster.cells_at(t) > 0
+        solve = split_level if is_split else flat_level
+        for name, passes in solve(n_rows, t, self.d, self.cluster, remembers=is_local).items():
+            fetches = is_local and t == 1 and name == "start"
+            if is_local:
+                yield self._in_memory(t, name, n_rows, passes, fetches=fetches)
+            else:
+                yield self._on_spark(t, name, n_rows, passes)
+
+    def _in_memory(self, t: int, name: str, n_rows: int, passes: Passes, *, fetches: bool) -> Part:
+        speed, n_threads = self.machine.speed, self.machine.n_threads
+        work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
+        seconds = work / n_threads + passes.calls * CALL_SECONDS + passes.serial
+        seconds += fetches * FETCH_PER_BYTE * self.n_bytes
+        k, n_bytes = self.cluster.levels[t - 1], 4.0 * n_rows * self.d
+        kept = 0.0 if name in ("start", "iterations") else n_bytes / 2  # a resampled subset
+        held = 2 * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
+        if name == "breathing":  # a look around is float64, rows by centroids
+            held += n_threads * 3 * 8.0 * k * RUN_ROWS
+        return self._part(
+            t, name, "local", n_rows, passes, seconds=seconds, worker=0.0, driver=held
+        )
+
+    def _on_spark(self, t: int, name: str, n_rows: int, passes: Passes) -> Part:
+        machine, k, n_cells = self.machine, self.cluster.levels[t - 1], self.cluster.cells_at(t)
+        speed, n_bytes = machine.speed, 4.0 * n_rows * self.d
+        shipped = 4.0 * self.d * passes.shipped
+        work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
+        work += SHIP_PER_BYTE * shipped * machine.n_slots
+        if name == "cells":
+            work += ROUTE_PER_BYTE * n_bytes
+            n_bins = max(BINS_PER_SLOT * machine.n_slots, -(-n_bytes // BIN_BYTES))
+            worker = BIN_COPIES * max(n_bytes / n_bins, self._largest_cell(n_bytes, n_cells))
+        else:
+            work += SCAN_PER_BYTE * n_bytes * passes.n_passes
+            worker = float(FLAT_BYTES * self.d * (n_cells or k))
+        seconds = work / machine.n_slots + passes.calls * JOB_SECONDS + passes.serial
+        tasks = max(machine.n_slots, n_bytes / BIN_BYTES)
+        gathered = 0.0 if n_cells else 16.0 * self.d * k * tasks  # every task's sums come back
+        return self._part(
+            t, name, "spark", n_rows, passes, seconds=seconds, worker=worker, driver=gathered,
+            shipped=shipped, shuffled=n_bytes if name == "cells" else 0.0,
+        )  # fmt: skip
+
+    def _largest_cell(self, n_bytes: float, n_cells: int) -> float:
+        """Give the bytes of vectors that the largest cell is likely to hold."""
+        allowed = min(float(CELL_BYTES), 4.0 * self.d * self.cluster.max_cell_rows)
+        return min(allowed, n_bytes, CELL_SKEW * n_bytes / n_cells)
+
+    def _part(
+        self,
+        t: int,
+        name: str,
+        solver: str,
+        n_rows: int,
+        passes: Passes,
+        *,
+        seconds: float,
+        worker: float,
+        driver: float,
+        shipped: float = 0.0,
+        shuffled: float = 0.0,
+    ) -> Part:
+        if passes.serial:  # greedy k-means++ keeps the distances between candidates, float64
+            k = self.cluster.cells_at(t) or self.cluster.levels[t - 1]
+            driver += 8.0 * min(OVERSAMPLING * k, GRAM_CANDIDATES) ** 2
+        return Part(
+            "cluster_levels", name, t, solver, -(-n_rows // BLOCK_ROWS), passes.n_passes,
+            flops=2.0 * self.d * passes.pairs, shipped=shipped, shuffled=shuffled,
+            worker=WORKER_BASE + worker if worker else 0.0,
+            driver=DRIVER_BASE + driver + self.tree_bytes, jvm=self.jvm, seconds=seconds,
+        )  # fmt: skip
+
+    def _assign(self) -> Part:
+        """Estimate the tables of the tree, written together."""
+        k, n_cells = self.cluster.levels[0], self.cluster.cells_at(1)
+        near = n_cells + k / n_cells if n_cells else k  # centroids that a point is compared with
+        leaves = 4.0 * self.d * (k + n_cells)
+        speed, is_split = self.machine.speed, n_cells > 0
+        work = self.n * ((1 + is_split) * speed.row_seconds + near * speed.pair_seconds)
+        return self._spark(
+            "cluster_levels", "assign", SCAN_PER_BYTE, ASSIGN_PER_POINT, tables=3 + is_split,
+            seconds=work / self.machine.n_slots + SHIP_PER_BYTE * leaves,
+            flops=2.0 * self.d * self.n * near, shipped=leaves,
+            worker=LEAF_BYTES * self.d * float(k), driver=self.tree_bytes,
+        )  # fmt: skip
+
+    def _report(self) -> Part:
+        """Estimate coverage and the page."""
+        rows = min(self.n, EVALUATED_ROWS)
+        compared = min(MAX_COMPARED, max(s.target_size for s in self.problem.config.samples))
+        compared = min(compared, self.n)
+        pairs = rows * (_COVERAGE_PAIRS * min(1000, rows / 10) + 2.0 * compared)
+        seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
+        return self._spark(
+            "report_curation", "report", SCAN_PER_BYTE, REPORT_PER_POINT, tables=4,
+            seconds=seconds, flops=2.0 * self.d * pairs,
+            driver=4.0 * self.d * (4 * rows + 3 * compared),
+        )  # fmt: skip

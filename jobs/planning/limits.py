@@ -1,0 +1,112 @@
+"""What cannot fit: what was found, what is wanted, and which key to change."""
+
+import math
+from collections.abc import Sequence
+
+from jobs.lake.config import FLAT_CLUSTERS
+from jobs.planning.estimate import FLAT_BYTES, LEAF_BYTES
+from jobs.planning.machine import GIB, JVM_BASE, WORKER_BASE, Machine
+from jobs.planning.problem import Part, Problem
+
+_HEAP_BASE = 0.3 * GIB  # Spark and Delta themselves
+_HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to be written, and in flight
+
+
+def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[str]:
+    """Say what cannot fit; empty where all does."""
+    found = (_worker(problem, parts, machine), _heap(problem, machine), _host(parts, machine))
+    return [refusal for refusal in found if refusal]
+
+
+def _worker(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | None:
+    largest = max(parts, key=lambda part: part.worker)
+    if largest.worker <= machine.worker_limit:
+        return None
+    place = f"{largest.stage} {largest.part}" + (f", level {largest.level}" * bool(largest.level))
+    found = (
+        f"{place}: a Python worker would hold {_gib(largest.worker)}, want at most "
+        f"{_gib(machine.worker_limit)}; "
+    )
+    if largest.part == "pack":
+        return found + "give workers more memory, by spark.executor.pyspark.memory"
+    cluster, t = problem.config.cluster, largest.level or 1
+    if largest.part == "cells":
+        return found + (
+            f"raise cluster.split={cluster.split}, or lower cluster.max_cell_rows="
+            f"{cluster.max_cell_rows}"
+        )
+    return found + _fewer_nodes(problem, machine, t, is_leaves=largest.part == "assign")
+
+
+def _fewer_nodes(problem: Problem, machine: Machine, t: int, *, is_leaves: bool) -> str:
+    """Say how many nodes a worker has room for, in cells or flat."""
+    cluster, room = problem.config.cluster, max(0.0, machine.worker_limit - WORKER_BASE)
+    k = cluster.levels[t - 1]
+    flat, split = (int(room / (each * problem.n_features)) for each in (FLAT_BYTES, LEAF_BYTES))
+    lower = f"lower cluster.levels[{t - 1}]={k} to "
+    if cluster.cells_at(t) or is_leaves:
+        return lower + f"{split} or less"
+    if t > 1:
+        return lower + f"{flat} or less"
+    cells = "auto" if k > FLAT_CLUSTERS else round(k**0.5)
+    if k <= split:
+        return f"set cluster.split: {cells}, or {lower}{flat} or less"
+    return f"set cluster.split: {cells} and {lower}{split} or less"
+
+
+def _heap(problem: Problem, machine: Machine) -> str | None:
+    """Refuse a tree that the driver's JVM cannot hold."""
+    cluster = problem.config.cluster
+    per_node = 4.0 * problem.n_features * _HEAP_COPIES
+    gathered = 0.0
+    if not problem.is_local and not cluster.cells_at(1):  # every task's sums come back
+        gathered = 16.0 * problem.n_features * cluster.levels[0] * machine.n_slots
+    wanted = _HEAP_BASE + per_node * sum(cluster.levels) + gathered
+    if wanted <= machine.heap:
+        return None
+    fits = int((machine.heap - _HEAP_BASE) / ((wanted - _HEAP_BASE) / sum(cluster.levels)))
+    return (
+        f"the driver's JVM would hold {_gib(wanted)} of centroids, spark.driver.memory is "
+        f"{_gib(machine.heap)}; raise spark.driver_memory to {math.ceil(wanted / GIB)}g, or lower "
+        f"cluster.levels[0]={cluster.levels[0]} to about {max(1, fits)}"
+    )
+
+
+def _host(parts: Sequence[Part], machine: Machine) -> str | None:
+    """Refuse what the driver's host cannot hold, however little of its heap the JVM takes."""
+    if machine.host is None:
+        return None
+    largest = max(parts, key=lambda part: _held(part, machine))
+    wanted = _held(largest, machine) + JVM_BASE
+    if wanted <= machine.host:
+        return None
+    fix = "lower spark.master to fewer slots"
+    if largest.driver > machine.host / 2:
+        is_local = largest.solver == "local"
+        fix = "set cluster.solver: spark" if is_local else "lower cluster.levels[0]"
+    return (
+        f"{largest.stage} {largest.part}: the host would hold {_gib(wanted)}, "
+        f"{_gib(largest.driver)} of it in the driver's Python, and has {_gib(machine.host)}; {fix}"
+    )
+
+
+def tight_heap(parts: Sequence[Part], machine: Machine) -> list[str]:
+    """Warn of a heap that, once filled, leaves the host too little."""
+    if machine.host is None:
+        return []
+    wanted = max(_held(part, machine) + part.jvm for part in parts)
+    if wanted <= machine.host:
+        return []
+    return [
+        f"the host has {_gib(machine.host)}, and all processes may come to hold {_gib(wanted)}: "
+        f"lower spark.driver_memory, now {_gib(machine.heap)}, or spark.master to fewer slots"
+    ]
+
+
+def _held(part: Part, machine: Machine) -> float:
+    """Give what a part holds on the driver's host outside the JVM."""
+    return part.driver + (machine.n_slots * part.worker if machine.is_local else 0.0)
+
+
+def _gib(n_bytes: float) -> str:
+    return f"{n_bytes / GIB:.2f} GiB"

@@ -1,0 +1,161 @@
+"""How many passes, distances and kernel calls each part of the solver takes.
+
+How often a fit iterates depends on the data; the counts below are those of pools with planted
+concepts (20,000 x 256 at 1000/200, 10,000 at 1000/100, 200,000 at 1000, cells of 2000 at 100).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from jobs.lake.config import ClusterConfig
+from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
+from udfs.kernels.cells import SAMPLE_PER_CELL
+from udfs.kernels.resampling import closest_points
+from udfs.kernels.sources import BLOCK_ROWS
+from udfs.kernels.start import N_ROUNDS, OVERSAMPLING
+
+LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
+LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
+MINIBATCHES = 25.0  # iterations before Lloyd takes over, where there are mini-batches
+MINIBATCH_ROWS = 100  # points per cluster from which `auto` takes them
+MINIBATCH_BLOCKS = 100
+KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
+BREATHS_GAINED = 2.0  # beside those that fail, each of which halves the breath
+BREATH_LLOYD = 4.0  # passes of one breath's two Lloyd runs
+LOOKS = 2.0  # of a breath; float64 and three comparisons a distance,
+LOOK_COST = 3.3  # so that one takes as long as this many float32 distances
+COUNTS = 1.5  # passes that count the cells' points: a second one where a cell was divided
+CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting so many rows
+_COARSE_ITERATIONS = 10
+_TRIAL_SECONDS = 1.5e-9  # greedy k-means++: one candidate compared with one trial
+_FLOAT64_SECONDS = 1 / 45e9  # per FLOP, dgemm on one core
+GRAM_CANDIDATES = 5000  # up to here their distances are computed once
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Work of one part of a level.
+
+    Attributes
+    ----------
+    n_passes : over all of the level's inputs, fractions counted
+    rows : visited, in all passes
+    pairs : distances, in all passes, in float32 ones' time
+    calls : passes of whatever size; Spark jobs where Spark solves
+    shipped : centroids sent to the executors where Spark solves, in all passes
+    serial : seconds on the driver, in one thread
+    """
+
+    n_passes: float = 0.0
+    rows: float = 0.0
+    pairs: float = 0.0
+    calls: float = 0.0
+    shipped: float = 0.0
+    serial: float = 0.0
+
+    def __add__(self, other: "Passes") -> "Passes":
+        """Do both."""
+        mine, its = vars(self), vars(other)
+        return Passes(**{name: mine[name] + its[name] for name in mine})
+
+    def times(self, n: float) -> "Passes":
+        """Do it n times."""
+        return Passes(**{name: n * value for name, value in vars(self).items()})
+
+
+def full(n_rows: float, k: int, n: float = 1.0, *, share: float = 1.0) -> Passes:
+    """Give n passes over a share of the level's inputs, against k centroids."""
+    return Passes(n * share, n * n_rows, n * n_rows * k, n, n * k)
+
+
+def start(n_rows: float, k: int, d: int, *, remembers: bool, share: float = 1.0) -> Passes:
+    """k-means||, in rounds over all points, then greedy k-means++ on the driver."""
+    candidates = OVERSAMPLING * k
+    # without a memory round i compares with all found so far, and counting with all once more
+    compared = candidates if remembers else candidates * (1 + (N_ROUNDS - 1) / 2)
+    n_trials = 2 + int(math.log(k))
+    gram = candidates * min(candidates, GRAM_CANDIDATES)
+    if candidates > GRAM_CANDIDATES:
+        gram = candidates * k * n_trials
+    n = N_ROUNDS + 1
+    return Passes(
+        n_passes=n * share,
+        rows=(n - 2 * remembers) * n_rows,  # the first round and the count then cost nothing
+        pairs=n_rows * compared,
+        calls=n,
+        shipped=candidates * (1 + (N_ROUNDS - 1) / 2),
+        serial=gram * 2 * d * _FLOAT64_SECONDS + k * n_trials * candidates * _TRIAL_SECONDS,
+    )
+
+
+def iterate(
+    n_rows: float, k: int, config: ClusterConfig, n_lloyd: float = LLOYD, *, share: float = 1.0
+) -> Passes:
+    """Mini-batches where they pay, then Lloyd."""
+    lloyd = full(n_rows, k, min(n_lloyd, config.max_iter), share=share)
+    enough = n_rows >= max(MINIBATCH_ROWS * k, MINIBATCH_BLOCKS * BLOCK_ROWS)
+    if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
+        return lloyd
+    batch = config.minibatch.batch_fraction
+    n = min(MINIBATCHES + config.minibatch.max_no_improvement - 10, config.max_iter / batch)
+    return full(n_rows * batch, k, n, share=batch * share) + lloyd
+
+
+def breathe(n_rows: float, k: int, *, share: float = 1.0) -> Passes:
+    """Breaths until none gains, each with its Lloyd runs and looks around."""
+    n = BREATHS_GAINED + math.log2(max(2.0, FIRST_BREATH * k))
+    lloyd = full(n_rows, k, n * BREATH_LLOYD, share=share)
+    looks = full(n_rows, k, n * LOOKS, share=share)
+    return lloyd + replace(looks, pairs=LOOK_COST * looks.pairs)
+
+
+def flat_level(
+    n_rows: int, t: int, d: int, config: ClusterConfig, *, remembers: bool
+) -> dict[str, Passes]:
+    """Give the parts of a level solved over all its inputs at once."""
+    k, rounds = config.levels[t - 1], config.rounds_at(t)
+    kept = KEPT * min(n_rows, k * closest_points(config.points_at(t), n_rows, k))
+    share = kept / n_rows
+    parts = {
+        "start": start(n_rows, k, d, remembers=remembers),
+        "iterations": iterate(n_rows, k, config) + full(n_rows, k, 1 if t == 1 else 2),
+    }
+    if rounds:
+        again = start(kept, k, d, remembers=remembers, share=share) + iterate(
+            kept, k, config, LLOYD_RESAMPLED, share=share
+        )
+        parts["resampling"] = (full(n_rows, k) + again).times(rounds)
+    if breathes(n_rows, t, config):
+        again = breathe(kept, k, share=share).times(rounds)
+        parts["breathing"] = breathe(n_rows, k) + again
+    return parts
+
+
+def breathes(n_rows: int, t: int, config: ClusterConfig) -> bool:
+    """Tell whether a level breathes, as the tree decides it."""
+    return config.breathing == "auto" and t > 1 and n_rows * config.levels[t - 1] <= MAX_WORK
+
+
+def split_level(
+    n_rows: int, t: int, d: int, config: ClusterConfig, *, remembers: bool
+) -> dict[str, Passes]:
+    """Give the parts of a level solved in cells: the cells on a sample, then the points in each."""
+    k, n_cells = config.levels[t - 1], config.cells_at(t)
+    sample = min(n_rows, SAMPLE_PER_CELL * n_cells)
+    share = sample / n_rows
+    coarse = start(sample, n_cells, d, remembers=True, share=share) + full(
+        sample, n_cells, _COARSE_ITERATIONS, share=share
+    )
+    in_cell = max(1, round(k / n_cells))
+    inside = start(n_rows, in_cell, d, remembers=True) + full(n_rows, in_cell, LLOYD + 1)
+    cells = replace(
+        inside,
+        rows=inside.rows + CLUSTER_ROWS * k,
+        calls=n_cells * inside.calls if remembers else 0,  # one Spark job for all of them
+        shipped=0,
+        serial=0,
+    )
+    return {
+        "start": replace(coarse, shipped=0) + full(n_rows, n_cells, COUNTS),
+        "cells": cells + full(n_rows, n_cells),
+    }
