@@ -48,8 +48,16 @@ class LabelMemory:
     """Every run of points' labels at the last pass, and the sums over clusters that they gave.
 
     A pass then adds only the points that have changed cluster; sums are exact, so nothing drifts.
+    After a pass in which most points have changed, the next one sums afresh, as that is cheaper.
     """
 
     def __init__(self) -> None:
         self.labels: dict[int, NDArray[np.int32]] = {}
         self.totals: tuple[NDArray[np.int64], NDArray[np.float64], int] | None = None
+
+    def keep(
+        self, counts: NDArray[np.int64], sums: NDArray[np.float64], sq_norms: int, n_changed: int
+    ) -> None:
+        """Keep a pass's totals for the next one to build on, where that pays."""
+        few = 2 * n_changed < counts.sum()
+        self.totals = (counts, sums, sq_norms) if few else None

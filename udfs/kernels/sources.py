@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -158,8 +159,13 @@ def in_threads(
     """Map a function over its arguments, in this thread or in several."""
     if n_threads == 1:
         return [task(i) for i in arguments]
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(task, arguments))
+    return list(_threads(n_threads).map(task, arguments))
+
+
+@cache
+def _threads(n_threads: int) -> ThreadPoolExecutor:
+    """Keep threads from pass to pass: starting them costs as much as a small pass."""
+    return ThreadPoolExecutor(n_threads)
 
 
 def blocks_of(X: NDArray[np.float32], n_threads: int = 1) -> LocalBlocks:

@@ -130,7 +130,7 @@ class _Distances:
         self._largest = largest
         self._everything = None
         if len(self._X) <= _GRAM_CANDIDATES:
-            self._everything = self._compute(np.arange(len(self._X)))
+            self._everything = self._in_steps(self._X @ self._X.T, self._sq_norms)
 
     def refine(self, nearest: NDArray[np.float64]) -> None:
         """Take finer steps, enough for distances no larger than these, (m,) in old steps."""
@@ -143,13 +143,18 @@ class _Distances:
         return self._everything[rows]
 
     def _compute(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        exact = self._X[rows] @ self._X.T
-        exact *= -2
-        exact += self._sq_norms
-        exact += self._sq_norms[rows, None]
-        np.minimum(exact, self._largest, out=exact)
-        exact *= self.scale
-        return np.floor(exact, out=exact)
+        return self._in_steps(self._X[rows] @ self._X.T, self._sq_norms[rows])
+
+    def _in_steps(
+        self, products: NDArray[np.float64], sq_norms: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Turn inner products into distances, in place : (t, m), (t,) -> (t, m)."""
+        products *= -2
+        products += self._sq_norms
+        products += sq_norms[:, None]
+        np.minimum(products, self._largest, out=products)
+        products *= self.scale
+        return np.floor(products, out=products)
 
 
 def _distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:

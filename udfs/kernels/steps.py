@@ -48,7 +48,7 @@ class AssignAndSum:
             sums[part["labels"]] += part["sums"]
             sq_norms += join_limbs(part["sq_norms"])
         if self.memory:
-            self.memory.totals = counts, sums, sq_norms
+            self.memory.keep(counts, sums, sq_norms, sum(int(p["n_changed"][0]) for p in parts))
         objective = sq_norms - sq_norms_saved(self.centroids.vectors, counts, sums)
         labels = np.flatnonzero(counts)
         return {
@@ -63,7 +63,9 @@ class _AssignAndSumPass:
     def __init__(self, step: AssignAndSum) -> None:
         k, d = step.centroids.vectors.shape
         self.nearest = NearestCentroids(step.centroids)
-        self.known = step.memory.labels if step.memory else None
+        self.memory = step.memory
+        self.sums_afresh = step.memory is None or step.memory.totals is None
+        self.n_changed = 0
         self.counts = np.zeros(k, np.int64)
         self.sums = np.zeros((k, d))
         self.rows = list(self.sums)  # views
@@ -72,16 +74,18 @@ class _AssignAndSumPass:
 
     def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
         labels = self.nearest.labels(X)
-        old = None if self.known is None else self.known.get(int(where[0]))
-        if self.known is not None:
-            self.known[int(where[0])] = labels
-        if old is None:
+        old = np.full_like(labels, -1)
+        if self.memory is not None:
+            old = self.memory.labels.get(int(where[0]), old)
+            self.memory.labels[int(where[0])] = labels
+        changed = np.flatnonzero(labels != old)
+        self.n_changed += len(changed)
+        if self.sums_afresh:
             wide = X.astype(np.float64)
             self._sum(labels, wide, np.add)
             sq_norms = np.einsum("ij,ij->i", wide, wide)
             self.sq_norms += [limb.sum() for limb in split_limbs(sq_norms)]
         else:
-            changed = np.flatnonzero(labels != old)
             wide = X[changed].astype(np.float64)
             self._sum(old[changed], wide, np.subtract)
             self._sum(labels[changed], wide, np.add)
@@ -102,6 +106,7 @@ class _AssignAndSumPass:
             "counts": self.counts[touched],
             "sums": self.sums[touched],
             "sq_norms": self.sq_norms,
+            "n_changed": np.array([self.n_changed]),
         }
 
 
