@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from jobs.clustering.spark_blocks import (
     BIN_BYTES,
     SparkBlocks,
+    block_sized_batches,
     held,
     keys_of_partitions,
     to_local,
@@ -157,8 +158,23 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
     )
     n_blocks = this.write("blocks", packed, STAGE)
     blocks = this.lake.read("blocks", this.keys[STAGE])
-    # 2. grow the tree over them
     log = _IterationLog(this, unit)
+    with block_sized_batches(this.spark, n_features):
+        # 2. grow the tree over them
+        levels = _grow(this, blocks, n_points, n_features, log)
+        # 3. write the tree, and every point's place in it
+        placed = assign_points(blocks, levels, n_features=n_features, unit=unit)
+        this.write_all({"assignments": placed} | _tables(this, levels, unit, log), STAGE)
+    return _figures(levels, this.config) | {
+        "n_blocks": n_blocks,
+        "grid_unit": unit,
+        "inertia": sum(levels[0].inertia) * unit**2,
+    }
+
+
+def _grow(
+    this: Run, blocks: DataFrame, n_points: int, n_features: int, log: "_IterationLog"
+) -> list[Level]:
     source = _pool_source(this, blocks, n_points, n_features)
     with threadpool_limits(1):  # the threads are the solver's own
         levels = grow_tree(
@@ -169,22 +185,18 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
             on_iteration=log,
         )
     source.release()
-    # 3. write the tree, and every point's place in it
-    spark = this.spark
-    outputs = {
-        "assignments": assign_points(blocks, levels, n_features=n_features, unit=unit),
-        "nodes": spark.createDataFrame(nodes_table(levels, unit=unit)),
-        "iterations": log.rows(),
-    }
-    routing = routing_table(levels, unit=unit)
+    return levels
+
+
+def _tables(
+    this: Run, levels: list[Level], unit: float, log: "_IterationLog"
+) -> dict[str, DataFrame]:
+    """Give what describes the tree, by table."""
+    spark, routing = this.spark, routing_table(levels, unit=unit)
+    tables = {"nodes": spark.createDataFrame(nodes_table(levels, unit=unit))}
     if routing is not None:
-        outputs["routing"] = spark.createDataFrame(routing)
-    this.write_all(outputs, STAGE)
-    return _figures(levels, this.config) | {
-        "n_blocks": n_blocks,
-        "grid_unit": unit,
-        "inertia": sum(levels[0].inertia) * unit**2,
-    }
+        tables["routing"] = spark.createDataFrame(routing)
+    return tables | {"iterations": log.rows()}
 
 
 def _figures(levels: list[Level], config: RunConfig) -> Metrics:
