@@ -16,7 +16,6 @@ from udfs.kernels.start import N_ROUNDS, OVERSAMPLING
 
 LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
 LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
-MINIBATCHES = 25.0  # iterations before Lloyd takes over, where there are mini-batches
 MINIBATCH_ROWS = 100  # points per cluster from which `auto` takes them
 MINIBATCH_BLOCKS = 100
 KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
@@ -96,9 +95,13 @@ def iterate(
     enough = n_rows >= max(MINIBATCH_ROWS * k, MINIBATCH_BLOCKS * BLOCK_ROWS)
     if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
         return lloyd
-    batch = config.minibatch.batch_fraction
-    n = min(MINIBATCHES + config.minibatch.max_no_improvement - 10, config.max_iter / batch)
-    return full(n_rows * batch, k, n, share=batch * share) + lloyd
+    # batches of 1, 2, 4, ... parts of n_batches, each for a pass's worth of work
+    n_batches, size, work = round(1 / config.minibatch.batch_fraction), 1, lloyd
+    while size < n_batches:
+        part = size / n_batches
+        work += full(n_rows * part, k, math.ceil(1 / part), share=part * share)
+        size *= 2
+    return work
 
 
 def breathe(n_rows: float, k: int, *, share: float = 1.0) -> Passes:
