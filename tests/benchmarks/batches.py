@@ -59,7 +59,7 @@ def main() -> None:
     with threadpool_limits(1):
         for name, X, k in pools():
             work, ours, plain = compare(X, k)
-            print(f"| {name} | {k} | {work:.2f} | +{ours:.2%} | +{plain:.2%} |", flush=True)
+            print(f"| {name} | {k} | {work:.2f} | {ours:+.2%} | {plain:+.2%} |", flush=True)
     print(f"\nInertia above that of {FULL} Lloyd iterations from the same start.")
 
 
