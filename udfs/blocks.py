@@ -268,10 +268,11 @@ def points_in(
     batch: pa.RecordBatch, n_features: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Give the points of a batch of blocks : (n,) positions, (n, d), a view of its memory."""
-    where = positions(batch.column("block_id").to_numpy(), batch.column("n_rows").to_numpy())
+    if batch.num_rows == 0:
+        return np.empty(0, np.int64), np.empty((0, n_features), np.float32)
+    block_ids, n_rows = (batch.column(name).to_numpy() for name in ("block_id", "n_rows"))
+    where = positions(block_ids, n_rows)
     vectors = batch.column("vectors")
-    if len(where) == 0:
-        return where, np.empty((0, n_features), np.float32)
     offsets = np.frombuffer(vectors.buffers()[1], np.int32)
     first = offsets[vectors.offset]
     values = np.frombuffer(vectors.buffers()[2], np.float32, len(where) * n_features, first)
@@ -279,9 +280,10 @@ def points_in(
 
 
 def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordBatch:
-    """Give points, ascending by position, as the rows of SOURCE_SCHEMA."""
-    block_ids, starts = np.unique(block_of(where), return_index=True)
-    n_rows = np.diff(np.append(starts, len(where)))
+    """Give points, block after block in any order, as the rows of SOURCE_SCHEMA."""
+    blocks = block_of(where)
+    starts = np.flatnonzero(np.r_[len(blocks) > 0, blocks[1:] != blocks[:-1]])
+    block_ids, n_rows = blocks[starts], np.diff(np.append(starts, len(where)))
     return pa.RecordBatch.from_arrays(
         [
             pa.array(block_ids.astype(np.int32)),

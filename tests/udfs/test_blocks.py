@@ -9,10 +9,18 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.cluster_levels import pack_blocks
 from jobs.clustering.spark_blocks import SparkBlocks, bins_of, to_spark
-from udfs.blocks import from_bytes, make_pack, make_scatter, to_bytes
+from udfs.blocks import (
+    from_bytes,
+    make_pack,
+    make_scatter,
+    points_in,
+    source_batch,
+    to_bytes,
+)
 from udfs.kernels.cells import fit_split
 from udfs.kernels.kmeans import KMeansParams
 from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import positions
 from udfs.kernels.resampling import fit_level
 from udfs.kernels.sources import Batch, blocks_of
 from udfs.kernels.steps import AssignAndSum, LabelPoints
@@ -75,6 +83,19 @@ def test_blocks_do_not_depend_on_partitioning(spark: SparkSession) -> None:
     assert packed[0].equals(packed[1])
     assert packed[0]["block_id"].to_pylist() == [0, 1, 2]
     assert sum(packed[0]["n_rows"].to_pylist()) == 700
+
+
+def test_points_survive_a_batch_of_blocks_in_any_order() -> None:
+    where = positions(np.array([7, 2, 5]), np.array([2, 1, 3]))
+    X = np.arange(12, dtype=np.float32).reshape(6, 2)
+    batch = source_batch(where, X)
+    assert batch["block_id"].to_pylist() == [7, 2, 5]
+    assert batch["n_rows"].to_pylist() == [2, 1, 3]
+    back, same = points_in(batch, 2)
+    assert back.tolist() == where.tolist()
+    assert same.tolist() == X.tolist()
+    nothing, none = points_in(source_batch(where[:0], X[:0]), 2)
+    assert len(nothing) == len(none) == 0
 
 
 @pytest.fixture
