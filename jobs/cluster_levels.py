@@ -8,7 +8,6 @@ Method   hierarchical k-means with resampling, arXiv 2405.15613, on the exact gr
 Run      evenlake cluster --config conf/quickstart.yaml
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -19,68 +18,33 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
-from jobs.clustering.spark_blocks import (
-    BIN_BYTES,
-    SparkBlocks,
-    block_sized_batches,
-    held,
-    keys_of_partitions,
-    to_local,
-    to_spark,
-)
+from jobs.clustering.sizes import is_local
+from jobs.clustering.spark_blocks import SparkBlocks
+from jobs.clustering.spark_points import SparkPoints
 from jobs.clustering.tree import Level, grow_tree, leaf_paths
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Metrics, Run, open_run
-from jobs.lake.session import n_slots
+from jobs.lake.session import n_threads
 from jobs.lake.shipping import ship
-from udfs.blocks import (
-    ASSIGN_SCHEMA,
-    PACK_SCHEMA,
-    SCATTER_SCHEMA,
-    make_assign,
-    make_pack,
-    make_scatter,
-)
 from udfs.kernels.grid import from_grid, grid_unit
 from udfs.kernels.kmeans import Iteration
-from udfs.kernels.sources import BLOCK_ROWS, BlockSource, blocks_of
+from udfs.kernels.sources import BlockSource, CellSource
+from udfs.points import ASSIGN_SCHEMA, PointReader, make_assign
 
 STAGE = "cluster_levels"
-LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool to the driver up to this size,
-LOCAL_BYTES_SPLIT = 64 << 20  # or this, where three Spark jobs do what a pass a job did
 
 
-def pack_blocks(
-    embeddings: DataFrame, *, n_points: int, n_features: int, unit: float, seed: int
-) -> DataFrame:
-    """Pack points into blocks by hash, rows ordered by (hash, id): columns of PACK_SCHEMA."""
-    spark = embeddings.sparkSession
-    n_blocks = max(1, -(-n_points // BLOCK_ROWS))
-    n_bins = min(n_blocks, max(n_slots(spark), -(-4 * n_points * n_features // BIN_BYTES)))
-    id_type = embeddings.schema["id"].dataType.simpleString()
-    hashed = F.xxhash64("id", F.lit(seed))
-    block_id = F.pmod(hashed, F.lit(n_blocks)).cast("int")
-    scatter = make_scatter(unit, n_features, keys_of_partitions(spark, n_bins))
-    return (
-        embeddings.select(block_id.alias("block_id"), hashed.alias("hash"), "id", "embedding")
-        .mapInArrow(scatter, SCATTER_SCHEMA.format(id=id_type))
-        .repartition(n_bins, "bin")
-        .mapInArrow(make_pack(n_features), PACK_SCHEMA.format(id=id_type))
-    )
-
-
-def assign_points(
-    blocks: DataFrame, levels: list[Level], *, n_features: int, unit: float
-) -> DataFrame:
+def assign_points(pool: SparkPoints, levels: list[Level]) -> DataFrame:
     """Label every point with its leaf and path: columns of ``assignments``."""
-    id_type = blocks.schema["ids"].dataType.simpleString().removeprefix("array<").removesuffix(">")
-    spark, routing = blocks.sparkSession, levels[0].routing
+    embeddings, unit = pool.embeddings, pool.unit
+    spark, routing = embeddings.sparkSession, levels[0].routing
     leaves = ship(spark, levels[0].centroids)
     cells = (ship(spark, routing.cells.vectors), routing.starts) if routing else None
-    return blocks.mapInArrow(
-        make_assign(leaves, leaf_paths(levels), n_features, cells),
-        ASSIGN_SCHEMA.format(id=id_type),
+    read = PointReader(unit, pool.n_features)
+    id_type = embeddings.schema["id"].dataType.simpleString()
+    return embeddings.mapInArrow(
+        make_assign(read, leaves, leaf_paths(levels), cells), ASSIGN_SCHEMA.format(id=id_type)
     ).withColumn("sq_distance", F.col("sq_distance") * F.lit(unit**2))
 
 
@@ -149,43 +113,48 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
 
 
 def _cluster(this: Run, embedded: Metrics) -> Metrics:
-    n_points, n_features = int(embedded["n_points"]), int(embedded["n_features"])
     unit = grid_unit(embedded["largest_norm"])
-    # 1. pack the points into blocks
-    embeddings = this.lake.read("embeddings", this.keys["embed_pool"])
-    packed = pack_blocks(
-        embeddings, n_points=n_points, n_features=n_features, unit=unit, seed=this.config.seed
+    pool = SparkPoints(
+        this.lake.read("embeddings", this.keys["embed_pool"]).select("id", "embedding"),
+        n_rows=int(embedded["n_points"]),
+        n_features=int(embedded["n_features"]),
+        unit=unit,
+        seed=this.config.seed,
     )
-    n_blocks = this.write("blocks", packed, STAGE)
-    blocks = this.lake.read("blocks", this.keys[STAGE])
     log = _IterationLog(this, unit)
-    with block_sized_batches(this.spark, n_features):
-        # 2. grow the tree over them
-        levels = _grow(this, blocks, n_points, n_features, log)
-        # 3. write the tree, and every point's place in it
-        placed = assign_points(blocks, levels, n_features=n_features, unit=unit)
-        this.write_all({"assignments": placed} | _tables(this, levels, unit, log), STAGE)
-    return _figures(levels, this.config) | {
-        "n_blocks": n_blocks,
-        "grid_unit": unit,
-        "inertia": sum(levels[0].inertia) * unit**2,
-    }
-
-
-def _grow(
-    this: Run, blocks: DataFrame, n_points: int, n_features: int, log: "_IterationLog"
-) -> list[Level]:
-    source = _pool_source(this, blocks, n_points, n_features)
+    # 1. bring the points to where they are solved
+    source = _source(this, pool)
+    # 2. grow the tree over them
     with threadpool_limits(1):  # the threads are the solver's own
         levels = grow_tree(
             source,
             this.config.cluster,
             seed=this.config.seed,
-            blocks_of=lambda C: _level_source(this, C),
+            n_threads=n_threads(),
             on_iteration=log,
         )
     source.release()
-    return levels
+    # 3. write the tree, and every point's place in it
+    tables = {"assignments": assign_points(pool, levels)} | _tables(this, levels, unit, log)
+    this.write_all(tables, STAGE)
+    return _figures(levels, this.config) | {
+        "n_blocks": pool.n_blocks,
+        "grid_unit": unit,
+        "inertia": sum(levels[0].inertia) * unit**2,
+    }
+
+
+def _source(this: Run, pool: SparkPoints) -> BlockSource | CellSource:
+    """Give the pool to the solver that the config, or the pool's size, asks for."""
+    if is_local(this.config.cluster, pool.n_bytes):
+        return pool.fetch()
+    if this.config.cluster.cells_at(1):
+        return pool
+    this.write("blocks", pool.pack(), STAGE)
+    blocks = this.lake.read("blocks", this.keys[STAGE])
+    return SparkBlocks(
+        blocks, n_rows=pool.n_rows, n_features=pool.n_features, n_blocks=pool.n_blocks
+    )
 
 
 def _tables(
@@ -205,32 +174,6 @@ def _figures(levels: list[Level], config: RunConfig) -> Metrics:
         figures[f"n_nodes_{t}"] = len(level.centroids)
         figures[f"n_empty_{t}"] = asked - len(level.centroids)
     return figures
-
-
-def _pool_source(this: Run, blocks: DataFrame, n_points: int, n_features: int) -> BlockSource:
-    """Give the pool's blocks to the solver that the config, or the pool's size, asks for."""
-    n_blocks = max(1, -(-n_points // BLOCK_ROWS))
-    asked, is_split = this.config.cluster.solver, this.config.cluster.cells_at(1)
-    limit = LOCAL_BYTES_SPLIT if is_split else LOCAL_BYTES
-    if asked == "spark" or (asked == "auto" and 4 * n_points * n_features > limit):
-        vectors = blocks.select("block_id", "n_rows", "vectors")
-        return SparkBlocks(
-            this.spark,
-            vectors if is_split else held(vectors),  # three passes do not pay for a copy
-            n_rows=n_points,
-            n_features=n_features,
-            n_blocks=n_blocks,
-        )
-    return to_local(blocks, n_features=n_features, n_blocks=n_blocks, n_threads=_n_threads())
-
-
-def _level_source(this: Run, C: NDArray[np.float32]) -> BlockSource:
-    local = blocks_of(C, n_threads=_n_threads())
-    return to_spark(this.spark, local) if this.config.cluster.solver == "spark" else local
-
-
-def _n_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _IterationLog:

@@ -22,7 +22,7 @@ from jobs.lake.config import RunConfig
 from jobs.lake.errors import ConfigError, GuardError
 from jobs.lake.inputs import nothing_in, pool_columns
 from jobs.lake.runs import Run, open_run
-from jobs.lake.session import n_slots
+from jobs.lake.session import n_slots, n_threads
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
@@ -122,7 +122,7 @@ def machine_of(spark: SparkSession, n_features: int) -> Machine:
     pyspark = _bytes(_setting(spark, "spark.executor.pyspark.memory", ""), "m")
     return Machine(
         n_slots=n_slots(spark),
-        n_threads=_n_threads(),
+        n_threads=n_threads(),
         heap=_bytes(heap, "") or float("inf"),
         speed=assumed_speed(n_features),
         worker_limit=pyspark / cores if pyspark else WORKER_LIMIT,
@@ -142,10 +142,6 @@ def _bytes(size: str, unit: str) -> float:
     """Read a size as Spark writes it, such as 4g or 512m; 0 where it says nothing."""
     found = re.fullmatch(r"(\d+)([kmgt]?)b?", size.strip().lower())
     return float(found[1]) * _BYTES[found[2] or unit] if found else 0.0
-
-
-def _n_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _host_bytes() -> float | None:

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.clustering.sizes import max_cell_rows
 from jobs.lake.config import ClusterConfig
 from jobs.lake.errors import ConfigError
 from udfs.kernels.breathing import MAX_WORK
@@ -22,15 +23,13 @@ from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
 from udfs.kernels.resampling import fit_level
 from udfs.kernels.routing import Routing
-from udfs.kernels.sources import BlockSource
+from udfs.kernels.sources import BlockSource, CellSource, LocalBlocks, blocks_of
 from udfs.kernels.steps import DescribeClusters, LabelPoints
 
 log = logging.getLogger(__name__)
 
 OnIteration = Callable[[int, int, str, Iteration], None]  # level, round, solver, iteration
 Tell = Callable[[int, Iteration], None]  # round, iteration
-
-CELL_BYTES = 256 << 20  # vectors of one cell, at most: a worker needs about three times that
 
 
 @dataclass(frozen=True)
@@ -58,18 +57,18 @@ class Level:
 
 
 def grow_tree(
-    pool: BlockSource,
+    pool: BlockSource | CellSource,
     config: ClusterConfig,
     *,
     seed: int,
-    blocks_of: Callable[[NDArray[np.float32]], BlockSource],
+    n_threads: int,
     on_iteration: OnIteration,
 ) -> list[Level]:
-    """Solve all levels, leaves first.
+    """Solve all levels, leaves first; those above level 1 in this process's memory.
 
     Parameters
     ----------
-    blocks_of : puts the centroids of one level into blocks for the next
+    pool : a ``CellSource`` where level 1 is split
 
     Raises
     ------
@@ -77,21 +76,19 @@ def grow_tree(
         If a level asks for more clusters than it has distinct inputs.
     """
     levels: list[Level] = []
-    source = pool
     for t, k in enumerate(config.levels, start=1):
+        below = blocks_of(levels[-1].centroids, n_threads) if levels else None
+        source = below or pool
         _require_enough(t, k, source.n_rows)
         tell = partial(_tell, on_iteration, t, source.solver)
         try:
-            solve = _solve_in_cells if config.cells_at(t) else _solve_flat
+            solve: Callable[..., Level] = _solve_in_cells if config.cells_at(t) else _solve_flat
             level = solve(source, t, config, derive_seed(seed, t), tell)
         except ValueError as error:
             raise ConfigError(
                 f"cluster.levels[{t - 1}]={k}: {error}; lower it or drop the level"
             ) from error
-        levels = _stacked(levels, source, level)
-        if t > 1:
-            source.release()
-        source = blocks_of(level.centroids)
+        levels = [level] if below is None else _stacked(levels, below, level)
     return levels
 
 
@@ -119,7 +116,7 @@ def _solve_flat(source: BlockSource, t: int, config: ClusterConfig, seed: int, t
 
 
 def _solve_in_cells(
-    source: BlockSource, t: int, config: ClusterConfig, seed: int, tell: Tell
+    source: CellSource, t: int, config: ClusterConfig, seed: int, tell: Tell
 ) -> Level:
     """Solve a level cell by cell, without resampling."""
     if config.rounds_at(t):
@@ -129,7 +126,7 @@ def _solve_in_cells(
         config.levels[t - 1],
         config.cells_at(t),
         _params(config),
-        max_rows=min(config.max_cell_rows, CELL_BYTES // (4 * source.n_features)),
+        max_rows=max_cell_rows(config, source.n_features),
         seed=seed,
         on_iteration=partial(tell, 0),
     )
@@ -170,12 +167,10 @@ def _require_enough(level: int, n_clusters: int, n_inputs: int) -> None:
         )
 
 
-def _stacked(levels: list[Level], source: BlockSource, top: Level) -> list[Level]:
+def _stacked(levels: list[Level], inputs: LocalBlocks, top: Level) -> list[Level]:
     """Put a level on top of the others: its nodes become the parents of those below."""
-    if not levels:
-        return [top]
     below = levels[-1]
-    labelled = source.reduce(LabelPoints(Centroids(top.centroids), top.routing))
+    labelled = inputs.reduce(LabelPoints(Centroids(top.centroids), top.routing))
     parents = labelled["labels"].astype(np.int64)
     n_leaves, n_points = np.zeros((2, len(top.centroids)), np.int64)
     np.add.at(n_leaves, parents, below.n_leaves)

@@ -9,7 +9,7 @@ from jobs.lake.config import RunConfig, as_dict, blanked, without_authority
 # Raise a stage's version when the same config and input would now give other rows.
 ALGORITHM_VERSIONS = {
     "embed_pool": 1,
-    "cluster_levels": 2,
+    "cluster_levels": 3,
     "balance_sample": 1,
     "report_curation": 1,
 }

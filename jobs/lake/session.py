@@ -102,6 +102,7 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.execution.arrow.maxBytesPerBatch": "8m",
+        "spark.shuffle.compress": "false",  # vectors do not compress
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
         "spark.executorEnv.PYTHONPATH": _code_root(),
@@ -131,6 +132,11 @@ def n_slots(spark: SparkSession) -> int:
         return int(spark.sparkContext.defaultParallelism)
     except Exception:  # Connect has no SparkContext
         return int(spark.conf.get("spark.default.parallelism", "8") or 8)
+
+
+def n_threads() -> int:
+    """Give the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _require_java() -> None:

@@ -25,7 +25,7 @@ TABLES = {
     "embedding ARRAY<FLOAT>",
     "metadata": "id {id}, metadata MAP<STRING,STRING>, generation INT, op STRING",
     "rejects": "id {id}, stage STRING, reason STRING, detail STRING, generation INT, op STRING",
-    "blocks": "block_id INT, n_rows INT, ids ARRAY<{id}>, vectors BINARY",
+    "blocks": "block_id INT, n_rows INT, vectors BINARY",
     "nodes": "level INT, node_id BIGINT, parent_id BIGINT, n_children BIGINT, n_leaves BIGINT, "
     "n_points BIGINT, inertia DOUBLE, radius FLOAT, generation INT, op STRING, "
     "centroid ARRAY<FLOAT>",
@@ -51,6 +51,7 @@ _NOT_CONTENT = ("tree_key", "seconds", "run_id", "vectors")
 _WRITER_OPTIONS = {"blocks": {"compression": "none", "parquet.enable.dictionary": "false"}}
 _RACES = ("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "ConcurrentModification")
 _ATTEMPTS = 5
+_LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 up to two billion rows
 
 
 class Lake:
@@ -164,9 +165,14 @@ class Lake:
             for f in rows.schema
             if f.name not in _NOT_CONTENT
         ]
-        summed = F.sum(F.xxhash64(*hashed).cast("decimal(38,0)"))
-        found = rows.agg(F.count("*").alias("n"), summed.alias("sum")).collect()[0]
-        return found.n, f"{int(found.sum or 0) % 2**64:016x}"
+        h = F.xxhash64(*hashed)
+        # bigint sums of parts, as a decimal sum takes three times as long
+        low, high = h.bitwiseAND(F.lit(_LOW_BITS)), F.shiftright(h, 32)
+        found = rows.agg(
+            F.count("*").alias("n"), F.sum(low).alias("low"), F.sum(high).alias("high")
+        )
+        row = found.collect()[0]
+        return row.n, f"{((row.high or 0) * 2**32 + (row.low or 0)) % 2**64:016x}"
 
     def append(self, table: str, rows: DataFrame, stage_key: str) -> None:
         """Append rows; for the ledger, whose rows are never replaced."""
@@ -205,8 +211,7 @@ class Lake:
         """Put the columns in the table's order and types."""
         ddl = TABLES[table]
         if "{id}" in ddl:
-            id_type = rows.schema["ids" if table == "blocks" else "id"].dataType.simpleString()
-            ddl = ddl.replace("ARRAY<{id}>", id_type).replace("{id}", id_type)
+            ddl = ddl.replace("{id}", rows.schema["id"].dataType.simpleString())
         columns = [F.lit(stage_key).alias("stage_key")]
         for column in ddl.split(", "):
             name, kind = column.split(" ", 1)

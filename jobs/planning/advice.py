@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from jobs.clustering.tree import CELL_BYTES
-from jobs.planning.estimate import CELL_SKEW
+from jobs.clustering.sizes import CELL_BYTES
 from jobs.planning.problem import Problem
 from udfs.kernels.resampling import closest_points
 
@@ -59,11 +58,11 @@ def _leaves(problem: Problem) -> Iterator[str]:
     key, rows = "cluster.max_cell_rows", cluster.max_cell_rows
     if by_bytes < rows:
         key, rows = f"the {CELL_BYTES >> 20} MiB of a cell", by_bytes
-    if CELL_SKEW * n / n_cells > rows:
+    if n / n_cells > rows:
         yield (
             f"cluster.split={cluster.split} makes {n_cells} cells of {n / n_cells:.0f} points in "
-            f"the mean; those over {rows} ({key}) are divided again, in more passes: set "
-            f"cluster.split to {-(-int(CELL_SKEW) * n // rows)} or more"
+            f"the mean; those over {rows} ({key}) are divided again, on what a sample shows of "
+            f"them: set cluster.split to {-(-2 * n // rows)} or more"
         )
     if k / n_cells < 2:
         yield (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from jobs.clustering.tree import CELL_BYTES
+from jobs.clustering.sizes import BIN_BYTES, max_cell_rows, n_packing_bins, n_solving_bins
 from jobs.planning.machine import (
     ASSIGN_PER_POINT,
     CALL_SECONDS,
@@ -18,6 +18,7 @@ from jobs.planning.machine import (
     JVM_PER_BYTE,
     JVM_PER_FETCHED_BYTE,
     PACK_PER_BYTE,
+    READ_PER_BYTE,
     REPORT_PER_POINT,
     ROUTE_PER_BYTE,
     SCAN_PER_BYTE,
@@ -26,21 +27,20 @@ from jobs.planning.machine import (
     WRITE_SECONDS,
     Machine,
 )
-from jobs.planning.passes import GRAM_CANDIDATES, Passes, flat_level, split_level
+from jobs.planning.passes import Passes, flat_level, split_level
 from jobs.planning.problem import Part, Problem
+from udfs.kernels.cells import LARGEST_CELL
 from udfs.kernels.nearest import RUN_ROWS
 from udfs.kernels.sources import BLOCK_ROWS
-from udfs.kernels.start import OVERSAMPLING
+from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING
 
 # As the stages themselves have them; tests compare.
-BIN_BYTES = 128 << 20
-BINS_PER_SLOT = 8
 EVALUATED_ROWS = 20_000
 MAX_COMPARED = 100_000
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
 
 BIN_COPIES = 3.0  # of a bin's vectors in a worker: as they come, joined, as they go
-CELL_SKEW = 3.0  # the largest cell, in mean cells
+CELL_SKEW = LARGEST_CELL  # the largest cell, in mean cells
 # Bytes per component of a centroid in a task: itself, the GEMM's side, sums and their result.
 FLAT_BYTES = 4 + 4 + 8 + 8 + 8
 LEAF_BYTES = 4 + 4 + 4  # as assignment holds every leaf: as shipped, by cell, the GEMM's side
@@ -69,7 +69,9 @@ class _Estimator:
 
     def parts(self) -> Iterator[Part]:
         yield self._spark("embed_pool", "embed", EMBED_PER_BYTE, cold=True, tables=2, shuffles=2)
-        yield self._spark("cluster_levels", "pack", PACK_PER_BYTE, shuffles=1, worker=self._bins())
+        if not self.problem.is_local and not self.cluster.cells_at(1):
+            packing = self._bins()
+            yield self._spark("cluster_levels", "pack", PACK_PER_BYTE, shuffles=1, worker=packing)
         for t in range(1, len(self.cluster.levels) + 1):
             yield from self._level(t)
         yield self._assign()
@@ -103,13 +105,13 @@ class _Estimator:
 
     def _bins(self) -> float:
         """Give what a worker holds while it packs a bin."""
-        n_bins = max(self.machine.n_slots, -(-self.n_bytes // BIN_BYTES))
+        n_bins = n_packing_bins(self.problem.n_bytes, self.n_blocks, self.machine.n_slots)
         return BIN_COPIES * self.n_bytes / n_bins
 
     def _level(self, t: int) -> Iterator[Part]:
         """Estimate the parts of one level, in memory or on Spark."""
         n_rows = self.n if t == 1 else self.cluster.levels[t - 2]
-        is_local = self.problem.is_local if t == 1 else self.cluster.solver != "spark"
+        is_local = self.problem.is_local or t > 1
         is_split = self.cluster.cells_at(t) > 0
         solve = split_level if is_split else flat_level
         for name, passes in solve(n_rows, t, self.d, self.cluster, remembers=is_local).items():
@@ -141,11 +143,14 @@ class _Estimator:
         work += SHIP_PER_BYTE * shipped * machine.n_slots
         if name == "cells":
             work += ROUTE_PER_BYTE * n_bytes
-            n_bins = max(BINS_PER_SLOT * machine.n_slots, -(-n_bytes // BIN_BYTES))
+            n_bins = n_solving_bins(int(n_bytes), n_cells, machine.n_slots)
             worker = BIN_COPIES * max(n_bytes / n_bins, self._largest_cell(n_bytes, n_cells))
+        elif n_cells:
+            work += READ_PER_BYTE * n_bytes
+            worker = float(FLAT_BYTES * self.d * n_cells)
         else:
             work += SCAN_PER_BYTE * n_bytes * passes.n_passes
-            worker = float(FLAT_BYTES * self.d * (n_cells or k))
+            worker = float(FLAT_BYTES * self.d * k)
         seconds = work / machine.n_slots + passes.calls * JOB_SECONDS + passes.serial
         tasks = max(machine.n_slots, n_bytes / BIN_BYTES)
         gathered = 0.0 if n_cells else 16.0 * self.d * k * tasks  # every task's sums come back
@@ -156,7 +161,7 @@ class _Estimator:
 
     def _largest_cell(self, n_bytes: float, n_cells: int) -> float:
         """Give the bytes of vectors that the largest cell is likely to hold."""
-        allowed = min(float(CELL_BYTES), 4.0 * self.d * self.cluster.max_cell_rows)
+        allowed = 4.0 * self.d * max_cell_rows(self.cluster, self.d)
         return min(allowed, n_bytes, CELL_SKEW * n_bytes / n_cells)
 
     def _part(
@@ -191,7 +196,7 @@ class _Estimator:
         speed, is_split = self.machine.speed, n_cells > 0
         work = self.n * ((1 + is_split) * speed.row_seconds + near * speed.pair_seconds)
         return self._spark(
-            "cluster_levels", "assign", SCAN_PER_BYTE, ASSIGN_PER_POINT, tables=3 + is_split,
+            "cluster_levels", "assign", READ_PER_BYTE, ASSIGN_PER_POINT, tables=3 + is_split,
             seconds=work / self.machine.n_slots + SHIP_PER_BYTE * leaves,
             flops=2.0 * self.d * self.n * near, shipped=leaves,
             worker=LEAF_BYTES * self.d * float(k), driver=self.tree_bytes,

@@ -18,12 +18,13 @@ CALL_SECONDS = 5e-4  # one pass in memory, however small
 # Slot-seconds per byte of vectors, through the JVM, Arrow, Python and Parquet where each applies.
 EMBED_PER_BYTE = 130e-9  # the pool joined by id, gated, kept, and written as array<float>
 PACK_PER_BYTE = 40e-9  # embeddings read, shuffled as matrices, written as blocks
-FETCH_PER_BYTE = 15e-9  # blocks brought to the driver
+FETCH_PER_BYTE = 18e-9  # embeddings brought to the driver
+READ_PER_BYTE = 8.6e-9  # a pass over the embeddings themselves
 SCAN_PER_BYTE = 1.4e-9  # a pass over kept blocks: 0.7 GB/s a slot
-ROUTE_PER_BYTE = 26e-9  # points to Python, to their cells by a shuffle, and to Python again
+ROUTE_PER_BYTE = 22e-9  # embeddings read, to their cells by a shuffle, and sorted out
 SHIP_PER_BYTE = 5e-9  # centroids broadcast, and read by each worker
 # and per point
-ASSIGN_PER_POINT = 15e-6  # an id, a path and a distance: made, written, digested
+ASSIGN_PER_POINT = 6e-6  # an id, a path and a distance: made, written, digested
 DRAW_PER_POINT = 2e-6  # ranked inside its leaf
 REPORT_PER_POINT = 6e-6  # joined with a sample and a control
 
@@ -33,7 +34,7 @@ DRIVER_BASE = 0.27 * GIB  # those and pyspark, plotly, scikit-learn
 JVM_BASE = 0.9 * GIB  # Spark and Delta, code and stacks outside the heap included
 JVM_OUTSIDE = 0.05  # of the heap, at most: buffers of Arrow and the network
 JVM_PER_BYTE = 8.0  # heap that fills per byte of the pool's vectors, until the heap is full;
-JVM_PER_FETCHED_BYTE = 8.0  # so much more where the driver fetches the blocks
+JVM_PER_FETCHED_BYTE = 8.0  # so much more where the driver fetches the points
 
 WORKER_LIMIT = 1.5 * GIB  # of a Python worker: what a cluster's default container has room for
 

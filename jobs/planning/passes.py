@@ -10,25 +10,22 @@ from dataclasses import dataclass, replace
 from jobs.lake.config import ClusterConfig
 from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
 from udfs.kernels.cells import SAMPLE_PER_CELL
+from udfs.kernels.kmeans import takes_minibatches
 from udfs.kernels.resampling import closest_points
 from udfs.kernels.sources import BLOCK_ROWS
-from udfs.kernels.start import N_ROUNDS, OVERSAMPLING
+from udfs.kernels.start import GRAM_CANDIDATES, N_ROUNDS, OVERSAMPLING
 
 LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
 LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
-MINIBATCH_ROWS = 100  # points per cluster from which `auto` takes them
-MINIBATCH_BLOCKS = 100
 KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
 BREATHS_GAINED = 2.0  # beside those that fail, each of which halves the breath
 BREATH_LLOYD = 4.0  # passes of one breath's two Lloyd runs
 LOOKS = 2.0  # of a breath; float64 and three comparisons a distance,
 LOOK_COST = 3.3  # so that one takes as long as this many float32 distances
-COUNTS = 1.5  # passes that count the cells' points: a second one where a cell was divided
 CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting so many rows
 _COARSE_ITERATIONS = 10
 _TRIAL_SECONDS = 1.5e-9  # greedy k-means++: one candidate compared with one trial
 _FLOAT64_SECONDS = 1 / 45e9  # per FLOP, dgemm on one core
-GRAM_CANDIDATES = 5000  # up to here their distances are computed once
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def iterate(
 ) -> Passes:
     """Mini-batches where they pay, then Lloyd."""
     lloyd = full(n_rows, k, min(n_lloyd, config.max_iter), share=share)
-    enough = n_rows >= max(MINIBATCH_ROWS * k, MINIBATCH_BLOCKS * BLOCK_ROWS)
+    enough = takes_minibatches(int(n_rows), -(-int(n_rows) // BLOCK_ROWS), k)
     if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
         return lloyd
     # batches of 1, 2, 4, ... parts of n_batches, each for a pass's worth of work
@@ -159,6 +156,6 @@ def split_level(
         serial=0,
     )
     return {
-        "start": replace(coarse, shipped=0) + full(n_rows, n_cells, COUNTS),
+        "start": replace(coarse, shipped=0),
         "cells": cells + full(n_rows, n_cells),
     }

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
+from jobs.clustering.sizes import is_local
 from jobs.lake.config import RunConfig
-
-# As ``cluster_levels`` has them; a test compares.
-LOCAL_BYTES = 512 << 20
-LOCAL_BYTES_SPLIT = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,4 @@ class Problem:
     @property
     def is_local(self) -> bool:
         """Whether level 1 is solved in the driver's memory."""
-        cluster = self.config.cluster
-        limit = LOCAL_BYTES_SPLIT if cluster.cells_at(1) else LOCAL_BYTES
-        return cluster.solver == "local" or (cluster.solver == "auto" and self.n_bytes <= limit)
+        return is_local(self.config.cluster, self.n_bytes)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession
 
 from jobs import cluster_levels, embed_pool
 from jobs.clustering.spark_blocks import SparkBlocks
+from jobs.clustering.spark_points import SparkPoints
 from jobs.lake.config import RunConfig
 from jobs.lake.loading import parse_config
 from jobs.lake.runs import Run, open_run
@@ -17,7 +17,6 @@ from tests.benchmarks.sessions import start_session
 from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
 from udfs.kernels.grid import grid_unit, to_grid
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import BLOCK_ROWS
 from udfs.kernels.steps import AssignAndSum
 
 _SEED = 0
@@ -71,12 +70,10 @@ def pass_over_blocks(task: Task, files: Files, watch: Stopwatch) -> Fit:
     X = np.load(files.vectors, mmap_mode="r")
     chosen = np.sort(np.random.default_rng(_SEED).choice(len(X), task.n_clusters, replace=False))
     step = AssignAndSum(Centroids(to_grid(X[chosen], unit)))
+    rows = spark.read.parquet(files.pool)
+    pool = SparkPoints(rows, len(X), task.n_features, unit=unit, seed=_SEED)
     source = SparkBlocks(
-        spark,
-        _packed(spark, task, files, unit),
-        n_rows=task.n_points,
-        n_features=task.n_features,
-        n_blocks=-(-task.n_points // BLOCK_ROWS),
+        pool.pack(), n_rows=pool.n_rows, n_features=pool.n_features, n_blocks=pool.n_blocks
     )
     source.reduce(step)  # fills the cache, starts the workers
     watch.start()
@@ -89,10 +86,3 @@ def pass_over_blocks(task: Task, files: Files, watch: Stopwatch) -> Fit:
     median = float(np.median(seconds))
     flops = 2.0 * task.n_points * task.n_clusters * task.n_features / median
     return Fit(median, "1 pass", None, {"flops": flops})
-
-
-def _packed(spark: SparkSession, task: Task, files: Files, unit: float) -> DataFrame:
-    rows = spark.read.parquet(files.pool)
-    return cluster_levels.pack_blocks(
-        rows, n_points=task.n_points, n_features=task.n_features, unit=unit, seed=_SEED
-    )

@@ -58,7 +58,7 @@ def test_keeping_all_distances_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     X = np.unique(np.random.default_rng(1).integers(-99, 99, (200, 4)), axis=0).astype(np.float32)
     weights = np.ones(len(X), np.int64)
     kept = greedy_kmeans_plusplus(X, weights, 40, seed=3)
-    monkeypatch.setattr(start, "_GRAM_CANDIDATES", 0)
+    monkeypatch.setattr(start, "GRAM_CANDIDATES", 0)
     assert np.array_equal(kept, greedy_kmeans_plusplus(X, weights, 40, seed=3))
 
 

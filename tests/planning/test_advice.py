@@ -42,14 +42,14 @@ WARNED = {  # -> how the warning starts
         "cluster.levels[0]=1000 leaves 4.0 points per leaf of a pool of 4000, fewer than 5: ",
     ),
     "cells by rows": (
-        problem(1_000_000, 256, [2000], split=40, max_cell_rows=50_000, resampling={"rounds": 0}),
-        "cluster.split=40 makes 40 cells of 25000 points in the mean; those over 50000 "
-        "(cluster.max_cell_rows) are divided again, in more passes: set cluster.split to 60 or "
-        "more",
+        problem(1_000_000, 256, [2000], split=40, max_cell_rows=20_000, resampling={"rounds": 0}),
+        "cluster.split=40 makes 40 cells of 25000 points in the mean; those over 20000 "
+        "(cluster.max_cell_rows) are divided again, on what a sample shows of them: set "
+        "cluster.split to 100 or more",
     ),
     "cells by bytes": (
-        problem(20_000_000, 256, [10_000], resampling={"rounds": 0}),
-        "cluster.split=auto makes 100 cells of 200000 points in the mean; those over 262144 "
+        problem(40_000_000, 256, [10_000], resampling={"rounds": 0}),
+        "cluster.split=auto makes 100 cells of 400000 points in the mean; those over 262144 "
         "(the 256 MiB of a cell) are divided again",
     ),
     "cells without leaves": (

@@ -2,26 +2,21 @@
 
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import cluster_levels
-from jobs.clustering import spark_blocks
 from jobs.lake.loading import parse_config
 from jobs.planning import estimate as planned
 from jobs.planning import passes
-from jobs.planning import problem as sizes
 from jobs.planning.calibration import calibrate
 from jobs.planning.estimate import estimate
 from jobs.planning.machine import CALL_SECONDS, GIB, JOB_SECONDS, Machine, Speed, assumed_speed
 from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
 from jobs.reporting import point_rows
-from udfs.kernels import kmeans, start
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
 
@@ -75,7 +70,7 @@ def test_a_resampling_round_is_a_pass_over_all_and_a_fit_of_the_kept() -> None:
 
 
 def test_a_split_level_routes_every_point_once() -> None:
-    cells = part(estimate(problem(200_000, [10_000]), MACHINE), "cells", 1)
+    cells = part(estimate(problem(200_000, [10_000], solver="spark"), MACHINE), "cells", 1)
     n, d, n_cells = 200_000, 256, 100
     assert cells.shuffled == 4 * n * d
     # routed by 100 cells; inside, 200 candidates and 8 passes over 100 clusters
@@ -127,22 +122,16 @@ def test_more_slots_never_take_longer(n: int, slots: int, levels: list[int]) -> 
 # --- the product's own sizes ----------------------------------------------------------------------
 
 
-def test_the_planner_knows_the_sizes_that_the_stages_decide_by() -> None:
-    assert sizes.LOCAL_BYTES == cluster_levels.LOCAL_BYTES
-    assert sizes.LOCAL_BYTES_SPLIT == cluster_levels.LOCAL_BYTES_SPLIT
-    assert planned.BIN_BYTES == spark_blocks.BIN_BYTES
-    assert planned.BINS_PER_SLOT == spark_blocks._BINS_PER_SLOT
+def test_the_planner_knows_the_sizes_that_the_report_decides_by() -> None:
     assert planned.EVALUATED_ROWS == point_rows.EVALUATED_ROWS
     assert planned.MAX_COMPARED == point_rows.MAX_COMPARED
-    assert passes.GRAM_CANDIDATES == start._GRAM_CANDIDATES
 
 
-@pytest.mark.parametrize("n_rows", [9999, 10_000, 100_000])
-def test_the_planner_takes_minibatches_where_the_solver_does(n_rows: int) -> None:
-    config = problem(n_rows, [100]).config.cluster
-    source: Any = SimpleNamespace(n_rows=n_rows, n_blocks=-(-n_rows // 312))
-    takes = kmeans._takes_minibatches(source, 100, kmeans.KMeansParams())
-    assert (passes.iterate(n_rows, 100, config) != passes.full(n_rows, 100, passes.LLOYD)) == takes
+@pytest.mark.parametrize("n_rows", [31_200, 99_999, 100_000])
+def test_minibatches_are_planned_where_the_solver_takes_them(n_rows: int) -> None:
+    config = problem(n_rows, [1000]).config.cluster
+    is_lloyd = passes.iterate(n_rows, 1000, config) == passes.full(n_rows, 1000, passes.LLOYD)
+    assert is_lloyd == (n_rows < 100_000)
 
 
 def test_the_calibration_is_short_and_finds_a_speed() -> None:

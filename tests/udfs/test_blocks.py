@@ -1,60 +1,67 @@
-"""Blocks on executors: packing, and the Spark source against the one in memory."""
+"""Points on executors: packing, and the Spark sources against the one in memory."""
 
 import io
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.cluster_levels import pack_blocks
-from jobs.clustering.spark_blocks import SparkBlocks, bins_of, to_spark
-from udfs.blocks import (
-    from_bytes,
-    make_pack,
-    make_scatter,
-    points_in,
-    source_batch,
-    to_bytes,
-)
+from jobs.clustering.sizes import bins_of
+from jobs.clustering.spark_blocks import SparkBlocks
+from jobs.clustering.spark_points import SparkPoints
+from udfs.blocks import from_bytes, points_in, source_batch, to_bytes
 from udfs.kernels.cells import fit_split
 from udfs.kernels.kmeans import KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
 from udfs.kernels.resampling import fit_level
-from udfs.kernels.sources import Batch, blocks_of
+from udfs.kernels.sources import Batch, LocalBlocks
 from udfs.kernels.steps import AssignAndSum, LabelPoints
+from udfs.points import PointReader, fetched, make_fetch, pool_order
+from udfs.shuffles import ByBlock, make_pack, make_scatter
 
 
-def rows(block_ids: list[int], hashes: list[int], ids: list[str]) -> pa.RecordBatch:
+def rows(hashes: list[int], embeddings: list[list[float]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
         {
-            "block_id": pa.array(block_ids, pa.int32()),
             "hash": pa.array(hashes, pa.int64()),
-            "id": pa.array(ids, pa.string()),
-            "embedding": pa.array(
-                [[b, h] for b, h in zip(block_ids, hashes, strict=True)], pa.list_(pa.float32())
-            ),
+            "embedding": pa.array(embeddings, pa.list_(pa.float32())),
         }
     )
 
 
-def test_rows_of_a_block_come_together_by_hash_and_id() -> None:
-    batches = [
-        rows([0, 2, 0], [7, 5, 4], ["c", "d", "x"]),
-        rows([], [], []),
-        rows([2, 0, 4], [-3, 7, 9], ["e", "b", "f"]),
-    ]
-    bins = np.array([30, 11], np.int32)
-    scattered = pa.Table.from_batches(list(make_scatter(0.5, 2, bins)(iter(batches))))
-    assert set(scattered["bin"].to_pylist()) == {30}  # all blocks are even
-    packed = pa.Table.from_batches(list(make_pack(2)(iter(scattered.to_batches(1)))))
+def test_rows_of_a_block_come_together_by_hash() -> None:
+    batches = [rows([10, 2, 5], [[1], [2], [3]]), rows([], []), rows([-1, 7], [[4], [5]])]
+    bins = np.array([30, 11, 30, 11, 30], np.int32)
+    scatter = make_scatter(PointReader(0.5, 1), ByBlock(5), bins)
+    scattered = pa.Table.from_batches(list(scatter(iter(batches))))
+    assert set(scattered["bin"].to_pylist()) == {30}  # hashes 10, 5: block 0; 2, 7: 2; -1: 4
+    packed = pa.Table.from_batches(list(make_pack(1, 5)(iter(scattered.to_batches(1)))))
     assert packed["block_id"].to_pylist() == [0, 2, 4]
-    assert packed["n_rows"].to_pylist() == [3, 2, 1]
-    assert packed["ids"].to_pylist() == [["x", "b", "c"], ["e", "d"], ["f"]]
+    assert packed["n_rows"].to_pylist() == [2, 2, 1]
     # on the grid of 0.5, coordinates are doubled
-    first = np.frombuffer(packed["vectors"][0].as_py(), np.float32).reshape(-1, 2)
-    assert first.tolist() == [[0, 8], [0, 14], [0, 14]]
+    vectors = [np.frombuffer(v.as_py(), np.float32).tolist() for v in packed["vectors"]]
+    assert vectors == [[6, 2], [4, 10], [8]]
+
+
+def test_points_are_fetched_in_the_pools_order() -> None:
+    batches = [rows([10, 2, 5], [[1], [2], [3]]), rows([-1, 7], [[4], [5]])]
+    table = pa.Table.from_batches(list(make_fetch(PointReader(0.5, 1))(iter(batches))))
+    points = fetched(table, 1, 5, 1)
+    assert points.X.ravel().tolist() == [6, 2, 4, 10, 8]
+    assert points.positions.tolist() == [0, 1, 2 << 32, (2 << 32) + 1, 4 << 32]
+    nothing = fetched(table.slice(0, 0), 1, 5, 1)
+    assert nothing.X.shape == (0, 1)
+
+
+def test_points_whose_hashes_collide_are_ordered_by_content() -> None:
+    hashes = np.array([7, 3, 7, 7])
+    X = np.array([[2, 1], [0, 0], [1, 9], [2, 0]], np.float32)
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        found = pool_order(hashes[order], X[order], 4)
+        assert X[order][found].tolist() == [[0, 0], [2, 0], [2, 1], [1, 9]]
 
 
 def test_arrays_survive_the_way_to_the_driver_without_pickle() -> None:
@@ -67,19 +74,27 @@ def test_arrays_survive_the_way_to_the_driver_without_pickle() -> None:
         from_bytes(buffer.getvalue())
 
 
-def embeddings(spark: SparkSession, n_parts: int) -> DataFrame:
-    X = np.random.default_rng(0).standard_normal((700, 3)).astype(np.float32)
-    table = pa.table({"id": pa.array(np.arange(700) * 7), "embedding": pa.array(list(X))})
-    return spark.createDataFrame(table).repartition(n_parts)
+def pool_of(spark: SparkSession, X: NDArray[np.float32], n_parts: int) -> SparkPoints:
+    """The pool in rows, its ids every seventh number, on a grid whose coordinates are X."""
+    ids, unit = np.arange(len(X)) * 7, 2.0**-20
+    table = pa.table({"id": pa.array(ids), "embedding": pa.array(list(X * np.float32(unit)))})
+    frame = spark.createDataFrame(table).repartition(n_parts)
+    return SparkPoints(frame, n_rows=len(X), n_features=X.shape[1], unit=unit, seed=1)
+
+
+def blocks_in_spark(pool: SparkPoints, blocks: DataFrame) -> SparkBlocks:
+    return SparkBlocks(
+        blocks, n_rows=pool.n_rows, n_features=pool.n_features, n_blocks=pool.n_blocks
+    )
+
+
+def integers(n: int) -> NDArray[np.float32]:
+    return np.random.default_rng(4).integers(-9, 10, (n, 3)).astype(np.float32)
 
 
 def test_blocks_do_not_depend_on_partitioning(spark: SparkSession) -> None:
-    packed = [
-        pack_blocks(embeddings(spark, n), n_points=700, n_features=3, unit=2.0**-20, seed=1)
-        .toArrow()
-        .sort_by("block_id")
-        for n in (1, 7)
-    ]
+    X = integers(700)
+    packed = [pool_of(spark, X, n).pack().toArrow().sort_by("block_id") for n in (1, 7)]
     assert packed[0].equals(packed[1])
     assert packed[0]["block_id"].to_pylist() == [0, 1, 2]
     assert sum(packed[0]["n_rows"].to_pylist()) == 700
@@ -98,25 +113,32 @@ def test_points_survive_a_batch_of_blocks_in_any_order() -> None:
     assert len(nothing) == len(none) == 0
 
 
-@pytest.fixture
-def pair(spark: SparkSession):
-    X = np.random.default_rng(4).integers(-9, 10, (2500, 3)).astype(np.float32)
-    local = blocks_of(X)
-    remote = to_spark(spark, local)
-    yield local, remote
+Trio = tuple[LocalBlocks, SparkBlocks, SparkPoints]
+
+
+@pytest.fixture(scope="module")
+def trio(spark: SparkSession):
+    pool = pool_of(spark, integers(2500), 3)
+    remote = blocks_in_spark(pool, pool.pack())
+    yield pool.fetch(), remote, pool
     remote.release()
 
 
-def test_a_pass_on_executors_equals_one_in_memory(pair) -> None:
-    local, remote = pair
+def test_sources_know_their_size(trio: Trio) -> None:
+    for source in trio:
+        assert (source.n_rows, source.n_features, source.n_blocks) == (2500, 3, 9)
+
+
+def test_a_pass_on_executors_equals_one_in_memory(trio: Trio) -> None:
+    local, remote, _ = trio
     step = AssignAndSum(Centroids(local.X[::9]))
     for batch in (None, Batch(1, 4)):
         one, other = local.reduce(step, batch), remote.reduce(step, batch)
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_taken_points_are_the_same_on_executors(pair) -> None:
-    local, remote = pair
+def test_taken_points_are_the_same_on_executors(trio: Trio) -> None:
+    local, remote, _ = trio
     wanted = np.sort(local.reduce(LabelPoints(Centroids(local.X[:9])))["positions"][::3])
     one, other = local.take(wanted), remote.take(wanted)
     assert one.n_rows == other.n_rows == len(wanted)
@@ -125,19 +147,16 @@ def test_taken_points_are_the_same_on_executors(pair) -> None:
     other.release()
 
 
-def test_a_whole_level_is_the_same_on_executors(pair) -> None:
-    local, remote = pair
+def test_a_whole_level_is_the_same_on_executors(trio: Trio) -> None:
     params = KMeansParams(algorithm="minibatch", max_iter=2)
-    found = [
-        fit_level(source, 20, params, rounds=1, points=None, seed=9) for source in (local, remote)
-    ]
+    found = [fit_level(source, 20, params, rounds=1, points=None, seed=9) for source in trio[:2]]
     assert found[0].tobytes() == found[1].tobytes()
 
 
-def test_cells_are_solved_the_same_on_executors(pair) -> None:
-    local, remote = pair
+def test_cells_are_solved_the_same_on_executors(trio: Trio) -> None:
+    local, _, pool = trio
     split = [
-        fit_split(source, 60, 9, KMeansParams(), max_rows=500, seed=3) for source in (local, remote)
+        fit_split(source, 60, 9, KMeansParams(), max_rows=500, seed=3) for source in (local, pool)
     ]
     one, other = (s.routing for s in split)
     assert one.leaves.tobytes() == other.leaves.tobytes()
@@ -152,16 +171,9 @@ def test_bins_level_out_and_the_largest_cell_comes_first() -> None:
     assert bins_of(np.array([5, 90, 40, 10, 45, 20]), 3).tolist() == [1, 0, 2, 1, 1, 2]
 
 
-def test_the_head_is_the_first_blocks(pair) -> None:
-    local, remote = pair
-    one, other = local.head(3), remote.head(3)
+def test_the_head_is_the_first_blocks(trio: Trio) -> None:
+    local, _, pool = trio
+    one, other = local.head(3), pool.head(3)
     assert one.positions.tolist() == other.positions.tolist()
     assert one.X.tolist() == other.X.tolist()
     assert 600 < one.n_rows < 1200
-
-
-def test_a_source_knows_its_size(spark: SparkSession) -> None:
-    X = np.ones((10, 2), np.float32)
-    remote = to_spark(spark, blocks_of(X))
-    assert isinstance(remote, SparkBlocks)
-    assert (remote.n_rows, remote.n_features, remote.n_blocks) == (10, 2, 1)

@@ -19,10 +19,11 @@ from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
 from udfs.kernels.quotas import divide_quotas
 from udfs.kernels.routing import Routing
-from udfs.kernels.sources import BlockSource, LocalBlocks
-from udfs.kernels.steps import CountMembers, DescribeClusters, LabelPoints
+from udfs.kernels.sources import CellSource, LocalBlocks
+from udfs.kernels.steps import DescribeClusters, LabelPoints
 
 SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
+LARGEST_CELL = 2.0  # in mean cells: beyond, it is divided, as a cell's work grows with its square
 _MAX_DIVISIONS = 8  # rounds of dividing cells that are too large
 _COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
 
@@ -72,7 +73,7 @@ class SplitProblem:
 
 
 def fit_split(
-    source: BlockSource,
+    source: CellSource,
     n_clusters: int,
     n_cells: int,
     params: KMeansParams,
@@ -117,7 +118,7 @@ def fit_split(
 
 
 def fit_cells(
-    source: BlockSource,
+    source: CellSource,
     n_clusters: int,
     n_cells: int,
     *,
@@ -134,20 +135,24 @@ def fit_cells(
     """
     share = min(1.0, SAMPLE_PER_CELL * n_cells / source.n_rows)
     sample = source.head(max(1, round(share * source.n_blocks)))
+    limit = min(max_rows, int(LARGEST_CELL * source.n_rows / n_cells))
     C = _fit_at_most(sample, n_cells, seed=derive_seed(seed, -2), on_iteration=on_iteration)
     for i in range(_MAX_DIVISIONS):
-        n_points = source.reduce(CountMembers(Centroids(C)))["counts"]
+        labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
+        sampled = np.bincount(labels, minlength=len(C))
+        n_points = -(-sampled * source.n_rows // sample.n_rows)
         starved = share_clusters(n_clusters, n_points) == 0
-        large = n_points > max_rows
+        large = n_points > limit
         if not (starved.any() or large.any()):
             return C, n_points
-        labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
         parts = [C[~starved & ~large]]
         for cell in np.flatnonzero(large):
             mine = sample.take(sample.positions[labels == cell])
-            n_parts = int(-(-3 * n_points[cell] // (2 * max_rows)))
+            n_parts = int(-(-3 * n_points[cell] // (2 * limit)))
             parts.append(_fit_at_most(mine, n_parts, seed=derive_seed(seed, -3 - i)))
         C = np.concatenate(parts)
+    if n_points.max() <= max_rows and not starved.any():
+        return C, n_points
     raise ValueError(
         f"a cell holds {n_points.max()} points that lie too close together to be divided; "
         f"want at most {max_rows}: remove duplicates or raise cluster.max_cell_rows"

@@ -39,8 +39,10 @@ def grid_unit(largest_norm: float) -> float:
 
 def to_grid(X: NDArray[np.floating], unit: float) -> NDArray[np.float32]:
     """Round vectors to the grid : (n, d) float -> (n, d) float32 holding integers."""
-    scaled: NDArray[np.float64] = np.divide(X, unit, dtype=np.float64)
-    return np.rint(scaled).astype(np.float32)
+    if X.dtype == np.float32:  # a power of two scales exactly
+        scaled: NDArray[np.float32] = np.multiply(X, np.float32(1 / unit))
+        return np.rint(scaled, out=scaled)
+    return np.asarray(np.rint(np.divide(X, unit, dtype=np.float64)), np.float32)
 
 
 def from_grid(X: NDArray[np.float32], unit: float) -> NDArray[np.float32]:

@@ -83,16 +83,15 @@ def fit_kmeans(
     """
     C = start(source, n_clusters, seed=seed)
     done = 0
-    if _takes_minibatches(source, n_clusters, params):
+    takes_any = takes_minibatches(source.n_rows, source.n_blocks, n_clusters)
+    if params.algorithm == "minibatch" or (params.algorithm == "auto" and takes_any):
         C, done = minibatch(source, C, params, on_iteration=on_iteration)
     return lloyd(source, C, params, first_iteration=done, on_iteration=on_iteration)
 
 
-def _takes_minibatches(source: BlockSource, n_clusters: int, params: KMeansParams) -> bool:
-    if params.algorithm != "auto":
-        return params.algorithm == "minibatch"
-    enough_rows = source.n_rows >= _AUTO_ROWS_PER_CLUSTER * n_clusters
-    return enough_rows and source.n_blocks >= _AUTO_BLOCKS
+def takes_minibatches(n_rows: int, n_blocks: int, n_clusters: int) -> bool:
+    """Tell whether ``auto`` takes mini-batches: where one batch can move every centroid."""
+    return n_rows >= _AUTO_ROWS_PER_CLUSTER * n_clusters and n_blocks >= _AUTO_BLOCKS
 
 
 def minibatch(

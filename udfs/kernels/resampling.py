@@ -54,9 +54,8 @@ def fit_level(
         tell = partial(on_iteration, m)
         seed_here = derive_seed(seed, m)
         C = fit_kmeans(points, n_clusters, params, seed=seed_here, on_iteration=tell, start=start)
-        if breathing:  # hundreds of small passes: not by Spark, whoever solves the level
-            at_hand = points.head(points.n_blocks)
-            C = breathe(at_hand, C, params, seed=derive_seed(seed_here, -2), on_iteration=tell)
+        if breathing:
+            C = breathe(points, C, params, seed=derive_seed(seed_here, -2), on_iteration=tell)
         return C
 
     C = fit(source, 0)

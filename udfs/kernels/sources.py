@@ -41,8 +41,8 @@ class CellProblem(Protocol):
         """Solve one cell, given its points."""
 
 
-class BlockSource(Protocol):
-    """Points in blocks, wherever they are; every implementation gives the same bits."""
+class Source(Protocol):
+    """Points, wherever they are; every implementation gives the same bits."""
 
     @property
     def solver(self) -> str:
@@ -60,11 +60,26 @@ class BlockSource(Protocol):
     def n_blocks(self) -> int:
         """Block ids lie below this, though some blocks may be empty."""
 
+    def release(self) -> None:
+        """Free what the source holds."""
+
+
+class BlockSource(Source, Protocol):
+    """What a level is solved on at once: many passes over blocks."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a step's memory outlives a pass; tasks on executors keep nothing."""
+
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
         """Run one pass over all blocks, or over a batch of them."""
 
     def take(self, wanted: NDArray[np.int64]) -> "BlockSource":
         """Give a source of only the points at these positions; blocks keep their ids."""
+
+
+class CellSource(Source, Protocol):
+    """What a level is solved on in cells: a sample, and a pass that gathers every cell's points."""
 
     def head(self, n_blocks: int) -> "LocalBlocks":
         """Bring the first blocks into memory: a sample by hash."""
@@ -72,17 +87,10 @@ class BlockSource(Protocol):
     def solve(self, problem: CellProblem) -> list[Arrays]:
         """Gather every cell's points and solve it; the results in order of cell."""
 
-    @property
-    def remembers(self) -> bool:
-        """Whether a step's memory outlives a pass; tasks on executors keep nothing."""
-
-    def release(self) -> None:
-        """Free what the source holds."""
-
 
 @dataclass(frozen=True, eq=False)
 class LocalBlocks:
-    """Points in this process's memory, passed over by a pool of threads.
+    """Points in this process's memory, passed over by a pool of threads: a source of both kinds.
 
     Attributes
     ----------
@@ -139,13 +147,14 @@ class LocalBlocks:
         """Solve every cell, the largest first."""
         labels = self.reduce(LabelPoints(problem.centroids))["labels"]
         rows = np.argsort(labels, kind="stable")
-        stops = np.cumsum(problem.n_points)
+        n_points = np.bincount(labels)
+        stops = np.cumsum(n_points)
 
         def task(cell: int) -> Arrays:
-            mine = rows[stops[cell] - problem.n_points[cell] : stops[cell]]
-            return problem.solve(cell, LocalBlocks(self.positions[mine], self.X[mine], 1))
+            mine = rows[stops[cell] - n_points[cell] : stops[cell]]
+            return problem.solve(cell, blocks_of(self.X[mine]))
 
-        largest_first = np.argsort(-problem.n_points, kind="stable")
+        largest_first = np.argsort(-n_points, kind="stable")
         solved = in_threads(task, largest_first.tolist(), self.n_threads)
         return [solved[i] for i in np.argsort(largest_first)]
 

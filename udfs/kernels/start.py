@@ -20,7 +20,7 @@ from udfs.kernels.steps import CountMembers, DrawCandidates
 N_ROUNDS = 5  # of k-means||
 OVERSAMPLING = 2.0  # candidates in all, per cluster
 _MAX_TOP_UPS = 20  # further rounds when duplicates leave fewer than k distinct candidates
-_GRAM_CANDIDATES = 5000  # up to here all distances between candidates are kept (200 MB)
+GRAM_CANDIDATES = 5000  # up to here all distances between candidates are kept (200 MB)
 _FINE_ENOUGH = 2.0**30  # steps in a potential, below which finer ones are due
 
 
@@ -129,7 +129,7 @@ class _Distances:
         self.scale = min(1.0, math.ldexp(1.0, 52 - exponent))  # whole units are exact already
         self._largest = largest
         self._everything = None
-        if len(self._X) <= _GRAM_CANDIDATES:
+        if len(self._X) <= GRAM_CANDIDATES:
             self._everything = self._in_steps(self._X @ self._X.T, self._sq_norms)
 
     def refine(self, nearest: NDArray[np.float64]) -> None:

@@ -1,0 +1,121 @@
+"""The pool as rows of a DataFrame: fetched to the driver, packed into blocks, or solved in cells.
+
+Cells need but two passes, so they read the embeddings as they are: for a sample, and for the
+shuffle that brings every cell's points to the task that solves it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.clustering.sizes import bins_of, n_packing_bins, n_solving_bins
+from jobs.lake.session import n_slots, n_threads
+from jobs.lake.shipping import ship
+from udfs.blocks import SOURCE_SCHEMA, from_bytes
+from udfs.kernels.passes import Arrays
+from udfs.kernels.sources import BLOCK_ROWS, CellProblem, LocalBlocks
+from udfs.points import FETCH_SCHEMA, PointReader, fetched, make_fetch
+from udfs.shuffles import (
+    SCATTER_SCHEMA,
+    SOLVE_SCHEMA,
+    ByBlock,
+    ByCell,
+    Grouping,
+    make_pack,
+    make_scatter,
+    make_solve,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SparkPoints:
+    """Points of ``embeddings``; a ``CellSource`` for levels that are split.
+
+    Attributes
+    ----------
+    embeddings : columns id, embedding
+    unit : of the grid
+    seed : of the hash that puts points into blocks
+    """
+
+    embeddings: DataFrame
+    n_rows: int
+    n_features: int
+    unit: float
+    seed: int
+    solver = "spark"
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks that the points would make."""
+        return max(1, -(-self.n_rows // BLOCK_ROWS))
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the vectors."""
+        return 4 * self.n_rows * self.n_features
+
+    def fetch(self, n_blocks: int | None = None) -> LocalBlocks:
+        """Bring the points to the driver, or those of the first blocks."""
+        rows = self._rows
+        if n_blocks is not None:
+            rows = rows.where(F.pmod("hash", F.lit(self.n_blocks)) < n_blocks)
+        table = rows.mapInArrow(make_fetch(self._read), FETCH_SCHEMA).toArrow()
+        return fetched(table, self.n_features, self.n_blocks, n_threads())
+
+    head = fetch
+
+    def pack(self) -> DataFrame:
+        """Pack the points into blocks, in the pool's order: columns of SOURCE_SCHEMA."""
+        n_bins = n_packing_bins(self.n_bytes, self.n_blocks, n_slots(self._spark))
+        bins = np.arange(self.n_blocks) % n_bins
+        scattered = self._scatter(ByBlock(self.n_blocks), bins, n_bins)
+        return scattered.mapInArrow(make_pack(self.n_features, self.n_blocks), SOURCE_SCHEMA)
+
+    def solve(self, problem: CellProblem) -> list[Arrays]:
+        """Shuffle the points by cell and solve the cells, the largest first, as one Spark job."""
+        n_bins = n_solving_bins(self.n_bytes, len(problem.n_points), n_slots(self._spark))
+        cells = ship(self._spark, problem.centroids.vectors)
+        scattered = self._scatter(ByCell(cells), bins_of(problem.n_points, n_bins), n_bins)
+        lean = replace(problem, centroids=None)  # type: ignore[type-var]
+        solve = make_solve(lean, self.n_features, self.n_blocks)
+        rows = scattered.mapInArrow(solve, SOLVE_SCHEMA).collect()
+        cells.release()
+        return [from_bytes(bytes(row.payload)) for row in sorted(rows, key=lambda row: row.cell)]
+
+    def release(self) -> None:
+        """Nothing to do: the points stay in their table."""
+
+    @property
+    def _spark(self) -> SparkSession:
+        return self.embeddings.sparkSession
+
+    @property
+    def _read(self) -> PointReader:
+        return PointReader(self.unit, self.n_features)
+
+    @property
+    def _rows(self) -> DataFrame:
+        return self.embeddings.select(F.xxhash64("id", F.lit(self.seed)).alias("hash"), "embedding")
+
+    def _scatter(self, grouping: Grouping, bins: NDArray[np.integer], n_bins: int) -> DataFrame:
+        """Shuffle points so that partition i holds the groups whose bin is i."""
+        keys = keys_of_partitions(self._spark, n_bins)
+        scatter = make_scatter(self._read, grouping, keys[bins])
+        return self._rows.mapInArrow(scatter, SCATTER_SCHEMA).repartition(n_bins, "bin")
+
+
+def keys_of_partitions(spark: SparkSession, n_partitions: int) -> NDArray[np.int32]:
+    """Give, for each partition of ``repartition(n_partitions, key)``, a key that falls into it."""
+    found = np.full(n_partitions, -1, np.int32)
+    n_tried = 16 * n_partitions
+    while (found < 0).any():
+        n_tried *= 2
+        tried = spark.range(n_tried).select(F.col("id").cast("int").alias("key"))
+        falls = tried.select("key", F.pmod(F.hash("key"), F.lit(n_partitions)).alias("partition"))
+        table = falls.toArrow()
+        found[table["partition"].to_numpy()] = table["key"].to_numpy()
+    return found

@@ -1,0 +1,140 @@
+"""Points on their way through a shuffle: as matrices into bins, and sorted out again by group.
+
+A *group* is a block to be packed, or a cell to be solved; a bin holds whole groups.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from udfs.blocks import source_batch, to_bytes
+from udfs.kernels.nearest import Centroids, NearestCentroids
+from udfs.kernels.passes import positions
+from udfs.kernels.sources import blocks_of
+from udfs.points import Batches, OnBatches, PointReader, pool_order
+from udfs.shipping import Shipped
+
+BLOCKS_PER_BATCH = 24  # about 8 MB at d = 256: the size at which Arrow streams to Spark fastest
+
+SCATTER_SCHEMA = "bin int, groups binary, hashes binary, vectors binary"
+SOLVE_SCHEMA = "cell int, payload binary"
+
+FindGroups = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.int32]]
+
+
+class Grouping(Protocol):
+    """Tells points' groups; picklable."""
+
+    def begin(self) -> FindGroups:
+        """Give one task's function from (n,) hashes and (n, d) points to (n,) groups."""
+
+
+@dataclass(frozen=True)
+class ByBlock:
+    """Points of a block come together."""
+
+    n_blocks: int
+
+    def begin(self) -> FindGroups:
+        """Give the function."""
+        return lambda hashes, X: (hashes % self.n_blocks).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class ByCell:
+    """Points of a cell, which is the nearest one, come together."""
+
+    cells: Shipped
+
+    def begin(self) -> FindGroups:
+        """Give the function."""
+        nearest = NearestCentroids(Centroids(self.cells.get()))
+        return lambda hashes, X: nearest.labels(X)
+
+
+def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32]) -> OnBatches:
+    """Make the function that sorts points into bins. Matrices then cross the shuffle, not rows.
+
+    Parameters
+    ----------
+    bins : (n_groups,) int32, the key of each group's bin
+    """
+
+    def scatter(batches: Batches) -> Batches:
+        find_groups = grouping.begin()
+        for batch in batches:
+            if batch.num_rows == 0:
+                continue
+            hashes, X = read(batch)
+            groups = find_groups(hashes, X)
+            order = np.argsort(bins[groups], kind="stable")
+            present, starts = np.unique(bins[groups[order]], return_index=True)
+            edges = np.append(starts, len(order))
+            fragments = (_cut(array[order], edges) for array in (groups, hashes, X))
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(present), *fragments], names=["bin", "groups", "hashes", "vectors"]
+            )
+
+    return scatter
+
+
+def _cut(rows: NDArray[Any], edges: NDArray[np.intp]) -> pa.Array:
+    """Cut rows at the edges into binary values, without copying them."""
+    offsets = (edges * rows[:1].nbytes).astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows)]
+    return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
+
+
+def _sorted_out(
+    batches: Batches, n_features: int, n_blocks: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Gather a bin and give its groups, each with its points in the pool's order."""
+    fragments: dict[str, list[NDArray[Any]]] = {"groups": [], "hashes": [], "vectors": []}
+    for batch in batches:
+        for name, dtype in (("groups", "i4"), ("hashes", "i8"), ("vectors", "f4")):
+            fragments[name] += [np.frombuffer(v.as_buffer(), dtype) for v in batch.column(name)]
+    if not fragments["groups"]:
+        return
+    groups, hashes, values = (np.concatenate(fragments.pop(name)) for name in list(fragments))
+    X = values.reshape(-1, n_features)
+    order = pool_order(hashes, X, n_blocks, within=groups)
+    present, starts = np.unique(groups[order], return_index=True)
+    for group, (a, b) in zip(present.tolist(), pairwise([*starts, len(order)]), strict=True):
+        yield group, X[order[a:b]]
+
+
+def make_pack(n_features: int, n_blocks: int) -> OnBatches:
+    """Make the function that packs a bin's points into blocks, rows of SOURCE_SCHEMA."""
+
+    def pack(batches: Batches) -> Batches:
+        blocks = _sorted_out(batches, n_features, n_blocks)
+        while some := list(islice(blocks, BLOCKS_PER_BATCH)):
+            block_ids, parts = zip(*some, strict=True)
+            where = positions(np.array(block_ids), np.array([len(X) for X in parts]))
+            yield source_batch(where, np.concatenate(parts))
+
+    return pack
+
+
+def make_solve(problem: Any, n_features: int, n_blocks: int) -> OnBatches:
+    """Make the function that solves a bin's cells, one after the other.
+
+    Parameters
+    ----------
+    problem : a ``CellProblem``, its centroids left out
+    """
+
+    def solve(batches: Batches) -> Batches:
+        for cell, X in _sorted_out(batches, n_features, n_blocks):
+            payload = to_bytes(problem.solve(cell, blocks_of(X)))
+            yield pa.RecordBatch.from_arrays(
+                [pa.array([cell], pa.int32()), pa.array([payload], pa.binary())],
+                names=["cell", "payload"],
+            )
+
+    return solve
