@@ -4,8 +4,9 @@ A point's place in the pool's order is (block, hash, vector), block = hash mod n
 alone, so any task finds it for the points that it holds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,17 +52,52 @@ class PointReader:
 
 def pool_order(
     hashes: NDArray[np.int64],
-    X: NDArray[np.float32],
+    fragments: Sequence[NDArray[np.float32]],
     n_blocks: int,
     within: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int64]:
-    """Sort points by (block, hash, vector) : (n,) indices; ``within`` groups, where given."""
+    """Sort points by (block, hash, vector) : (n,) indices; ``within`` groups, where given.
+
+    Parameters
+    ----------
+    fragments : the vectors, (n, d) in all
+    """
     groups = () if within is None else (within,)
     order = np.lexsort((hashes, hashes % n_blocks, *groups))
     ordered = hashes[order]
     if (ordered[1:] == ordered[:-1]).any():  # 64-bit hashes that collide: once in an age
+        X = np.concatenate(fragments)
         order = np.lexsort((*X.T, hashes, hashes % n_blocks, *groups))
     return order
+
+
+def put_in_order(
+    fragments: Sequence[NDArray[np.float32]], order: NDArray[np.int64], n_features: int
+) -> NDArray[np.float32]:
+    """Join fragments of a matrix and sort its rows in one go : (n, n_features)."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    X = np.empty((len(order), n_features), np.float32)
+    start = 0
+    for fragment in fragments:
+        X[place[start : start + len(fragment)]] = fragment
+        start += len(fragment)
+    return X
+
+
+def values_of(column: pa.Array, dtype: str) -> list[NDArray[Any]]:
+    """Read binary values as arrays, in their own memory."""
+    _, offsets, content = column.buffers()
+    edges = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    values = np.frombuffer(content or b"", np.uint8)
+    return [values[a:b].view(dtype) for a, b in pairwise(edges.tolist())]
+
+
+def as_binary(rows: NDArray[Any], edges: NDArray[np.integer]) -> pa.Array:
+    """Cut an array's rows at the edges into binary values, in their own memory."""
+    offsets = (edges * rows[:1].nbytes).astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows)]
+    return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
 
 
 def make_fetch(read: PointReader) -> OnBatches:
@@ -69,10 +105,9 @@ def make_fetch(read: PointReader) -> OnBatches:
 
     def fetch(batches: Batches) -> Batches:
         for batch in batches:
-            hashes, X = read(batch)
+            points, whole = read(batch), np.array([0, batch.num_rows])
             yield pa.RecordBatch.from_arrays(
-                [pa.array([hashes.tobytes()]), pa.array([X.tobytes()])],
-                names=["hashes", "vectors"],
+                [as_binary(array, whole) for array in points], names=["hashes", "vectors"]
             )
 
     return fetch
@@ -80,16 +115,15 @@ def make_fetch(read: PointReader) -> OnBatches:
 
 def fetched(table: pa.Table, n_features: int, n_blocks: int, n_threads: int) -> LocalBlocks:
     """Put fetched points into blocks in memory, in the pool's order."""
-    hashes = _joined(table["hashes"], "i8")
-    X = _joined(table["vectors"], "f4").reshape(-1, n_features)
-    order = pool_order(hashes, X, n_blocks)
+    hashes = np.empty(0, np.int64)
+    fragments: list[NDArray[np.float32]] = []
+    for batch in table.to_batches():
+        hashes = np.concatenate([hashes, *values_of(batch["hashes"], "i8")])
+        fragments += [v.reshape(-1, n_features) for v in values_of(batch["vectors"], "f4")]
+    order = pool_order(hashes, fragments, n_blocks)
+    X = put_in_order(fragments, order, n_features)
     blocks, n_rows = np.unique(hashes % n_blocks, return_counts=True)
-    return LocalBlocks(positions(blocks, n_rows), X[order], n_blocks, n_threads)
-
-
-def _joined(column: pa.ChunkedArray, dtype: str) -> NDArray[Any]:
-    parts = [np.frombuffer(value.as_buffer(), dtype) for value in column]
-    return np.concatenate([np.empty(0, dtype), *parts])
+    return LocalBlocks(positions(blocks, n_rows), X, n_blocks, n_threads)
 
 
 def make_assign(

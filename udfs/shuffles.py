@@ -16,7 +16,15 @@ from udfs.blocks import source_batch, to_bytes
 from udfs.kernels.nearest import Centroids, NearestCentroids
 from udfs.kernels.passes import positions
 from udfs.kernels.sources import blocks_of
-from udfs.points import Batches, OnBatches, PointReader, pool_order
+from udfs.points import (
+    Batches,
+    OnBatches,
+    PointReader,
+    as_binary,
+    pool_order,
+    put_in_order,
+    values_of,
+)
 from udfs.shipping import Shipped
 
 BLOCKS_PER_BATCH = 24  # about 8 MB at d = 256: the size at which Arrow streams to Spark fastest
@@ -75,7 +83,7 @@ def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32])
             order = np.argsort(bins[groups], kind="stable")
             present, starts = np.unique(bins[groups[order]], return_index=True)
             edges = np.append(starts, len(order))
-            fragments = (_cut(array[order], edges) for array in (groups, hashes, X))
+            fragments = (as_binary(array[order], edges) for array in (groups, hashes, X))
             yield pa.RecordBatch.from_arrays(
                 [pa.array(present), *fragments], names=["bin", "groups", "hashes", "vectors"]
             )
@@ -83,29 +91,26 @@ def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32])
     return scatter
 
 
-def _cut(rows: NDArray[Any], edges: NDArray[np.intp]) -> pa.Array:
-    """Cut rows at the edges into binary values, without copying them."""
-    offsets = (edges * rows[:1].nbytes).astype(np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows)]
-    return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
-
-
 def _sorted_out(
     batches: Batches, n_features: int, n_blocks: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Gather a bin and give its groups, each with its points in the pool's order."""
-    fragments: dict[str, list[NDArray[Any]]] = {"groups": [], "hashes": [], "vectors": []}
+    groups: list[NDArray[np.int32]] = []
+    hashes: list[NDArray[np.int64]] = []
+    fragments: list[NDArray[np.float32]] = []
     for batch in batches:
-        for name, dtype in (("groups", "i4"), ("hashes", "i8"), ("vectors", "f4")):
-            fragments[name] += [np.frombuffer(v.as_buffer(), dtype) for v in batch.column(name)]
-    if not fragments["groups"]:
+        groups += values_of(batch.column("groups"), "i4")
+        hashes += values_of(batch.column("hashes"), "i8")
+        fragments += [v.reshape(-1, n_features) for v in values_of(batch.column("vectors"), "f4")]
+    if not groups:
         return
-    groups, hashes, values = (np.concatenate(fragments.pop(name)) for name in list(fragments))
-    X = values.reshape(-1, n_features)
-    order = pool_order(hashes, X, n_blocks, within=groups)
-    present, starts = np.unique(groups[order], return_index=True)
+    group_of = np.concatenate(groups)
+    order = pool_order(np.concatenate(hashes), fragments, n_blocks, within=group_of)
+    X = put_in_order(fragments, order, n_features)
+    fragments.clear()
+    present, starts = np.unique(group_of[order], return_index=True)
     for group, (a, b) in zip(present.tolist(), pairwise([*starts, len(order)]), strict=True):
-        yield group, X[order[a:b]]
+        yield group, X[a:b]
 
 
 def make_pack(n_features: int, n_blocks: int) -> OnBatches:

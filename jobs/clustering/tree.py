@@ -24,7 +24,7 @@ from udfs.kernels.passes import Arrays
 from udfs.kernels.resampling import fit_level
 from udfs.kernels.routing import Routing
 from udfs.kernels.sources import BlockSource, CellSource, LocalBlocks, blocks_of
-from udfs.kernels.steps import DescribeClusters, LabelPoints
+from udfs.kernels.steps.members import DescribeClusters, LabelPoints
 
 log = logging.getLogger(__name__)
 

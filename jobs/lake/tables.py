@@ -139,10 +139,11 @@ class Lake:
         digest : an order-free hash of the rows
         """
         rows = self._shaped(table, rows, stage_key)
-        self._create(table, rows)
         writer = (
             rows.write.format("delta")
             .mode("overwrite")
+            .partitionBy("stage_key")
+            .options(**({} if self.exists(table) else _properties(rows)))
             .option("replaceWhere", f"stage_key = '{stage_key}'")
             .option("txnAppId", f"{stage_key}/{table}/0/{incarnation}")
             .option("txnVersion", 1)
@@ -220,14 +221,14 @@ class Lake:
         return rows.select(*columns)
 
     def _create(self, table: str, rows: DataFrame) -> None:
+        """Create a table ahead of its rows, so that a place that cannot hold it is told apart."""
         if self.exists(table):
             return
         columns = ", ".join(f"{quote(f.name)} {f.dataType.simpleString()}" for f in rows.schema)
-        indexed = sum(f.dataType.typeName() not in ("array", "map", "binary") for f in rows.schema)
+        properties = ", ".join(f"'{k}' = '{v}'" for k, v in _properties(rows).items())
         statement = (
             f"CREATE TABLE IF NOT EXISTS {self._sql_name(table)} ({columns}) USING DELTA "
-            "PARTITIONED BY (stage_key) "
-            f"TBLPROPERTIES ('delta.dataSkippingNumIndexedCols' = '{indexed}')"
+            f"PARTITIONED BY (stage_key) TBLPROPERTIES ({properties})"
         )
         try:
             _retried(lambda: self.spark.sql(statement))
@@ -241,6 +242,12 @@ class Lake:
         """Name the place as the config does."""
         named = self._output.model_dump(by_alias=True, exclude_none=True)
         return ", ".join(f"output.{key}={value!r}" for key, value in named.items())
+
+
+def _properties(rows: DataFrame) -> dict[str, str]:
+    """Give the properties of a table made for these rows: statistics of simple columns alone."""
+    indexed = sum(f.dataType.typeName() not in ("array", "map", "binary") for f in rows.schema)
+    return {"delta.dataSkippingNumIndexedCols": str(indexed)}
 
 
 def absolute(path: str) -> str:

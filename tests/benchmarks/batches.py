@@ -15,7 +15,7 @@ from udfs.kernels.kmeans import Iteration, KMeansParams, lloyd, minibatch
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import BlockSource, blocks_of
 from udfs.kernels.start import start_centroids
-from udfs.kernels.steps import AssignAndSum
+from udfs.kernels.steps.sums import AssignAndSum
 
 N_POINTS = 100_000
 FULL = 50  # Lloyd iterations that the others are compared with

@@ -17,7 +17,7 @@ from tests.benchmarks.sessions import start_session
 from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
 from udfs.kernels.grid import grid_unit, to_grid
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.steps import AssignAndSum
+from udfs.kernels.steps.sums import AssignAndSum
 
 _SEED = 0
 _PASSES = 3  # assignment passes timed in one process; their median counts

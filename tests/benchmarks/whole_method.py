@@ -18,7 +18,7 @@ from udfs.kernels.grid import to_grid
 from udfs.kernels.measures import kl_to_uniform
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import blocks_of
-from udfs.kernels.steps import LabelPoints
+from udfs.kernels.steps.members import LabelPoints
 
 N_CONCEPTS = 200
 CLUSTER = ClusterConfig.model_validate(
@@ -36,7 +36,7 @@ def curate(seed: int) -> tuple[float, float, int]:
         source,
         CLUSTER,
         seed=seed,
-        blocks_of=lambda C: blocks_of(C, n_threads=2),
+        n_threads=2,
         on_iteration=lambda *_: None,
     )
     seconds = time.perf_counter() - began

@@ -25,8 +25,8 @@ def test_minibatches_on_two_executors_keep_the_trees_quality(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr[-3000:]
     figures = json.loads(done.stdout.splitlines()[-1])
-    for level in ("1", "2"):
-        assert figures["spark_minibatches"][level] >= 5
+    assert figures["spark_minibatches"].keys() == {"1"}
+    assert min(figures["minibatches"].values()) >= 5
     # level 2 has five inputs a cluster: what its batches leave undone, breathing does after them
     assert figures["inertia"]["1"] <= 1.02 * figures["lloyd_inertia"]["1"]
     assert figures["kl"] <= 0.040

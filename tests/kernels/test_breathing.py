@@ -11,7 +11,8 @@ from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.kmeans import KMeansParams, fit_kmeans
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import blocks_of
-from udfs.kernels.steps import AssignAndSum, CountMembers
+from udfs.kernels.steps.draws import CountMembers
+from udfs.kernels.steps.sums import AssignAndSum
 
 LLOYD = KMeansParams(algorithm="lloyd")
 

@@ -10,7 +10,7 @@ from udfs.kernels.kmeans import KMeansParams, fit_kmeans
 from udfs.kernels.nearest import Centroids, nearest_centroids
 from udfs.kernels.routing import NearestLeaves
 from udfs.kernels.sources import blocks_of
-from udfs.kernels.steps import DescribeClusters
+from udfs.kernels.steps.members import DescribeClusters
 
 PARAMS = KMeansParams()
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.kernels.grid import from_grid, grid_unit, join_limbs, mean_on_grid, split_limbs, to_grid
+from udfs.kernels.grid import (
+    exact_sum,
+    from_grid,
+    grid_unit,
+    join_limbs,
+    limbs_of,
+    mean_on_grid,
+    order_of_limbs,
+    to_grid,
+)
 
 
 def test_unit_is_the_next_power_of_two_over_two_to_the_24() -> None:
@@ -38,8 +47,15 @@ def test_rounding_moves_a_vector_by_at_most_half_a_unit_and_survives_the_way_bac
 
 @given(st.lists(st.integers(0, 2**51), min_size=1, max_size=50))
 def test_limbs_sum_exactly(distances: list[int]) -> None:
-    high, low = split_limbs(np.array(distances, dtype=np.float64))
-    assert join_limbs(np.array([high.sum(), low.sum()])) == sum(distances)
+    assert exact_sum(np.array(distances, dtype=np.float64)) == sum(distances)
+    assert join_limbs(limbs_of(sum(distances))) == sum(distances)
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 2**40)), min_size=1, max_size=9))
+def test_sums_in_limbs_are_ordered_by_what_they_sum_to(pairs: list[tuple[int, int]]) -> None:
+    totals = [join_limbs(np.array(pair)) for pair in pairs]
+    order = order_of_limbs(np.array(pairs))
+    assert order.tolist() == sorted(range(len(pairs)), key=lambda i: (totals[i], i))
 
 
 def test_means_are_rounded_to_the_grid() -> None:

@@ -14,7 +14,7 @@ from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
 from udfs.kernels.sources import LocalBlocks, blocks_of
 from udfs.kernels.start import start_centroids
-from udfs.kernels.steps import AssignAndSum
+from udfs.kernels.steps.sums import AssignAndSum
 
 LLOYD = KMeansParams(algorithm="lloyd", tol=0.0, max_iter=100)
 

@@ -16,7 +16,7 @@ from udfs.kernels.hashing import uniform
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import blocks_of
 from udfs.kernels.start import draw_candidates, greedy_kmeans_plusplus, start_centroids
-from udfs.kernels.steps import AssignAndSum
+from udfs.kernels.steps.sums import AssignAndSum
 
 
 def naive_greedy(

@@ -15,15 +15,9 @@ from udfs.kernels.memory import DistanceMemory, LabelMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Smallest, Step, block_of, positions
 from udfs.kernels.sources import Batch, LocalBlocks, blocks_of
-from udfs.kernels.steps import (
-    AssignAndSum,
-    ClosestMembers,
-    CountMembers,
-    DescribeClusters,
-    DrawCandidates,
-    FarthestPoints,
-    LabelPoints,
-)
+from udfs.kernels.steps.draws import CountMembers, DrawCandidates
+from udfs.kernels.steps.members import ClosestMembers, DescribeClusters, LabelPoints
+from udfs.kernels.steps.sums import AssignAndSum, FarthestPoints
 
 
 def grid_points(seed: int, n: int = 900, d: int = 6) -> NDArray[np.float32]:

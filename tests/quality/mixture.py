@@ -63,11 +63,13 @@ def curate_planted(spark: SparkSession, config) -> tuple[Run, dict[str, Any]]:
 
 
 def first_fits(run: Run) -> dict[str, dict[str, float]]:
-    """Give, per level, the iterations before resampling: Spark mini-batches, and final inertia."""
+    """Give, per level, the fit before resampling: mini-batches, those of them on Spark, inertia."""
     log = run.lake.read("iterations", run.keys["cluster_levels"]).where("round = 0").toPandas()
-    batches = log[(log.algorithm == "minibatch") & (log.solver == "spark")].groupby("level").size()
+    batches = log[log.algorithm == "minibatch"]
+    on_spark = batches[batches.solver == "spark"]
     last = log[log.algorithm == "lloyd"].sort_values("iteration").groupby("level").inertia.last()
     return {
-        "spark_minibatches": {str(k): int(v) for k, v in batches.items()},
+        "minibatches": {str(k): int(v) for k, v in batches.groupby("level").size().items()},
+        "spark_minibatches": {str(k): int(v) for k, v in on_spark.groupby("level").size().items()},
         "inertia": {str(k): float(v) for k, v in last.items()},
     }

@@ -18,7 +18,8 @@ from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
 from udfs.kernels.resampling import fit_level
 from udfs.kernels.sources import Batch, LocalBlocks
-from udfs.kernels.steps import AssignAndSum, LabelPoints
+from udfs.kernels.steps.members import LabelPoints
+from udfs.kernels.steps.sums import AssignAndSum
 from udfs.points import PointReader, fetched, make_fetch, pool_order
 from udfs.shuffles import ByBlock, make_pack, make_scatter
 
@@ -60,7 +61,7 @@ def test_points_whose_hashes_collide_are_ordered_by_content() -> None:
     hashes = np.array([7, 3, 7, 7])
     X = np.array([[2, 1], [0, 0], [1, 9], [2, 0]], np.float32)
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
-        found = pool_order(hashes[order], X[order], 4)
+        found = pool_order(hashes[order], [X[order[:1]], X[order[1:]]], 4)
         assert X[order][found].tolist() == [[0, 0], [2, 0], [2, 1], [1, 9]]
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import join_limbs, split_limbs
+from udfs.kernels.grid import join_limbs, order_of_limbs, split_limbs
 from udfs.kernels.hashing import derive_seed, uniform
 from udfs.kernels.kmeans import Iteration, KMeansParams, OnIteration, lloyd
 from udfs.kernels.nearest import Centroids
@@ -51,7 +51,7 @@ def breathe(
         breath += 1
         began = time.perf_counter()
         # 1. breathe in: add a member of each of the worst clusters
-        worst = _order(best["inertia"])[::-1][:n_moved]
+        worst = order_of_limbs(best["inertia"])[::-1][:n_moved]
         worst = worst[np.isfinite(best["keys"][worst])]
         if len(worst) == 0:  # every point is a centroid
             break
@@ -80,11 +80,6 @@ def _total(around: Arrays) -> int:
     return join_limbs(around["inertia"].sum(axis=0))
 
 
-def _order(limbs: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Sort exact sums given as limbs, ties by index : (k, 2) -> (k,)."""
-    return np.lexsort((limbs[:, 1] & (2**26 - 1), limbs[:, 0] + (limbs[:, 1] >> 26)))
-
-
 def _dispensable(C: NDArray[np.float32], utility: NDArray[np.int64], n_removed: int) -> list[int]:
     """Choose the least useful centroids, no two of which stand in for each other."""
     wide = C.astype(np.float64)
@@ -94,7 +89,7 @@ def _dispensable(C: NDArray[np.float32], utility: NDArray[np.int64], n_removed: 
     neighbour = between.argmin(axis=1)
     needed = np.zeros(len(C), bool)
     removed: list[int] = []
-    for j in _order(utility):
+    for j in order_of_limbs(utility):
         if len(removed) < n_removed and not needed[j]:
             removed.append(int(j))
             needed[neighbour[j]] = True
@@ -153,8 +148,8 @@ class _LookAroundPass:
         nearest = sq_dist[rows, labels]
         sq_dist[rows, labels] = np.inf
         second = sq_dist.min(axis=1) if len(self.C) > 1 else nearest
-        np.add.at(self.inertia, labels, np.column_stack(split_limbs(nearest)))
-        np.add.at(self.utility, labels, np.column_stack(split_limbs(second - nearest)))
+        np.add.at(self.inertia, labels, split_limbs(nearest))
+        np.add.at(self.utility, labels, split_limbs(second - nearest))
         keys = np.full(len(X), np.inf)
         np.divide(uniform(self.seed, where), nearest, out=keys, where=nearest > 0)
         order = np.lexsort((where, keys, labels))

@@ -20,7 +20,7 @@ from udfs.kernels.passes import Arrays
 from udfs.kernels.quotas import divide_quotas
 from udfs.kernels.routing import Routing
 from udfs.kernels.sources import CellSource, LocalBlocks
-from udfs.kernels.steps import DescribeClusters, LabelPoints
+from udfs.kernels.steps.members import DescribeClusters, LabelPoints
 
 SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
 LARGEST_CELL = 2.0  # in mean cells: beyond, it is divided, as a cell's work grows with its square

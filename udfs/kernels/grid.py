@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRID_BITS = 24  # mantissa bits of float32: a grid coordinate is exact in it
+LIMB_BITS = 26  # of the lower part of a squared distance
+_LOW = 2**LIMB_BITS - 1
 
 
 def grid_unit(largest_norm: float) -> float:
@@ -57,12 +59,27 @@ def mean_on_grid(
     return np.rint(sums / counts[:, None]).astype(np.float32)
 
 
-def split_limbs(sq_dist: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split exact squared distances into two 26-bit limbs whose sums stay below 2^63."""
-    whole = sq_dist.astype(np.int64)
-    return whole >> 26, whole & (2**26 - 1)
+def split_limbs(numbers: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Split whole numbers into two limbs whose sums stay below 2^63 : (n,) -> (n, 2)."""
+    whole = numbers.astype(np.int64)
+    return np.stack([whole >> LIMB_BITS, whole & _LOW], axis=-1)
 
 
 def join_limbs(limbs: NDArray[np.int64]) -> int:
     """Give the exact sum back from its limbs : (2,) int64 -> Python int."""
-    return (int(limbs[0]) << 26) + int(limbs[1])
+    return (int(limbs[0]) << LIMB_BITS) + int(limbs[1])
+
+
+def limbs_of(total: int) -> NDArray[np.int64]:
+    """Give the limbs of one exact sum : (2,) int64."""
+    return np.array([total >> LIMB_BITS, total & _LOW])
+
+
+def exact_sum(numbers: NDArray[np.float64] | NDArray[np.int64]) -> int:
+    """Add up whole numbers exactly, however many."""
+    return join_limbs(split_limbs(numbers).sum(axis=0))
+
+
+def order_of_limbs(limbs: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Sort exact sums given as limbs, ties by index : (k, 2) -> (k,)."""
+    return np.lexsort((limbs[:, 1] & _LOW, limbs[:, 0] + (limbs[:, 1] >> LIMB_BITS)))

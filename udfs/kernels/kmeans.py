@@ -16,7 +16,7 @@ from udfs.kernels.memory import LabelMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import Batch, BlockSource
 from udfs.kernels.start import start_centroids
-from udfs.kernels.steps import AssignAndSum, FarthestPoints
+from udfs.kernels.steps.sums import AssignAndSum, FarthestPoints
 
 _AUTO_ROWS_PER_CLUSTER = 100  # `auto` takes mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100
@@ -144,9 +144,7 @@ def minibatch(
             counts = np.zeros(len(C), np.int64)
             counts[touched] = sums["counts"]
             dead = np.flatnonzero(counts < params.reassignment_ratio * counts.mean())
-            revived = C.copy()
-            _reseed(revived, dead, source, C, batch)
-            C = revived
+            C = _reseeded(C, dead, source, C, batch)
         size *= 2
     return C, done
 
@@ -175,7 +173,7 @@ def lloyd(
         # 2. update; clusters without points restart from the farthest ones
         moved_to = C.copy()
         moved_to[sums["labels"]] = mean_on_grid(sums["sums"], sums["counts"])
-        _reseed(moved_to, empty, source, C)
+        moved_to = _reseeded(moved_to, empty, source, C)
         moved = float(np.any(moved_to != C, axis=1).mean())
         seconds = time.perf_counter() - began
         on_iteration(
@@ -192,20 +190,20 @@ def lloyd(
     return C
 
 
-def _reseed(
+def _reseeded(
     moved_to: NDArray[np.float32],
     empty: NDArray[np.int64],
     source: BlockSource,
     C: NDArray[np.float32],
     batch: Batch | None = None,
-) -> NDArray[np.int64]:
-    """Put empty clusters on the points farthest from C, in place; give the clusters that moved."""
+) -> NDArray[np.float32]:
+    """Put empty clusters on the points farthest from C, as far as those are distinct."""
     if len(empty) == 0:
-        return empty
+        return moved_to
     found = source.reduce(FarthestPoints(Centroids(C)), batch)
     far = found["far_rows"][found["far_keys"] < 0]
     _, first = np.unique(far, axis=0, return_index=True)
-    far = far[np.sort(first)]
-    moved = empty[: len(far)]
-    moved_to[moved] = far[: len(moved)]
-    return moved
+    far = far[np.sort(first)][: len(empty)]
+    reseeded = moved_to.copy()
+    reseeded[empty[: len(far)]] = far
+    return reseeded

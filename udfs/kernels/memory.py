@@ -52,8 +52,14 @@ class LabelMemory:
     """
 
     def __init__(self) -> None:
-        self.labels: dict[int, NDArray[np.int32]] = {}
+        self._labels: dict[int, NDArray[np.int32]] = {}
         self.totals: tuple[NDArray[np.int64], NDArray[np.float64], int] | None = None
+
+    def exchange(self, first: int, labels: NDArray[np.int32]) -> NDArray[np.int32] | None:
+        """Keep the labels of the run that begins at a position; give those that it had before."""
+        old = self._labels.get(first)
+        self._labels[first] = labels
+        return old
 
     def keep(
         self, counts: NDArray[np.int64], sums: NDArray[np.float64], sq_norms: int, n_changed: int

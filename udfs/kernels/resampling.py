@@ -15,7 +15,7 @@ from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import BlockSource
 from udfs.kernels.start import start_centroids
-from udfs.kernels.steps import ClosestMembers
+from udfs.kernels.steps.members import ClosestMembers
 
 
 def closest_points(points: int | None, n_rows: int, n_clusters: int) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.nearest import RUN_ROWS, Centroids
 from udfs.kernels.passes import Arrays, Step, block_of, positions
-from udfs.kernels.steps import LabelPoints
+from udfs.kernels.steps.members import LabelPoints
 
 BLOCK_ROWS = 312  # mean rows of a block: blocks of 250-380 rows keep sgemm near its peak
 

@@ -15,7 +15,7 @@ from udfs.kernels.hashing import derive_seed, uniform
 from udfs.kernels.memory import DistanceMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import BlockSource
-from udfs.kernels.steps import CountMembers, DrawCandidates
+from udfs.kernels.steps.draws import CountMembers, DrawCandidates
 
 N_ROUNDS = 5  # of k-means||
 OVERSAMPLING = 2.0  # candidates in all, per cluster
