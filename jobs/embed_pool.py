@@ -148,9 +148,12 @@ def _column(config: RunConfig) -> Column:
 
 
 def _kept(rows: DataFrame) -> DataFrame:
-    """Keep the embedded rows while they are read several times, where the platform can."""
+    """Keep the embedded rows while they are read several times, where the platform can.
+
+    On disk: in memory, a pool larger than the heap ends in an OutOfMemoryError.
+    """
     try:
-        return rows.persist(StorageLevel.MEMORY_AND_DISK)
+        return rows.persist(StorageLevel.DISK_ONLY)
     except Exception:  # serverless has no cache: rows are embedded again
         return rows
 

@@ -1,6 +1,6 @@
 """Curate a pool that no process has the memory to hold; print the most that each came to hold.
 
-600,000 x 256 are 0.57 GiB of vectors. The JVM's heap is smaller; Python workers run under a limit
+1,200,000 x 256 are 1.14 GiB of vectors. The JVM's heap is smaller; Python workers run under a limit
 of address space; the driver's Python is watched.
 """
 
@@ -21,8 +21,8 @@ from jobs.lake.config import SparkConfig
 from jobs.lake.loading import parse_config
 from jobs.lake.session import start_local
 
-N_POINTS, N_FEATURES, N_CONCEPTS = 600_000, 256, 500
-HEAP, WORKER = "576m", "640m"  # a worker that has done nothing takes 370 MB of address space
+N_POINTS, N_FEATURES, N_CONCEPTS = 1_200_000, 256, 500
+HEAP, WORKER = "1g", "1000m"  # a worker that has done nothing takes 370 MB of address space
 _ROWS_AT_ONCE = 50_000
 
 
@@ -76,12 +76,13 @@ def main(folder: Path) -> None:
     peaks: dict[str, int] = {}
     over = threading.Event()
     spark = start_local(SparkConfig(master="local[2]", driver_memory=HEAP, shuffle_partitions=16))
-    watcher = threading.Thread(target=watch, args=(peaks, over))
+    watcher = threading.Thread(target=watch, args=(peaks, over), daemon=True)
     watcher.start()
     summary = curate.run(spark, config)
     over.set()
     watcher.join()
-    print(json.dumps({"peaks": peaks, "n_sampled": summary.metrics["balance_sample"]["n_sampled"]}))
+    n_sampled = spark.read.format("delta").load(summary.samples["balanced"]).count()
+    print(json.dumps({"peaks": peaks, "n_sampled": n_sampled}))
     spark.stop()
 
 
