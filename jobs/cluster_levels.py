@@ -1,8 +1,8 @@
 """Cluster the pool level by level into a tree whose leaves spread evenly over its concepts.
 
 Reads    embeddings
-Writes   blocks; nodes: the tree; routing: the cells of a split level; assignments: every point's
-         leaf and path; iterations
+Writes   nodes: the tree; routing: the cells of a split level; assignments: every point's leaf and
+         path; iterations; blocks: the packed points, where Spark solves level 1 unsplit
 Method   hierarchical k-means with resampling, arXiv 2405.15613, on the exact grid of
          ``udfs.kernels.grid``
 Run      evenlake cluster --config conf/quickstart.yaml
@@ -11,9 +11,6 @@ Run      evenlake cluster --config conf/quickstart.yaml
 import sys
 from collections.abc import Sequence
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
@@ -22,12 +19,13 @@ from jobs.clustering.sizes import is_local
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
 from jobs.clustering.tree import Level, grow_tree, leaf_paths
+from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Metrics, Run, open_run
 from jobs.lake.session import n_threads
 from jobs.lake.shipping import ship
-from udfs.kernels.grid import from_grid, grid_unit
+from udfs.kernels.grid import grid_unit
 from udfs.kernels.kmeans import Iteration
 from udfs.kernels.sources import BlockSource, CellSource
 from udfs.points import ASSIGN_SCHEMA, PointReader, make_assign
@@ -46,57 +44,6 @@ def assign_points(pool: SparkPoints, levels: list[Level]) -> DataFrame:
     return embeddings.mapInArrow(
         make_assign(read, leaves, leaf_paths(levels), cells), ASSIGN_SCHEMA.format(id=id_type)
     ).withColumn("sq_distance", F.col("sq_distance") * F.lit(unit**2))
-
-
-def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
-    """Give the tree as rows of ``nodes``."""
-    parts = []
-    for t, level in enumerate(levels, start=1):
-        n_nodes = len(level.centroids)
-        is_top = level.parents < 0
-        parts.append(
-            pa.table(
-                {
-                    "level": pa.array(np.full(n_nodes, t, np.int32)),
-                    "node_id": pa.array(np.arange(n_nodes)),
-                    "parent_id": pa.array(level.parents, mask=is_top),
-                    "n_children": pa.array(level.n_children),
-                    "n_leaves": pa.array(level.n_leaves),
-                    "n_points": pa.array(level.n_points),
-                    "inertia": pa.array([float(i) * unit**2 for i in level.inertia]),
-                    "radius": pa.array((np.sqrt(level.sq_radius) * unit).astype(np.float32)),
-                    "centroid": _vectors(level.centroids, unit),
-                }
-            )
-        )
-    return pa.concat_tables(parts)
-
-
-def routing_table(levels: list[Level], *, unit: float) -> pa.Table | None:
-    """Give the cells of split levels as rows of ``routing``."""
-    parts = []
-    for t, level in enumerate(levels, start=1):
-        if level.routing is None:
-            continue
-        cells, starts = level.routing.cells.vectors, level.routing.starts
-        parts.append(
-            pa.table(
-                {
-                    "level": pa.array(np.full(len(cells), t, np.int32)),
-                    "cell_id": pa.array(np.arange(len(cells), dtype=np.int32)),
-                    "leaf_ids": pa.ListArray.from_arrays(
-                        pa.array(starts, pa.int32()), pa.array(np.arange(starts[-1]))
-                    ),
-                    "centroid": _vectors(cells, unit),
-                }
-            )
-        )
-    return pa.concat_tables(parts) if parts else None
-
-
-def _vectors(C: NDArray[np.float32], unit: float) -> pa.ListArray:
-    offsets = np.arange(len(C) + 1, dtype=np.int32) * C.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(from_grid(C, unit).ravel()))
 
 
 def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
@@ -185,25 +132,12 @@ class _IterationLog:
 
     def __call__(self, level: int, round_: int, solver: str, it: Iteration) -> None:
         inertia = float(it.objective) * self.unit**2
-        self.seen.append(
-            (
-                level,
-                round_,
-                it.iteration,
-                it.algorithm,
-                solver,
-                it.n_rows,
-                inertia,
-                it.moved,
-                it.n_empty,
-                it.seconds,
-            )
-        )
-        n_levels, n_rounds = len(self.this.config.cluster.levels), self.this.config.cluster
-        done = level - 1 + round_ / (n_rounds.rounds_at(level) + 1)
+        figures = (it.n_rows, inertia, it.moved, it.n_empty, it.seconds)
+        self.seen.append((level, round_, it.iteration, it.algorithm, solver, *figures))
+        config = self.this.config.cluster
         self.this.progress.update(
-            done,
-            n_levels,
+            level - 1 + round_ / (config.rounds_at(level) + 1),
+            len(config.levels),
             level=level,
             round=round_,
             iter=it.iteration,

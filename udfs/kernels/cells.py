@@ -62,11 +62,8 @@ class SplitProblem:
         Result: ``leaves`` (k, d) and what ``DescribeClusters`` gives. A cell with fewer distinct
         points than clusters has a leaf for each of them.
         """
-        n_clusters = int(self.n_clusters[cell])
-        try:
-            leaves = fit_kmeans(points, n_clusters, self.params, seed=derive_seed(self.seed, cell))
-        except ValueError:
-            leaves = np.unique(points.X, axis=0)
+        n_clusters, seed = int(self.n_clusters[cell]), derive_seed(self.seed, cell)
+        leaves = _fit_at_most(points, n_clusters, self.params, seed=seed)
         described = points.reduce(DescribeClusters(Centroids(leaves)))
         filled = described["counts"] > 0
         return {"leaves": leaves[filled]} | {n: a[filled] for n, a in described.items()}
@@ -126,17 +123,19 @@ def fit_cells(
     seed: int,
     on_iteration: OnIteration = lambda iteration: None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Fit coarse cells on a sample by hash, then divide those with more than ``max_rows`` points.
+    """Fit coarse cells on a sample by hash, and divide those that are too large.
 
     Returns
     -------
     centroids : (about n_cells, n_features) float32
-    n_points : (about n_cells,) int64, each enough for a cluster and at most max_rows
+    n_points : (about n_cells,) int64, as the sample has it: each enough for a cluster, at most
+        max_rows and, where the points can be told apart, LARGEST_CELL mean cells
     """
     share = min(1.0, SAMPLE_PER_CELL * n_cells / source.n_rows)
     sample = source.head(max(1, round(share * source.n_blocks)))
     limit = min(max_rows, int(LARGEST_CELL * source.n_rows / n_cells))
-    C = _fit_at_most(sample, n_cells, seed=derive_seed(seed, -2), on_iteration=on_iteration)
+    seed_here = derive_seed(seed, -2)
+    C = _fit_at_most(sample, n_cells, _COARSE, seed=seed_here, on_iteration=on_iteration)
     for i in range(_MAX_DIVISIONS):
         labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
         sampled = np.bincount(labels, minlength=len(C))
@@ -149,7 +148,7 @@ def fit_cells(
         for cell in np.flatnonzero(large):
             mine = sample.take(sample.positions[labels == cell])
             n_parts = int(-(-3 * n_points[cell] // (2 * limit)))
-            parts.append(_fit_at_most(mine, n_parts, seed=derive_seed(seed, -3 - i)))
+            parts.append(_fit_at_most(mine, n_parts, _COARSE, seed=derive_seed(seed, -3 - i)))
         C = np.concatenate(parts)
     if n_points.max() <= max_rows and not starved.any():
         return C, n_points
@@ -162,13 +161,14 @@ def fit_cells(
 def _fit_at_most(
     points: LocalBlocks,
     n_clusters: int,
+    params: KMeansParams,
     *,
     seed: int,
     on_iteration: OnIteration = lambda iteration: None,
 ) -> NDArray[np.float32]:
-    """Fit coarse clusters, or as many as there are distinct points."""
+    """Fit clusters, or give each distinct point where there are fewer of those."""
     try:
-        return fit_kmeans(points, n_clusters, _COARSE, seed=seed, on_iteration=on_iteration)
+        return fit_kmeans(points, n_clusters, params, seed=seed, on_iteration=on_iteration)
     except ValueError:
         return np.unique(points.X, axis=0)
 

@@ -1,0 +1,59 @@
+"""The tree as rows: ``nodes``, and ``routing`` for its split levels."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jobs.clustering.tree import Level
+from udfs.kernels.grid import from_grid
+
+
+def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
+    """Give the tree as rows of ``nodes``."""
+    parts = []
+    for t, level in enumerate(levels, start=1):
+        n_nodes = len(level.centroids)
+        is_top = level.parents < 0
+        parts.append(
+            pa.table(
+                {
+                    "level": pa.array(np.full(n_nodes, t, np.int32)),
+                    "node_id": pa.array(np.arange(n_nodes)),
+                    "parent_id": pa.array(level.parents, mask=is_top),
+                    "n_children": pa.array(level.n_children),
+                    "n_leaves": pa.array(level.n_leaves),
+                    "n_points": pa.array(level.n_points),
+                    "inertia": pa.array([float(i) * unit**2 for i in level.inertia]),
+                    "radius": pa.array((np.sqrt(level.sq_radius) * unit).astype(np.float32)),
+                    "centroid": _vectors(level.centroids, unit),
+                }
+            )
+        )
+    return pa.concat_tables(parts)
+
+
+def routing_table(levels: list[Level], *, unit: float) -> pa.Table | None:
+    """Give the cells of split levels as rows of ``routing``."""
+    parts = []
+    for t, level in enumerate(levels, start=1):
+        if level.routing is None:
+            continue
+        cells, starts = level.routing.cells.vectors, level.routing.starts
+        parts.append(
+            pa.table(
+                {
+                    "level": pa.array(np.full(len(cells), t, np.int32)),
+                    "cell_id": pa.array(np.arange(len(cells), dtype=np.int32)),
+                    "leaf_ids": pa.ListArray.from_arrays(
+                        pa.array(starts, pa.int32()), pa.array(np.arange(starts[-1]))
+                    ),
+                    "centroid": _vectors(cells, unit),
+                }
+            )
+        )
+    return pa.concat_tables(parts) if parts else None
+
+
+def _vectors(C: NDArray[np.float32], unit: float) -> pa.ListArray:
+    offsets = np.arange(len(C) + 1, dtype=np.int32) * C.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(from_grid(C, unit).ravel()))
