@@ -12,11 +12,14 @@ from jobs.planning.machine import (
     EMBED_PER_BYTE,
     EVENT_SECONDS,
     FETCH_PER_BYTE,
+    FETCHED_COPIES,
     JOB_SECONDS,
     JVM_BASE,
+    JVM_GARBAGE,
     JVM_OUTSIDE,
     JVM_PER_BYTE,
     JVM_PER_FETCHED_BYTE,
+    JVM_PER_FIRST_BYTE,
     PACK_PER_BYTE,
     READ_PER_BYTE,
     REPORT_PER_POINT,
@@ -63,7 +66,10 @@ class _Estimator:
         self.n_blocks = -(-self.n // BLOCK_ROWS)
         self.tree_bytes = TREE_BYTES * self.d * float(sum(self.cluster.levels))
         # elsewhere the points stay on the executors, and the driver's JVM passes on the tree
-        filled = JVM_PER_BYTE * self.n_bytes if machine.is_local else self.tree_bytes
+        filled = self.tree_bytes
+        if machine.is_local:
+            garbage = min(JVM_GARBAGE, JVM_PER_FIRST_BYTE * self.n_bytes)
+            filled = garbage + JVM_PER_BYTE * self.n_bytes
         filled += JVM_PER_FETCHED_BYTE * self.n_bytes * problem.is_local
         self.jvm = JVM_BASE + (1 + JVM_OUTSIDE) * min(machine.heap, filled)
 
@@ -128,7 +134,9 @@ class _Estimator:
         seconds += fetches * FETCH_PER_BYTE * self.n_bytes
         k, n_bytes = self.cluster.levels[t - 1], 4.0 * n_rows * self.d
         kept = 0.0 if name in ("start", "iterations") else n_bytes / 2  # a resampled subset
-        held = 2 * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
+        if n_cells := self.cluster.cells_at(t):  # a thread has one cell in hand
+            kept, k = CELL_SKEW * n_threads * n_bytes / n_cells, n_cells
+        held = FETCHED_COPIES * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
         if name == "breathing":  # a look around is float64, rows by centroids
             held += n_threads * 3 * 8.0 * k * RUN_ROWS
         return self._part(

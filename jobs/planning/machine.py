@@ -33,8 +33,11 @@ WORKER_BASE = 0.17 * GIB  # numpy, pyarrow, pandas imported
 DRIVER_BASE = 0.27 * GIB  # those and pyspark, plotly, scikit-learn
 JVM_BASE = 0.9 * GIB  # Spark and Delta, code and stacks outside the heap included
 JVM_OUTSIDE = 0.05  # of the heap, at most: buffers of Arrow and the network
-JVM_PER_BYTE = 8.0  # heap that fills per byte of the pool's vectors, until the heap is full;
-JVM_PER_FETCHED_BYTE = 8.0  # so much more where the driver fetches the points
+JVM_PER_BYTE = 1.0  # heap that fills per byte of the pool's vectors, until the heap is full;
+JVM_PER_FETCHED_BYTE = 2.0  # so much more where the driver fetches the points;
+JVM_PER_FIRST_BYTE = 12.0  # and garbage, per byte of small pools,
+JVM_GARBAGE = 1.8 * GIB  # up to here
+FETCHED_COPIES = 1.5  # of the vectors in the driver's Python: as they came, and in order
 
 WORKER_LIMIT = 1.5 * GIB  # of a Python worker: what a cluster's default container has room for
 
