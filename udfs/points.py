@@ -4,7 +4,7 @@ A point's place in the pool's order is (block, hash, vector), block = hash mod n
 alone, so any task finds it for the points that it holds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -93,6 +93,20 @@ def values_of(column: pa.Array, dtype: str) -> list[NDArray[Any]]:
     return [values[a:b].view(dtype) for a, b in pairwise(edges.tolist())]
 
 
+def gathered(batches: Iterable[pa.RecordBatch], **dtypes: str) -> dict[str, list[NDArray[Any]]]:
+    """Read columns of binary values from batches, each into one list of arrays.
+
+    Parameters
+    ----------
+    dtypes : the columns' names, and what their values hold
+    """
+    values: dict[str, list[NDArray[Any]]] = {name: [] for name in dtypes}
+    for batch in batches:
+        for name, dtype in dtypes.items():
+            values[name] += values_of(batch.column(name), dtype)
+    return values
+
+
 def as_binary(rows: NDArray[Any], edges: NDArray[np.integer]) -> pa.Array:
     """Cut an array's rows at the edges into binary values, in their own memory."""
     offsets = (edges * rows[:1].nbytes).astype(np.int32)
@@ -115,11 +129,9 @@ def make_fetch(read: PointReader) -> OnBatches:
 
 def fetched(table: pa.Table, n_features: int, n_blocks: int, n_threads: int) -> LocalBlocks:
     """Put fetched points into blocks in memory, in the pool's order."""
-    hashes = np.empty(0, np.int64)
-    fragments: list[NDArray[np.float32]] = []
-    for batch in table.to_batches():
-        hashes = np.concatenate([hashes, *values_of(batch["hashes"], "i8")])
-        fragments += [v.reshape(-1, n_features) for v in values_of(batch["vectors"], "f4")]
+    values = gathered(table.to_batches(), hashes="i8", vectors="f4")
+    hashes = np.concatenate([np.empty(0, np.int64), *values["hashes"]])
+    fragments = [v.reshape(-1, n_features) for v in values["vectors"]]
     order = pool_order(hashes, fragments, n_blocks)
     X = put_in_order(fragments, order, n_features)
     blocks, n_rows = np.unique(hashes % n_blocks, return_counts=True)

@@ -21,9 +21,9 @@ from udfs.points import (
     OnBatches,
     PointReader,
     as_binary,
+    gathered,
     pool_order,
     put_in_order,
-    values_of,
 )
 from udfs.shipping import Shipped
 
@@ -95,20 +95,15 @@ def _sorted_out(
     batches: Batches, n_features: int, n_blocks: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Gather a bin and give its groups, each with its points in the pool's order."""
-    groups: list[NDArray[np.int32]] = []
-    hashes: list[NDArray[np.int64]] = []
-    fragments: list[NDArray[np.float32]] = []
-    for batch in batches:
-        groups += values_of(batch.column("groups"), "i4")
-        hashes += values_of(batch.column("hashes"), "i8")
-        fragments += [v.reshape(-1, n_features) for v in values_of(batch.column("vectors"), "f4")]
-    if not groups:
+    values = gathered(batches, groups="i4", hashes="i8", vectors="f4")
+    if not values["groups"]:
         return
-    group_of = np.concatenate(groups)
-    order = pool_order(np.concatenate(hashes), fragments, n_blocks, within=group_of)
+    groups, hashes = (np.concatenate(values[name]) for name in ("groups", "hashes"))
+    fragments = [v.reshape(-1, n_features) for v in values.pop("vectors")]
+    order = pool_order(hashes, fragments, n_blocks, within=groups)
     X = put_in_order(fragments, order, n_features)
     fragments.clear()
-    present, starts = np.unique(group_of[order], return_index=True)
+    present, starts = np.unique(groups[order], return_index=True)
     for group, (a, b) in zip(present.tolist(), pairwise([*starts, len(order)]), strict=True):
         yield group, X[a:b]
 

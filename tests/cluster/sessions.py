@@ -1,8 +1,12 @@
 """Sessions with executors of their own: local-cluster from the pip package."""
 
+import json
 import os
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyspark
 from pyspark.sql import SparkSession
@@ -39,3 +43,20 @@ def start_cluster() -> SparkSession:
     for key, value in cluster_settings().items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def figures_of(
+    module: str, folder: Path, *, timeout: float, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run a module that prints its figures as JSON, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(folder)],
+        cwd=REPOSITORY,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
