@@ -11,6 +11,7 @@ COMMANDS = {
     "curate": ("curate", "Curate a pool: every stage, then publish the samples."),
     "plan": ("plan_run", "Say what a run will take, and whether it fits, before it runs."),
     "embed": ("embed_pool", "Embed the pool and turn away what cannot be clustered."),
+    "tune": ("tune_tree", "Find the levels and the share that fit the embedded pool."),
     "cluster": ("cluster_levels", "Cluster the embedded pool into a tree."),
     "sample": ("balance_sample", "Draw balanced samples from the tree."),
     "report": ("report_curation", "Report on the samples, beside a uniform draw."),

@@ -3,13 +3,12 @@
 Reads    nodes, assignments
 Writes   samples: who is in which sample; allocations: every node's capacity and quota;
          sample_<name>: the published sample, replaced in one commit
-Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.quotas``
+Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.allocation``
 Run      evenlake sample --config conf/quickstart.yaml
 """
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -23,47 +22,9 @@ from jobs.lake.errors import ConfigError
 from jobs.lake.keys import lineage
 from jobs.lake.levels import read_by_level
 from jobs.lake.runs import Metrics, Run, open_run
-from udfs.kernels.hashing import derive_seed, hash_keys
-from udfs.kernels.quotas import divide_quotas, share_weights
+from udfs.kernels.allocation import TreeLevel, quotas_down
 
 STAGE = "balance_sample"
-
-
-@dataclass(frozen=True)
-class TreeLevel:
-    """What quotas need of one level, columns over its nodes : (n_nodes,) int64 each.
-
-    ``parents`` are 0 at the top, below the one root.
-    """
-
-    parents: NDArray[np.int64]
-    n_leaves: NDArray[np.int64]
-    n_points: NDArray[np.int64]
-
-
-def quotas_down(
-    levels: list[TreeLevel], sample: SampleConfig, seed: int
-) -> list[NDArray[np.int64]]:
-    """Give every node's quota.
-
-    Parameters
-    ----------
-    levels : leaves first
-
-    Returns
-    -------
-    quotas : one (n_nodes,) int64 per level, leaves first
-    """
-    quotas = [np.array([sample.target_size], dtype=np.int64)]
-    for t in range(len(levels), 0, -1):
-        level = levels[t - 1]
-        weights = share_weights(
-            level.n_leaves, level.n_points, leaves=sample.share.leaves, points=sample.share.points
-        )
-        order = hash_keys(derive_seed(seed, t), np.arange(len(weights)))
-        capacities = level.n_points * sample.replicas
-        quotas.insert(0, divide_quotas(quotas[0], level.parents, weights, capacities, order))
-    return quotas[:-1]
 
 
 def read_levels(nodes: DataFrame) -> list[TreeLevel]:
@@ -115,6 +76,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
         If there is no tree yet.
     """
     this = within or open_run(spark, config)
+    this.settle()
     this.figures("cluster_levels")
     return this.stage(STAGE, lambda: _balance(this))
 
@@ -124,7 +86,7 @@ def _balance(this: Run) -> Metrics:
     samples = this.config.samples
     # 1. quotas, from the top of the tree down to its leaves
     levels = read_levels(this.lake.read("nodes", tree_key))
-    quotas = {s.name: quotas_down(levels, s, this.config.seed) for s in samples}
+    quotas = {s.name: _quotas(levels, s, this.config.seed) for s in samples}
     this.write(
         "allocations", this.spark.createDataFrame(_allocations(samples, levels, quotas)), STAGE
     )
@@ -141,6 +103,18 @@ def _balance(this: Run) -> Metrics:
     this.write("samples", drawn.withColumns(absent), STAGE)
     counts = {f"n_{name}": float(per_level[-1].sum()) for name, per_level in quotas.items()}
     return counts
+
+
+def _quotas(levels: list[TreeLevel], sample: SampleConfig, seed: int) -> list[NDArray[np.int64]]:
+    share = sample.share
+    return quotas_down(
+        levels,
+        sample.target_size,
+        leaves=share.power_of_leaves,
+        points=share.points,
+        replicas=sample.replicas,
+        seed=seed,
+    )
 
 
 def _allocations(
@@ -192,7 +166,7 @@ def require_publishable(this: Run) -> None:
     ConfigError
         Unless the run was told to replace such samples.
     """
-    mine = lineage(this.config)
+    mine = lineage(this.recipe)
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
         if this.replaces_samples or not this.lake.exists(table):
@@ -214,7 +188,7 @@ def publish_samples(this: Run) -> None:
     """Replace every ``sample_<name>`` by this run's sample, each in one commit."""
     paths = this.lake.read("assignments", this.keys["cluster_levels"]).select("id", "path")
     drawn = this.lake.read("samples", this.keys[STAGE])
-    mark = {"lineage": lineage(this.config), "run_id": this.run_id, "stage_key": this.keys[STAGE]}
+    mark = {"lineage": lineage(this.recipe), "run_id": this.run_id, "stage_key": this.keys[STAGE]}
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
         if this.lake.last_metadata(table) == mark and not this.is_refresh:

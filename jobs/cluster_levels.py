@@ -55,6 +55,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
         If a level asks for more clusters than it has distinct inputs.
     """
     this = within or open_run(spark, config)
+    this.settle()
     embedded = this.figures("embed_pool")
     return this.stage(STAGE, lambda: _cluster(this, embedded))
 

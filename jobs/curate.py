@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from jobs import balance_sample, cluster_levels, embed_pool, plan_run, report_curation
+from jobs import (
+    balance_sample,
+    cluster_levels,
+    embed_pool,
+    plan_run,
+    report_curation,
+    tune_tree,
+)
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Metrics, Run, open_run
@@ -52,6 +59,11 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     # Section 3.1: a vector for every point; what cannot have one is turned away, by name.
     embed_pool.run(spark, config, within=this)
 
+    # The levels that fit these data, where the config leaves them open: trees of a hash sample are
+    # judged by how well their samples cover the pool.
+    if not this.is_settled:
+        tune_tree.run(spark, config, within=this)
+
     # Sections 3.2 and 3.3: k-means, and k-means of its centroids, with resampling at every level,
     # so that clusters spread over the concepts in the data instead of following its density.
     cluster_levels.run(spark, config, within=this)
@@ -61,6 +73,9 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
 
     # Section 4, on the user's own pool: before, after, and a uniform draw of the same size.
     report_curation.run(spark, config, within=this)
+
+    # A sample that covers less than a uniform one is said so, or held back.
+    report_curation.check(this)
 
     # Only a run that got this far changes what trainers read.
     balance_sample.publish_samples(this)

@@ -26,7 +26,7 @@ from jobs.lake.session import n_slots, n_threads
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
-from jobs.planning.problem import Problem
+from jobs.planning.problem import Problem, problem_for
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def problem_of(this: Run) -> Problem:
     """Count the pool's rows and look at one vector, or ask the ledger where it knows."""
     embedded = _finished(this, "embed_pool")
     if embedded is not None:
-        return Problem(int(embedded["n_points"]), int(embedded["n_features"]), this.config)
+        return problem_for(int(embedded["n_points"]), int(embedded["n_features"]), this.config)
     embed, levels = this.config.embed, this.config.cluster.levels
     rows = pool_columns(this.pool, this.config.input, embed.reads)
     n_features = embed.n_components
@@ -106,12 +106,12 @@ def problem_of(this: Run) -> Problem:
     n_rows = this.pool.rows.count()
     if n_rows == 0:
         raise nothing_in(rows, f"input.content={this.config.input.content!r}")
-    if levels[0] > n_rows:
+    if levels and levels[0] > n_rows:
         raise ConfigError(
             f"cluster.levels[0]={levels[0]} exceeds its input of {n_rows} rows; lower it or drop "
             "level 1"
         )
-    return Problem(n_rows, n_features, this.config)
+    return problem_for(n_rows, n_features, this.config)
 
 
 def machine_of(spark: SparkSession, n_features: int) -> Machine:
@@ -158,7 +158,8 @@ def _fitting(plan: Plan) -> Plan:
 
 
 def _has_tree(this: Run) -> bool:
-    return all(_finished(this, stage) is not None for stage in ("embed_pool", "cluster_levels"))
+    stages = ("embed_pool", "cluster_levels")
+    return this.is_settled and all(_finished(this, stage) is not None for stage in stages)
 
 
 def _finished(this: Run, stage: str) -> dict[str, float] | None:

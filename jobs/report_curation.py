@@ -7,6 +7,7 @@ Run      evenlake report --config conf/quickstart.yaml
 """
 
 import hashlib
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +19,18 @@ from pyspark.sql import functions as F
 
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
+from jobs.lake.errors import GuardError
 from jobs.lake.runs import Metrics, Run, open_run
-from jobs.reporting.context import page_context
+from jobs.reporting.context import page_context, worse_than_uniform
+from jobs.reporting.coverage_rows import coverage_rows
 from jobs.reporting.node_rows import node_rows, sample_size, size_rows, tree_rows
 from jobs.reporting.page import headlines as page_headlines
 from jobs.reporting.page import render_page
-from jobs.reporting.point_rows import EvaluatedPoints
-from jobs.reporting.rows import Row
+from jobs.reporting.point_rows import label_point_rows
+from jobs.reporting.rows import REPORT_SCHEMA, Row
+from udfs.kernels.coverage import is_worse
+
+log = logging.getLogger(__name__)
 
 STAGE = "report_curation"
 PAGE = "report.html"
@@ -39,6 +45,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
         If the samples have not been drawn yet.
     """
     this = within or open_run(spark, config)
+    this.settle()
     this.figures("balance_sample")
     return this.stage(STAGE, lambda: _report(this))
 
@@ -50,16 +57,11 @@ def _report(this: Run) -> Metrics:
     controls = _ranked_by_hash(assignments, "report.control", this.config.seed, largest)
     # 2. measures
     rows = size_rows(this) + tree_rows(this) + node_rows(this, controls)
-    points = EvaluatedPoints(this, controls)
-    rows += points.coverage_rows()
+    rows += coverage_rows(this)
     if this.config.report.label is not None:
-        rows += points.label_rows(this.config.report.label)
+        rows += label_point_rows(this, controls, this.config.report.label)
     # 3. the table and the page
-    names = (
-        "sample string, section string, level int, key string, x double, metric string, "
-        "value double, control double"
-    )
-    table = this.spark.createDataFrame(rows, names)
+    table = this.spark.createDataFrame(rows, REPORT_SCHEMA)
     n_rows = this.write("report", table.withColumn("run_id", F.lit(this.run_id)), STAGE)
     page = render_page(page_context(this)).encode()
     content = (PAGE, "text/html", hashlib.sha256(page).hexdigest(), bytearray(page))
@@ -70,10 +72,13 @@ def _report(this: Run) -> Metrics:
 
 def _headline_figures(rows: list[Row]) -> Metrics:
     """Give the measures that `runs` keeps."""
-    kept = {("coverage", "coverage_distance"), ("labels", "kl_uniform"), ("balance", "kl_uniform")}
+    of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
+    kept = {("coverage", metric) for metric in of_coverage}
+    kept |= {("labels", "kl_uniform"), ("balance", "kl_uniform")}
     figures: Metrics = {}
     for row in rows:
-        if (row.section, row.metric) in kept and row.sample is not None and row.level in (None, 1):
+        is_whole = row.sample is not None and row.level in (None, 1) and row.key is None
+        if (row.section, row.metric) in kept and is_whole:
             figures[f"{row.sample}.{row.section}.{row.metric}"] = row.value
             if row.control is not None:
                 figures[f"{row.sample}.{row.section}.{row.metric}.control"] = row.control
@@ -88,6 +93,28 @@ def _ranked_by_hash(rows: DataFrame, salt: str, seed: int, n_rows: int) -> DataF
     table = ordered.select(*rows.columns).toArrow()
     ranked = table.append_column("rank", [np.arange(table.num_rows)])
     return spark.createDataFrame(ranked)
+
+
+def check(this: Run) -> None:
+    """Warn of every sample that covers less than a uniform one; stop where the config says so.
+
+    Raises
+    ------
+    GuardError
+        If such a sample has ``on_worse_than_uniform: fail``.
+    """
+    refused = []
+    for s in this.config.samples:
+        gap, error = (
+            this.figures(STAGE)[f"{s.name}.coverage.{name}"]
+            for name in ("coverage_gap", "coverage_gap_error")
+        )
+        if is_worse(gap, error):
+            said = worse_than_uniform(this, s.name, gap, error)
+            log.warning(said)
+            refused += [said] if s.on_worse_than_uniform == "fail" else []
+    if refused:
+        raise GuardError("; ".join(refused) + "; nothing was published")
 
 
 def headlines(this: Run) -> list[str]:

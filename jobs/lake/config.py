@@ -4,10 +4,20 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 FLAT_CLUSTERS = 5000  # split: auto splits level 1 above this
 FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as it costs them their resampling
+RESAMPLING_ROUNDS = 10  # of given levels, where the config leaves it open: the paper's
 MAX_RGB_SIZE = 36  # pixels per side: pixels' covariance takes 4096 values at most
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
@@ -125,14 +135,14 @@ Points = Annotated[int, Field(ge=1)] | Literal["auto"]
 class ResamplingConfig(Section):
     """Resampling rounds of every level; lists are leaves first, like ``levels``."""
 
-    rounds: Rounds | list[Rounds] = 10
+    rounds: Rounds | list[Rounds] | Literal["auto"] = "auto"
     points: Points | list[Points] = "auto"
 
 
 class ClusterConfig(Section):
     """The tree."""
 
-    levels: list[Positive] = [10_000, 1000, 100]
+    levels: list[Positive] = []  # as "auto" is kept
     algorithm: Literal["auto", "minibatch", "lloyd"] = "auto"
     solver: Literal["auto", "spark", "local"] = "auto"
     minibatch: MinibatchConfig = MinibatchConfig()
@@ -144,10 +154,23 @@ class ClusterConfig(Section):
     max_cell_rows: Positive = 2_000_000
     checkpoint_interval: Positive = 300
 
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _levels_are_given(cls, levels: Any) -> Any:
+        if levels == "auto":
+            return []
+        if not isinstance(levels, list) or not levels:
+            raise PydanticCustomError(
+                "no_levels", "'auto', or nodes per level, leaves first: [1000, 100]"
+            )
+        return levels
+
+    @field_serializer("levels")
+    def _levels_as_given(self, levels: list[int]) -> list[int] | str:
+        return levels or "auto"
+
     @model_validator(mode="after")
     def _levels_shrink(self) -> Self:
-        if not self.levels:
-            raise ValueError("levels is empty; want nodes per level, leaves first: [1000, 100]")
         for i, k in enumerate(self.levels):
             if i and k >= self.levels[i - 1]:
                 raise ValueError(
@@ -156,6 +179,10 @@ class ClusterConfig(Section):
                 )
         for key in ("rounds", "points"):
             per_level = getattr(self.resampling, key)
+            if isinstance(per_level, list) and not self.levels:
+                raise ValueError(
+                    f"resampling.{key}={per_level} needs levels; give both, or leave it to auto"
+                )
             if isinstance(per_level, list) and len(per_level) != len(self.levels):
                 raise ValueError(
                     f"resampling.{key} has {len(per_level)} entries for {len(self.levels)} "
@@ -174,6 +201,8 @@ class ClusterConfig(Section):
     def rounds_at(self, level: int) -> int:
         """Give the resampling rounds of a level (1 = the leaves)."""
         rounds = self.resampling.rounds
+        if rounds == "auto":
+            return RESAMPLING_ROUNDS
         return rounds if isinstance(rounds, int) else rounds[level - 1]
 
     def points_at(self, level: int) -> int | None:
@@ -186,8 +215,15 @@ class ClusterConfig(Section):
 class ShareConfig(Section):
     """How quotas follow leaves and points below; 0/0 is the paper's equal shares."""
 
-    leaves: Annotated[float, Field(ge=0, le=1)] = 0.0
+    leaves: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
     points: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @property
+    def power_of_leaves(self) -> float:
+        """The share of leaves, once it is settled."""
+        if self.leaves == "auto":
+            raise ValueError("share.leaves is not settled yet")
+        return self.leaves
 
 
 class SampleConfig(Section):
@@ -198,7 +234,7 @@ class SampleConfig(Section):
     strategy: Literal["random", "closest"] = "random"
     replicas: Positive = 1
     share: ShareConfig = ShareConfig()
-    on_worse_than_uniform: Literal["warn"] = "warn"
+    on_worse_than_uniform: Literal["warn", "fail"] = "warn"
 
 
 class ReportConfig(Section):

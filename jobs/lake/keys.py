@@ -9,9 +9,10 @@ from jobs.lake.config import RunConfig, as_dict, blanked, without_authority
 # Raise a stage's version when the same config and input would now give other rows.
 ALGORITHM_VERSIONS = {
     "embed_pool": 1,
+    "tune_tree": 1,
     "cluster_levels": 3,
     "balance_sample": 1,
-    "report_curation": 1,
+    "report_curation": 2,
 }
 STAGES = tuple(ALGORITHM_VERSIONS)
 _HOW_NOT_WHAT = ("solver", "checkpoint_interval")  # the answer does not depend on them
@@ -20,16 +21,21 @@ _HOW_NOT_WHAT = ("solver", "checkpoint_interval")  # the answer does not depend 
 def stage_keys(config: RunConfig, fingerprint: str) -> dict[str, str]:
     """Give every stage's key, each built on the one upstream.
 
+    What tuning chose reaches the tree's key as settled levels, so that another choice of the same
+    levels finds the same tree.
+
     Parameters
     ----------
+    config : as written for the keys of ``embed_pool`` and ``tune_tree``, settled for the others
     fingerprint : of the input, see ``jobs.lake.inputs.Pool``
     """
     plain = _identity(config)
     embed = _key("embed_pool", _read_by_embed(plain), [fingerprint])
+    tune = _key("tune_tree", _read_by_tune(plain), [embed])
     cluster = _key("cluster_levels", _read_by_cluster(plain), [embed])
-    sample = _key("balance_sample", {k: plain[k] for k in ("seed", "samples")}, [cluster])
+    sample = _key("balance_sample", _read_by_balance(plain), [cluster])
     report = _key("report_curation", {k: plain[k] for k in ("seed", "report")}, [sample])
-    return dict(zip(STAGES, (embed, cluster, sample, report), strict=True))
+    return dict(zip(STAGES, (embed, tune, cluster, sample, report), strict=True))
 
 
 def lineage(config: RunConfig) -> str:
@@ -61,6 +67,20 @@ def _read_by_embed(plain: dict[str, Any]) -> dict[str, Any]:
 def _read_by_cluster(plain: dict[str, Any]) -> dict[str, Any]:
     cluster = {k: v for k, v in plain["cluster"].items() if k not in _HOW_NOT_WHAT}
     return {"seed": plain["seed"], "cluster": cluster}
+
+
+def _read_by_tune(plain: dict[str, Any]) -> dict[str, Any]:
+    wanted = ("target_size", "share")
+    samples = [{k: sample[k] for k in wanted} for sample in plain["samples"]]
+    return _read_by_cluster(plain) | {"samples": samples}
+
+
+def _read_by_balance(plain: dict[str, Any]) -> dict[str, Any]:
+    samples = [
+        {k: v for k, v in sample.items() if k != "on_worse_than_uniform"}
+        for sample in plain["samples"]
+    ]
+    return {"seed": plain["seed"], "samples": samples}
 
 
 def _key(stage: str, config: dict[str, Any], upstream: list[str]) -> str:

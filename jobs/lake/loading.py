@@ -13,7 +13,7 @@ from jobs.lake.config import RunConfig
 from jobs.lake.errors import ConfigError
 
 # Keys whose one accepted value is their default: the feature is in the design, not yet in the code.
-_NOT_BUILT = ("dedup.", "outliers.", "update.grow", "on_worse_than_uniform")
+_NOT_BUILT = ("dedup.", "outliers.", "update.grow")
 _YAML_NAMES: dict[type, str] = {list: "a list", str: "text alone"}
 # What pydantic says otherwise, by its name for the error.
 _WANTED = {
@@ -133,7 +133,7 @@ def _dotted(detail: ErrorDetails) -> str:
     """Give the key that an error is about."""
     # a union's branches add their own names to the path: int, constrained-int, list[int]
     parts = [str(part) for part in detail["loc"]]
-    branches = ("int", "float", "str", "bool", "constrained-int")
+    branches = ("int", "float", "str", "bool", "constrained-int", "constrained-float")
     return ".".join(p for p in parts if p not in branches and "[" not in p)
 
 
@@ -151,8 +151,6 @@ def _explain(key: str, details: list[ErrorDetails]) -> str:
     if kind == "value_error":  # of a whole section, and starts with the key below it
         message = details[0]["msg"].removeprefix("Value error, ")
         return f"{key}.{message}" if key else message
-    if found == "auto":
-        return f"{key}='auto': not built yet; give the value itself"
     wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
     return f"{key}={found!r:.100}: want {wanted}{_mistyped(details[0])}"
 

@@ -17,6 +17,7 @@ from jobs.lake.config import RunConfig, as_public_dict, without_secrets
 from jobs.lake.errors import ConfigError
 from jobs.lake.inputs import Pool, open_pool, pool_columns
 from jobs.lake.progress import Progress
+from jobs.lake.settling import needs_tuning, settled
 from jobs.lake.tables import TABLES, Lake
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ class Run:
 
     Attributes
     ----------
+    config : settled once tuning has finished, where anything is left to it
+    recipe : the config as written
     keys : stage -> stage_key
     metrics : stage -> its figures, once finished or reused
     is_refresh : finished stages are cleaned and done again
@@ -38,6 +41,7 @@ class Run:
 
     spark: SparkSession
     config: RunConfig
+    recipe: RunConfig
     lake: Lake
     pool: Pool
     keys: dict[str, str]
@@ -51,8 +55,35 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """The run's name: a hash of its stage keys."""
-        return keys.run_id(self.keys)
+        """The run's name: a hash of its recipe's stage keys."""
+        return keys.run_id(keys.stage_keys(self.recipe, self.pool.fingerprint))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to tuning, or tuning has finished."""
+        return not needs_tuning(self.config)
+
+    def settle(self) -> None:
+        """Put what tuning chose in the config's place, and name the stages that follow from it.
+
+        Raises
+        ------
+        ConfigError
+            If tuning has not finished.
+        """
+        if not self.is_settled:
+            self.config = settled(self.recipe, self.figures("tune_tree"))
+            later = keys.stage_keys(self.config, self.pool.fingerprint)
+            kept = {stage: self.keys[stage] for stage in ("embed_pool", "tune_tree")}
+            self.keys = later | kept
+            self._read_events(set(self.keys.values()) - set(kept.values()))
+
+    def _read_events(self, stage_keys: set[str]) -> None:
+        """Read what the ledger knows of some stage keys."""
+        if self.lake.exists("runs"):
+            mine = self.lake.read("runs").where(F.col("stage_key").isin(sorted(stage_keys)))
+            rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
+            self._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)
 
     def stage(self, stage: str, work: Callable[[], Metrics]) -> Metrics:
         """Do a stage, or reuse it where its key is finished; either way the ledger says so.
@@ -172,6 +203,7 @@ def open_run(
     run = Run(
         spark,
         config,
+        config,
         lake,
         pool,
         keys.stage_keys(config, pool.fingerprint),
@@ -183,9 +215,9 @@ def open_run(
         ledger = lake.read("runs")
         _refuse_other_pool(ledger, run)
         _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
-        mine = ledger.where(F.col("stage_key").isin(list(run.keys.values())))
-        rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
-        run._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)
+        run._read_events(set(run.keys.values()))
+    if not run.is_settled and run._finished("tune_tree") is not None and not is_refresh:
+        run.settle()
     return run
 
 

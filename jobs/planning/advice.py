@@ -17,6 +17,8 @@ LARGE_SHARE = 0.5  # of the pool, in one sample
 
 def warnings(problem: Problem) -> list[str]:
     """Name the traps, each with the key to change."""
+    if problem.is_tuned:  # what tuning chooses needs no advice
+        return [*_samples(problem)]
     return [*_levels(problem), *_leaves(problem), *_resampling(problem), *_samples(problem)]
 
 
@@ -31,15 +33,15 @@ def _levels(problem: Problem) -> Iterator[str]:
                 f"shares starve them; raise cluster.levels[{i}] to "
                 f"{-(-levels[i - 1] // MAX_CHILDREN)} or more, or put a level between"
             )
-    trusts_top = any(s.share.leaves < 1 for s in problem.config.samples)
+    trusts_top = any(s.share.power_of_leaves < 1 for s in problem.config.samples)
     wanted = min(FEW_AT_TOP, problem.n_points // POINTS_PER_TOP_NODE)
     if len(levels) > 1 and levels[-1] < wanted and trusts_top:
         i = len(levels) - 1
         yield (
             f"cluster.levels[{i}]={levels[i]} is a small top: with more concepts than that which "
             "are unrelated, the sample may be worse than a uniform one; unless they fall into "
-            f"about {levels[i]} groups, drop the level, raise it to {wanted} or more, or set "
-            "samples.share.leaves to 1, and compare coverage in the report"
+            f"about {levels[i]} groups, drop the level, raise it to {wanted} or more, or leave "
+            "cluster.levels to auto"
         )
 
 

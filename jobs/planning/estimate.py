@@ -32,15 +32,20 @@ from jobs.planning.machine import (
 )
 from jobs.planning.passes import Passes, flat_level, split_level
 from jobs.planning.problem import Part, Problem
+from jobs.tuning.families import n_leaves
 from udfs.kernels.cells import LARGEST_CELL
 from udfs.kernels.nearest import RUN_ROWS
 from udfs.kernels.sources import BLOCK_ROWS
 from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING
 
 # As the stages themselves have them; tests compare.
-EVALUATED_ROWS = 20_000
-MAX_COMPARED = 100_000
+EVALUATED_ROWS = 10_000
+MAX_COMPARED = 50_000
+N_CLUSTERINGS = 3
+MIN_SAMPLED, SAMPLED_NUMBERS = 20_000, 5_000_000
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
+_TUNE_PASSES = 60.0  # over the hash sample at all its leaves, all rungs together
+_TUNE_DRAWS = 60.0  # draws that are compared with the rows they are judged by
 
 BIN_COPIES = 3.0  # of a bin's vectors in a worker: as they come, joined, as they go
 CELL_SKEW = LARGEST_CELL  # the largest cell, in mean cells
@@ -75,6 +80,8 @@ class _Estimator:
 
     def parts(self) -> Iterator[Part]:
         yield self._spark("embed_pool", "embed", EMBED_PER_BYTE, cold=True, tables=2, shuffles=2)
+        if self.problem.is_tuned:
+            yield self._tune()
         if not self.problem.is_local and not self.cluster.cells_at(1):
             packing = self._bins()
             yield self._spark("cluster_levels", "pack", PACK_PER_BYTE, shuffles=1, worker=packing)
@@ -107,6 +114,19 @@ class _Estimator:
             stage, part, None, "spark", self.n_blocks, 1.0,
             worker=WORKER_BASE + worker, jvm=self.jvm, seconds=seconds,
             shuffled=shuffles * self.n_bytes, **sizes,
+        )  # fmt: skip
+
+    def _tune(self) -> Part:
+        """Estimate the search for a tree on a hash sample."""
+        rows = min(self.n, max(MIN_SAMPLED, SAMPLED_NUMBERS // self.d))
+        wanted = max(s.target_size for s in self.problem.config.samples)
+        drawn = min(rows, wanted * rows / self.n)
+        pairs = _TUNE_PASSES * rows * n_leaves(rows)
+        pairs += min(rows, EVALUATED_ROWS) * (_TUNE_DRAWS * drawn + _COVERAGE_PAIRS * 3 * 1000)
+        seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
+        return self._spark(
+            "tune_tree", "search", SCAN_PER_BYTE, seconds=seconds, flops=2.0 * self.d * pairs,
+            driver=3 * 4.0 * self.d * rows,
         )  # fmt: skip
 
     def _bins(self) -> float:
@@ -215,10 +235,10 @@ class _Estimator:
         rows = min(self.n, EVALUATED_ROWS)
         compared = min(MAX_COMPARED, max(s.target_size for s in self.problem.config.samples))
         compared = min(compared, self.n)
-        pairs = rows * (_COVERAGE_PAIRS * min(1000, rows / 10) + 2.0 * compared)
+        pairs = N_CLUSTERINGS * rows * (_COVERAGE_PAIRS * min(1000, rows / 10) + 2.0 * compared)
         seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
         return self._spark(
             "report_curation", "report", SCAN_PER_BYTE, REPORT_PER_POINT, tables=4,
             seconds=seconds, flops=2.0 * self.d * pairs,
-            driver=4.0 * self.d * (4 * rows + 3 * compared),
+            driver=4.0 * self.d * N_CLUSTERINGS * (2 * rows + 2 * compared),
         )  # fmt: skip

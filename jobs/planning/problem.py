@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from jobs.clustering.sizes import is_local
 from jobs.lake.config import RunConfig
+from jobs.lake.settling import figures_of, needs_tuning, settled
+from jobs.tuning.families import LIKELY_TOP, families
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,14 @@ class Problem:
     ----------
     n_points : rows of the pool, or points where they are embedded already
     n_features : length of the vectors
+    config : settled; where that is yet to come, on a tree such as tuning chooses
+    is_tuned : whether tuning is part of the run
     """
 
     n_points: int
     n_features: int
     config: RunConfig
+    is_tuned: bool = False
 
     @property
     def n_bytes(self) -> int:
@@ -60,3 +65,13 @@ class Problem:
     def is_local(self) -> bool:
         """Whether level 1 is solved in the driver's memory."""
         return is_local(self.config.cluster, self.n_bytes)
+
+
+def problem_for(n_points: int, n_features: int, config: RunConfig) -> Problem:
+    """Describe what is to be curated, with likely levels where they are left to tuning."""
+    if not needs_tuning(config):
+        return Problem(n_points, n_features, config)
+    family = families(config.cluster)[0]
+    likely = family.config(config.cluster, family.levels(n_points, LIKELY_TOP))
+    figures = figures_of(likely, 0.0, is_given=bool(config.cluster.levels))
+    return Problem(n_points, n_features, settled(config, figures), is_tuned=True)

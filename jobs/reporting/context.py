@@ -4,18 +4,21 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import yaml
+from pyspark.sql import functions as F
 
 from jobs.lake.config import as_public_dict
 from jobs.lake.runs import Run, code_version
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.page import PageContext
+from udfs.kernels.coverage import is_worse
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 
 
 def page_context(this: Run) -> PageContext:
     """Give what the page shows, read back from the tables."""
-    rows = this.lake.read("report", this.keys["report_curation"]).drop("run_id").toPandas()
+    report = this.lake.read("report").where(F.col("stage_key").isin(_keys_of(this)))
+    rows = report.drop("stage_key", "run_id").toPandas()
     config = yaml.safe_dump(as_public_dict(this.config), sort_keys=False)
     n_points = int(this.figures("embed_pool")["n_points"])
     samples = [
@@ -46,16 +49,38 @@ def page_context(this: Run) -> PageContext:
     )
 
 
+def worse_than_uniform(this: Run, name: str, gap: float, error: float) -> str:
+    """Say that a sample covers less than a uniform one, and what to change."""
+    given = this.recipe.cluster.levels
+    levels = "/".join(map(str, this.config.cluster.levels))
+    if given:
+        fix = "leave cluster.levels and share.leaves to auto; evenlake tune says what they will be"
+    else:
+        fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
+    return (
+        f"{name} covers the pool worse than a uniform sample of its size: coverage distance "
+        f"{gap:+.1%} ± {error:.1%}; levels {levels} do not fit the data: {fix}"
+    )
+
+
+def _keys_of(this: Run) -> list[str]:
+    """Give the keys of the stages that report; tuning only where the run has it."""
+    keys = [this.keys["report_curation"]]
+    return keys if this.recipe == this.config else [*keys, this.keys["tune_tree"]]
+
+
+def _only(rows: pd.DataFrame, sample: str, metric: str) -> float:
+    mine = rows[(rows["sample"] == sample) & (rows["metric"] == metric)]["value"]
+    return float(mine.iloc[0]) if len(mine) else 0.0
+
+
 def _notes(this: Run, rows: pd.DataFrame) -> list[str]:
     """Say what a user should not overlook."""
     notes = []
     for s in this.config.samples:
-        mine = rows[(rows["sample"] == s.name) & (rows["metric"] == "coverage_distance")]
-        if len(mine) and (mine["value"] > mine["control"]).all():
-            notes.append(
-                f"{s.name} covers the pool worse than a uniform sample of its size: the levels do "
-                "not fit the data; try fewer or larger cluster.levels, or a share.leaves above 0"
-            )
+        gap, error = (_only(rows, s.name, f"coverage_gap{end}") for end in ("", "_error"))
+        if is_worse(gap, error):
+            notes.append(worse_than_uniform(this, s.name, gap, error))
         if sample_size(this, s.name) < s.target_size:
             notes.append(
                 f"{s.name} has {sample_size(this, s.name)} rows, not {s.target_size}: that is the "

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from jobs.reporting import figures
+from udfs.kernels.coverage import MAX_ERRORS, is_worse
 
 _MISSING = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -133,6 +134,7 @@ def _view(context: PageContext) -> dict[str, Any]:
         "names": names,
         "headlines": [_headline(cell, sample) for sample in context.samples],
         "verdicts": [_verdict(cell, name) for name in names],
+        "tuned": _tuned(rows),
         "rejects": _rejects(rows),
         "label_shares": figures.label_shares(rows, sample=None)["pool"].tolist(),
         "max_labels": figures.MAX_LABELS,
@@ -196,19 +198,32 @@ def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
 
 def _verdict(cell: _CellOf, sample: str | None) -> tuple[str, str]:
     """Return better, same, worse or unknown, and what coverage says in one sentence."""
-    distance, control = cell("coverage", sample, None, "coverage_distance")
-    if sample is None or distance is None or not control:
+    gap = cell("coverage", sample, None, "coverage_gap").value
+    error = cell("coverage", sample, None, "coverage_gap_error").value
+    if sample is None or gap is None or error is None:
         return "unknown", ""
-    gain = 1 - distance / control
     subject = "Independent check: points lie on average"
-    if abs(gain) < _AS_CLOSE:
-        return "same", f"{subject} as close to this sample as to a uniform one."
-    if gain > 0:
-        return "better", f"{subject} {percent(gain)} closer to this sample than to a uniform one."
+    spread = f"(± {percent(error)}, the standard error over independent clusterings)"
+    if abs(gap) <= max(_AS_CLOSE, MAX_ERRORS * error) and not is_worse(gap, error):
+        return "same", f"{subject} as close to this sample as to a uniform one {spread}."
+    if gap < 0:
+        closer = f"{percent(-gap)} closer to this sample than to a uniform one"
+        return "better", f"{subject} {closer} {spread}."
     return "worse", (
-        f"{subject} {percent(-gain)} farther from this sample than from a uniform one. The levels "
-        "may not fit the data; try other cluster.levels or a larger share.leaves."
+        f"{subject} {percent(gap)} farther from this sample than from a uniform one {spread}. The "
+        "levels may not fit the data; try cluster.levels: auto, or a larger share.leaves."
     )
+
+
+def _tuned(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the trees that tuning tried at last, the best first."""
+    mine = rows[rows["section"] == "tune"]
+    table = mine.pivot_table(index="key", columns="metric", values="value", sort=False)
+    columns = ["relative_coverage", "standard_error", "is_chosen"]
+    if table.empty:
+        return []
+    by_score = table.sort_values(["relative_coverage"], kind="stable")[columns].reset_index()
+    return [{str(k): v for k, v in row.items()} for row in by_score.to_dict("records")]
 
 
 def _rejects(rows: pd.DataFrame) -> list[tuple[str, float]]:

@@ -11,6 +11,10 @@ from udfs.kernels.measures import effective_number, entropy, kl_to_uniform, lore
 # counts -> x, y
 Curve = Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
+REPORT_SCHEMA = (
+    "sample string, section string, level int, key string, x double, metric string, "
+    "value double, control double"
+)
 _N_POSITIONS = 200  # points of a node-size curve
 
 

@@ -45,7 +45,9 @@ def _config(task: Task, files: Files, root: str) -> RunConfig:
             "input": {"table": files.pool, "embedding": "embedding"},
             "output": {"root": root},
             "cluster": {"levels": [task.n_clusters], "resampling": {"rounds": 0}},
-            "samples": [{"name": "balanced", "target_size": task.n_clusters}],
+            "samples": [
+                {"name": "balanced", "target_size": task.n_clusters, "share": {"leaves": 0.0}}
+            ],
         }
     )
 

@@ -9,8 +9,7 @@ import time
 
 import numpy as np
 
-from jobs.balance_sample import TreeLevel, quotas_down
-from jobs.lake.config import SampleConfig, ShareConfig
+from udfs.kernels.allocation import TreeLevel, quotas_down
 
 N_LEAVES = 10_000_000
 FAN_OUT = 100  # children per node, on average
@@ -53,13 +52,12 @@ def main(n_leaves: int = N_LEAVES) -> None:
     print("|---|---|---|---|---|---|")
     for leaves, points in SHARES:
         for per_pick in POINTS_PER_PICK:
-            share = ShareConfig(leaves=leaves, points=points)
-            sample = SampleConfig(name="s", target_size=n_points // per_pick, share=share)
+            target_size = n_points // per_pick
             start = np.array([time.perf_counter(), time.process_time()])
-            quotas_down(levels, sample, seed=0)
+            quotas_down(levels, target_size, leaves=leaves, points=points, seed=0)
             seconds, cpu = [time.perf_counter(), time.process_time()] - start
             figures = f"{seconds:.1f} | {cpu:.1f} | {peak_gib():.2f}"
-            print(f"| {leaves} | {points} | {sample.target_size} | {figures} |", flush=True)
+            print(f"| {leaves} | {points} | {target_size} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

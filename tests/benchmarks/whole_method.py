@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.balance_sample import TreeLevel, quotas_down
 from jobs.clustering.tree import Level, grow_tree
-from jobs.lake.config import ClusterConfig, SampleConfig
+from jobs.lake.config import ClusterConfig
 from tests.pools import zipf_mixture
+from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.grid import to_grid
 from udfs.kernels.measures import kl_to_uniform
 from udfs.kernels.nearest import Centroids
@@ -24,7 +24,7 @@ N_CONCEPTS = 200
 CLUSTER = ClusterConfig.model_validate(
     {"levels": [1000, 200], "resampling": {"rounds": 10, "points": [10, 3]}}
 )
-SAMPLE = SampleConfig(name="balanced", target_size=1000)
+TARGET_SIZE = 1000
 
 
 def curate(seed: int) -> tuple[float, float, int]:
@@ -48,7 +48,7 @@ def curate(seed: int) -> tuple[float, float, int]:
 def draw(levels: list[Level], leaves: NDArray[np.int32], seed: int) -> NDArray[np.intp]:
     """Draw the sample at random inside the leaves : (n_sampled,) points."""
     tree = [TreeLevel(np.maximum(t.parents, 0), t.n_leaves, t.n_points) for t in levels]
-    quotas = quotas_down(tree, SAMPLE, seed)[0]
+    quotas = quotas_down(tree, TARGET_SIZE, seed=seed)[0]
     order = np.lexsort((np.random.default_rng(seed).random(len(leaves)), leaves))
     first = np.searchsorted(leaves[order], np.arange(len(quotas)))
     rank = np.arange(len(order)) - first[leaves[order]]

@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
             "input": {"table": str(pool), "embedding": "embedding"},
             "output": {"root": str(folder / "lake")},
             "cluster": {"levels": [6000, 600], "solver": "spark", "resampling": {"rounds": 0}},
-            "samples": [{"name": "balanced", "target_size": 5000}],
+            "samples": [{"name": "balanced", "target_size": 5000, "share": {"leaves": 0.0}}],
         }
     )
     os.environ["PYSPARK_EXECUTOR_MEMORY_MB"] = WORKER.removesuffix("m")

@@ -29,7 +29,7 @@ def test_submitted_zip_curates_on_two_executors(tmp_path: Path) -> None:
         },
         "output": {"root": str(tmp_path / "lake")},
         "cluster": {"levels": [60, 10], "solver": "spark", "resampling": {"rounds": 1}},
-        "samples": [{"name": "balanced", "target_size": 200}],
+        "samples": [{"name": "balanced", "target_size": 200, "share": {"leaves": 0.0}}],
         "report": {"label": "c"},
     }
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(config))

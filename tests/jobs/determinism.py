@@ -68,9 +68,15 @@ def curated_bytes(
                 "resampling": {"rounds": 1, "points": "auto"},
             },
             "samples": [
-                {"name": "small", "target_size": 500},
-                {"name": "large", "target_size": 5000},
-                {"name": "core", "target_size": 1000, "strategy": "closest", "replicas": 2},
+                {"name": "small", "target_size": 500, "share": {"leaves": 0.0}},
+                {"name": "large", "target_size": 5000, "share": {"leaves": 0.0}},
+                {
+                    "name": "core",
+                    "target_size": 1000,
+                    "strategy": "closest",
+                    "replicas": 2,
+                    "share": {"leaves": 0.0},
+                },
             ],
         }
     )

@@ -112,6 +112,10 @@ def pool_rows(levels: list[np.ndarray], reasons: tuple[str, ...]) -> list[dict[s
         row("size", "n_rejected", n_rejected),
         row("size", "n_points", n_points),
         row("coverage", "effective_nodes", 486.2),
+        row("coverage", "n_nodes", 1000),
+        row("coverage", "n_clusterings", 3),
+        *trial_rows("3000/1500 · 0", 0.881, 0.0, is_chosen=True),
+        *trial_rows("3000/1500/750 · 0.5", 0.893, 0.0041, is_chosen=False),
     ]
     for reason, share in zip(reasons, (0.71, 0.2, 0.08, 0.01), strict=True):
         rows.append(row("rejects", "n_rows", round(n_rejected * share), key=reason))
@@ -126,6 +130,14 @@ def pool_rows(levels: list[np.ndarray], reasons: tuple[str, ...]) -> list[dict[s
     return rows
 
 
+def trial_rows(name: str, score: float, error: float, *, is_chosen: bool) -> list[dict[str, Any]]:
+    return [
+        row("tune", "relative_coverage", score, key=name),
+        row("tune", "standard_error", error, key=name),
+        row("tune", "is_chosen", float(is_chosen), key=name),
+    ]
+
+
 def sample_rows(
     name: str, target: int, drawn: list[np.ndarray], control: list[np.ndarray]
 ) -> list[dict[str, Any]]:
@@ -138,7 +150,8 @@ def sample_rows(
         ),
         row("coverage", "effective_nodes", 663.9, 479.1, sample=name),
         row("coverage", "nodes_reached_share", 0.9712, 0.8236, sample=name),
-        row("coverage", "n_nodes", 1000, 1000, sample=name),
+        row("coverage", "coverage_gap", -0.12 if target >= 1000 else 0.1, sample=name),
+        row("coverage", "coverage_gap_error", 0.004, sample=name),
     ]
     for level, (after, beside) in enumerate(zip(drawn, control, strict=True), start=1):
         rows += level_rows(level, after, beside, sample=name)

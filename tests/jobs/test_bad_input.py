@@ -183,7 +183,7 @@ def config_of(folder: Path, pool: dict[str, Any], *overrides: str, **hygiene: fl
             "output": {"root": str(folder / "lake")},
             "hygiene": hygiene,
             "cluster": {"levels": [6], "resampling": {"rounds": 0}},
-            "samples": [{"name": "s", "target_size": TARGET_SIZE}],
+            "samples": [{"name": "s", "target_size": TARGET_SIZE, "share": {"leaves": 0.0}}],
             **pool,
         },
         overrides,
@@ -283,7 +283,7 @@ BASE = {
     "input": {"table": "data/pool", "embedding": "vector"},
     "output": {"root": "data/lake"},
     "cluster": {"levels": [8, 3]},
-    "samples": [{"name": "s", "target_size": 20}],
+    "samples": [{"name": "s", "target_size": 20, "share": {"leaves": 0.0}}],
 }
 OVERRIDES = {  # of BASE -> the whole message
     "clusters.levels=[8]": "clusters: unknown key; did you mean cluster?",
@@ -300,24 +300,29 @@ OVERRIDES = {  # of BASE -> the whole message
     "cluster.tol=1e-4": (
         "cluster.tol='1e-4': want a number; YAML takes this for text, write 0.0001"
     ),
-    "cluster.levels=8": "cluster.levels=8: want a list",
+    "cluster.levels=8": (
+        "cluster.levels=8: want 'auto', or nodes per level, leaves first: [1000, 100]"
+    ),
     "cluster.levels=[]": (
-        "cluster.levels is empty; want nodes per level, leaves first: [1000, 100]"
+        "cluster.levels=[]: want 'auto', or nodes per level, leaves first: [1000, 100]"
     ),
     "cluster.levels=[3, 8]": (
         "cluster.levels[1]=8 is not below levels[0]=3; want nodes per level, leaves first, each "
         "level smaller"
     ),
     "cluster.split=1": "cluster.split=1: want at least 2 or 'auto' or 'off'",
-    "cluster.levels=auto": "cluster.levels='auto': not built yet; give the value itself",
+    "cluster.levels=many": (
+        "cluster.levels='many': want 'auto', or nodes per level, leaves first: [1000, 100]"
+    ),
     "cluster.resampling.rounds=[1]": (
         "cluster.resampling.rounds has 1 entries for 2 levels; want one number or one per level"
     ),
     "cluster.resampling.points=0": (
         "cluster.resampling.points=0: want at least 1 or 'auto' or a list"
     ),
-    "samples.0.share.leaves=auto": (
-        "samples.0.share.leaves='auto': not built yet; give the value itself"
+    "samples.0.share.leaves=even": "samples.0.share.leaves='even': want a number or 'auto'",
+    "samples.0.on_worse_than_uniform=stop": (
+        "samples.0.on_worse_than_uniform='stop': want 'warn' or 'fail'"
     ),
     "samples.0.share.points=1.5": "samples.0.share.points=1.5: want at most 1",
     "samples.0.target_size=-5": "samples.0.target_size=-5: want at least 1",

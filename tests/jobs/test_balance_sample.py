@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.testing import assertDataFrameEqual
 
-from jobs.balance_sample import TreeLevel, draw_points, quotas_down, read_levels
-from jobs.lake.config import SampleConfig, ShareConfig
+from jobs.balance_sample import draw_points, read_levels
+from udfs.kernels.allocation import TreeLevel, quotas_down
 
 FOUR_IN_TWO_LEAVES = [("a", 0, 4.0), ("b", 0, 1.0), ("c", 0, 1.0), ("d", 1, 0.0)]
 
@@ -115,13 +115,9 @@ def test_sizes_are_exact_and_samples_nest_all_the_way_down(
     capacity = int(levels[0].n_points.sum()) * replicas
     before = [np.zeros(len(level.parents), np.int64) for level in levels]
     for target in sorted(rng.integers(1, capacity + 20, 4)):
-        sample = SampleConfig(
-            name="s",
-            target_size=int(target),
-            replicas=replicas,
-            share=ShareConfig(leaves=leaves, points=points),
+        quotas_ = quotas_down(
+            levels, int(target), leaves=leaves, points=points, replicas=replicas, seed=1
         )
-        quotas_ = quotas_down(levels, sample, seed=1)
         for level, quota, smaller in zip(levels, quotas_, before, strict=True):
             assert quota.sum() == min(target, capacity)
             assert (quota <= level.n_points * replicas).all()
@@ -131,6 +127,4 @@ def test_sizes_are_exact_and_samples_nest_all_the_way_down(
 
 def test_share_of_points_alone_is_a_proportional_draw() -> None:
     leaves = TreeLevel(np.zeros(3, int), np.ones(3, int), np.array([600, 300, 100]))
-    share = ShareConfig(leaves=0.0, points=1.0)
-    sample = SampleConfig(name="s", target_size=10, share=share)
-    assert quotas_down([leaves], sample, seed=0)[0].tolist() == [6, 3, 1]
+    assert quotas_down([leaves], 10, points=1.0, seed=0)[0].tolist() == [6, 3, 1]

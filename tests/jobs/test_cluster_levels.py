@@ -24,7 +24,7 @@ def grown(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Run:
             "output": {"root": f"{folder}/lake"},
             "embed": {"normalize": False},
             "cluster": {"levels": LEVELS, "resampling": {"rounds": 2}},
-            "samples": [{"name": "s", "target_size": 10}],
+            "samples": [{"name": "s", "target_size": 10, "share": {"leaves": 0.0}}],
         }
     )
     run = open_run(spark, config)

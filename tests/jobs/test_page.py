@@ -116,22 +116,41 @@ def test_the_headline_names_sizes_balance_and_control() -> None:
         row("balance", "kl_uniform", 0.95, level=1),
         row("balance", "effective_nodes", 19.8, 9.1, level=1, sample="balanced"),
         row("balance", "kl_uniform", 0.03, 0.9, level=1, sample="balanced"),
-        row("coverage", "coverage_distance", 0.3, 0.4, sample="balanced"),
+        row("coverage", "coverage_gap", -0.25, sample="balanced"),
+        row("coverage", "coverage_gap_error", 0.01, sample="balanced"),
     )
     said = Elements(render_page(replace(context, rows=rows))).said()
     assert (
         "20 of 1,004 points; effective nodes 9.4 → 19.8 of 20 (uniform control 9.1); "
         "KL to uniform over leaves 0.95 → 0.03 (uniform control 0.9)."
     ) in said
-    assert "25% closer to this sample than to a uniform one." in said
+    assert "25% closer to this sample than to a uniform one (± 1%" in said
 
 
 def test_a_sample_farther_from_the_points_than_uniform_is_called_worse() -> None:
     context = example({"balanced": 20}, [], n_nodes=SMALL)
-    worse = row("coverage", "coverage_distance", 0.5, 0.4, sample="balanced")
-    said = Elements(render_page(replace(context, rows=with_rows(worse)))).said()
+    gap = row("coverage", "coverage_gap", 0.25, sample="balanced")
+    error = row("coverage", "coverage_gap_error", 0.01, sample="balanced")
+    said = Elements(render_page(replace(context, rows=with_rows(gap, error)))).said()
     assert "worse than uniform" in said
     assert "25% farther" in said
+
+
+def test_a_sample_farther_by_no_more_than_chance_is_not_called_worse() -> None:
+    context = example({"balanced": 20}, [], n_nodes=SMALL)
+    gap = row("coverage", "coverage_gap", 0.03, sample="balanced")
+    error = row("coverage", "coverage_gap_error", 0.02, sample="balanced")
+    said = Elements(render_page(replace(context, rows=with_rows(gap, error)))).said()
+    assert "as close to this sample as to a uniform one" in said
+    assert "worse" not in said
+
+
+def test_the_page_shows_what_the_tree_was_chosen_from() -> None:
+    page = render_page(example({"balanced": 20}, [], n_nodes=SMALL))
+    tried = " ".join(page[page.index("How the tree was chosen") :].split())
+    chosen = tried.index("3000/1500 · 0<")
+    other = tried.index("3000/1500/750 · 0.5<")
+    assert chosen < tried.index("88.1%") < tried.index("● chosen") < other < tried.index("89.3%")
 
 
 def test_hostile_text_adds_no_element_no_attribute_and_no_markup_in_figures() -> None:

@@ -18,7 +18,7 @@ def problem(n: int, d: int, levels: list[int], *overrides: str, **cluster: Any) 
         "input": {"table": "data/pool", "embedding": "vector"},
         "output": {"root": "data/lake"},
         "cluster": {"levels": levels, **cluster},
-        "samples": [{"name": "s", "target_size": 100}],
+        "samples": [{"name": "s", "target_size": 100, "share": {"leaves": 0.0}}],
     }
     return Problem(n, d, parse_config(plain, overrides))
 

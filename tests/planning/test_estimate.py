@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs import tune_tree
 from jobs.lake.loading import parse_config
 from jobs.planning import estimate as planned
 from jobs.planning import passes
@@ -16,7 +17,7 @@ from jobs.planning.estimate import estimate
 from jobs.planning.machine import CALL_SECONDS, GIB, JOB_SECONDS, Machine, Speed, assumed_speed
 from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
-from jobs.reporting import point_rows
+from jobs.reporting import coverage_rows
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
 
@@ -27,7 +28,7 @@ def problem(n: int, levels: list[int], d: int = 256, **cluster: Any) -> Problem:
             "input": {"table": "data/pool", "embedding": "vector"},
             "output": {"root": "data/lake"},
             "cluster": {"levels": levels, **cluster},
-            "samples": [{"name": "s", "target_size": 10}],
+            "samples": [{"name": "s", "target_size": 10, "share": {"leaves": 0.0}}],
         }
     )
     return Problem(n, d, config)
@@ -123,8 +124,11 @@ def test_more_slots_never_take_longer(n: int, slots: int, levels: list[int]) -> 
 
 
 def test_the_planner_knows_the_sizes_that_the_report_decides_by() -> None:
-    assert planned.EVALUATED_ROWS == point_rows.EVALUATED_ROWS
-    assert planned.MAX_COMPARED == point_rows.MAX_COMPARED
+    assert planned.EVALUATED_ROWS == coverage_rows.EVALUATED_ROWS
+    assert planned.MAX_COMPARED == coverage_rows.MAX_COMPARED
+    assert planned.N_CLUSTERINGS == coverage_rows.N_CLUSTERINGS
+    assert planned.MIN_SAMPLED == tune_tree.MIN_SAMPLED
+    assert planned.SAMPLED_NUMBERS == tune_tree.SAMPLED_NUMBERS
 
 
 @pytest.mark.parametrize("n_rows", [31_200, 99_999, 100_000])

@@ -34,7 +34,7 @@ def config_for(pool: Path, root: Path, target_size: int, cluster: dict[str, Any]
             "input": {"table": str(pool), "embedding": "embedding", "metadata": ["concept"]},
             "output": {"root": str(root)},
             "cluster": cluster,
-            "samples": [{"name": "balanced", "target_size": target_size}],
+            "samples": [{"name": "balanced", "target_size": target_size, "share": {"leaves": 0.0}}],
             "report": {"label": "concept"},
         }
     )

@@ -5,6 +5,7 @@ mean distance from a node's points to the nearest sampled point, so that every r
 same, dense or thin.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ MAX_NODES = (
 ROWS_PER_NODE = 10
 RESAMPLING_ROUNDS = 3
 _MAX_ITER = 20
+MAX_ERRORS = 2.0  # standard errors that chance is allowed
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,12 @@ class IndependentNodes:
 
 
 def cluster_independently(
-    points: NDArray[np.float32], *, seed: int, n_threads: int
+    points: NDArray[np.float32], *, seed: int, n_threads: int, max_nodes: int = MAX_NODES
 ) -> IndependentNodes:
     """Cluster a hash sample with a seed of its own : (n, n_features) grid coordinates."""
     source = blocks_of(points, n_threads)
     n_distinct = len(np.unique(points, axis=0))
-    n_nodes = max(1, min(MAX_NODES, len(points) // ROWS_PER_NODE, n_distinct))
+    n_nodes = max(1, min(max_nodes, len(points) // ROWS_PER_NODE, n_distinct))
     params = KMeansParams(algorithm="lloyd", max_iter=_MAX_ITER)
     C = fit_level(source, n_nodes, params, rounds=RESAMPLING_ROUNDS, points=None, seed=seed)
     centroids = Centroids(C)
@@ -68,16 +70,37 @@ def measure_coverage(
     -------
     coverage_distance (grid units), effective_nodes, nodes_reached_share
     """
-    to_sample = blocks_of(nodes.points, n_threads).reduce(LabelPoints(Centroids(sampled)))
-    members = np.bincount(nodes.labels, minlength=nodes.n_nodes)
-    distance = np.bincount(
-        nodes.labels, weights=np.sqrt(to_sample["sq_dist"]), minlength=nodes.n_nodes
-    )
-    filled = members > 0
+    distance = mean_by_node(nodes, distances_to(nodes.points, sampled, n_threads=n_threads))
     reached = blocks_of(sampled, n_threads).reduce(LabelPoints(nodes.centroids))["labels"]
     counts = np.bincount(reached, minlength=nodes.n_nodes)
     return {
-        "coverage_distance": float((distance[filled] / members[filled]).mean()),
+        "coverage_distance": math.fsum(distance) / len(distance),
         "effective_nodes": effective_number(counts),
         "nodes_reached_share": float((counts > 0).mean()),
     }
+
+
+def distances_to(
+    points: NDArray[np.float32], sampled: NDArray[np.float32], *, n_threads: int
+) -> NDArray[np.float64]:
+    """Give every point's distance to the nearest sampled one : (n,), grid units."""
+    found = blocks_of(points, n_threads).reduce(LabelPoints(Centroids(sampled)))
+    return np.asarray(np.sqrt(found["sq_dist"]))
+
+
+def mean_by_node(nodes: IndependentNodes, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average over the points of every node that has some : (n,) -> (n filled nodes,)."""
+    members = np.bincount(nodes.labels, minlength=nodes.n_nodes)
+    summed = np.bincount(nodes.labels, weights=distances, minlength=nodes.n_nodes)
+    return np.asarray(summed[members > 0] / members[members > 0])
+
+
+def is_worse(gap: float, error: float) -> bool:
+    """Tell whether a sample covers less than a uniform one by more than chance would have it.
+
+    Parameters
+    ----------
+    gap : its coverage distance less the uniform one's; negative is better
+    error : standard error of the gap, over independent clusterings
+    """
+    return gap > MAX_ERRORS * error

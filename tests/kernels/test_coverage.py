@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.reporting.coverage import IndependentNodes, cluster_independently, measure_coverage
 from jobs.reporting.rows import balance_rows, label_rows
+from udfs.kernels.coverage import IndependentNodes, cluster_independently, measure_coverage
 from udfs.kernels.nearest import Centroids
 
 # two nodes on a line: a dense one at 0 with three points, a thin one at 100 with one

@@ -1,0 +1,1 @@
+"""The search for the tree that fits a pool, on a hash sample; knows arrays, not Spark."""

@@ -1,0 +1,73 @@
+"""Families of trees: a ladder of levels from the leaves up, of which every prefix is a tree.
+
+Level 1 follows the pool's size: LEAF_POINTS to a leaf. The levels above it follow the concepts in
+the data, so their sizes carry over from a hash sample to the whole pool as they are: what is found
+is the size of the top, and the levels between it and the leaves are filled in.
+"""
+
+from dataclasses import dataclass
+
+from jobs.lake.config import ClusterConfig
+
+LEAF_POINTS = 20  # points per leaf of a large pool
+FEW_LEAVES = 2000  # fewer than that are worth smaller leaves,
+FEW_LEAF_POINTS = 5  # of no fewer points than that
+MAX_LEAVES = 100_000  # bounds the driver's memory
+RATIOS = (2, 4)  # nodes of a level to one of the level above
+ROUNDS = (3, 0)  # of resampling; on the planted pools 10 gave what 3 gave, for three times as long
+MAX_UPPER = 5000  # nodes of a level above the leaves that is filled in
+LIKELY_TOP = 1000  # nodes, of a tree that is planned before it is known
+MIN_TOP = 5  # nodes; a smaller top leaves no choice to its quotas
+MIN_STEP = 1.25  # nodes of a level to one above; a smaller step is not worth a level
+
+
+@dataclass(frozen=True)
+class Family:
+    """Trees that differ in their top and their share only.
+
+    Attributes
+    ----------
+    ratio : nodes of a level to one of the level above
+    rounds : of resampling, at every level that is not split
+    """
+
+    ratio: int
+    rounds: int
+
+    def ladder(self, n_points: int) -> list[int]:
+        """Give nodes per level, leaves first, down to the smallest top."""
+        sizes = [n_leaves(n_points)]
+        while (smaller := round(sizes[-1] / self.ratio)) >= MIN_TOP:
+            sizes.append(smaller)
+        return sizes
+
+    def levels(self, n_points: int, top: int) -> list[int]:
+        """Give nodes per level, leaves first, of the tree with this top over that many points."""
+        leaves = n_leaves(n_points)
+        uppers = [max(1, top)]
+        while (larger := uppers[-1] * self.ratio) <= MAX_UPPER:
+            uppers.append(larger)
+        return [leaves, *(k for k in reversed(uppers) if k * MIN_STEP <= leaves)]
+
+    def config(self, base: ClusterConfig, levels: list[int]) -> ClusterConfig:
+        """Settle a config on one tree; breathing is for steep levels, and dear in wide ones."""
+        settled = base.model_copy(update={"levels": levels, "breathing": "off"})
+        rounds = [0 if settled.cells_at(t) else self.rounds for t in range(1, len(levels) + 1)]
+        resampling = base.resampling.model_copy(update={"rounds": rounds})
+        return settled.model_copy(update={"resampling": resampling})
+
+
+def n_leaves(n_points: int) -> int:
+    """Give level 1's nodes, for points whose copies are counted once."""
+    few = min(FEW_LEAVES, n_points // FEW_LEAF_POINTS)
+    return max(1, few, min(MAX_LEAVES, n_points // LEAF_POINTS))
+
+
+def families(base: ClusterConfig) -> list[Family]:
+    """Give all families, the simplest first; resampling is tried where the config leaves it."""
+    given = base.resampling.rounds
+    return [
+        Family(ratio, rounds)
+        for rounds in ((given,) if isinstance(given, int) else ROUNDS)
+        for ratio in RATIOS
+    ]

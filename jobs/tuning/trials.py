@@ -1,0 +1,132 @@
+"""Trials: trees grown on a hash sample, samples drawn from them, and how well those cover it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.clustering.tree import Level, grow_tree
+from jobs.lake.config import ClusterConfig
+from udfs.kernels.allocation import TreeLevel, quotas_down
+from udfs.kernels.coverage import IndependentNodes, distances_to, mean_by_node
+from udfs.kernels.hashing import derive_seed, hash_keys
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.sources import blocks_of
+from udfs.kernels.steps.members import LabelPoints
+
+NOISE = 0.01  # of the score: how far trees of other seeds lie apart
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What samples are judged by: independent nodes, and uniform draws as the control.
+
+    Attributes
+    ----------
+    nodes : independent clusterings, all of the same points
+    """
+
+    nodes: list[IndependentNodes]
+    points: NDArray[np.float32]
+    n_threads: int
+    _uniform: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+
+    def relative(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Measure a draw against the uniform one of its size : (n nodes of all clusterings,).
+
+        Its mean is the coverage distance over the uniform control's.
+        """
+        n = len(chosen)
+        if n not in self._uniform:
+            order = np.argsort(hash_keys(derive_seed(n, 1), np.arange(len(self.points))))
+            self._uniform[n] = self._distances(order[:n])
+        control = self._uniform[n]
+        scale = math.fsum(control) / len(control)
+        return np.asarray(self._distances(chosen) / max(scale, 1e-300))
+
+    def _distances(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        judged = self.nodes[0].points
+        distances = distances_to(judged, self.points[chosen], n_threads=self.n_threads)
+        return np.concatenate([mean_by_node(nodes, distances) for nodes in self.nodes])
+
+
+class SampledTree:
+    """A tree over points in memory, and where they lie; every prefix of its levels is a tree."""
+
+    def __init__(
+        self, points: NDArray[np.float32], config: ClusterConfig, *, seed: int, n_threads: int
+    ) -> None:
+        source = blocks_of(points, n_threads)
+        self.levels: list[Level] = grow_tree(
+            source, config, seed=seed, n_threads=n_threads, on_iteration=lambda *what: None
+        )
+        self.seed = seed
+        leaves = LabelPoints(Centroids(self.levels[0].centroids), self.levels[0].routing)
+        self.leaf = source.reduce(leaves)["labels"].astype(np.int64)
+        order = np.lexsort((hash_keys(derive_seed(seed, 2), np.arange(len(points))), self.leaf))
+        counts = np.bincount(self.leaf, minlength=len(self.levels[0].centroids))
+        self.rank = np.empty(len(points), np.int64)
+        self.rank[order] = np.arange(len(points)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+    def draw(self, depth: int, target_size: int, leaves: float) -> NDArray[np.int64]:
+        """Draw from the tree of the first levels : (min(target_size, n),) positions."""
+        tree = [
+            TreeLevel(np.maximum(level.parents, 0) * (t < depth), level.n_leaves, level.n_points)
+            for t, level in enumerate(self.levels[:depth], start=1)
+        ]
+        quotas = quotas_down(tree, target_size, leaves=leaves, seed=self.seed)
+        return np.flatnonzero(self.rank < quotas[0][self.leaf])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One tree and share, judged.
+
+    Attributes
+    ----------
+    tree : the tree whose first ``depth`` levels it takes
+    relative : (n nodes,) coverage distances over the uniform control's mean
+    n_clusterings : that the nodes come from; all of the same points
+    """
+
+    tree: SampledTree
+    depth: int
+    leaves: float
+    relative: NDArray[np.float64]
+    n_clusterings: int
+
+    @property
+    def levels(self) -> list[int]:
+        """Nodes per level, leaves first."""
+        return [len(level.centroids) for level in self.tree.levels[: self.depth]]
+
+    @property
+    def score(self) -> float:
+        """Coverage distance over the uniform control's; lower is better."""
+        return math.fsum(self.relative) / len(self.relative)
+
+    def error_of_lead(self, best: "Trial") -> float:
+        """Give the standard error of another trial's lead; nodes are the observations.
+
+        Clusterings look at the same points, so that together they count as one.
+        """
+        leads = self.relative - best.relative
+        mean = math.fsum(leads) / len(leads)  # exact sums: NumPy's differ between CPUs
+        variance = math.fsum((leads - mean) ** 2) / len(leads)
+        return math.sqrt(variance * self.n_clusterings / len(leads))
+
+
+def simplest(trials: Sequence[Trial]) -> Trial:
+    """Give the simplest trial among those that are as good as the best.
+
+    As good is within one standard error, or within NOISE, which a tree's own seed makes. Simplest
+    is what trusts the tree most: the share nearest the paper's equal one, then the smallest top,
+    then the fewest levels. Coverage hardly tells such trials apart; balance does.
+    """
+    best = min(trials, key=lambda t: t.score)
+    good = [
+        t for t in trials if t.score - best.score <= max(t.error_of_lead(best), NOISE * best.score)
+    ]
+    return min(good, key=lambda t: (t.leaves, t.levels[-1], t.depth))
