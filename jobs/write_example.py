@@ -26,14 +26,22 @@ LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
 def long_tailed_digits(seed: int) -> list[tuple[str, bytearray, str]]:
     """Give (id, PNG, digit) rows; which images of a class stay depends on the seed."""
     digits = load_digits()
+    return [
+        (f"digit-{index:04d}", _png(digits.images[index]), str(digits.target[index]))
+        for index in kept_digits(seed)
+    ]
+
+
+def kept_digits(seed: int) -> np.ndarray:
+    """Give the images that stay, class by class : (n_images,) positions in scikit-learn's set."""
+    target = load_digits().target
     sizes = np.geomspace(LARGEST, SMALLEST, N_CLASSES).round().astype(int)
     rng = np.random.default_rng(seed)
-    rows = []
-    for digit, size in enumerate(sizes):
-        members = np.flatnonzero(digits.target == digit)
-        for index in np.sort(rng.permutation(members)[:size]):
-            rows.append((f"digit-{index:04d}", _png(digits.images[index]), str(digit)))
-    return rows
+    kept = [
+        np.sort(rng.permutation(np.flatnonzero(target == digit))[:size])
+        for digit, size in enumerate(sizes)
+    ]
+    return np.concatenate(kept)
 
 
 def _png(image: np.ndarray) -> bytearray:

@@ -46,6 +46,32 @@ def grouped_mixture(
     return _shuffled(X, concepts, rng)
 
 
+def scattered_mixture(
+    seed: int,
+    *,
+    n_points: int = 54_000,
+    n_concepts: int = 300,
+    n_thin: int = 1200,
+    n_dense: int = 4800,
+    n_features: int = 128,
+) -> Pool:
+    """Draw unrelated Zipf concepts, and scatter (concept -1): thin all over, dense in a cone."""
+    rng = np.random.default_rng(seed)
+    share = 1 / (1 + rng.permutation(n_concepts))
+    concepts = rng.choice(n_concepts, size=n_points, p=share / share.sum())
+    centres = _unit(rng.standard_normal((n_concepts, n_features)))
+    noise = rng.standard_normal((n_points, n_features)) / np.sqrt(n_features)
+    thin = rng.standard_normal((n_thin, n_features))
+    axis = _unit(rng.standard_normal((1, n_features)))
+    dense = axis + rng.standard_normal((n_dense, n_features)) / np.sqrt(n_features)
+    X = np.concatenate([centres[concepts] + 0.5 * noise, thin, dense])
+    return _shuffled(X, np.r_[concepts, np.full(n_thin + n_dense, -1)], rng)
+
+
+def _unit(X: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True))
+
+
 def _shuffled(
     X: NDArray[np.floating], concepts: NDArray[np.int64], rng: np.random.Generator
 ) -> Pool:

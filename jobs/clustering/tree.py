@@ -4,7 +4,7 @@ Source: "Automatic Data Curation for Self-Supervised Learning" (arXiv 2405.15613
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -63,20 +63,22 @@ def grow_tree(
     seed: int,
     n_threads: int,
     on_iteration: OnIteration,
+    known: Sequence[Level] = (),
 ) -> list[Level]:
     """Solve all levels, leaves first; those above level 1 in this process's memory.
 
     Parameters
     ----------
     pool : a ``CellSource`` where level 1 is split
+    known : the first levels, where another tree of the same seed has them already
 
     Raises
     ------
     ConfigError
         If a level asks for more clusters than it has distinct inputs.
     """
-    levels: list[Level] = []
-    for t, k in enumerate(config.levels, start=1):
+    levels = [*known]
+    for t, k in enumerate(config.levels[len(known) :], start=len(known) + 1):
         below = blocks_of(levels[-1].centroids, n_threads) if levels else None
         source = below or pool
         _require_enough(t, k, source.n_rows)

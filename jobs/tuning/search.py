@@ -1,7 +1,7 @@
 """Successive halving over trees: small hash samples weed out families, the whole one decides.
 
 Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter
-optimization" (2016). Every rung doubles the points and keeps the better half of the families.
+optimization" (2016). A rung takes more points and keeps the better half of the families.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,19 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.lake.config import ClusterConfig
-from jobs.tuning.families import Family, families
-from jobs.tuning.trials import NOISE, Judge, SampledTree, Trial, simplest
+from jobs.tuning.families import RATIOS, Family, families
+from jobs.tuning.trials import NOISE, Grove, Judge, SampledTree, Trial, simplest
 from udfs.kernels.coverage import cluster_independently
 from udfs.kernels.hashing import derive_seed
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of share.leaves; a single level has none
-COARSE_SHARES = (0.0, 0.5, 1.0)  # tried first
-FRACTIONS = (0.25, 0.5, 1.0)  # of the points, rung by rung
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of share.leaves; at 1 a tree is as good as its leaves alone
+COARSE_SHARES = (0.0, 0.5)  # tried first
+FRACTIONS = (0.25, 1.0)  # of the points, rung by rung
 MIN_POINTS = 2000  # of a rung; smaller samples start at a later one
 MAX_JUDGED = 10_000  # points of a rung that samples are judged by
 N_CLUSTERINGS = 3  # that judge the last rung; one judges the others
 TOLERANCE = 1e-3  # of the search's fits: trees score within .01 of those at 1e-4, for half the time
-N_FINALISTS = 3  # trees, judged at every share and target size
+MAX_TREES = 8  # of one kind: the fewer points, the more a tree owes to its seed,
+POINTS_OF_TREES = 20_000  # and the less another costs
+N_FINALISTS = 4  # kinds of trees, judged at every share and target size
 TOO_DEEP = 1.1  # of the best score so far: levels above a tree that much worse are not tried
 
 Tell = Callable[[float, float, str], None]  # done, total, what
@@ -72,51 +74,68 @@ class Choice:
 class Rung:
     """A part of the hash sample, to grow trees on and to judge by."""
 
-    def __init__(self, problem: Problem, fraction: float, n_clusterings: int) -> None:
-        self.problem, self.n_clusterings = problem, n_clusterings
+    def __init__(self, problem: Problem, fraction: float = 1.0) -> None:
+        self.problem = problem
         self.points = problem.points[: max(1, round(fraction * len(problem.points)))]
+        self.n_clusterings, self.n_trees = 1, 1
+        if fraction == 1:  # the last one, which decides
+            self.n_clusterings = N_CLUSTERINGS
+            self.n_trees = max(1, min(MAX_TREES, POINTS_OF_TREES // len(self.points)))
         self.n_distinct = len(np.unique(self.points, axis=0))
-        seeds = [derive_seed(problem.seed, 1 + i) for i in range(n_clusterings)]
+        seeds = [derive_seed(problem.seed, 1 + i) for i in range(self.n_clusterings)]
         judged = self.points[:MAX_JUDGED]
         nodes = [cluster_independently(judged, seed=s, n_threads=problem.n_threads) for s in seeds]
         self.judge = Judge(nodes, self.points, problem.n_threads)
         # samples take the same part of the points as they will of the pool
         scale = len(self.points) / problem.n_points
+        self._on_leaves: dict[int, Grove] = {}  # by rounds
         self.targets = sorted({max(1, round(scale * target)) for target in problem.targets})
 
-    def grow(self, config: ClusterConfig) -> SampledTree:
-        """Grow a tree over the rung's points."""
+    def grow(self, config: ClusterConfig) -> Grove:
+        """Grow trees over the rung's points, of seeds of their own; families share level 1."""
         quick = config.model_copy(update={"tol": max(config.tol, TOLERANCE), "split": "off"})
-        seed, n_threads = self.problem.seed, self.problem.n_threads
-        return SampledTree(self.points, quick, seed=seed, n_threads=n_threads)
+        on = self._on_leaves.get(config.rounds_at(1), (None,) * self.n_trees)
+        grove = tuple(
+            SampledTree(
+                self.points,
+                quick,
+                seed=derive_seed(self.problem.seed, 0, i),
+                n_threads=self.problem.n_threads,
+                on=tree,
+            )
+            for i, tree in enumerate(on)
+        )
+        self._on_leaves.setdefault(config.rounds_at(1), grove)
+        return grove
 
-    def judged(self, tree: SampledTree, depth: int, leaves: float, sizes: Sequence[int]) -> Trial:
-        """Judge one tree and share by the mean over some target sizes."""
-        measured = [self.judge.relative(tree.draw(depth, size, leaves)) for size in sizes]
-        return Trial(tree, depth, leaves, np.mean(measured, axis=0), self.n_clusterings)
+    def judged(self, grove: Grove, depth: int, leaves: float, sizes: Sequence[int]) -> Trial:
+        """Judge one kind of tree and share by the mean over some target sizes."""
+        relative = [
+            np.mean([self.judge.relative(tree.draw(depth, n, leaves)) for n in sizes], axis=0)
+            for tree in grove
+        ]
+        return Trial(grove, depth, leaves, np.stack(relative), self.n_clusterings)
 
-    def trials(self, tree: SampledTree, *, depth: int = 1) -> list[Trial]:
-        """Judge the trees of this depth and more at a few shares, at the middle target size."""
+    def trials(self, grove: Grove) -> list[Trial]:
+        """Judge the trees of every depth at a few shares, at the middle target size."""
         middle = [self.targets[len(self.targets) // 2]]
         found: list[Trial] = []
-        while depth <= len(tree.levels):
+        for depth in range(1, 1 + min(len(tree.levels) for tree in grove)):
             shares = COARSE_SHARES if depth > 1 else COARSE_SHARES[:1]
-            here = [self.judged(tree, depth, leaves, middle) for leaves in shares]
+            here = [self.judged(grove, depth, leaves, middle) for leaves in shares]
             found += here
-            equal = here[:2]  # leaf by leaf, all trees are alike
-            if min(t.score for t in equal) > TOO_DEEP * min(t.score for t in found):
+            if min(t.score for t in here) > TOO_DEEP * min(t.score for t in found):
                 break
-            depth += 1
         return found
 
     def finals(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Judge the best trees at every share and target size, the best first."""
+        """Judge the best kinds of trees at more shares and every target size, the best first."""
         best = sorted(trials, key=lambda t: t.score)
-        trees = list(dict.fromkeys((t.tree, t.depth) for t in best))[:N_FINALISTS]
+        kinds = list(dict.fromkeys((t.grove, t.depth) for t in best))[:N_FINALISTS]
         found = [
-            self.judged(tree, depth, leaves, self.targets)
-            for tree, depth in trees
-            for leaves in (SHARES if depth > 1 else SHARES[:1])
+            self.judged(grove, depth, leaves, self.targets)
+            for grove, depth in kinds
+            for leaves in (SHARES[:-1] if depth > 1 else SHARES[:1])
         ]
         return sorted(found, key=lambda t: t.score)
 
@@ -130,19 +149,19 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
     n_tried = 0
     total, done = sum(len(alive) / 2**i for i in range(len(fractions))), 0.0
     for fraction in fractions:
-        rung = Rung(problem, fraction, N_CLUSTERINGS if fraction == 1 else 1)
-        entries: list[tuple[Family, SampledTree, list[Trial]]] = []
+        rung = Rung(problem, fraction)
+        entries: list[tuple[Family, Grove, list[Trial]]] = []
         for family in alive:
-            tree = rung.grow(family.config(problem.cluster, family.ladder(rung.n_distinct)))
-            entries.append((family, tree, rung.trials(tree)))
+            grove = rung.grow(family.config(problem.cluster, family.ladder(rung.n_distinct)))
+            entries.append((family, grove, rung.trials(grove)))
             n_tried += len(entries[-1][2])
             done += 1
-            tell(done, total, f"points={len(rung.points)} levels={_shown(tree)}")
+            tell(done, total, f"points={len(rung.points)} levels={_shown(grove)}")
         entries.sort(key=lambda entry: _handicapped(entry[0], entry[2]))
         alive = [family for family, _, _ in entries[: -(-len(entries) // 2)]]
     finals = rung.finals([t for _, _, trials in entries for t in trials])
     chosen = simplest(finals)
-    (family,) = (family for family, tree, _ in entries if tree is chosen.tree)
+    (family,) = (family for family, grove, _ in entries if grove is chosen.grove)
     n_distinct = problem.n_points * rung.n_distinct // len(rung.points)
     levels = family.levels(n_distinct, chosen.levels[-1])
     config = family.config(problem.cluster, levels)
@@ -150,15 +169,16 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
 
 
 def _handicapped(family: Family, trials: Sequence[Trial]) -> float:
-    """Give a family's best score; without resampling it has to be better by more than noise."""
-    return min(t.score for t in trials) * (1 if family.rounds else 1 + 2 * NOISE)
+    """Give a family's best score; all but the first have to be better by more than noise."""
+    is_first = family.rounds > 0 and family.ratio == RATIOS[0]
+    return min(t.score for t in trials) * (1 if is_first else 1 + 2 * NOISE)
 
 
 def _share_for(problem: Problem, tell: Tell) -> Choice:
     """Find the share that fits given levels: level 1 shrinks with the sample, the others stay."""
-    rung = Rung(problem, 1.0, N_CLUSTERINGS)
-    leaves = problem.cluster.levels[0] * len(rung.points) // problem.n_points
-    sizes = [max(1, min(leaves, rung.n_distinct))]
+    rung = Rung(problem)
+    n_leaves = problem.cluster.levels[0] * len(rung.points) // problem.n_points
+    sizes = [max(1, min(n_leaves, rung.n_distinct))]
     for k in problem.cluster.levels[1:]:
         if sizes[-1] > 1:
             sizes.append(min(k, sizes[-1] - 1))
@@ -166,11 +186,12 @@ def _share_for(problem: Problem, tell: Tell) -> Choice:
     resampling = problem.cluster.resampling.model_copy(update={"rounds": rounds, "points": "auto"})
     config = problem.cluster.model_copy(update={"levels": sizes, "resampling": resampling})
     tell(0, 1, f"points={len(rung.points)} levels={'/'.join(map(str, sizes))}")
-    tree = rung.grow(config)
-    finals = rung.finals(rung.trials(tree, depth=len(sizes)))
+    grove = rung.grow(config)
+    finals = [rung.judged(grove, len(sizes), leaves, rung.targets) for leaves in SHARES]
+    finals.sort(key=lambda t: t.score)
     chosen = simplest(finals)
     return Choice(problem.cluster, chosen.leaves, chosen, finals, len(finals))
 
 
-def _shown(tree: SampledTree) -> str:
-    return "/".join(str(len(level.centroids)) for level in tree.levels)
+def _shown(grove: Grove) -> str:
+    return "/".join(str(len(level.centroids)) for level in grove[0].levels)

@@ -13,7 +13,7 @@ from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.coverage import IndependentNodes, distances_to, mean_by_node
 from udfs.kernels.hashing import derive_seed, hash_keys
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.sources import LocalBlocks, blocks_of
 from udfs.kernels.steps.members import LabelPoints
 
 NOISE = 0.01  # of the score: how far trees of other seeds lie apart
@@ -56,19 +56,27 @@ class SampledTree:
     """A tree over points in memory, and where they lie; every prefix of its levels is a tree."""
 
     def __init__(
-        self, points: NDArray[np.float32], config: ClusterConfig, *, seed: int, n_threads: int
+        self,
+        points: NDArray[np.float32],
+        config: ClusterConfig,
+        *,
+        seed: int,
+        n_threads: int,
+        on: "SampledTree | None" = None,
     ) -> None:
+        """Grow it, on the leaves of another tree of the same points, seed and level 1, if any."""
         source = blocks_of(points, n_threads)
         self.levels: list[Level] = grow_tree(
-            source, config, seed=seed, n_threads=n_threads, on_iteration=lambda *what: None
+            source,
+            config,
+            seed=seed,
+            n_threads=n_threads,
+            on_iteration=lambda *what: None,
+            known=on.levels[:1] if on else (),
         )
         self.seed = seed
-        leaves = LabelPoints(Centroids(self.levels[0].centroids), self.levels[0].routing)
-        self.leaf = source.reduce(leaves)["labels"].astype(np.int64)
-        order = np.lexsort((hash_keys(derive_seed(seed, 2), np.arange(len(points))), self.leaf))
-        counts = np.bincount(self.leaf, minlength=len(self.levels[0].centroids))
-        self.rank = np.empty(len(points), np.int64)
-        self.rank[order] = np.arange(len(points)) - np.repeat(np.cumsum(counts) - counts, counts)
+        self.leaf: NDArray[np.int64] = on.leaf if on else _leaf_of(source, self.levels[0])
+        self.rank: NDArray[np.int64] = on.rank if on else _ranks_within(self.leaf, seed)
 
     def draw(self, depth: int, target_size: int, leaves: float) -> NDArray[np.int64]:
         """Draw from the tree of the first levels : (min(target_size, n),) positions."""
@@ -80,18 +88,36 @@ class SampledTree:
         return np.flatnonzero(self.rank < quotas[0][self.leaf])
 
 
+def _leaf_of(source: LocalBlocks, level: Level) -> NDArray[np.int64]:
+    """Find every point's leaf : (n_points,)."""
+    found = source.reduce(LabelPoints(Centroids(level.centroids), level.routing))
+    return found["labels"].astype(np.int64)
+
+
+def _ranks_within(leaf: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Rank the points of every leaf at random : (n_points,) from 0."""
+    order = np.lexsort((hash_keys(derive_seed(seed, 2), np.arange(len(leaf))), leaf))
+    counts = np.bincount(leaf)
+    ranks = np.empty(len(leaf), np.int64)
+    ranks[order] = np.arange(len(leaf)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ranks
+
+
+Grove = tuple[SampledTree, ...]  # of the same kind, over the same points
+
+
 @dataclass(frozen=True)
 class Trial:
-    """One tree and share, judged.
+    """One kind of tree and share, judged.
 
     Attributes
     ----------
-    tree : the tree whose first ``depth`` levels it takes
-    relative : (n nodes,) coverage distances over the uniform control's mean
+    grove : trees that differ in their seeds only; their first ``depth`` levels are taken
+    relative : (n_trees, n nodes) coverage distances over the uniform control's mean
     n_clusterings : that the nodes come from; all of the same points
     """
 
-    tree: SampledTree
+    grove: Grove
     depth: int
     leaves: float
     relative: NDArray[np.float64]
@@ -100,22 +126,29 @@ class Trial:
     @property
     def levels(self) -> list[int]:
         """Nodes per level, leaves first."""
-        return [len(level.centroids) for level in self.tree.levels[: self.depth]]
+        return [len(level.centroids) for level in self.grove[0].levels[: self.depth]]
 
     @property
     def score(self) -> float:
         """Coverage distance over the uniform control's; lower is better."""
-        return math.fsum(self.relative) / len(self.relative)
+        return math.fsum(self.relative.ravel()) / self.relative.size
 
     def error_of_lead(self, best: "Trial") -> float:
-        """Give the standard error of another trial's lead; nodes are the observations.
+        """Give the standard error of another trial's lead, over nodes and over trees.
 
         Clusterings look at the same points, so that together they count as one.
         """
         leads = self.relative - best.relative
-        mean = math.fsum(leads) / len(leads)  # exact sums: NumPy's differ between CPUs
-        variance = math.fsum((leads - mean) ** 2) / len(leads)
-        return math.sqrt(variance * self.n_clusterings / len(leads))
+        n_trees, n_nodes = leads.shape
+        of_nodes = _variance(leads.mean(axis=0)) * self.n_clusterings / n_nodes
+        of_trees = _variance(np.array([math.fsum(each) / n_nodes for each in leads])) / n_trees
+        return math.sqrt(of_nodes + of_trees)
+
+
+def _variance(values: NDArray[np.float64]) -> float:
+    """Give the variance by exact sums: NumPy's differ between CPUs."""
+    mean = math.fsum(values) / len(values)
+    return math.fsum((values - mean) ** 2) / len(values)
 
 
 def simplest(trials: Sequence[Trial]) -> Trial:

@@ -1,0 +1,91 @@
+"""The pools that trees are judged on: planted mixtures, digits, and a Debian index's texts."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from jobs.write_example import kept_digits
+from tests.pools import Pool, grouped_mixture, scattered_mixture, zipf_mixture
+from udfs.embedders import lsa
+
+N_COMPONENTS = 64
+FIT_ROWS = 20_000  # embed.fit_rows
+
+
+@dataclass(frozen=True)
+class JudgedPool:
+    """A pool and the target sizes that its samples are wanted at.
+
+    Attributes
+    ----------
+    make : seed -> vectors of norm 1, and planted concepts; -1 where a point has none
+    """
+
+    make: Callable[[int], Pool]
+    targets: tuple[int, int, int]
+
+
+def digits(seed: int) -> Pool:
+    """Give the example pool's long-tailed digits as plain pixels."""
+    data = load_digits()
+    kept = kept_digits(seed)
+    X = data.data[kept].astype(np.float32)
+    return X / np.linalg.norm(X, axis=1, keepdims=True), data.target[kept]
+
+
+def packages(seed: int) -> Pool:
+    """Give the package descriptions that apt knows, embedded by ``lsa``; any seed, the same."""
+    X = _embedded_packages()
+    return X, np.full(len(X), -1)
+
+
+@cache
+def _embedded_packages() -> NDArray[np.float32]:
+    texts = package_descriptions()
+    sample = np.random.default_rng(0).permutation(len(texts))[:FIT_ROWS]
+    arrays = lsa.fit([texts[i] for i in sample], n_components=N_COMPONENTS, seed=0)
+    embedded = lsa.make_embedder(arrays)(pd.Series(texts))
+    X = embedded.vectors[pd.isna(embedded.reasons)]
+    return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True), np.float32)
+
+
+def package_descriptions() -> list[str]:
+    """Give all package descriptions of the machine's index, short and long line joined."""
+    told = subprocess.run(
+        ["apt-cache", "dumpavail"], capture_output=True, text=True, check=True
+    ).stdout
+    texts = []
+    for record in told.split("\n\n"):
+        lines, is_inside = [], False
+        for line in record.split("\n"):
+            if line.startswith("Description:"):
+                is_inside, line = True, line.partition(":")[2]
+            elif not line.startswith(" "):
+                is_inside = False
+            if is_inside:
+                lines.append(line.strip())
+        if lines:
+            texts.append(" ".join(lines))
+    return texts
+
+
+POOLS = {
+    "grouped": JudgedPool(
+        partial(grouped_mixture, n_points=60_000, n_features=128), (3000, 5000, 10_000)
+    ),
+    "unrelated": JudgedPool(
+        partial(grouped_mixture, n_points=60_000, n_groups=1000, per_group=1, n_features=128),
+        (3000, 5000, 10_000),
+    ),
+    "zipf": JudgedPool(zipf_mixture, (500, 1000, 2000)),
+    "scattered": JudgedPool(scattered_mixture, (1500, 3000, 6000)),
+    "grouped-200k": JudgedPool(grouped_mixture, (5000, 10_000, 20_000)),
+    "digits": JudgedPool(digits, (50, 100, 150)),
+    "packages": JudgedPool(packages, (2500, 5000, 10_000)),
+}
