@@ -61,7 +61,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
 
     # The levels that fit these data, where the config leaves them open: trees of a hash sample are
     # judged by how well their samples cover the pool.
-    if not this.is_settled:
+    if this.is_tuned:
         tune_tree.run(spark, config, within=this)
 
     # Sections 3.2 and 3.3: k-means, and k-means of its centroids, with resampling at every level,

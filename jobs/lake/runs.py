@@ -59,6 +59,11 @@ class Run:
         return keys.run_id(keys.stage_keys(self.recipe, self.pool.fingerprint))
 
     @property
+    def is_tuned(self) -> bool:
+        """Whether tuning is among its stages."""
+        return needs_tuning(self.recipe)
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing is left to tuning, or tuning has finished."""
         return not needs_tuning(self.config)

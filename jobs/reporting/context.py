@@ -66,7 +66,7 @@ def worse_than_uniform(this: Run, name: str, gap: float, error: float) -> str:
 def _keys_of(this: Run) -> list[str]:
     """Give the keys of the stages that report; tuning only where the run has it."""
     keys = [this.keys["report_curation"]]
-    return keys if this.recipe == this.config else [*keys, this.keys["tune_tree"]]
+    return [*keys, this.keys["tune_tree"]] if this.is_tuned else keys
 
 
 def _only(rows: pd.DataFrame, sample: str, metric: str) -> float:

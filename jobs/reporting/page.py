@@ -180,19 +180,22 @@ def _level_title(cell: _CellOf, levels: Sequence[int], level: int) -> str:
 
 
 def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
-    """Return a sample in one sentence: its size and how even it is over the leaves."""
+    """Return a sample in one sentence: its size, how even it is, and how close to the pool.
+
+    All of it on the independent clusterings: the tree's own nodes would flatter the tree.
+    """
     n_points = cell("size", None, None, "n_points").value
-    n_nodes = cell("tree", None, 1, "n_nodes").value
+    n_nodes = cell("coverage", None, None, "n_nodes").value
+    before = cell("coverage", None, None, "effective_nodes").value
+    after, control = cell("coverage", sample["name"], None, "effective_nodes")
     said = [f"{human(sample['n_rows'])} of {human(n_points)} points"]
-    for metric, title, of in (
-        ("effective_nodes", "effective nodes", f" of {human(n_nodes)}"),
-        ("kl_uniform", "KL to uniform over leaves", ""),
-    ):
-        before = cell("balance", None, 1, metric).value
-        after, control = cell("balance", sample["name"], 1, metric)
-        if after is not None:
-            shift = f"{title} {human(before)} → {human(after)}{of}"
-            said.append(f"{shift} (uniform control {human(control)})")
+    if after is not None:
+        shift = f"effective nodes {human(before)} → {human(after)} of {human(n_nodes)}"
+        said.append(f"{shift} (uniform control {human(control)})")
+    gap = cell("coverage", sample["name"], None, "coverage_gap").value
+    if gap is not None:
+        side = "closer to it than to" if gap <= 0 else "farther from it than from"
+        said.append(f"points {percent(abs(gap))} {side} a uniform sample")
     return "; ".join(said) + "."
 
 

@@ -24,7 +24,7 @@ MAX_JUDGED = 10_000  # points of a rung that samples are judged by
 N_CLUSTERINGS = 3  # that judge the last rung; one judges the others
 TOLERANCE = 1e-3  # of the search's fits: trees score within .01 of those at 1e-4, for half the time
 MAX_TREES = 8  # of one kind: the fewer points, the more a tree owes to its seed,
-POINTS_OF_TREES = 20_000  # and the less another costs
+POINTS_OF_TREES = 10_000  # and the less another costs
 N_FINALISTS = 4  # kinds of trees, judged at every share and target size
 TOO_DEEP = 1.1  # of the best score so far: levels above a tree that much worse are not tried
 

@@ -1,0 +1,137 @@
+"""The search: who wins among equals by hand, and small pools whose right tree is known."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from jobs.lake.config import ClusterConfig
+from jobs.tuning.search import Choice, Problem, search
+from jobs.tuning.trials import Judge, SampledTree, Trial, simplest
+from tests.pools import grouped_mixture
+from udfs.kernels.coverage import IndependentNodes
+from udfs.kernels.grid import to_grid
+from udfs.kernels.measures import kl_to_uniform
+from udfs.kernels.nearest import Centroids
+
+N_CONCEPTS = 60
+
+
+def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 1) -> Trial:
+    """Make a trial of trees that only know their sizes."""
+    tree: Any = SimpleNamespace(levels=[SimpleNamespace(centroids=np.empty(k)) for k in levels])
+    scores = np.atleast_2d(np.array(relative, np.float64))
+    return Trial((tree,) * len(scores), len(levels), leaves, scores, n_clusterings)
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+def test_the_error_of_a_lead_counts_clusterings_of_the_same_points_once() -> None:
+    best = trial([9], 0, [1.0, 1.0, 1.0, 1.0])
+    other = trial([9], 0, [1.0, 1.2, 1.0, 1.2])
+    assert other.score == pytest.approx(1.1)
+    assert other.error_of_lead(best) == pytest.approx(0.1 / 2)  # deviation .1 over 4 nodes
+    twice = trial([9], 0, [1.0, 1.2, 1.0, 1.2], n_clusterings=2)
+    assert twice.error_of_lead(best) == pytest.approx(0.1 / 2**0.5)
+    assert best.error_of_lead(best) == 0
+
+
+def test_trees_of_other_seeds_add_their_own_spread() -> None:
+    best = trial([9], 0, [[1.0, 1.0], [1.0, 1.0]])
+    other = trial([9], 0, [[1.0, 1.0], [1.2, 1.2]])  # nodes agree, trees do not
+    assert other.error_of_lead(best) == pytest.approx(0.1 / 2**0.5)
+
+
+def test_the_simplest_wins_among_those_within_the_noise() -> None:
+    even = np.full(400, 0.80)
+    best = trial([100, 50], 0.5, even)
+    near_with_equal_shares = trial([100, 50], 0.0, even + 0.007)
+    near_with_a_smaller_top = trial([100, 50, 25], 0.0, even + 0.0079)
+    far = trial([100, 50, 25, 12], 0.0, even + 0.02)
+    assert simplest([best, near_with_equal_shares, far]) is near_with_equal_shares
+    tried = [best, near_with_equal_shares, near_with_a_smaller_top, far]
+    assert simplest(tried) is near_with_a_smaller_top
+    assert simplest([best, far]) is best
+    # what is noisy is not told apart, however far its mean
+    noisy = trial([100, 50, 25, 12], 0.0, even + 0.02 + np.tile([1.0, -1.0], 200))
+    assert simplest([best, noisy]) is noisy
+
+
+def test_a_judge_sets_a_draw_beside_the_uniform_one_of_its_size() -> None:
+    points = np.array([[0.0], [1.0], [2.0], [100.0]], np.float32)
+    nodes = IndependentNodes(
+        points, np.array([0, 0, 0, 1], np.int32), Centroids(np.array([[1.0], [100.0]], np.float32))
+    )
+    judge = Judge([nodes], points, 1)
+    assert judge.relative(np.arange(4)).tolist() == [0, 0]
+    (uniform,) = (judge.relative(np.array([i])) for i in range(4) if _is_control(judge, i))
+    assert uniform.mean() == pytest.approx(1)
+    # against a control of one dense point, the thin point alone leaves the dense node far away
+    assert judge.relative(np.array([3]))[1] == 0
+
+
+def _is_control(judge: Judge, i: int) -> bool:
+    return bool(np.isclose(judge.relative(np.array([i])).mean(), 1))
+
+
+# --- pools whose right tree is known --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pool() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Draw 60 unrelated concepts of Zipf sizes, 5000 points."""
+    X, concepts = grouped_mixture(3, n_points=5000, n_groups=N_CONCEPTS, per_group=1, n_features=16)
+    return to_grid(X, 2.0**-16), concepts
+
+
+def choose(points: NDArray[np.float32], n_threads: int = 2, **cluster: Any) -> Choice:
+    config = ClusterConfig.model_validate(cluster)
+    return search(Problem(points, len(points), (300, 600), config, 1, n_threads))
+
+
+def test_the_chosen_tree_balances_concepts_that_it_was_never_told(
+    pool: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    points, concepts = pool
+    choice = choose(points)
+    assert choice.chosen.score < 0.95
+    assert choice.chosen in choice.trials
+    assert choice.n_tried > len(choice.trials)
+    tree = SampledTree(points, choice.cluster, seed=7, n_threads=2)
+    drawn = tree.draw(len(choice.cluster.levels), 600, choice.leaves)
+    assert len(drawn) == 600
+    kl, control = (
+        kl_to_uniform(np.bincount(concepts[rows], minlength=N_CONCEPTS))
+        for rows in (drawn, np.arange(600))
+    )
+    assert kl <= 0.1 < 0.5 < control
+
+
+def test_the_choice_depends_on_no_thread(
+    pool: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    one, two = (choose(pool[0][:2500], n_threads) for n_threads in (1, 2))
+    assert one.cluster == two.cluster
+    assert [(t.levels, t.leaves, t.score) for t in one.trials] == [
+        (t.levels, t.leaves, t.score) for t in two.trials
+    ]
+
+
+def test_given_levels_that_do_not_fit_get_the_share_that_heals_them_best() -> None:
+    X, _ = grouped_mixture(3, n_points=4000, n_groups=150, per_group=1, n_features=64)
+    misfit = {"levels": [400, 40, 6], "resampling": {"rounds": 1}, "breathing": "off"}
+    choice = choose(to_grid(X, 2.0**-16), **misfit)
+    assert choice.cluster.levels == [400, 40, 6]
+    scores = {t.leaves: t.score for t in choice.trials}
+    assert set(scores) == {0, 0.25, 0.5, 0.75, 1}
+    assert choice.leaves == choice.chosen.leaves > 0
+    assert scores[choice.leaves] < scores[0.0] - 0.05
+
+
+def test_copies_of_few_points_are_one_level_of_as_many_nodes() -> None:
+    points = np.repeat(np.arange(12, dtype=np.float32).reshape(4, 3) * 100, 50, axis=0)
+    choice = choose(points)
+    assert choice.cluster.levels[0] <= 4
