@@ -39,11 +39,10 @@ N_JUDGES = 3
 JUDGED = 10_000  # points
 JUDGES_SEED = 1_000_000  # far from every seed of a run
 SHARES = (0.0, 0.25, 0.5, 0.75)  # 1 gives every tree the flat one's quotas
-RATIOS = (1.5, 2, 3, 5, 10, 20)
+RATIOS = (2, 3, 5, 10, 20)
 MAX_DEPTH = 4
 ROUNDS = (3, 0)
-LEAF_SCALES = (1, 2)  # times the leaves that tuning takes
-MIN_TOP = 5
+MIN_TOP = 5  # nodes
 N_REPEATED = 4  # of the grid's best, by coverage and by KL each, on the other seeds
 PAPER_STEPS = ((4,), (8, 5), (10, 10), (20, 10, 5))  # nodes of a level to one above
 
@@ -182,18 +181,17 @@ def tuned(court: Court) -> Iterator[Measured]:
 
 def grid(court: Court) -> Iterator[Measured]:
     """Judge every tree of the grid at every share."""
-    for scale in LEAF_SCALES:
-        k = min(scale * n_leaves(len(court.points)), len(court.points) // 2)
-        for rounds in ROUNDS:
-            for ratio in RATIOS:
-                sizes = [round(k / ratio**t) for t in range(MAX_DEPTH)]
-                levels = tuple(n for n in sizes if n >= MIN_TOP)
-                tree = court.grow(Grown(levels, rounds).config())
-                for depth in range(1 if ratio == RATIOS[0] else 2, len(levels) + 1):
-                    for leaves in SHARES if depth > 1 else SHARES[:1]:
-                        how = Grown(levels[:depth], rounds)
-                        draws = court.draws(tree, depth, leaves)
-                        yield court.measure("grid", how, leaves, draws)
+    k = n_leaves(len(court.points))
+    for rounds in ROUNDS:
+        for ratio in RATIOS:
+            sizes = [round(k / ratio**t) for t in range(MAX_DEPTH)]
+            levels = tuple(n for n in sizes if n >= MIN_TOP)
+            tree = court.grow(Grown(levels, rounds).config())
+            for depth in range(1 if ratio == RATIOS[0] else 2, len(levels) + 1):
+                for leaves in SHARES if depth > 1 else SHARES[:1]:
+                    how = Grown(levels[:depth], rounds)
+                    draws = court.draws(tree, depth, leaves)
+                    yield court.measure("grid", how, leaves, draws)
 
 
 def best_of(measured: Sequence[Measured]) -> list[tuple[Grown, float]]:

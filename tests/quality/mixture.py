@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
+from jobs.lake.config import RunConfig
 from jobs.lake.loading import parse_config
 from jobs.lake.runs import Run, open_run
 from tests.pools import Pool
@@ -26,15 +27,24 @@ def write_pool(pool: Pool, path: Path) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def config_for(pool: Path, root: Path, target_size: int, cluster: dict[str, Any], seed: int = 0):
-    """Give the config that curates a planted pool."""
+def config_for(
+    pool: Path,
+    root: Path,
+    target_size: int,
+    cluster: dict[str, Any],
+    seed: int = 0,
+    *,
+    share: float | str = 0.0,
+) -> RunConfig:
+    """Give the config that curates a planted pool; ``share`` of leaves."""
+    sample = {"name": "balanced", "target_size": target_size, "share": {"leaves": share}}
     return parse_config(
         {
             "seed": seed,
             "input": {"table": str(pool), "embedding": "embedding", "metadata": ["concept"]},
             "output": {"root": str(root)},
             "cluster": cluster,
-            "samples": [{"name": "balanced", "target_size": target_size, "share": {"leaves": 0.0}}],
+            "samples": [sample],
             "report": {"label": "concept"},
         }
     )

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.pools import zipf_mixture
+from jobs import curate
+from jobs.lake.errors import GuardError
+from tests.pools import grouped_mixture, zipf_mixture
 from tests.quality.digits import digits_balance
 from tests.quality.mixture import config_for, curate_planted, write_pool
 
@@ -42,3 +44,22 @@ def test_zipf_mixture_over_ten_seeds(spark: SparkSession, tmp_path: Path) -> Non
     kl, present = (np.array([f[name] for f in found]) for name in ("kl", "n_present"))
     assert kl.mean() <= 0.030 and kl.max() <= 0.040, kl
     assert present.mean() >= 198 and present.min() >= 195, present
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_guard_tells_levels_that_do_not_fit_from_those_that_tuning_finds(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    pool = grouped_mixture(0, n_points=60_000, n_groups=1000, per_group=1, n_features=128)
+    write_pool(pool, tmp_path / "pool.parquet")
+    misfit = {"levels": [4000, 500, 100]}
+    given = config_for(tmp_path / "pool.parquet", tmp_path / "lake", 10_000, misfit)
+    held = given.samples[0].model_copy(update={"on_worse_than_uniform": "fail"})
+    with pytest.raises(GuardError, match=r"levels 4000/500/100 do not fit the data"):
+        curate.run(spark, given.model_copy(update={"samples": [held]}))
+
+    auto = config_for(tmp_path / "pool.parquet", tmp_path / "lake", 10_000, {}, share="auto")
+    figures = curate.run(spark, auto).metrics["report_curation"]
+    assert figures["balanced.labels.kl_uniform"] <= 0.1
+    assert figures["balanced.coverage.coverage_gap"] < -0.3
