@@ -1,7 +1,7 @@
 # `make` lists the targets. `make demo` and `make test` do all set-up themselves: they need
 # Python 3.11 or 3.12, git and make, and find Java or say how to install it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-slow test-install check format bench zip clean
+.PHONY: help demo test test-cluster test-slow test-install faults check format bench zip clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,9 @@ test-cluster: $(VENV)/.run  ## tests that start executors of their own
 
 test-slow: $(VENV)/.run  ## quality sweeps over many seeds
 	$(PYTEST) -m slow $(ARGS)
+
+faults: $(VENV)/.run  ## runs whose processes are killed; hours
+	$(PYTEST) -m faults $(ARGS)
 
 test-install: $(VENV)/.run  ## the image's install steps, in an empty environment, without Docker
 	$(PYTEST) -m install $(ARGS)

@@ -15,11 +15,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
+from jobs.clustering.level import Level
 from jobs.clustering.sizes import is_local
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
-from jobs.clustering.tree import Level, grow_tree, leaf_paths
+from jobs.clustering.tree import grow_tree, leaf_paths
 from jobs.clustering.tree_rows import nodes_table, routing_table
+from jobs.lake.checkpoints import Checkpoints
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Metrics, Run, open_run
@@ -70,6 +72,9 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
         seed=this.config.seed,
     )
     log = _IterationLog(this, unit)
+    interval = this.config.cluster.checkpoint_interval
+    kept = Checkpoints(this, STAGE, interval=interval, gathered=lambda: log.seen)
+    log.seen += [tuple(row) for row in kept.resumed or []]
     # 1. bring the points to where they are solved
     source = _source(this, pool)
     # 2. grow the tree over them
@@ -80,6 +85,7 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
             seed=this.config.seed,
             n_threads=n_threads(),
             on_iteration=log,
+            journal=kept.journal(),
         )
     source.release()
     # 3. write the tree, and every point's place in it

@@ -5,12 +5,13 @@ Source: "Automatic Data Curation for Self-Supervised Learning" (arXiv 2405.15613
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.clustering.level import Level, levels_of, state_of
 from jobs.clustering.sizes import max_cell_rows
 from jobs.lake.config import ClusterConfig
 from jobs.lake.errors import ConfigError
@@ -18,6 +19,7 @@ from udfs.kernels.breathing import MAX_WORK
 from udfs.kernels.cells import fit_split
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed
+from udfs.kernels.journal import NO_JOURNAL, Journal
 from udfs.kernels.kmeans import Iteration, KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
@@ -32,30 +34,6 @@ OnIteration = Callable[[int, int, str, Iteration], None]  # level, round, solver
 Tell = Callable[[int, Iteration], None]  # round, iteration
 
 
-@dataclass(frozen=True)
-class Level:
-    """One level of the tree, columns over its nodes; lengths in grid units.
-
-    Attributes
-    ----------
-    centroids : (n_nodes, n_features) float32, grid coordinates
-    parents : (n_nodes,) int64, nodes of the level above; -1 at the top
-    n_children, n_leaves, n_points : (n_nodes,) int64
-    inertia : n_nodes exact Python ints, squared distances of the level's inputs summed
-    sq_radius : (n_nodes,) float64, exact, the largest of those distances
-    routing : how the level's inputs find their nodes, where it was split
-    """
-
-    centroids: NDArray[np.float32]
-    parents: NDArray[np.int64]
-    n_children: NDArray[np.int64]
-    n_leaves: NDArray[np.int64]
-    n_points: NDArray[np.int64]
-    inertia: list[int]
-    sq_radius: NDArray[np.float64]
-    routing: Routing | None = None
-
-
 def grow_tree(
     pool: BlockSource | CellSource,
     config: ClusterConfig,
@@ -64,6 +42,7 @@ def grow_tree(
     n_threads: int,
     on_iteration: OnIteration,
     known: Sequence[Level] = (),
+    journal: Journal = NO_JOURNAL,
 ) -> list[Level]:
     """Solve all levels, leaves first; those above level 1 in this process's memory.
 
@@ -71,26 +50,28 @@ def grow_tree(
     ----------
     pool : a ``CellSource`` where level 1 is split
     known : the first levels, where another tree of the same seed has them already
+    journal : kept up, and where it has a state, gone on from; ``known`` is then of no account
 
     Raises
     ------
     ConfigError
         If a level asks for more clusters than it has distinct inputs.
     """
-    levels = [*known]
-    for t, k in enumerate(config.levels[len(known) :], start=len(known) + 1):
+    levels = levels_of(state) if (state := journal.load()) else [*known]
+    for t, k in enumerate(config.levels[len(levels) :], start=len(levels) + 1):
         below = blocks_of(levels[-1].centroids, n_threads) if levels else None
         source = below or pool
         _require_enough(t, k, source.n_rows)
         tell = partial(_tell, on_iteration, t, source.solver)
         try:
             solve: Callable[..., Level] = _solve_in_cells if config.cells_at(t) else _solve_flat
-            level = solve(source, t, config, derive_seed(seed, t), tell)
+            level = solve(source, t, config, derive_seed(seed, t), tell, journal.parts())
         except ValueError as error:
             raise ConfigError(
                 f"cluster.levels[{t - 1}]={k}: {error}; lower it or drop the level"
             ) from error
         levels = [level] if below is None else _stacked(levels, below, level)
+        journal.save(**state_of(levels))
     return levels
 
 
@@ -100,7 +81,9 @@ def _tell(
     on_iteration(level, round_, solver, iteration)
 
 
-def _solve_flat(source: BlockSource, t: int, config: ClusterConfig, seed: int, tell: Tell) -> Level:
+def _solve_flat(
+    source: BlockSource, t: int, config: ClusterConfig, seed: int, tell: Tell, journal: Journal
+) -> Level:
     """Solve a level over all its inputs at once, with resampling."""
     C = fit_level(
         source,
@@ -113,12 +96,13 @@ def _solve_flat(source: BlockSource, t: int, config: ClusterConfig, seed: int, t
         and t > 1
         and source.n_rows * config.levels[t - 1] <= MAX_WORK,
         on_iteration=tell,
+        journal=journal,
     )
     return _level(C, source.reduce(DescribeClusters(Centroids(C))))
 
 
 def _solve_in_cells(
-    source: CellSource, t: int, config: ClusterConfig, seed: int, tell: Tell
+    source: CellSource, t: int, config: ClusterConfig, seed: int, tell: Tell, journal: Journal
 ) -> Level:
     """Solve a level cell by cell, without resampling."""
     if config.rounds_at(t):
@@ -131,6 +115,7 @@ def _solve_in_cells(
         max_rows=max_cell_rows(config, source.n_features),
         seed=seed,
         on_iteration=partial(tell, 0),
+        journal=journal,
     )
     return _level(split.routing.leaves, split.described, split.routing)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.clustering.tree import Level
+from jobs.clustering.level import Level
 from udfs.kernels.grid import from_grid
 
 

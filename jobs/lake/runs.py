@@ -51,7 +51,9 @@ class Run:
     metrics: dict[str, Metrics] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
     _events: list[tuple[str, str, Metrics]] = field(default_factory=list)
-    _digests: dict[str, str] = field(default_factory=dict)  # of the stage under way
+    # of the stage under way: its tables' digests, and what is to be done once it has finished
+    _digests: dict[str, str] = field(default_factory=dict)
+    _finishing: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def run_id(self) -> str:
@@ -108,6 +110,7 @@ class Run:
             self._record(stage, "cleaned", {})
         self._record(stage, "started", {})
         self._digests.clear()
+        self._finishing.clear()
         began = time.perf_counter()
         try:
             with self.progress.stage(stage, self.spark):
@@ -118,8 +121,19 @@ class Run:
             raise
         figures = figures | {"seconds": time.perf_counter() - began}
         self._record(stage, "finished", figures)
+        for finish in self._finishing:
+            finish()
         self.metrics[stage] = figures
         return figures
+
+    def when_finished(self, finish: Callable[[], None]) -> None:
+        """Have something done once the stage under way is in the ledger as finished."""
+        self._finishing.append(finish)
+
+    def note_resumed(self, stage: str, sequence: int, place: str) -> None:
+        """Put into the ledger that a stage goes on from a checkpoint."""
+        self._record(stage, "resumed", {"checkpoint": float(sequence)}, place)
+        self.progress.note(stage, f"resumed from checkpoint {sequence}")
 
     def figures(self, stage: str) -> Metrics:
         """Give a finished stage's figures.

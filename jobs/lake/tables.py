@@ -42,6 +42,7 @@ TABLES = {
     "digests MAP<STRING,STRING>, code_version STRING",
     "report": "run_id STRING, sample STRING, section STRING, level INT, key STRING, x DOUBLE, "
     "metric STRING, value DOUBLE, control DOUBLE",
+    "checkpoints": "incarnation INT, sequence BIGINT, depth INT, part INT, content BINARY",
     "artifacts": "name STRING, media_type STRING, sha256 STRING, content BINARY",
 }
 # What stands in these columns unless the stage says otherwise: a first run is all upserts.
@@ -138,6 +139,13 @@ class Lake:
         n_rows : int
         digest : an order-free hash of the rows
         """
+        self.replace(table, rows, stage_key, transaction=f"{table}/0/{incarnation}")
+        return self.describe(table, stage_key)
+
+    def replace(
+        self, table: str, rows: DataFrame, stage_key: str, *, transaction: str, version: int = 1
+    ) -> None:
+        """Replace a stage key's rows in one commit, unless a transaction has got that far."""
         rows = self._shaped(table, rows, stage_key)
         writer = (
             rows.write.format("delta")
@@ -145,13 +153,18 @@ class Lake:
             .partitionBy("stage_key")
             .options(**({} if self.exists(table) else _properties(rows)))
             .option("replaceWhere", f"stage_key = '{stage_key}'")
-            .option("txnAppId", f"{stage_key}/{table}/0/{incarnation}")
-            .option("txnVersion", 1)
+            .option("txnAppId", f"{stage_key}/{transaction}")
+            .option("txnVersion", version)
             .option("userMetadata", json.dumps({"stage_key": stage_key, "table": table}))
             .options(**_WRITER_OPTIONS.get(table, {}))
         )
         _retried(lambda: self._save(writer, table))
-        return self.describe(table, stage_key)
+
+    def delete(self, table: str, stage_key: str) -> None:
+        """Delete a stage key's rows, if there are any."""
+        if self.exists(table) and not self.read(table, stage_key).isEmpty():
+            where = f"stage_key = '{stage_key}'"
+            _retried(lambda: self.spark.sql(f"DELETE FROM {self._sql_name(table)} WHERE {where}"))
 
     def describe(self, table: str, stage_key: str) -> tuple[int, str]:
         """Count a stage key's rows and hash them, whatever their order.

@@ -114,7 +114,8 @@ class Rung:
             np.mean([self.judge.relative(tree.draw(depth, n, leaves)) for n in sizes], axis=0)
             for tree in grove
         ]
-        return Trial(grove, depth, leaves, np.stack(relative), self.n_clusterings)
+        unseen = 1 - len(self.judge.nodes[0].points) / self.problem.n_points
+        return Trial(grove, depth, leaves, np.stack(relative), self.n_clusterings, unseen)
 
     def trials(self, grove: Grove) -> list[Trial]:
         """Judge the trees of every depth at a few shares, at the middle target size."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.clustering.tree import Level, grow_tree
+from jobs.clustering.level import Level
+from jobs.clustering.tree import grow_tree
 from jobs.lake.config import ClusterConfig
 from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.coverage import IndependentNodes, distances_to, mean_by_node
@@ -115,6 +116,7 @@ class Trial:
     grove : trees that differ in their seeds only; their first ``depth`` levels are taken
     relative : (n_trees, n nodes) coverage distances over the uniform control's mean
     n_clusterings : that the nodes come from; all of the same points
+    unseen : share of the pool that those points leave out
     """
 
     grove: Grove
@@ -122,6 +124,7 @@ class Trial:
     leaves: float
     relative: NDArray[np.float64]
     n_clusterings: int
+    unseen: float = 1.0
 
     @property
     def levels(self) -> list[int]:
@@ -136,11 +139,12 @@ class Trial:
     def error_of_lead(self, best: "Trial") -> float:
         """Give the standard error of another trial's lead, over nodes and over trees.
 
-        Clusterings look at the same points, so that together they count as one.
+        Clusterings look at the same points, so that together they count as one; where those are
+        the whole pool, nodes add no error (the finite population correction).
         """
         leads = self.relative - best.relative
         n_trees, n_nodes = leads.shape
-        of_nodes = _variance(leads.mean(axis=0)) * self.n_clusterings / n_nodes
+        of_nodes = self.unseen * _variance(leads.mean(axis=0)) * self.n_clusterings / n_nodes
         of_trees = _variance(np.array([math.fsum(each) / n_nodes for each in leads])) / n_trees
         return math.sqrt(of_nodes + of_trees)
 

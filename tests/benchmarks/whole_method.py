@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.clustering.tree import Level, grow_tree
+from jobs.clustering.level import Level
+from jobs.clustering.tree import grow_tree
 from jobs.lake.config import ClusterConfig
 from tests.pools import zipf_mixture
 from udfs.kernels.allocation import TreeLevel, quotas_down

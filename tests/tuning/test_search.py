@@ -1,5 +1,6 @@
 """The search: who wins among equals by hand, and small pools whose right tree is known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +38,7 @@ def test_the_error_of_a_lead_counts_clusterings_of_the_same_points_once() -> Non
     twice = trial([9], 0, [1.0, 1.2, 1.0, 1.2], n_clusterings=2)
     assert twice.error_of_lead(best) == pytest.approx(0.1 / 2**0.5)
     assert best.error_of_lead(best) == 0
+    assert replace(other, unseen=0.25).error_of_lead(best) == pytest.approx(0.1 / 4)
 
 
 def test_trees_of_other_seeds_add_their_own_spread() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed, hash_keys
+from udfs.kernels.journal import NO_JOURNAL, Journal
 from udfs.kernels.kmeans import Iteration, KMeansParams, OnIteration, fit_kmeans
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
@@ -78,8 +79,9 @@ def fit_split(
     max_rows: int,
     seed: int,
     on_iteration: OnIteration = lambda iteration: None,
+    journal: Journal = NO_JOURNAL,
 ) -> SplitLevel:
-    """Solve one level in cells.
+    """Solve one level in cells, or go on from where a journal says.
 
     Parameters
     ----------
@@ -91,9 +93,13 @@ def fit_split(
         If the source has fewer distinct points than clusters, or more copies of one point than a
         cell may hold.
     """
-    centroids, n_points = fit_cells(
-        source, n_clusters, n_cells, max_rows=max_rows, seed=seed, on_iteration=on_iteration
-    )
+    if known := journal.load():
+        centroids, n_points = known["centroids"], known["n_points"]
+    else:
+        centroids, n_points = fit_cells(
+            source, n_clusters, n_cells, max_rows=max_rows, seed=seed, on_iteration=on_iteration
+        )
+        journal.save(centroids=centroids, n_points=n_points)
     began = time.perf_counter()
     shares = share_clusters(n_clusters, n_points)
     solved = source.solve(SplitProblem(Centroids(centroids), n_points, shares, params, seed))

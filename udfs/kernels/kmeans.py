@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.grid import join_limbs, mean_on_grid
+from udfs.kernels.journal import NO_JOURNAL, Journal
 from udfs.kernels.memory import LabelMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import Batch, BlockSource
@@ -69,8 +70,9 @@ def fit_kmeans(
     seed: int,
     on_iteration: OnIteration = lambda iteration: None,
     start: Callable[..., NDArray[np.float32]] = start_centroids,
+    journal: Journal = NO_JOURNAL,
 ) -> NDArray[np.float32]:
-    """Solve one k-means problem.
+    """Solve one k-means problem, or go on from where a journal says.
 
     Returns
     -------
@@ -81,12 +83,19 @@ def fit_kmeans(
     ValueError
         If the source has fewer distinct points than clusters.
     """
-    C = start(source, n_clusters, seed=seed)
-    done = 0
+    known = journal.load()
+    if known is None:
+        C, done, phase = start(source, n_clusters, seed=seed), 0, "start"
+        journal.save(phase=phase, C=C, done=done)
+    else:
+        C, done, phase = known["C"], int(known["done"]), str(known["phase"])
     takes_any = takes_minibatches(source.n_rows, source.n_blocks, n_clusters)
-    if params.algorithm == "minibatch" or (params.algorithm == "auto" and takes_any):
-        C, done = minibatch(source, C, params, on_iteration=on_iteration)
-    return lloyd(source, C, params, first_iteration=done, on_iteration=on_iteration)
+    takes_any = params.algorithm == "minibatch" or (params.algorithm == "auto" and takes_any)
+    if takes_any and phase != "lloyd":
+        C, done = minibatch(source, C, params, on_iteration=on_iteration, journal=journal)
+    return lloyd(
+        source, C, params, first_iteration=done, on_iteration=on_iteration, journal=journal
+    )
 
 
 def takes_minibatches(n_rows: int, n_blocks: int, n_clusters: int) -> bool:
@@ -100,6 +109,7 @@ def minibatch(
     params: KMeansParams,
     *,
     on_iteration: OnIteration = lambda iteration: None,
+    journal: Journal = NO_JOURNAL,
 ) -> tuple[NDArray[np.float32], int]:
     """Iterate over a batch of blocks that doubles after every pass's worth of work.
 
@@ -112,11 +122,17 @@ def minibatch(
     n_iterations : int
     """
     n_batches = max(1, min(round(1 / params.batch_fraction), source.n_blocks))
-    done, size = 0, 1
+    done, size, step, without_gain = 0, 1, 0, 0
+    best: int | None = None
+    if (known := journal.load()) and str(known["phase"]) == "minibatch":
+        C, best = known["C"], _optional(known["best"])
+        done, size, step, without_gain = (
+            int(known[name]) for name in ("done", "size", "step", "without_gain")
+        )
     while size < n_batches:
         batch = Batch(size, n_batches)
-        best, without_gain = float("inf"), 0
-        for _ in range(-(-n_batches // size)):
+        n_steps = -(-n_batches // size)
+        for at in range(step, n_steps):
             began = time.perf_counter()
             # 1. assign the batch
             sums = source.reduce(AssignAndSum(Centroids(C)), batch)
@@ -134,18 +150,26 @@ def minibatch(
             on_iteration(Iteration(done, "minibatch", n_rows, objective, moved, 0, seconds))
             done += 1
             # 3. grow early when the batch has no more to give
-            without_gain = 0 if objective < best else without_gain + 1
-            best = min(best, objective)
+            without_gain = 0 if best is None or objective < best else without_gain + 1
+            best = objective if best is None else min(best, objective)
             if without_gain >= params.max_no_improvement:
                 break
             C = moved_to
+            if at + 1 < n_steps:  # else the batch's end is still to come
+                journal.save(
+                    phase="minibatch", C=C, done=done, size=size, step=at + 1,
+                    without_gain=without_gain, best=str(best),
+                )  # fmt: skip
         # 4. reseed centroids that have (almost) no points before the batch grows
         if n_rows:
             counts = np.zeros(len(C), np.int64)
             counts[touched] = sums["counts"]
             dead = np.flatnonzero(counts < params.reassignment_ratio * counts.mean())
             C = _reseeded(C, dead, source, C, batch)
-        size *= 2
+        size, step, without_gain, best = 2 * size, 0, 0, None
+        journal.save(
+            phase="minibatch", C=C, done=done, size=size, step=0, without_gain=0, best="None"
+        )
     return C, done
 
 
@@ -156,6 +180,7 @@ def lloyd(
     *,
     first_iteration: int = 0,
     on_iteration: OnIteration = lambda iteration: None,
+    journal: Journal = NO_JOURNAL,
 ) -> NDArray[np.float32]:
     """Iterate full passes until the exact objective falls by less than ``tol`` of itself.
 
@@ -163,8 +188,11 @@ def lloyd(
     unless there are too few distinct points to go round.
     """
     previous: int | None = None
+    first = 0
+    if (known := journal.load()) and str(known["phase"]) == "lloyd":
+        C, previous, first = known["C"], _optional(known["previous"]), int(known["step"])
     memory = LabelMemory() if source.remembers else None
-    for i in range(params.max_iter + _MAX_RESCUES):
+    for i in range(first, params.max_iter + _MAX_RESCUES):
         began = time.perf_counter()
         # 1. assign
         sums = source.reduce(AssignAndSum(Centroids(C), memory))
@@ -187,7 +215,13 @@ def lloyd(
         if exhausted and (len(empty) == 0 or moved == 0):
             break
         previous, C = objective, moved_to
+        journal.save(phase="lloyd", C=C, done=first_iteration, step=i + 1, previous=str(previous))
     return C
+
+
+def _optional(text: object) -> int | None:
+    """Read a big integer that may be missing, as it stands in a journal."""
+    return None if str(text) == "None" else int(str(text))
 
 
 def _reseeded(

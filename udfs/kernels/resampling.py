@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.breathing import breathe
 from udfs.kernels.hashing import derive_seed
+from udfs.kernels.journal import NO_JOURNAL, Journal
 from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import BlockSource
@@ -34,8 +35,9 @@ def fit_level(
     breathing: bool = False,
     on_iteration: Callable[[int, Iteration], None] = lambda round_, iteration: None,
     start: Callable[..., NDArray[np.float32]] = start_centroids,
+    journal: Journal = NO_JOURNAL,
 ) -> NDArray[np.float32]:
-    """Solve one level with resampling.
+    """Solve one level with resampling, or go on from where a journal says.
 
     Parameters
     ----------
@@ -53,14 +55,24 @@ def fit_level(
     def fit(points: BlockSource, m: int) -> NDArray[np.float32]:
         tell = partial(on_iteration, m)
         seed_here = derive_seed(seed, m)
-        C = fit_kmeans(points, n_clusters, params, seed=seed_here, on_iteration=tell, start=start)
+        C = fit_kmeans(
+            points,
+            n_clusters,
+            params,
+            seed=seed_here,
+            on_iteration=tell,
+            start=start,
+            journal=journal.parts(),
+        )
         if breathing:
             C = breathe(points, C, params, seed=derive_seed(seed_here, -2), on_iteration=tell)
+        journal.save(C=C, round=m)
         return C
 
-    C = fit(source, 0)
+    known = journal.load()
+    C, done = (known["C"], int(known["round"])) if known else (fit(source, 0), 0)
     n_closest = closest_points(points, source.n_rows, n_clusters)
-    for m in range(1, rounds + 1):
+    for m in range(done + 1, rounds + 1):
         # 1. the members closest to each centroid
         members = source.reduce(ClosestMembers(Centroids(C), n_closest))
         subset = source.take(np.sort(members["positions"]))

@@ -1,0 +1,64 @@
+"""One level of the tree: its columns, and levels as the state of a journal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.journal import State
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.routing import Routing
+
+_ARRAYS = ("centroids", "parents", "n_children", "n_leaves", "n_points", "sq_radius")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the tree, columns over its nodes; lengths in grid units.
+
+    Attributes
+    ----------
+    centroids : (n_nodes, n_features) float32, grid coordinates
+    parents : (n_nodes,) int64, nodes of the level above; -1 at the top
+    n_children, n_leaves, n_points : (n_nodes,) int64
+    inertia : n_nodes exact Python ints, squared distances of the level's inputs summed
+    sq_radius : (n_nodes,) float64, exact, the largest of those distances
+    routing : how the level's inputs find their nodes, where it was split
+    """
+
+    centroids: NDArray[np.float32]
+    parents: NDArray[np.int64]
+    n_children: NDArray[np.int64]
+    n_leaves: NDArray[np.int64]
+    n_points: NDArray[np.int64]
+    inertia: list[int]
+    sq_radius: NDArray[np.float64]
+    routing: Routing | None = None
+
+
+def state_of(levels: Sequence[Level]) -> State:
+    """Give levels as arrays by name, for a journal; inertia as texts, as it may exceed int64."""
+    state: dict[str, object] = {"n_levels": len(levels)}
+    for t, level in enumerate(levels, start=1):
+        state |= {f"{t}.{name}": getattr(level, name) for name in _ARRAYS}
+        state[f"{t}.inertia"] = np.array([str(i) for i in level.inertia], dtype=np.str_)
+        if level.routing:
+            state[f"{t}.cells"] = level.routing.cells.vectors
+            state[f"{t}.leaves"] = level.routing.leaves
+            state[f"{t}.starts"] = level.routing.starts
+    return state
+
+
+def levels_of(state: State) -> list[Level]:
+    """Give the levels back."""
+    levels = []
+    for t in range(1, int(state["n_levels"]) + 1):
+        routing = None
+        if f"{t}.cells" in state:
+            cells = Centroids(state[f"{t}.cells"])
+            routing = Routing(cells, state[f"{t}.leaves"], state[f"{t}.starts"])
+        arrays = {name: state[f"{t}.{name}"] for name in _ARRAYS}
+        inertia = [int(i) for i in state[f"{t}.inertia"]]
+        levels.append(Level(**arrays, inertia=inertia, routing=routing))
+    return levels

@@ -1,0 +1,106 @@
+"""Checkpoints in the lake: a stopped level loop goes on, and ends in the same tables."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import cluster_levels, embed_pool
+from jobs.lake.config import RunConfig
+from jobs.lake.runs import Run, open_run
+from tests.jobs.determinism import tied_pool, write_files
+from tests.jobs.test_runs import new_events, told
+from tests.jobs.test_tune_tree import config_of
+
+TREE = {"levels": [30, 6], "resampling": {"rounds": 1}, "max_iter": 3, "breathing": "off"}
+SAMPLES = [{"name": "s", "target_size": 200, "share": {"leaves": 0}}]
+TABLES = ("nodes", "assignments", "iterations")
+
+
+class Gone(BaseException):
+    """The driver is killed."""
+
+
+def eager(folder: Path) -> RunConfig:
+    """Give a config that keeps a checkpoint after every step."""
+    config = config_of(folder, cluster=TREE, samples=SAMPLES)
+    cluster = config.cluster.model_copy(update={"checkpoint_interval": 0})
+    return config.model_copy(update={"cluster": cluster})
+
+
+def digests(run: Run) -> dict[str, tuple[int, str]]:
+    key = run.keys["cluster_levels"]
+    return {table: run.lake.describe(table, key) for table in TABLES}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_files(tied_pool(0)[:1000], tmp_path / "pool", 2, seed=0)
+    return tmp_path
+
+
+def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
+    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = eager(folder)
+    embed_pool.run(spark, config)
+
+    n_seen, stop_at = 0, 5
+    log = cluster_levels._IterationLog
+    keep = log.__call__
+
+    def stops(self, *what) -> None:
+        nonlocal n_seen
+        n_seen += 1
+        if n_seen == stop_at:
+            raise Gone
+        keep(self, *what)
+
+    run = open_run(spark, config)
+    monkeypatch.setattr(log, "__call__", stops)
+    with new_events(run.lake) as events, pytest.raises(Gone):
+        cluster_levels.run(spark, config, within=run)
+    assert told(events) == {"cluster_levels": ["started", "failed"]}
+    assert run.lake.read("checkpoints", run.keys["cluster_levels"]).count() >= 2
+
+    stop_at = 0
+    n_before = n_seen
+    run = open_run(spark, config)
+    with new_events(run.lake) as events:
+        cluster_levels.run(spark, config, within=run)
+    assert told(events) == {"cluster_levels": ["started", "resumed", "finished"]}
+    resumed = next(row for row in events if row.event == "resumed")
+    assert "phase=lloyd" in resumed.notes
+    assert resumed.metrics["checkpoint"] > 1
+    found = digests(run)
+    n_iterations = found["iterations"][0]
+    assert n_seen - n_before == n_iterations - 4  # the four kept are not repeated
+    assert run.lake.read("checkpoints", run.keys["cluster_levels"]).isEmpty()
+
+    # the same as never stopped
+    whole = folder / "whole"
+    whole.mkdir()
+    (whole / "pool").symlink_to(folder / "pool")
+    monkeypatch.setattr(log, "__call__", keep)
+    config = eager(whole)
+    embed_pool.run(spark, config)
+    cluster_levels.run(spark, config)
+    assert digests(open_run(spark, config)) == found
+
+
+def test_a_refresh_starts_from_nothing(
+    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = eager(folder)
+    embed_pool.run(spark, config)
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="no disk"):
+        broken.setattr(cluster_levels, "assign_points", _fail)
+        cluster_levels.run(spark, config)
+    run = open_run(spark, config, is_refresh=True)
+    with new_events(run.lake) as events:
+        cluster_levels.run(spark, config, within=run)
+    assert told(events) == {"cluster_levels": ["cleaned", "started", "finished"]}  # not resumed
+
+
+def _fail(*_: object) -> None:
+    raise RuntimeError("no disk")
