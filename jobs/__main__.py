@@ -3,8 +3,10 @@
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 # Command -> the job module that does it; modules are imported when their command is called.
 COMMANDS = {
@@ -15,8 +17,22 @@ COMMANDS = {
     "cluster": ("cluster_levels", "Cluster the embedded pool into a tree."),
     "sample": ("balance_sample", "Draw balanced samples from the tree."),
     "report": ("report_curation", "Report on the samples, beside a uniform draw."),
+    "explain": ("explain_point", "Explain one id: its way through the run, and why it was drawn."),
+    "doctor": (
+        "check_environment",
+        "Check Python, Java, Spark, Delta, memory, disk and the config.",
+    ),
     "example-data": ("write_example", "Write the example pool that conf/quickstart.yaml reads."),
 }
+
+
+class _Whole(TyperCommand):
+    """A command whose whole line, ``--help`` and ``--`` included, is its job's own to parse."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Leave the line as it is."""
+        ctx.args = list(args)
+        return list(args)
 
 
 def build_app() -> typer.Typer:
@@ -26,10 +42,8 @@ def build_app() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
     )
-    # everything after the command, --help included, is the job's own to parse
-    settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     for name, (module, summary) in COMMANDS.items():
-        app.command(name, help=summary, context_settings=settings)(_bound(module))
+        app.command(name, help=summary, cls=_Whole)(_bound(module))
     return app
 
 

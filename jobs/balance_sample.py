@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake.command import job_main
@@ -21,6 +21,7 @@ from jobs.lake.config import RunConfig, SampleConfig
 from jobs.lake.errors import ConfigError
 from jobs.lake.keys import lineage
 from jobs.lake.levels import read_by_level
+from jobs.lake.ranks import ranked
 from jobs.lake.runs import Metrics, Run, open_run
 from udfs.kernels.allocation import TreeLevel, quotas_down
 
@@ -48,23 +49,16 @@ def draw_points(
     -------
     drawn : sample, id, leaf_id, replica, rank
     """
-    by_leaf = Window.partitionBy("leaf_id").orderBy(_rank_key(strategy, seed), "id")
-    ranked = assignments.withColumn("position", F.row_number().over(by_leaf) - 1)
+    points = ranked(assignments, strategy=strategy, seed=seed)
     # the point at this position stands in the sample once per full turn that reaches it
     copies = F.ceil((F.col("quota") - F.col("position")) / F.col("n_points"))
     return (
-        ranked.join(quotas, on="leaf_id", how="inner")
+        points.join(quotas, on="leaf_id", how="inner")
         .where(F.col("position") < F.col("quota"))
         .withColumn("replica", F.explode(F.sequence(F.lit(0), copies.cast("int") - 1)))
         .withColumn("rank", F.col("replica") * F.col("n_points") + F.col("position"))
         .select("sample", "id", "leaf_id", "replica", "rank")
     )
-
-
-def _rank_key(strategy: str, seed: int) -> Column:
-    if strategy == "closest":
-        return F.col("sq_distance")
-    return F.xxhash64("id", F.lit("balance_sample"), F.lit(seed))
 
 
 def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:

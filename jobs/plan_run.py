@@ -7,8 +7,6 @@ Run      evenlake plan --config conf/quickstart.yaml
 """
 
 import logging
-import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,9 +18,10 @@ from rich.console import Console
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.errors import ConfigError, GuardError
+from jobs.lake.host import host_bytes, n_threads, size_bytes
 from jobs.lake.inputs import nothing_in, pool_columns
 from jobs.lake.runs import Run, open_run
-from jobs.lake.session import n_slots, n_threads
+from jobs.lake.session import n_slots
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
@@ -32,7 +31,6 @@ log = logging.getLogger(__name__)
 
 STAGE = "plan_run"
 CALIBRATED_FLOPS = 50e9  # below, a run takes seconds on any machine, and assumed speed will do
-_BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "": 1}
 
 
 def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Plan:
@@ -119,14 +117,14 @@ def machine_of(spark: SparkSession, n_features: int) -> Machine:
     is_local = _setting(spark, "spark.master", "local").startswith("local")
     heap = _setting(spark, "spark.driver.memory", "" if is_remote() else "1g")
     cores = int(_setting(spark, "spark.executor.cores", "1"))
-    pyspark = _bytes(_setting(spark, "spark.executor.pyspark.memory", ""), "m")
+    pyspark = size_bytes(_setting(spark, "spark.executor.pyspark.memory", ""), "m")
     return Machine(
         n_slots=n_slots(spark),
         n_threads=n_threads(),
-        heap=_bytes(heap, "") or float("inf"),
+        heap=size_bytes(heap) or float("inf"),
         speed=assumed_speed(n_features),
         worker_limit=pyspark / cores if pyspark else WORKER_LIMIT,
-        host=None if is_remote() else _host_bytes(),
+        host=None if is_remote() else host_bytes(),
         is_local=is_local,
     )
 
@@ -136,19 +134,6 @@ def _setting(spark: SparkSession, key: str, default: str) -> str:
         return spark.conf.get(key, default) or default
     except Exception:  # Connect keeps some settings to itself
         return default
-
-
-def _bytes(size: str, unit: str) -> float:
-    """Read a size as Spark writes it, such as 4g or 512m; 0 where it says nothing."""
-    found = re.fullmatch(r"(\d+)([kmgt]?)b?", size.strip().lower())
-    return float(found[1]) * _BYTES[found[2] or unit] if found else 0.0
-
-
-def _host_bytes() -> float | None:
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        return None
 
 
 def _fitting(plan: Plan) -> Plan:

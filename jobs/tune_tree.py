@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.hash_sample import sample_rows, vectors_of
+from jobs.lake.host import n_threads
 from jobs.lake.runs import Metrics, Run, open_run
-from jobs.lake.session import n_threads
 from jobs.lake.settling import figures_of, settled
 from jobs.reporting.rows import REPORT_SCHEMA, Row
 from jobs.tuning.search import Choice, Problem, search

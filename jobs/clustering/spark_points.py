@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.clustering.sizes import bins_of, n_packing_bins, n_solving_bins
-from jobs.lake.session import n_slots, n_threads
+from jobs.lake.host import n_threads
+from jobs.lake.session import n_slots
 from jobs.lake.shipping import ship
 from udfs.blocks import SOURCE_SCHEMA, from_bytes
 from udfs.kernels.passes import Arrays

@@ -75,6 +75,11 @@ def job_main(
         options = Options(config, context.args, result, full_refresh, replace_sample)
         raise typer.Exit(execute(run, options))
 
+    return exit_code(app, argv, name=name)
+
+
+def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
+    """Let a job's application parse its command line and do it; give the exit code."""
     try:
         app(list(argv) if argv is not None else None, prog_name=f"evenlake {name}")
     except SystemExit as stop:

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from jobs.lake.config import SparkConfig
 from jobs.lake.errors import CurationError
+from jobs.lake.host import is_submitted
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +53,9 @@ def get_session(config: SparkConfig, *, app_name: str = "evenlake") -> tuple[Spa
     active = SparkSession.getActiveSession()
     if active is not None:
         return active, False
-    if _is_submitted():
+    if is_submitted():
         return SparkSession.builder.appName(app_name).getOrCreate(), True
     return start_local(config, app_name=app_name), True
-
-
-def _is_submitted() -> bool:
-    """Tell whether spark-submit or a platform has set the session up for us."""
-    return any(
-        name in os.environ
-        for name in ("DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE", "PYSPARK_GATEWAY_PORT")
-    )
 
 
 def start_local(config: SparkConfig, *, app_name: str = "evenlake") -> SparkSession:
@@ -132,11 +125,6 @@ def n_slots(spark: SparkSession) -> int:
         return int(spark.sparkContext.defaultParallelism)
     except Exception:  # Connect has no SparkContext
         return int(spark.conf.get("spark.default.parallelism", "8") or 8)
-
-
-def n_threads() -> int:
-    """Give the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _require_java() -> None:

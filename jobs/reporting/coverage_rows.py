@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
 from jobs.lake.hash_sample import sample_rows, vectors_of
+from jobs.lake.host import n_threads
 from jobs.lake.runs import Run
-from jobs.lake.session import n_threads
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.rows import Row, figure_rows
 from udfs.kernels.coverage import IndependentNodes, cluster_independently, measure_coverage

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from jobs import curate, plan_run
 from jobs.__main__ import main as evenlake
 from jobs.lake.config import as_dict
+from jobs.lake.host import size_bytes
 from jobs.planning.machine import GIB
 from tests.jobs.test_runs import config_of, write_pool
 
@@ -73,4 +74,4 @@ def test_more_leaves_than_rows_are_refused_before_any_work(
     [("8g", 8 * GIB), ("512m", GIB / 2), ("2048", 2048 * 2**20), ("1GB", GIB), ("", 0)],
 )
 def test_sizes_are_read_as_spark_writes_them(said: str, n_bytes: float) -> None:
-    assert plan_run._bytes(said, "m") == n_bytes
+    assert size_bytes(said, "m") == n_bytes

@@ -1,0 +1,1 @@
+"""What a run stands on besides its data: each module checks a part; needs no part to be there."""

@@ -1,0 +1,94 @@
+"""Every check in its order; one that cannot be made says why."""
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from jobs.environment import host
+from jobs.environment.findings import Finding, cause_of, guarded
+from jobs.environment.packages import check_packages
+from jobs.lake.errors import ConfigError
+
+if TYPE_CHECKING:  # neither may be there to import
+    from jobs.lake.config import RunConfig
+
+
+def check_up(path: str | None, overrides: Sequence[str] = ()) -> Iterator[Finding]:
+    """Check everything, one finding at a time.
+
+    Parameters
+    ----------
+    path : of a config; None to check the environment alone
+    """
+    yield guarded("python", host.check_python)
+    yield guarded("packages", check_packages)
+    java = guarded("java", host.check_java)
+    yield java
+    yield guarded("blas", host.check_blas)
+    config, findings = _config(path, overrides)
+    yield from findings
+    yield guarded("memory", lambda: host.check_memory(_driver_memory(config)))
+    if config is not None:
+        root = config.output.root
+        yield guarded("output", lambda: host.check_output(root))
+    missing = _missing(java)
+    if missing is None:
+        yield from _session(config)
+    else:
+        names = ("session", "delta", "workers", *(["input"] if config is not None else []))
+        yield from (Finding(name, "skipped", missing) for name in names)
+
+
+def _config(path: str | None, overrides: Sequence[str]) -> tuple["RunConfig | None", list[Finding]]:
+    """Load the config; each thing wrong with it is a failure."""
+    if path is None:
+        return None, []
+    try:
+        from jobs.lake.loading import load_config
+
+        return load_config(path, overrides), [Finding("config", "ok", path)]
+    except ConfigError as error:
+        return None, [Finding("config", "FAIL", line) for line in str(error).splitlines()]
+    except Exception as error:
+        return None, [Finding("config", "FAIL", cause_of(error))]
+
+
+def _driver_memory(config: "RunConfig | None") -> str:
+    from jobs.lake.config import SparkConfig
+
+    return (config.spark if config is not None else SparkConfig()).driver_memory
+
+
+def _missing(java: Finding) -> str | None:
+    """Say what a session cannot start without; None where it may."""
+    if java.is_failure:
+        return "needs a Java that Spark runs on, see java above"
+    if importlib.util.find_spec("pyspark") is None:
+        return "needs pyspark, see packages above"
+    return None
+
+
+def _session(config: "RunConfig | None") -> Iterator[Finding]:
+    """Check what takes a session; one that was started here is stopped."""
+    names = ["delta", "workers"] + (["input"] if config is not None else [])
+    try:
+        from jobs.environment import sessions
+        from jobs.lake.config import SparkConfig
+        from jobs.lake.session import get_session
+
+        settings = config.spark if config is not None else SparkConfig()
+        spark, is_ours = get_session(settings, app_name="evenlake-doctor")
+    except Exception as error:
+        yield Finding("session", "FAIL", cause_of(error))
+        yield from (Finding(name, "skipped", "needs a session") for name in names)
+        return
+    try:
+        yield Finding("session", "ok", f"Spark {spark.version}")
+        yield guarded("delta", lambda: sessions.check_delta(spark))
+        yield guarded("workers", lambda: sessions.check_workers(spark))
+        if config is not None:
+            loaded = config
+            yield guarded("input", lambda: sessions.check_input(spark, loaded))
+    finally:
+        if is_ours:
+            spark.stop()

@@ -1,0 +1,58 @@
+"""What a check found, and how it stands alone: whatever it raises is its finding."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.lake.errors import CurationError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's: what was found; where that will not do, what is wanted, the fix."""
+
+    check: str
+    status: Literal["ok", "warning", "FAIL", "skipped"]
+    found: str
+    wanted: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        parts = [self.found, f"want {self.wanted}" if self.wanted else "", self.fix]
+        said = "; ".join(part for part in parts if part)
+        return f"{self.status:<8} {self.check}: {' '.join(_public(said).split())}"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a run cannot do with it."""
+        return self.status == "FAIL"
+
+
+def guarded(name: str, check: Callable[[], Finding]) -> Finding:
+    """Check, and take for a failure whatever is raised."""
+    try:
+        return check()
+    except Exception as error:
+        return Finding(name, "FAIL", cause_of(error))
+
+
+def cause_of(error: Exception) -> str:
+    """Give an error's one line that a person needs; of a worker's, the line it ended with."""
+    if isinstance(error, CurationError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback (most recent call last)") for line in lines):
+        raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+        lines = raised[-1:] or lines
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _public(text: str) -> str:
+    """Blank out credentials, which only a loaded config can have brought."""
+    try:
+        from jobs.lake.config import without_secrets
+    except ImportError:  # then no config was loaded
+        return text
+    return without_secrets(text)

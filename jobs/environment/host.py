@@ -1,0 +1,118 @@
+"""The host: Python, Java, memory, BLAS, and the disk that the tables go to."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from jobs.environment.findings import Finding
+from jobs.lake.host import host_bytes, is_submitted, n_threads, size_bytes
+
+PYTHONS = ((3, 11), (3, 12))
+JAVAS = (17, 21)  # that Spark 4 is built for
+GIB = 2**30
+_HEAP_SHARE = 0.75  # of the host; the Python driver and the workers want the rest
+_DISK_LEAST, _DISK_EASY = 0.1 * GIB, 5 * GIB  # free: below is too little, tight
+_FALLBACK_KERNELS = ("prescott", "generic", "core2")  # OpenBLAS's, for a CPU it does not know
+_JAVA_FIX = "apt-get install openjdk-17-jre-headless, or brew install openjdk@17; set JAVA_HOME"
+
+
+def check_python() -> Finding:
+    """Compare this Python with those that Evenlake runs on."""
+    found = ".".join(map(str, sys.version_info[:3])) + f" at {sys.executable}"
+    if sys.version_info[:2] in PYTHONS:
+        return Finding("python", "ok", found)
+    fix = "make a virtual environment with one of them"
+    return Finding("python", "FAIL", found, "Python 3.11 or 3.12", fix)
+
+
+def check_java() -> Finding:
+    """Find the Java that Spark would start: JAVA_HOME's where that is set, else PATH's."""
+    wanted = "Java 17 or 21"
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None or not Path(java).exists():
+        if is_submitted():
+            return Finding("java", "ok", "none here; the session is the platform's")
+        found = f"JAVA_HOME={home} holds no bin/java" if home else "no java on PATH, no JAVA_HOME"
+        return Finding("java", "FAIL", found, wanted, _JAVA_FIX)
+    version = java_version(java)
+    found = f"{java} is Java {version or 'of an unknown version'}"
+    if version in JAVAS:
+        return Finding("java", "ok", found)
+    return Finding("java", "FAIL", found, wanted, _JAVA_FIX)
+
+
+def java_version(java: str) -> int | None:
+    """Ask a java for its version; None where it does not say."""
+    asked = [java, "-XshowSettings:properties", "-version"]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", said.stderr + said.stdout)
+    return int(found[1]) if found else None
+
+
+def check_memory(driver_memory: str) -> Finding:
+    """Compare the host's memory with the heap of the session that Evenlake starts."""
+    host, heap = host_bytes(), size_bytes(driver_memory)
+    if is_submitted():
+        return Finding("memory", "ok", "the session's heap is the platform's")
+    if host is None:
+        return Finding("memory", "warning", "the host does not tell", f"above {driver_memory}")
+    found = f"{host / GIB:.1f} GiB, spark.driver_memory={driver_memory}"
+    if heap <= _HEAP_SHARE * host:
+        return Finding("memory", "ok", found)
+    wanted = f"at most {_HEAP_SHARE:.0%} of the host, as Python needs room beside the heap"
+    fix = f"set spark.driver_memory={max(1, int(_HEAP_SHARE * host / GIB))}g"
+    return Finding("memory", "warning" if heap <= host else "FAIL", found, wanted, fix)
+
+
+def check_blas() -> Finding:
+    """Tell which BLAS multiplies, with how many threads."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    if not pools:
+        wanted = "OpenBLAS or MKL, as in NumPy's wheels"
+        fix = "pip install --force-reinstall numpy"
+        return Finding("blas", "warning", f"none beside numpy {np.__version__}", wanted, fix)
+    blas = pools[0]
+    kernel, threads = str(blas.get("architecture", "unknown")), blas["num_threads"]
+    found = f"{blas['internal_api']} {blas['version']} for {kernel}, {threads} of {n_threads()}"
+    found += f" threads, numpy {np.__version__}"
+    if kernel.lower() in _FALLBACK_KERNELS:
+        fix = "try OPENBLAS_CORETYPE=Haswell or SkylakeX and measure"
+        return Finding("blas", "warning", found, "a kernel of this CPU's own", fix)
+    if threads > n_threads():
+        fix = f"set OPENBLAS_NUM_THREADS={n_threads()}"
+        return Finding("blas", "warning", found, "no more threads than cores", fix)
+    return Finding("blas", "ok", found)
+
+
+def check_output(root: str | None) -> Finding:
+    """Tell whether a local root can be written to, and how much is free there."""
+    uri = urlparse(root or "")
+    if root is None or uri.scheme not in ("", "file"):
+        place = "a schema of a catalog" if root is None else f"output.root={root}"
+        return Finding("output", "skipped", f"{place} is not on this host's disks")
+    folder = Path(unquote(uri.path) if uri.scheme else root).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    named = f"output.root={root}"
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        found = f"{named}: cannot write in {folder}: {error.strerror}"
+        return Finding("output", "FAIL", found, "a folder that you may write to", "choose another")
+    free = shutil.disk_usage(folder).free
+    found = f"{named} is writable, {free / GIB:.1f} GiB free"
+    if free >= _DISK_EASY:
+        return Finding("output", "ok", found)
+    wanted = f"{_DISK_EASY / GIB:.0f} GiB, unless the pool is small"
+    fix = "free some, or choose another output.root"
+    return Finding("output", "warning" if free >= _DISK_LEAST else "FAIL", found, wanted, fix)

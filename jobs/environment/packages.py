@@ -1,0 +1,73 @@
+"""The installed Spark and Delta: whether Evenlake knows them, and whether they know each other."""
+
+import re
+from importlib import metadata
+from itertools import zip_longest
+
+from jobs.environment.findings import Finding
+from jobs.lake.host import is_submitted
+
+SUPPORTED = {"pyspark": ">=4.0.1,<4.3", "delta-spark": ">=4.3,<5"}  # as in setup.cfg
+TESTED = "pyspark==4.2.0 delta-spark==4.4.0"
+_FIX = f"pip install {TESTED}"
+
+
+def check_packages() -> Finding:
+    """Compare the versions of pyspark and delta-spark with what works, and with each other."""
+    found = {name: _version(name) for name in SUPPORTED}
+    said = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
+    if is_submitted() and None in found.values():
+        return Finding("packages", "ok", f"{said}; the platform brings its own")
+    for name, version in found.items():
+        if version is None:
+            return Finding("packages", "FAIL", said, name, "pip install 'evenlake[local]'")
+        if not satisfies(version, SUPPORTED[name]):
+            return Finding("packages", "FAIL", said, f"{name}{SUPPORTED[name]}", _FIX)
+    pyspark = str(found["pyspark"])
+    for wanted in _spark_of_delta():
+        if not satisfies(pyspark, wanted):
+            of_delta = f"pyspark{wanted}, which this delta-spark is built for"
+            return Finding("packages", "FAIL", said, of_delta, _FIX)
+    return Finding("packages", "ok", said)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _spark_of_delta() -> list[str]:
+    """Give what delta-spark's own wheel says of pyspark."""
+    wanted = metadata.requires("delta-spark") or []
+    found = [re.match(r"pyspark\s*\(?([<>=!~][^;)]*)", line) for line in wanted]
+    return [match[1].strip() for match in found if match]
+
+
+def satisfies(version: str, wanted: str) -> bool:
+    """Tell whether a version is within bounds such as ``>=4.0.1,<4.3``."""
+    return all(_within(version, bound) for bound in wanted.replace(" ", "").split(","))
+
+
+def _within(version: str, bound: str) -> bool:
+    found = re.fullmatch(r"([<>=!~]=?)=?([\d.]+).*", bound)
+    if found is None:
+        return True  # another way to say it, not known here
+    pairs = list(zip_longest(_numbers(version), _numbers(found[2]), fillvalue=0))
+    left, right = [a for a, _ in pairs], [b for _, b in pairs]
+    return {
+        "<": left < right,
+        "<=": left <= right,
+        ">": left > right,
+        ">=": left >= right,
+        "==": left == right,
+        "!=": left != right,
+        "~=": left >= right and _numbers(version)[0] == _numbers(found[2])[0],
+    }.get(found[1], True)
+
+
+def _numbers(version: str) -> list[int]:
+    """Give 4.2.0.dev1 as 4, 2, 0."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    return [int(part) for part in release[0].split(".")] if release else [0]

@@ -1,0 +1,69 @@
+"""A session: that it starts, knows Delta, has workers that find the code, and opens the input."""
+
+import re
+import sys
+import tempfile
+from importlib import metadata
+
+from pyspark.sql import SparkSession
+
+from jobs.environment.findings import Finding
+from jobs.lake.config import OutputConfig, RunConfig
+from jobs.lake.host import is_submitted
+from jobs.lake.inputs import open_pool, pool_columns
+from jobs.lake.tables import Lake, quote
+from udfs.probe import make_probe
+
+N_PROBED = 3  # rows
+
+
+def check_delta(spark: SparkSession) -> Finding:
+    """Write and read a tiny table under a temporary folder, where the executors share it."""
+    with tempfile.TemporaryDirectory() as folder:
+        master = spark.conf.get("spark.master", "") or ""
+        if is_submitted() or not master.startswith("local"):
+            Lake(spark, OutputConfig(root=folder)).exists("probe")
+            return Finding("delta", "ok", "the session knows Delta; nothing was written")
+        path = f"{folder}/probe"
+        spark.range(N_PROBED).coalesce(1).write.format("delta").save(path)
+        n_rows = spark.read.format("delta").load(path).count()
+        history = spark.sql(f"DESCRIBE HISTORY delta.{quote(path)}").select("engineInfo").collect()
+    engine = str(history[0].engineInfo)
+    if n_rows != N_PROBED:
+        found = f"wrote {N_PROBED} rows, read {n_rows}"
+        return Finding("delta", "FAIL", found, fix="clear ~/.ivy2.5.2 and try again")
+    found = f"{engine}: a table was written and read"
+    loaded, wheel = re.search(r"Delta-Lake/(\S+)", engine), metadata.version("delta-spark")
+    if loaded is None or loaded[1] == wheel:
+        return Finding("delta", "ok", found)
+    fix = "leave spark.jars.packages to Evenlake, or install the wheel of the same version"
+    return Finding("delta", "warning", found, f"delta-spark's own version, {wheel}", fix)
+
+
+def check_workers(spark: SparkSession) -> Finding:
+    """Run a pandas UDF on a worker that says what it is."""
+    import numpy as np
+
+    probed = spark.range(1).select(make_probe()("id").alias("probe")).select("probe.*")
+    worker = probed.collect()[0]
+    python = ".".join(map(str, sys.version_info[:3]))
+    found = f"Python {worker.python}, numpy {worker.numpy}, udfs at {worker.udfs}"
+    if (worker.python, worker.numpy) != (python, np.__version__):
+        wanted = f"the driver's Python {python} and numpy {np.__version__}"
+        fix = "set PYSPARK_PYTHON, or ship the driver's environment with --archives"
+        return Finding("workers", "warning", found, wanted, fix)
+    if worker.blas_threads != "1":
+        found += f", {worker.blas_threads or 'any number of'} BLAS threads"
+        fix = "set spark.executorEnv.OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS likewise"
+        return Finding("workers", "warning", found, "1 BLAS thread a task", fix)
+    return Finding("workers", "ok", found)
+
+
+def check_input(spark: SparkSession, config: RunConfig) -> Finding:
+    """Open the pool and find its columns; no row is read."""
+    pool = open_pool(spark, config.input)
+    schema = pool_columns(pool, config.input, config.embed.reads).schema
+    kinds = {name: schema[name].dataType.simpleString() for name in ("id", "value")}
+    found = f"{pool.name}, version {pool.fingerprint}"
+    found += f": id is {kinds['id']}, input.{config.embed.reads} is {kinds['value']}"
+    return Finding("input", "ok", found)

@@ -1,0 +1,80 @@
+"""What is known of one id, as text and as plain data."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the gate said: accepted, rejected with stage and reason, or no such id."""
+
+    status: str
+    stage: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+    def __str__(self) -> str:
+        """Say it as a reason."""
+        if self.status != "rejected":
+            return self.status
+        return f"rejected: {self.reason}" + (f", {self.detail}" if self.detail else "")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node on the point's path, with its points and its quota per sample."""
+
+    level: int
+    node_id: int
+    n_points: int
+    quotas: dict[str, int]
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        kind = "leaf" if self.level == 1 else f"level {self.level}, node"
+        quotas = ", ".join(f"{quota} for {sample}" for sample, quota in self.quotas.items())
+        return f"{kind} {self.node_id}: {self.n_points} points, quota {quotas}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The point's place in a sample: its rank in its leaf, from 0, and its replicas or why none."""
+
+    sample: str
+    replicas: list[int]
+    rank: int | None = None
+    why_not: str | None = None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        if self.why_not is not None:
+            return f"sample {self.sample}: not in it: {self.why_not}"
+        times = f", {len(self.replicas)} times" if len(self.replicas) > 1 else ""
+        return f"sample {self.sample}: in it{times}, rank {self.rank} in its leaf"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything about one id; ``path`` from leaf to top."""
+
+    id: str | int
+    pool: str
+    version: str
+    model: str
+    gate: Gate
+    path: list[Node]
+    samples: list[Place]
+
+    def __str__(self) -> str:
+        """Say it for people, a fact a line."""
+        stage = f" by {self.gate.stage}" if self.gate.stage else ""
+        facts = [
+            f"id {self.id!r} of {self.pool}, version {self.version}",
+            f"embedding: {self.model}",
+            f"gate{stage}: {self.gate}",
+        ]
+        return "\n".join([*facts, *map(str, self.path), *map(str, self.samples)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the same facts as plain data."""
+        return {"explanation": asdict(self)}
