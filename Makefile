@@ -31,11 +31,13 @@ faults: $(VENV)/.run  ## runs whose processes are killed; hours
 test-install: $(VENV)/.run  ## the image's install steps, in an empty environment, without Docker
 	$(PYTEST) -m install $(ARGS)
 
-check: $(VENV)/.dev  ## format, lint, types and import contracts; changes nothing
+check: $(VENV)/.dev  ## format, lint, types, import contracts and security; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive jobs udfs docker
+	$(BIN)/python docker/audit.py
 
 format: $(VENV)/.dev  ## format the code and repair what lint can
 	$(BIN)/ruff format .

@@ -9,6 +9,7 @@ Run      evenlake sample --config conf/quickstart.yaml
 
 import sys
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -86,13 +87,12 @@ def _balance(this: Run) -> Metrics:
     )
     # 2. points, by rank inside their leaf
     assignments = this.lake.read("assignments", tree_key)
-    drawn = None
+    parts = []
     for strategy in sorted({s.strategy for s in samples}):
         mine = [s for s in samples if s.strategy == strategy]
         wanted = this.spark.createDataFrame(_leaf_quotas(mine, levels[0], quotas))
-        part = draw_points(assignments, wanted, strategy=strategy, seed=this.config.seed)
-        drawn = part if drawn is None else drawn.unionByName(part)
-    assert drawn is not None  # the config wants at least one sample
+        parts.append(draw_points(assignments, wanted, strategy=strategy, seed=this.config.seed))
+    drawn = reduce(DataFrame.unionByName, parts)
     absent = {"pool_weight": F.lit(None), "reason": F.lit(None), "tree_key": F.lit(tree_key)}
     this.write("samples", drawn.withColumns(absent), STAGE)
     counts = {f"n_{name}": float(per_level[-1].sum()) for name, per_level in quotas.items()}

@@ -9,6 +9,7 @@ Run      evenlake report --config conf/quickstart.yaml
 import hashlib
 import logging
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlparse
@@ -135,7 +136,10 @@ def export_page(this: Run) -> str:
     stored = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == PAGE)
     path = Path(uri.path if uri.scheme else root).absolute() / "reports" / f"{this.run_id}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(bytes(stored.select("content").collect()[0].content))
+    # put in place whole, and never through a link that someone left there
+    written = path.with_suffix(f".{uuid.uuid4().hex}")
+    written.write_bytes(bytes(stored.select("content").collect()[0].content))
+    written.replace(path)
     return str(path)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,6 +21,16 @@ FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as it costs them th
 RESAMPLING_ROUNDS = 10  # of given levels, where the config leaves it open: the paper's
 MAX_RGB_SIZE = 36  # pixels per side: pixels' covariance takes 4096 values at most
 
+
+def _is_literal(place: str) -> str:
+    if not place or "\0" in place or "${" in place:
+        raise PydanticCustomError(
+            "no_place", "a path or a name: some text, without ${, which Spark's SQL would replace"
+        )
+    return place
+
+
+Place = Annotated[str, AfterValidator(_is_literal)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -34,7 +45,7 @@ class Section(BaseModel):
 class InputConfig(Section):
     """Where the pool is and which of its columns are meant."""
 
-    table: str
+    table: Place
     format: Literal["delta", "parquet", "json", "csv", "text", "binaryFile", "table"] | None = None
     options: dict[str, str] = {}
     where: str | None = None
@@ -44,13 +55,23 @@ class InputConfig(Section):
     embedding: str | None = None
     metadata: list[str] = []
 
+    @model_validator(mode="after")
+    def _metadata_once(self) -> Self:
+        for i, column in enumerate(self.metadata):
+            if column in self.metadata[:i]:
+                raise ValueError(
+                    f"metadata[{i}]={column!r} is there already as "
+                    f"metadata[{self.metadata.index(column)}]; name every column once"
+                )
+        return self
+
 
 class OutputConfig(Section):
     """Where the tables go: a root folder, or a schema of a catalog."""
 
-    root: str | None = None
-    catalog: str | None = None
-    schema_: Annotated[str | None, Field(alias="schema")] = None
+    root: Place | None = None
+    catalog: Place | None = None
+    schema_: Annotated[Place | None, Field(alias="schema")] = None
     table_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]*$")] | None = None
 
     @model_validator(mode="after")
@@ -302,11 +323,17 @@ class RunConfig(Section):
         return self
 
 
-_SECRET = (
-    r"(?i:secret|passw|pwd|token(?!iz)|credential|authorization|(?<![a-z])sig(?![a-z])|signature"
-    r"|(?:access|account|api|private|shared)[._-]?key)"
+# Names that a secret goes by.
+_SENSITIVE = (
+    r"(?i:secret|passw|passphrase|pwd|token(?!iz)|credential|authorization|(?<![a-z])sig(?![a-z])"
+    r"|signature|(?:access|account|api|private|shared|encryption)[._-]?key)"
 )
-_SECRET_PAIR = re.compile(rf"({_SECRET}[\w.-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}}]+")
+# After such a name: all of a quoted text, or an unquoted word with the scheme before it.
+_SENSITIVE_PAIR = re.compile(
+    rf"({_SENSITIVE}[\w.-]*[\"']?\s*[=:]\s*)"
+    r"""(?:(?P<mark>["'])(?:\\.|(?!(?P=mark)).)+(?P=mark)|["']?(?i:(?:Bearer|Basic)\s+)?[^\s"'&,}]+)"""
+)
+_BEARER = re.compile(r"(?i:\bBearer\s+)[\w.~+/-]{8,}=*")
 _AUTHORITIES = (
     re.compile(r"://[^/\s:@]+:[^/\s\"']+@"),
     re.compile(r"://[^/\s:@*]+:(?!\d+/)[^\s\"'@]+@"),  # a / in the password; no port
@@ -315,7 +342,12 @@ _AUTHORITIES = (
 
 def without_secrets(text: str) -> str:
     """Blank out credentials in URIs and in key=value pairs before text is kept or shown."""
-    return _SECRET_PAIR.sub(r"\1***", without_authority(text))
+
+    def blank(found: re.Match[str]) -> str:
+        mark = found["mark"] or ""
+        return f"{found[1]}{mark}***{mark}"
+
+    return _BEARER.sub("Bearer ***", _SENSITIVE_PAIR.sub(blank, without_authority(text)))
 
 
 def without_authority(text: str) -> str:
@@ -339,7 +371,9 @@ def as_public_dict(config: RunConfig) -> dict[str, Any]:
 def blanked(value: Any, clean: Callable[[str], str]) -> Any:
     """Blank out the values of keys that name a secret, and clean every other text."""
     if isinstance(value, dict):
-        return {k: "***" if re.search(_SECRET, k) else blanked(v, clean) for k, v in value.items()}
+        return {
+            k: "***" if re.search(_SENSITIVE, k) else blanked(v, clean) for k, v in value.items()
+        }
     if isinstance(value, list):
         return [blanked(v, clean) for v in value]
     return clean(value) if isinstance(value, str) else value

@@ -1,10 +1,18 @@
 """Errors that Evenlake raises on purpose, each with the exit code that a command gives back."""
 
+from jobs.lake.config import without_secrets
+
 
 class CurationError(Exception):
-    """Something that the user can act on: the message says what was found, wanted, and the fix."""
+    """Something that the user can act on: the message says what was found, wanted, and the fix.
+
+    Messages quote the config and Spark, so credentials are blanked out before anyone logs them.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class ConfigError(CurationError):

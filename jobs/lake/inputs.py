@@ -2,15 +2,20 @@
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType
+from pyspark.sql.utils import is_remote
 
 from jobs.lake.config import InputConfig, without_secrets
+from jobs.lake.delta import refuse_without_delta
 from jobs.lake.errors import InputError
+from jobs.lake.foreign_types import refuse_python_types
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 from jobs.lake.tables import absolute, quote
 
@@ -30,6 +35,8 @@ _FORMAT_BY_ENDING = {
 }
 # Whole files, ids by file: what a folder of texts or images means to a curator.
 _FORMAT_OPTIONS = {"csv": {"header": "true"}, "text": {"wholetext": "true"}}
+
+_PART = r"(?:`(?:[^`]|``)+`|[^`.]+)"  # of a table's name
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,12 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     kind = config.format or detect_format(spark, config.table)
     try:
         rows, fingerprint = _read(spark, config, kind)
-        columns = rows.columns
+        columns = refuse_python_types(rows, f"input.table={config.table!r}").columns
     except SPARK_ERRORS as error:
+        refuse_without_delta(error, spark)
         raise InputError(
-            f"input.table={config.table!r} cannot be read as {kind}: {reason(error)}"
+            f"input.table={config.table!r} cannot be read as {kind}: {reason(error)}; check "
+            "input.format, input.version and input.options"
         ) from error
     if config.where is not None:
         try:
@@ -73,6 +82,9 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
                 f"input.where={config.where!r} is no SQL condition over {config.table}, which has "
                 f"{columns}: {reason(error)}"
             ) from error
+    _refuse_random(
+        rows, f"input.where={config.where!r}" if config.where else f"input.table={config.table!r}"
+    )
     name = without_secrets(config.table)
     return Pool(rows, name if kind == "table" else absolute(name), fingerprint)
 
@@ -80,21 +92,18 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
 def _read(spark: SparkSession, config: InputConfig, kind: str) -> tuple[DataFrame, str]:
     options = _FORMAT_OPTIONS.get(kind, {}) | config.options
     if kind in ("delta", "table"):
-        address = config.table if kind == "table" else f"delta.{quote(absolute(config.table))}"
+        name = quoted_name(config.table) if kind == "table" else ""
+        address = name or f"delta.{quote(absolute(config.table))}"
         version = config.version
         identity = _delta_identity(spark, address)
         if identity is None:
-            rows = spark.read.options(**options).table(config.table)
-            return rows, _files_fingerprint(spark, rows.inputFiles())
+            rows = spark.read.options(**options).table(name)
+            return rows, _files_fingerprint(spark, [_literal(uri) for uri in rows.inputFiles()])
         if version is None:
             history = spark.sql(f"DESCRIBE HISTORY {address} LIMIT 1")
             version = history.select("version").collect()[0].version
         reader = spark.read.options(**options).option("versionAsOf", version)
-        rows = (
-            reader.table(config.table)
-            if kind == "table"
-            else reader.format("delta").load(config.table)
-        )
+        rows = reader.table(name) if name else reader.format("delta").load(config.table)
         return rows, f"{identity}@{version}"
     if config.version is not None:
         raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
@@ -125,12 +134,15 @@ def detect_format(spark: SparkSession, table: str) -> str:
     try:
         spark.sql(f"DESCRIBE HISTORY delta.{quote(absolute(table))} LIMIT 1").collect()
         return "delta"
-    except SPARK_ERRORS:
-        pass  # not a Delta table
+    except SPARK_ERRORS as error:  # not a Delta table
+        refuse_without_delta(error, spark)
     try:
         found = _listing(spark, [table]).select("path").limit(1000).collect()
     except SPARK_ERRORS as error:
-        raise InputError(f"input.table={table!r} cannot be read: {reason(error)}") from error
+        raise InputError(
+            f"input.table={table!r} cannot be read: {reason(error)}; want a path that this session "
+            "can read"
+        ) from error
     endings = {Path(row.path.removesuffix(".gz")).suffix.lower() for row in found}
     kinds = {_FORMAT_BY_ENDING[ending] for ending in endings if ending in _FORMAT_BY_ENDING}
     if len(kinds) == 1:
@@ -144,9 +156,31 @@ def detect_format(spark: SparkSession, table: str) -> str:
 
 def _is_in_catalog(spark: SparkSession, table: str) -> bool:
     try:
-        return spark.catalog.tableExists(table)
+        return spark.catalog.tableExists(quoted_name(table))
     except SPARK_ERRORS:  # a name of more parts than the session's catalogs have
         return False
+
+
+def quoted_name(table: str) -> str:
+    """Give a table's name with every part quoted, so that SQL takes it for nothing else.
+
+    Raises
+    ------
+    InputError
+        If it is not parts between dots, each plain or in backticks.
+    """
+    if not re.fullmatch(rf"{_PART}(\.{_PART})*", table):
+        raise InputError(
+            f"input.table={table!r} is no table name; want parts between dots, such as "
+            "main.lake.documents, a part with other signs in backticks"
+        )
+    parts = [part for part in re.findall(_PART, table) if part]
+    return ".".join(part if part.startswith("`") else quote(part) for part in parts)
+
+
+def _literal(uri: str) -> str:
+    """Give a file's URI as a path to load, in which no sign stands for several files."""
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", unquote(uri))
 
 
 def _files_fingerprint(spark: SparkSession, paths: list[str]) -> str:
@@ -197,6 +231,7 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
             f"input.id={config.id!r} is no column or SQL expression over {pool.name}, which has "
             f"{pool.rows.columns}: {reason(error)}"
         ) from error
+    _refuse_random(rows, f"input.id={config.id!r}")
     kind = rows.schema["id"].dataType
     if kind.typeName() not in ("string", "integer", "long", "binary"):
         raise InputError(
@@ -210,6 +245,15 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
             + _EMBEDDABLE[value]
         )
     return rows
+
+
+def _refuse_random(rows: DataFrame, key: str) -> None:
+    """Refuse what is another at every read, where the session can tell: rows would be lost."""
+    if not is_remote() and not rows._jdf.queryExecution().analyzed().deterministic():
+        raise InputError(
+            f"{key} gives other rows at every read; want columns, and functions of columns alone: "
+            "write its outcome into the pool first"
+        )
 
 
 def nothing_in(rows: DataFrame, column: str) -> InputError:

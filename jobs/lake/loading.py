@@ -55,6 +55,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text at byte {error.start}; want YAML") from error
     try:
+        _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader))
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML{_place(error)}") from error
@@ -65,7 +66,33 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             f"{path} holds {_YAML_NAMES.get(type(data), repr(data))}; want a mapping of sections: "
             "input, output, samples"
         )
-    return data
+    try:
+        return dict(_copy(data))
+    except RecursionError as error:
+        raise ConfigError(f"{path} holds itself by an alias (& and *); write it out") from error
+
+
+def _refuse_twins(top: yaml.Node | None) -> None:
+    """Refuse a key that stands twice in one mapping, of which YAML would keep the last alone."""
+    nodes, visited = [top], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in visited or not isinstance(node, yaml.CollectionNode):
+            continue
+        visited.add(id(node))  # aliases make it a graph
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            nodes.append(value)
+            if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value!r} stands at line {lines[key.value]} already; keep one",
+                    problem_mark=key.start_mark,
+                )
+            if isinstance(key, yaml.ScalarNode):
+                lines[key.value] = key.start_mark.line + 1
 
 
 def _place(error: yaml.YAMLError) -> str:
@@ -104,7 +131,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value is not valid YAML") from error
+        raise ConfigError(
+            f"override {override!r}: the value is not valid YAML; put it in quotes"
+        ) from error
     target: Any = data
     *path, last = key.split(".")
     for i, part in enumerate(path):

@@ -16,8 +16,12 @@ _MAX_REASON = 300  # characters
 
 
 def reason(error: BaseException) -> str:
-    """Give the first line of an error's message, without the JVM's stack."""
+    """Give the first line of an error's message, without the JVM's stack.
+
+    Names in it come from the lake, so that what would steer a terminal is left out.
+    """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     is_py4j = lines[0].startswith("An error occurred while calling") and len(lines) > 1
     line = lines[1].removeprefix(": ") if is_py4j else lines[0]
-    return re.sub(r"[.;]?\s*(SQLSTATE: .*)?$", "", line)[:_MAX_REASON]
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in line)
+    return re.sub(r"[.;]?\s*(SQLSTATE: .*)?$", "", shown)[:_MAX_REASON]

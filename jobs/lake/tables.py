@@ -14,7 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake.config import OutputConfig, without_secrets
-from jobs.lake.errors import ConfigError, CurationError
+from jobs.lake.delta import refuse_without_delta
+from jobs.lake.errors import ConfigError
+from jobs.lake.foreign_types import refuse_python_types
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class Lake:
             rows = self.spark.read.format("delta").load(self.address(table))
         else:
             rows = self.spark.table(self.address(table))
+        refuse_python_types(rows, self.shown(table))
         if stage_key is None:
             return rows
         return rows.where(F.col("stage_key") == stage_key).drop("stage_key")
@@ -94,7 +97,7 @@ class Lake:
         Raises
         ------
         CurationError
-            Where the session knows no Delta.
+            Where the session knows no Delta, or one that does not fit.
         ConfigError
             Where the output names a catalog or a schema that cannot be.
         """
@@ -115,11 +118,7 @@ class Lake:
                 )
             ):
                 return False
-            if "DATA_SOURCE_NOT_FOUND" in text or "catalog plugin" in text:
-                raise CurationError(
-                    "this Spark session has no Delta Lake: start it with delta-spark's package "
-                    "and its two confs, spark.sql.extensions and spark.sql.catalog.spark_catalog"
-                ) from error
+            refuse_without_delta(error, self.spark)
             if isinstance(error, AnalysisException):
                 raise ConfigError(
                     f"{self._output_keys()} cannot be read: {reason(error)}"
@@ -211,7 +210,8 @@ class Lake:
         history = self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)}")
         for row in history.orderBy(F.desc("version")).select("userMetadata").collect():
             if row.userMetadata:
-                with contextlib.suppress(ValueError, TypeError):  # another writer's own words
+                # another writer's own words
+                with contextlib.suppress(ValueError, TypeError, RecursionError):
                     return dict(json.loads(row.userMetadata))
         return {}
 

@@ -6,7 +6,7 @@ import pandas as pd
 import yaml
 from pyspark.sql import functions as F
 
-from jobs.lake.config import as_public_dict
+from jobs.lake.config import as_public_dict, without_secrets
 from jobs.lake.runs import Run, code_version
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.page import PageContext
@@ -37,7 +37,7 @@ def page_context(this: Run) -> PageContext:
     tables = ("embeddings", "rejects", "nodes", "assignments", "samples", "report", "runs")
     return PageContext(
         run_id=this.run_id,
-        title=this.config.input.table,
+        title=without_secrets(this.config.input.table),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         rows=rows.astype({"level": "float64"}),
         samples=samples,

@@ -71,7 +71,7 @@ def render_page(context: PageContext) -> str:
     environment.filters |= {"human": human, "percent": percent, "csp_hash": _csp_hash}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "sort_keys": True}
     return environment.from_string(template).render(
-        context=context, plotly_js=Markup(get_plotlyjs()), **_view(context)
+        context=context, plotly_js=get_plotlyjs(), **_view(context)
     )
 
 

@@ -287,6 +287,11 @@ HIDDEN = {
     f"https://a.blob.net/c?sv=1&sig={SECRET}&se=2": "https://a.blob.net/c?sv=1&sig=***&se=2",
     f"fs.s3a.secret.key={SECRET}": "fs.s3a.secret.key=***",
     f'{{"password": "{SECRET}", "user": "me"}}': '{"password": "***", "user": "me"}',
+    f'{{"password": "two words, \\" {SECRET}", "user": "me"}}': '{"password": "***", "user": "me"}',
+    f"Authorization: Bearer {SECRET}": "Authorization: ***",
+    f"401 for Bearer {SECRET}{SECRET}": "401 for Bearer ***",
+    f"passphrase={SECRET} x": "passphrase=*** x",
+    f"parquet.encryption.key.list=k:{SECRET}": "parquet.encryption.key.list=***",
 }
 SHOWN = [
     "abfss://container@account.dfs.core.windows.net/pool",
@@ -294,6 +299,8 @@ SHOWN = [
     "tokenizer=wordpiece",
     "design=blue",
     "keys: id",
+    '{"password": "", "user": "me"}',
+    "a bearer of news",
 ]
 
 

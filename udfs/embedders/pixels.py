@@ -35,6 +35,7 @@ MIN_VARIANCE = 1e-9  # of the largest; below it a direction is rounding noise
 CHUNK_IMAGES = 1024  # widened to float64 at a time
 # Plain raster formats only: others (EPS) run external programs on what the lake holds.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA")
+KERNEL_FOLDERS = ("/proc/", "/sys/", "/dev/")
 MAX_DETAIL = 200  # characters of an exception's message that are kept
 
 Decode = Callable[[Any], NDArray[np.uint8] | Failure]
@@ -185,7 +186,8 @@ def _source(value: bytes | bytearray | str) -> BytesIO | str:
     if not isinstance(value, str):
         return BytesIO(value)
     path = unquote(urlsplit(value).path) if value.startswith("file:") else value
-    if not os.path.isfile(path):  # a pipe or a device would never end
+    # a pipe or a device would never end, nor would some of the kernel's files
+    if not os.path.isfile(path) or os.path.realpath(path).startswith(KERNEL_FOLDERS):
         raise FileNotFoundError(f"no local file at {path}")
     return path
 

@@ -1,0 +1,316 @@
+"""The catalogue of bad configs and tables: overrides -> the whole message. See BAD_INPUT.md."""
+
+from typing import Any, NamedTuple
+
+PLACE = "a path or a name: some text, without ${, which Spark's SQL would replace"
+BASE = {
+    "input": {"table": "data/pool", "embedding": "vector"},
+    "output": {"root": "data/lake"},
+    "cluster": {"levels": [8, 3]},
+    "samples": [{"name": "s", "target_size": 20, "share": {"leaves": 0.0}}],
+}
+OVERRIDES = {  # of BASE -> the whole message
+    "clusters.levels=[8]": "clusters: unknown key; did you mean cluster?",
+    "input.tabel=data/pool": "input.tabel: unknown key; did you mean input.table?",
+    "levels=[8]": "levels: unknown key; did you mean cluster.levels?",
+    "verbose=true": "verbose: unknown key; conf/base.yaml lists every key",
+    "input=data/pool": "input='data/pool': want a mapping of its keys",
+    "samples=null": "samples=None: want a list",
+    "samples=[]": "samples=[]: want at least 1 entry",
+    "seed=soon": "seed='soon': want a whole number",
+    "input.options.mergeSchema=true": "input.options.mergeSchema=True: want text",
+    "cluster.max_iter=1.5": "cluster.max_iter=1.5: want a whole number",
+    "cluster.max_iter=0": "cluster.max_iter=0: want at least 1",
+    "cluster.tol=1e-4": (
+        "cluster.tol='1e-4': want a number; YAML takes this for text, write 0.0001"
+    ),
+    "cluster.levels=8": (
+        "cluster.levels=8: want 'auto', or nodes per level, leaves first: [1000, 100]"
+    ),
+    "cluster.levels=[]": (
+        "cluster.levels=[]: want 'auto', or nodes per level, leaves first: [1000, 100]"
+    ),
+    "cluster.levels=[3, 8]": (
+        "cluster.levels[1]=8 is not below levels[0]=3; want nodes per level, leaves first, each "
+        "level smaller"
+    ),
+    "cluster.split=1": "cluster.split=1: want at least 2 or 'auto' or 'off'",
+    "cluster.levels=many": (
+        "cluster.levels='many': want 'auto', or nodes per level, leaves first: [1000, 100]"
+    ),
+    "cluster.resampling.rounds=[1]": (
+        "cluster.resampling.rounds has 1 entries for 2 levels; want one number or one per level"
+    ),
+    "cluster.resampling.points=0": (
+        "cluster.resampling.points=0: want at least 1 or 'auto' or a list"
+    ),
+    "samples.0.share.leaves=even": "samples.0.share.leaves='even': want a number or 'auto'",
+    "samples.0.on_worse_than_uniform=stop": (
+        "samples.0.on_worse_than_uniform='stop': want 'warn' or 'fail'"
+    ),
+    "samples.0.share.points=1.5": "samples.0.share.points=1.5: want at most 1",
+    "samples.0.target_size=-5": "samples.0.target_size=-5: want at least 1",
+    "samples.0.strategy=best": "samples.0.strategy='best': want 'random' or 'closest'",
+    "samples.0.name=../up": "samples.0.name='../up': want text that matches ^[A-Za-z0-9_]+$",
+    "samples=[{name: a, target_size: 1}, {name: A, target_size: 2}]": (
+        "samples.1.name='A' is taken by samples.0; want unique names, whatever their case"
+    ),
+    "dedup.exact=true": "dedup.exact=True: not built yet; leave it at its default",
+    "outliers.method=knn": "outliers.method='knn': not built yet; leave it at its default",
+    "embed.model=sentence-transformers:all-MiniLM-L6-v2": (
+        "embed.model='sentence-transformers:all-MiniLM-L6-v2': not built yet; embed elsewhere, "
+        "name the column in input.embedding and set embed.model: precomputed"
+    ),
+    "embed.model=clip": "embed.model='clip': want 'precomputed', 'lsa' or 'pixels'",
+    "embed.model=pixels": (
+        "input.content is missing; embed.model='pixels' reads the column that it names"
+    ),
+    "input.embedding=null": (
+        "input.embedding is missing; embed.model='precomputed' reads the column that it names"
+    ),
+    "report.label=digit": "report.label='digit' is not among input.metadata=[]; add it there",
+    "output.schema=lake": (
+        "output.root is 'data/lake' beside output.schema; want one of them: root (a path), or "
+        "schema (with or without catalog)"
+    ),
+    "output={}": (
+        "output.root is missing, and so is output.schema; want one of them: root (a path), or "
+        "schema (with or without catalog)"
+    ),
+    "input.table=null": "input.table=None: want text",
+    "input.table=": "input.table=None: want text",
+    "input.table=''": "input.table='': want " + PLACE,
+    "input.table=/data/${env:HOME}": "input.table='/data/${env:HOME}': want " + PLACE,
+    "output.root=''": "output.root='': want " + PLACE,
+    "output.root=7": "output.root=7: want text",
+    "output={catalog: main, root: data/lake}": (
+        "output.catalog='main' needs a schema; name it in output.schema"
+    ),
+    "output={schema: lake, table_prefix: ../up}": (
+        "output.table_prefix='../up': want text that matches ^[A-Za-z0-9_]*$"
+    ),
+    "input.format=xlsx": (
+        "input.format='xlsx': want 'delta', 'parquet', 'json', 'csv', 'text', 'binaryFile' or "
+        "'table'"
+    ),
+    "input.version=-1": "input.version=-1: want at least 0",
+    "input.metadata=label": "input.metadata='label': want a list",
+    "input.metadata=[label, text, label]": (
+        "input.metadata[2]='label' is there already as metadata[0]; name every column once"
+    ),
+    "embed.batch_size=0": "embed.batch_size=0: want at least 1",
+    "embed.image_size=64": (
+        "embed.image_size=64 exceeds 36, the most in colour; lower it or set image_mode: L"
+    ),
+    "embed.normalize=1": "embed.normalize=1: want true or false",
+    "hygiene.max_reject_fraction=10": "hygiene.max_reject_fraction=10: want at most 1",
+    "seed=-1": "seed=-1: want at least 0",
+    "seed=1e400": "seed='1e400': want a whole number",
+    "samples.0.name=''": "samples.0.name='': want text that matches ^[A-Za-z0-9_]+$",
+    f"samples.0.name={'x' * 101}": (f"samples.0.name='{'x' * 99}: want at most 100 characters"),
+    "samples.0.replicas=0": "samples.0.replicas=0: want at least 1",
+    "spark.driver_memory=lots": (
+        "spark.driver_memory='lots': want text that matches ^[1-9]\\d*[kmg]$"
+    ),
+    "update.grow=true": "update.grow=True: not built yet; leave it at its default",
+    "--full-refreshed": (
+        "override '--full-refreshed': want key.sub=value, such as cluster.max_iter=20"
+    ),
+    "samples.7.target_size=5": (
+        "override 'samples.7.target_size=5': '7' is no index of samples, a list of 1; the first "
+        "entry is 0"
+    ),
+    "input.table.name=pool": (
+        "override 'input.table.name=pool': input.table is 'data/pool', which has no keys"
+    ),
+    "seed=[": "override 'seed=[': the value is not valid YAML; put it in quotes",
+}
+FILES = {  # what a config file holds -> the whole message after its path
+    b"": " is empty; want a mapping of sections: input, output, samples",
+    b"- input\n- output": " holds a list; want a mapping of sections: input, output, samples",
+    b"input: [a\noutput: b": " is not valid YAML at line 2: expected ',' or ']', but got ':'",
+    b"seed: 1\ninput: {table: a}\nseed: 2": (
+        " is not valid YAML at line 3: 'seed' stands at line 1 already; keep one"
+    ),
+    b"input: &a {table: *a}": " holds itself by an alias (& and *); write it out",
+    b"input: \xff": " is not UTF-8 text at byte 7; want YAML",
+    b"a: !!python/object/apply:os.mkdir [made]": (
+        " is not valid YAML at line 1: could not determine a constructor for the tag "
+        "'tag:yaml.org,2002:python/object/apply:os.mkdir'"
+    ),
+}
+
+SPARK = "(what Spark says)"
+CHECK = "; check input.format, input.version and input.options"
+PATH = "; want a path that this session can read"
+COLUMNS = "['id', 'x', 'vector', 'text', 'words']"
+KINDS = "set input.format to delta, parquet, json, csv, text or binaryFile"
+DOOR = {  # overrides -> the whole message; {at} is the folder
+    "input.table={at}/nowhere": "input.table='{at}/nowhere' cannot be read: " + SPARK + PATH,
+    "input.table=nowhere": (
+        "input.table='nowhere': no such table in the catalog and no such path; want a table name, "
+        "or a path with a slash"
+    ),
+    "input.table=main.lake.nowhere": (
+        "input.table='main.lake.nowhere': no such table in the catalog and no such path; want a "
+        "table name, or a path with a slash"
+    ),
+    "input.table=nofs://bucket/pool": "input.table='nofs://bucket/pool' cannot be read: "
+    + SPARK
+    + PATH,
+    "input.table={at}/odd": f"input.table='{{at}}/odd' holds files ending in ['.xyz']; {KINDS}",
+    "input.table={at}/void": f"input.table='{{at}}/void' holds no files; {KINDS}",
+    "input.table={at}/odd & input.format=parquet": (
+        "input.table='{at}/odd' cannot be read as parquet: " + SPARK + CHECK
+    ),
+    "input.table={at}/files & input.version=0": (
+        "input.version=0 needs a Delta table; this is parquet"
+    ),
+    "input.version=7": "input.table='{at}/pool' cannot be read as delta: " + SPARK + CHECK,
+    "input.where=nothing>1": (
+        f"input.where='nothing>1' is no SQL condition over {{at}}/pool, which has {COLUMNS}: "
+        + SPARK
+    ),
+    "input.embedding=vectors": (
+        f"input.embedding='vectors' is not a column of {{at}}/pool; it has {COLUMNS}"
+    ),
+    "input.embedding=text": (
+        "input.embedding='text' is string; want an array of numbers, or binary holding raw "
+        "little-endian float32"
+    ),
+    "input.content=vector & embed.model=lsa": (
+        "input.content='vector' is array<double>; want string (texts, or paths of images) or "
+        "binary (images, or texts in UTF-8)"
+    ),
+    "input.metadata=[x,label]": (
+        f"input.metadata[1]='label' is not a column of {{at}}/pool; it has {COLUMNS}"
+    ),
+    "input.id=concat(": (
+        f"input.id='concat(' is no column or SQL expression over {{at}}/pool, which has {COLUMNS}: "
+        + SPARK
+    ),
+    "input.id=x": (
+        "input.id='x' is double; want string, int, bigint or binary, such as cast(x as string)"
+    ),
+    "input.table=main..lake & input.format=table": (
+        "input.table='main..lake' is no table name; want parts between dots, such as "
+        "main.lake.documents, a part with other signs in backticks"
+    ),
+    "input.table={at}/foreign": (
+        "input.table='{at}/foreign' holds Python user-defined types, whose code the table itself "
+        "would bring, in ['extra']; want plain types: write it again without these columns"
+    ),
+    "input.table={at}/junk": "input.table='{at}/junk' cannot be read as parquet: " + SPARK + CHECK,
+    "input.where=id=1; DROP TABLE pool": (
+        "input.where='id=1; DROP TABLE pool' is no SQL condition over {at}/pool, which has "
+        f"{COLUMNS}: " + SPARK
+    ),
+    "input.where=vector": (
+        f"input.where='vector' is no SQL condition over {{at}}/pool, which has {COLUMNS}: " + SPARK
+    ),
+    "input.id=count(*)": (
+        f"input.id='count(*)' is no column or SQL expression over {{at}}/pool, which has "
+        f"{COLUMNS}: " + SPARK
+    ),
+    "input.id=uuid()": (
+        "input.id='uuid()' gives other rows at every read; want columns, and functions of columns "
+        "alone: write its outcome into the pool first"
+    ),
+    "input.where=rand()<0.5": (
+        "input.where='rand()<0.5' gives other rows at every read; want columns, and functions of "
+        "columns alone: write its outcome into the pool first"
+    ),
+    "input.embedding=words": (
+        "input.embedding='words' is array<string>; want an array of numbers, or binary holding raw "
+        "little-endian float32"
+    ),
+    "output.root=/proc/evenlake": (
+        "output.root='/proc/evenlake' cannot hold the table runs: "
+        + SPARK
+        + "; want a folder or a schema that you may write to"
+    ),
+    "output={schema: nowhere}": (
+        "output.schema='nowhere' cannot hold the table runs: "
+        + SPARK
+        + "; want a folder or a schema that you may write to"
+    ),
+    "output.root={at}/odd/a.xyz": (
+        "output.root='{at}/odd/a.xyz' cannot hold the table runs: "
+        + SPARK
+        + "; want a folder or a schema that you may write to"
+    ),
+    "input.where=id<0": "the pool is empty: no row is left to curate; check input.where",
+    "input.where=id=0": (
+        "input.embedding='vector' is null or empty on every row of the pool; check the column"
+    ),
+}
+AFTER_EMBEDDING = {  # the same, where it takes the points to tell
+    "cluster.levels=[13]": (
+        "cluster.levels[0]=13 exceeds its input of 12 points; lower it or drop level 1"
+    ),
+    "cluster.levels=[8,3]": (
+        "cluster.levels[0]=8: n_clusters=8 should be <= 6, the number of distinct points; lower it "
+        "or drop the level"
+    ),
+    "input.id=cast(id as string)": (
+        "output holds ids of type int, input.id='cast(id as string)' is string; one root holds "
+        "one type: cast input.id, or choose another output.root"
+    ),
+    "input.table={at}/files": (
+        "output holds the pool '{at}/pool', this config reads '{at}/files'; one root holds one "
+        "pool: choose another output.root"
+    ),
+    "samples.0.name=mine": (
+        "sample_mine is there and no published sample; name this sample otherwise, or say "
+        "--replace-sample"
+    ),
+}
+
+
+class Guarded(NamedTuple):
+    """A pool of vectors as a whole, and how its run ends."""
+
+    vectors: list[Any]
+    message: str
+    exit_code: int = 3
+    overrides: tuple[str, ...] = ()
+
+
+_FOUR = [[1.0, 2.0], [2.0, 1.0], [3.0, 1.0], [1.0, 3.0]]
+_MEND = "the rejects table names each row: mend the pool, or raise the limit"
+_ONE_LEVEL = ("cluster.levels=[2]",)
+GUARDS = {  # what the pool is -> how it ends
+    "half the vectors have another length": Guarded(
+        [*_FOUR, *([1.0, 2.0, float(i)] for i in range(3)), [1.0]],
+        "4 of 8 rows were rejected (wrong_length 4), more than hygiene.max_reject_fraction=0.1; "
+        + _MEND,
+    ),
+    "half the vectors are NaN": Guarded(
+        [*_FOUR, *4 * [[float("nan"), 1.0]]],
+        "4 of 8 rows were rejected (nan 4), more than hygiene.max_reject_fraction=0.1; " + _MEND,
+    ),
+    "one row, and more clusters than that": Guarded(
+        [[1.0, 2.0]],
+        "cluster.levels[0]=2 exceeds its input of 1 rows; lower it or drop level 1",
+        2,
+        _ONE_LEVEL,
+    ),
+    "all rows alike, and more than one cluster": Guarded(
+        12 * [[1.0, 2.0]],
+        "cluster.levels[0]=2: n_clusters=2 should be <= 1, the number of distinct points; lower it "
+        "or drop the level",
+        2,
+        _ONE_LEVEL,
+    ),
+}
+SESSIONS = {  # what the session has -> the message
+    "no Delta Lake": (
+        "this Spark session has no Delta Lake: start it with delta-spark's package and its two "
+        "confs, spark.sql.extensions and spark.sql.catalog.spark_catalog"
+    ),
+    "a Delta Lake of another Spark, or one whose own jars are missing": (
+        "this session's Delta Lake does not fit its Spark 4.2.0: want the package built for Spark "
+        "4.2, which brings the jars it needs, such as io.delta:delta-spark_4.2_2.13:4.4.0 for "
+        "4.2; name it in spark.jars.packages"
+    ),
+}

@@ -1,0 +1,94 @@
+"""Write BAD_INPUT.md, the users' page of bad input, from the tables that the tests run.
+
+python -m tests.jobs.bad_input_page
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from unittest.mock import ANY
+
+from tests.jobs.bad_configs import (
+    AFTER_EMBEDDING,
+    DOOR,
+    FILES,
+    GUARDS,
+    OVERRIDES,
+    SESSIONS,
+    SPARK,
+)
+from tests.jobs.bad_rows import CASES, TAKEN, TITLES
+
+PAGE = Path(__file__).parents[2] / "BAD_INPUT.md"
+INTRO = """\
+# Bad input, and what Evenlake makes of it
+
+Made by `python -m tests.jobs.bad_input_page` from the tables that `tests/jobs/test_bad_input.py`
+runs: every line here is tested.
+
+A bad row never stops a run and is never lost: it goes into the table `rejects` with its id, a
+reason and a detail. More bad rows than `hygiene.max_reject_fraction` stop the run with exit code 3.
+A bad config, table or session ends it before any work, with exit code 2 (the session: 1), and one
+message that says what was found, what is wanted, and how to mend it."""
+
+
+def render() -> str:
+    """Give the page."""
+    return "\n".join(line.rstrip() for line in _lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield INTRO
+    yield "\n## Rows"
+    for pool, title in TITLES.items():
+        yield f"\n### {title}\n"
+        yield from _table(
+            ("the row holds", "reason", "detail"),
+            [(bad.what, f"`{bad.reason}`", _detail(bad.detail)) for bad in CASES[pool] if bad.what],
+        )
+        if TAKEN[pool]:
+            yield "\nTaken as they are: " + "; ".join(odd.what for odd in TAKEN[pool]) + "."
+    yield "\n## Pools as a whole\n"
+    yield from _table(
+        ("the pool", "exit code", "message"),
+        [(what, str(g.exit_code), _code(g.message)) for what, g in GUARDS.items()],
+    )
+    yield "\n## Keys of the config\n"
+    yield from _messages("the config says", OVERRIDES)
+    yield "\n## Config files\n"
+    files = {repr(content)[2:-1]: f"my.yaml{message}" for content, message in FILES.items()}
+    yield from _messages("the file holds", files)
+    yield "\n## Tables and columns\n"
+    yield from _messages("the config says", DOOR | AFTER_EMBEDDING)
+    yield "\n## Sessions\n"
+    yield from _messages("the session has", SESSIONS, is_code=False)
+
+
+def _messages(title: str, messages: Mapping[str, str], *, is_code: bool = True) -> Iterator[str]:
+    rows = [(_code(k) if is_code else k, _code(message)) for k, message in messages.items()]
+    return _table((title, "message"), rows)
+
+
+def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(titles) + " |"
+    yield "|" + "---|" * len(titles)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def _detail(detail: object) -> str:
+    if detail is None:
+        return ""
+    return "(what the decoder says)" if detail is ANY else _code(str(detail))
+
+
+def _code(text: str) -> str:
+    """Give a text as code inside a table's cell."""
+    shown = text.replace("{at}", "/data").replace(SPARK, "...").replace("|", "\\|") or " "
+    shown = re.sub("x{9,}", "x...x", shown).replace("\n", " ")
+    fence = "``" if "`" in shown else "`"
+    return f"{fence}{shown}{fence}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), "utf-8")
