@@ -15,6 +15,8 @@ COMMANDS = {
     "cluster": ("cluster_levels", "Cluster the embedded pool into a tree."),
     "sample": ("balance_sample", "Draw balanced samples from the tree."),
     "report": ("report_curation", "Report on the samples, beside a uniform draw."),
+    "runs": ("list_runs", "List the runs of a root, show one, or clean up after them."),
+    "verify": ("verify_run", "Check a run's tables against the ledger: rows and digests."),
     "example-data": ("write_example", "Write the example pool that conf/quickstart.yaml reads."),
 }
 
