@@ -22,6 +22,8 @@ COMMANDS = {
         "check_environment",
         "Check Python, Java, Spark, Delta, memory, disk and the config.",
     ),
+    "runs": ("list_runs", "List the runs of a root, show one, or clean up after them."),
+    "verify": ("verify_run", "Check a run's tables against the ledger: rows and digests."),
     "example-data": ("write_example", "Write the example pool that conf/quickstart.yaml reads."),
 }
 

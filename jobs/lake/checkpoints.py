@@ -62,7 +62,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Delete the checkpoint, once what it led to is in the ledger."""
         if self._sequence:
-            self.this.lake.delete(TABLE, self.this.keys[self.stage])
+            self.this.lake.remove(TABLE, [self.this.keys[self.stage]])
 
     def _write(self) -> None:
         self._sequence += 1

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
+from pyspark.sql import SparkSession
 
-from jobs.lake.config import without_secrets
+from jobs.lake.config import RunConfig, without_secrets
 from jobs.lake.errors import ConfigError, CurationError
 from jobs.lake.loading import load_config
 from jobs.lake.progress import Progress, set_up_logging
@@ -116,16 +117,47 @@ def execute(run: Callable[..., Any], options: Options) -> int:
         _write_result(options.result, this, "ok", outcome)
         return 0
     except Exception as error:
-        stack = without_secrets("".join(traceback.format_exception(error)))
-        log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
-        said = without_secrets(_said(error))
-        kind = "config" if isinstance(error, ConfigError) else "error"
-        print(f"{kind}: {said}", file=sys.stderr)  # noqa: T201  last line
-        _write_result(options.result, this, said)
-        return error.exit_code if isinstance(error, CurationError) else 1
+        code = fail(error)
+        _write_result(options.result, this, without_secrets(_said(error)))
+        return code
     finally:
         if spark is not None and is_ours:
             spark.stop()
+
+
+def execute_on_lake(
+    work: Callable[[SparkSession, RunConfig], object], config: str, overrides: Sequence[str]
+) -> int:
+    """Run a command that needs the tables and not the pool; print what it gives."""
+    set_up_logging()
+    spark, is_ours = None, False
+    try:
+        loaded = load_config(config, overrides)
+        spark, is_ours = get_session(loaded.spark)
+        outcome = work(spark, loaded)
+        if outcome is not None:
+            print(outcome)  # noqa: T201  the command's own output
+        return 0
+    except Exception as error:
+        return fail(error)
+    finally:
+        if spark is not None and is_ours:
+            spark.stop()
+
+
+def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell what a command line names from the ``key.sub=value`` in between."""
+    overrides = [word for word in words if "=" in word or word.startswith("-")]
+    return [word for word in words if word not in overrides], overrides
+
+
+def fail(error: Exception) -> int:
+    """Say an error on the last line of stderr, its stack in the log; give the exit code."""
+    stack = without_secrets("".join(traceback.format_exception(error)))
+    log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
+    kind = "config" if isinstance(error, ConfigError) else "error"
+    print(f"{kind}: {without_secrets(_said(error))}", file=sys.stderr)  # noqa: T201  last line
+    return error.exit_code if isinstance(error, CurationError) else 1
 
 
 def _said(error: Exception) -> str:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
 
+ROWS_OF = "n_rows."  # figures of this name, followed by a table's, count the rows written there
+
 
 @dataclass
 class Run:
@@ -51,8 +53,9 @@ class Run:
     metrics: dict[str, Metrics] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
     _events: list[tuple[str, str, Metrics]] = field(default_factory=list)
-    # of the stage under way: its tables' digests, and what is to be done once it has finished
+    # of the stage under way: its tables' digests and rows, and what is to come once it has finished
     _digests: dict[str, str] = field(default_factory=dict)
+    _n_rows: Metrics = field(default_factory=dict)
     _finishing: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -111,6 +114,7 @@ class Run:
         self._record(stage, "started", {})
         self._digests.clear()
         self._finishing.clear()
+        self._n_rows.clear()
         began = time.perf_counter()
         try:
             with self.progress.stage(stage, self.spark):
@@ -119,7 +123,8 @@ class Run:
             note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             self._record(stage, "failed", {}, note)
             raise
-        figures = figures | {"seconds": time.perf_counter() - began}
+        n_rows = {f"{ROWS_OF}{table}": n for table, n in self._n_rows.items()}
+        figures = figures | {"seconds": time.perf_counter() - began} | n_rows
         self._record(stage, "finished", figures)
         for finish in self._finishing:
             finish()
@@ -157,10 +162,11 @@ class Run:
         return sum(k == key and event == "cleaned" for k, event, _ in self._events)
 
     def write(self, table: str, rows: DataFrame, stage: str) -> int:
-        """Write a stage's rows of one table; give their number, keep their digest."""
+        """Write a stage's rows of one table; give their number, keep it and their digest."""
         n_rows, self._digests[table] = self.lake.write(
             table, rows, self.keys[stage], incarnation=self.incarnation(stage)
         )
+        self._n_rows[table] = n_rows
         return n_rows
 
     def write_all(self, outputs: Mapping[str, DataFrame], stage: str) -> None:
@@ -187,7 +193,7 @@ class Run:
             event,
             datetime.now(UTC),
             attempt if event == "started" else max(1, attempt - 1),
-            json.dumps(as_public_dict(self.config)),
+            json.dumps(as_public_dict(self.recipe)),
             {self.pool.name: self.pool.fingerprint},
             {name: float(value) for name, value in metrics.items()},
             without_secrets(notes)[:10_000] if notes else None,

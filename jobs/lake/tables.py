@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -159,12 +159,6 @@ class Lake:
         )
         _retried(lambda: self._save(writer, table))
 
-    def delete(self, table: str, stage_key: str) -> None:
-        """Delete a stage key's rows, if there are any."""
-        if self.exists(table) and not self.read(table, stage_key).isEmpty():
-            where = f"stage_key = '{stage_key}'"
-            _retried(lambda: self.spark.sql(f"DELETE FROM {self._sql_name(table)} WHERE {where}"))
-
     def describe(self, table: str, stage_key: str) -> tuple[int, str]:
         """Count a stage key's rows and hash them, whatever their order.
 
@@ -187,8 +181,26 @@ class Lake:
         row = found.collect()[0]
         return row.n, f"{((row.high or 0) * 2**32 + (row.low or 0)) % 2**64:016x}"
 
-    def append(self, table: str, rows: DataFrame, stage_key: str) -> None:
-        """Append rows; for the ledger, whose rows are never replaced."""
+    def count(self, table: str, stage_keys: Sequence[str]) -> dict[str, int]:
+        """Count the rows of some stage keys; those without rows are left out."""
+        mine = self.read(table).where(F.col("stage_key").isin(list(stage_keys)))
+        return {row.stage_key: row["count"] for row in mine.groupBy("stage_key").count().collect()}
+
+    def remove(self, table: str, stage_keys: Sequence[str]) -> None:
+        """Delete the rows of some stage keys in one commit.
+
+        A write of such a key needs another incarnation from then on: Delta would skip it as the
+        transaction that it has seen.
+        """
+        keys = ", ".join(literal(key) for key in stage_keys)  # Delta's DELETE binds no parameters
+        statement = f"DELETE FROM {self._sql_name(table)} WHERE stage_key IN ({keys})"
+        _retried(lambda: self.spark.sql(statement))
+
+    def append(self, table: str, rows: DataFrame, stage_key: str | None = None) -> None:
+        """Append rows, which carry their stage keys where none is given.
+
+        For the ledger, whose rows are never replaced.
+        """
         rows = self._shaped(table, rows, stage_key)
         self._create(table, rows)
         _retried(lambda: self._save(rows.write.format("delta").mode("append"), table))
@@ -221,12 +233,13 @@ class Lake:
         else:
             writer.saveAsTable(self.address(table))
 
-    def _shaped(self, table: str, rows: DataFrame, stage_key: str) -> DataFrame:
+    def _shaped(self, table: str, rows: DataFrame, stage_key: str | None) -> DataFrame:
         """Put the columns in the table's order and types."""
         ddl = TABLES[table]
         if "{id}" in ddl:
             ddl = ddl.replace("{id}", rows.schema["id"].dataType.simpleString())
-        columns = [F.lit(stage_key).alias("stage_key")]
+        key = F.col("stage_key") if stage_key is None else F.lit(stage_key)
+        columns = [key.alias("stage_key")]
         for column in ddl.split(", "):
             name, kind = column.split(" ", 1)
             value = F.col(name) if name in rows.columns else _FIRST_RUN[name]()
@@ -271,6 +284,11 @@ def absolute(path: str) -> str:
 def quote(identifier: str) -> str:
     """Quote an identifier for SQL."""
     return "`" + identifier.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _retried(commit: Callable[[], Any]) -> None:

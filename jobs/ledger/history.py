@@ -1,0 +1,130 @@
+"""What became of every run and every stage key, told from the ledger's events."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from jobs.lake.errors import ConfigError
+from jobs.lake.keys import stage_keys
+from jobs.lake.settling import needs_tuning, settled
+from jobs.lake.tables import Lake
+from jobs.ledger.events import Event, RecordedRun, read_events
+
+
+@dataclass(frozen=True)
+class History:
+    """The ledger of one root.
+
+    Attributes
+    ----------
+    events : oldest first
+    published : sample -> run_id, of the samples that are published now
+    """
+
+    events: Sequence[Event]
+    published: dict[str, str]
+
+    @cached_property
+    def runs(self) -> list[RecordedRun]:
+        """Every run, the newest first."""
+        return runs_of(self.events)
+
+    @cached_property
+    def by_key(self) -> dict[str, list[Event]]:
+        """The events of every stage key, oldest first."""
+        found: dict[str, list[Event]] = {}
+        for event in self.events:
+            found.setdefault(event.stage_key, []).append(event)
+        return found
+
+    def finished(self, stage_key: str) -> Event | None:
+        """Give the event that finished a stage key, unless it was cleaned since."""
+        ends = [e for e in self.by_key.get(stage_key, []) if e.event in ("finished", "cleaned")]
+        return ends[-1] if ends and ends[-1].event == "finished" else None
+
+    def state_of_key(self, stage_key: str) -> str:
+        """Say whether a stage key is ``finished``, ``failed``, ``started`` or ``cleaned``."""
+        if self.finished(stage_key) is not None:
+            return "finished"
+        return [e.event for e in self.by_key[stage_key] if e.event != "reused"][-1]
+
+    def state_of(self, run: RecordedRun) -> str:
+        """Say a run's state; ``cleaned`` where it finished and rows of its are gone since."""
+        keys = [e.stage_key for e in run.stages.values()]
+        is_gone = any(self.state_of_key(key) == "cleaned" for key in keys)
+        return "cleaned" if run.state == "finished" and is_gone else run.state
+
+    def is_superseded(self, run: RecordedRun) -> bool:
+        """Tell whether a later run of the same lineage finished.
+
+        A run whose sample is the published one stays current.
+        """
+        if run.lineage is None or run.run_id in self.published.values():
+            return False
+        return any(
+            later.state == "finished"
+            and later.finished_at > run.last.at
+            and later.lineage == run.lineage
+            for later in self.runs
+            if later.run_id != run.run_id
+        )
+
+    def keys_of(self, run: RecordedRun) -> set[str]:
+        """Give every stage key that a run stands on.
+
+        A lone ``evenlake report`` records its own stage only: those before follow from the config.
+        """
+        keys = {e.stage_key for e in run.events}
+        if run.config is None:
+            return keys
+        for fingerprint in run.last.inputs.values():
+            named = stage_keys(run.config, fingerprint)
+            keys |= set(named.values())
+            tuned = self.finished(named["tune_tree"])
+            if needs_tuning(run.config) and tuned is not None:
+                keys |= set(stage_keys(settled(run.config, tuned.metrics), fingerprint).values())
+        return keys
+
+    def find(self, run_id: str) -> RecordedRun:
+        """Give the run of that name, or the only one whose name begins so.
+
+        Raises
+        ------
+        ConfigError
+            If there is none, or more than one.
+        """
+        found = [run for run in self.runs if run_id and run.run_id.startswith(run_id)]
+        if len(found) == 1:
+            return found[0]
+        names = [run.run_id for run in self.runs]
+        if found:
+            said = f"{len(found)} runs begin so: {', '.join(run.run_id for run in found)}"
+        else:
+            near = difflib.get_close_matches(run_id, names, n=1)
+            said = f"no such run; did you mean {near[0]}?" if near else "no such run"
+        raise ConfigError(f"RUN_ID {run_id!r}: {said}; evenlake runs lists all {len(names)}")
+
+
+def runs_of(events: Sequence[Event]) -> list[RecordedRun]:
+    """Gather events by run, the newest run first."""
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.run_id, []).append(event)
+    runs = [RecordedRun(run_id, tuple(mine)) for run_id, mine in found.items()]
+    attempted = [run for run in runs if run.attempts]
+    return sorted(attempted, key=lambda run: run.last.at, reverse=True)
+
+
+def read_history(lake: Lake) -> History:
+    """Read the ledger, and whose samples are published.
+
+    Raises
+    ------
+    ConfigError
+        If there is no ledger.
+    """
+    events = read_events(lake)
+    samples = {s["name"] for run in runs_of(events) for s in run.recipe.get("samples", [])}
+    marks = {name: lake.last_metadata(f"sample_{name}").get("run_id") for name in sorted(samples)}
+    return History(events, {name: run_id for name, run_id in marks.items() if run_id is not None})

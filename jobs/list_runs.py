@@ -1,0 +1,181 @@
+"""List the runs of a root, show one in full, or remove the rows that nobody needs any more.
+
+Reads    runs; the published samples' history
+Writes   nothing; ``clean`` deletes rows of whole stage keys and tells runs of it (cleaned)
+Method   a stage key goes if its attempts broke off, or if only superseded runs stand on it
+Run      evenlake runs --config conf/quickstart.yaml
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from jobs.lake.command import (
+    PASS_ON,
+    ConfigOption,
+    execute_on_lake,
+    exit_code,
+    fail,
+    names_and_overrides,
+)
+from jobs.lake.config import RunConfig
+from jobs.lake.errors import ConfigError
+from jobs.lake.tables import Lake
+from jobs.ledger.cleaning import Leftover, find_leftovers, remove
+from jobs.ledger.history import read_history
+from jobs.ledger.listing import RunList, describe_run
+
+_HELP = """List the runs of a root, the newest first.
+
+[list] lists them; [show RUN_ID] shows one: every event, config, input, keys, figures, digests.
+
+[clean] removes the rows of stages that failed or broke off, and of runs that a later run of the
+same lineage superseded. Published samples, and what a kept run stands on, stay; the same curate
+command builds the rest again. The files of removed rows stay until you VACUUM the tables, which
+keeps to Delta's retention (7 days unless set).
+"""
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What was removed, or would be; as text, one line per stage key, then the sum per table."""
+
+    leftovers: list[Leftover]
+    is_dry_run: bool
+
+    def __str__(self) -> str:
+        """Give the lines."""
+        n_rows: dict[str, int] = {}
+        for leftover in self.leftovers:
+            for table, n in leftover.n_rows.items() if not leftover.may_be_running else ():
+                n_rows[table] = n_rows.get(table, 0) + n
+        said = " ".join(f"{table}={n}" for table, n in n_rows.items()) or "nothing"
+        verb = "would remove" if self.is_dry_run else "removed"
+        return "\n".join([*map(str, self.leftovers), f"{verb}: {said}"])
+
+
+def run(spark: SparkSession, config: RunConfig) -> RunList:
+    """List the runs.
+
+    Raises
+    ------
+    ConfigError
+        If there is no ledger.
+    """
+    return RunList(read_history(Lake(spark, config.output)))
+
+
+def show(spark: SparkSession, config: RunConfig, run_id: str) -> str:
+    """Give one run in full.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such run, or no ledger.
+    """
+    history = read_history(Lake(spark, config.output))
+    return describe_run(history, history.find(run_id))
+
+
+def clean(
+    spark: SparkSession,
+    config: RunConfig,
+    *,
+    older_than_days: int | None = None,
+    is_dry_run: bool = False,
+    is_forced: bool = False,
+) -> Cleaning:
+    """Remove the rows of broken attempts, and of runs superseded longer than the retention.
+
+    Parameters
+    ----------
+    older_than_days : ``retention.days`` where it is None
+    is_forced : also remove what may still be running
+    """
+    lake, now = Lake(spark, config.output), datetime.now(UTC)
+    days = config.retention.days if older_than_days is None else older_than_days
+    found = find_leftovers(lake, read_history(lake), older_than=timedelta(days=days), now=now)
+    if is_forced:
+        found = [replace(leftover, may_be_running=False) for leftover in found]
+    if not is_dry_run:
+        removed = remove(lake, [leftover for leftover in found if not leftover.may_be_running])
+        found = [left for left in found if left.may_be_running] + removed
+    return Cleaning(found, is_dry_run)
+
+
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="[list | show RUN_ID | clean] [key.sub=value ...]")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="clean: say what would go, change nothing.")
+]
+Days = Annotated[
+    int | None,
+    typer.Option("--older-than-days", min=0, help="clean: in place of retention.days."),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="clean: also what started less than an hour ago and may run."),
+]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """List, show or clean."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command("runs", help=_HELP, context_settings=PASS_ON)
+    def command(
+        config: ConfigOption,
+        words: Words = None,
+        dry_run: DryRun = False,
+        older_than_days: Days = None,
+        force: Force = False,
+    ) -> None:
+        def work(spark: SparkSession, loaded: RunConfig) -> object:
+            if action == "show":
+                return show(spark, loaded, *run_ids)
+            if action == "clean":
+                return clean(
+                    spark,
+                    loaded,
+                    older_than_days=older_than_days,
+                    is_dry_run=dry_run,
+                    is_forced=force,
+                )
+            return _fitting(run(spark, loaded))
+
+        try:
+            action, run_ids, overrides = _asked(words or [])
+        except ConfigError as error:
+            raise typer.Exit(fail(error)) from error
+        raise typer.Exit(execute_on_lake(work, config, overrides))
+
+    return exit_code(app, argv, name="runs")
+
+
+def _asked(words: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """Read what is asked for, of which run, and the overrides."""
+    names, overrides = names_and_overrides(words)
+    action, *rest = names or ["list"]
+    if action not in ("list", "show", "clean") or len(rest) != (action == "show"):
+        raise ConfigError(f"runs {' '.join([action, *rest])}: want list, show RUN_ID or clean")
+    return action, rest, overrides
+
+
+def _fitting(runs: RunList) -> RunList | None:
+    """Print a table where someone looks at it; elsewhere leave the lines to be printed."""
+    console = Console()
+    if not console.is_terminal:
+        return runs
+    console.print(runs.table())
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Verify a run: recompute rows and digests of its tables, and compare them with the ledger's.
+
+Reads    runs, and every table that the run's finished stages wrote
+Writes   nothing
+Method   order-free hashes of whole tables; ``Lake.describe``
+Run      evenlake verify RUN_ID --config conf/quickstart.yaml
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from pyspark.sql import SparkSession
+
+from jobs.lake.command import (
+    PASS_ON,
+    ConfigOption,
+    execute_on_lake,
+    exit_code,
+    fail,
+    names_and_overrides,
+)
+from jobs.lake.config import RunConfig
+from jobs.lake.errors import ConfigError
+from jobs.lake.tables import Lake
+from jobs.ledger.checking import Verification, verify
+from jobs.ledger.history import read_history
+
+_HELP = """Recompute the rows and digests of a run's tables, and compare them with the ledger.
+
+Exit code 0: all agree; 1: some differ, named on the last line.
+"""
+
+
+def run(spark: SparkSession, config: RunConfig, run_id: str) -> Verification:
+    """Check every table of the run's finished stages.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such run, or no ledger.
+    """
+    lake = Lake(spark, config.output)
+    history = read_history(lake)
+    return verify(lake, history, history.find(run_id))
+
+
+Words = Annotated[list[str], typer.Argument(metavar="RUN_ID [key.sub=value ...]")]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Verify a run."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command("verify", help=_HELP, context_settings=PASS_ON)
+    def command(config: ConfigOption, words: Words) -> None:
+        run_ids, overrides = names_and_overrides(words)
+
+        def work(spark: SparkSession, loaded: RunConfig) -> None:
+            found = run(spark, loaded, run_ids[0])
+            print(found)  # noqa: T201  the command's own output
+            found.require()
+
+        if len(run_ids) != 1:
+            said = f"verify {' '.join(run_ids)}: want one RUN_ID; evenlake runs lists them"
+            raise typer.Exit(fail(ConfigError(said)))
+        raise typer.Exit(execute_on_lake(work, config, overrides))
+
+    return exit_code(app, argv, name="verify")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,353 @@
+"""``evenlake runs``: what it tells of past runs, what cleaning removes, and what it must not."""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from jobs import cluster_levels, curate, list_runs, verify_run
+from jobs.__main__ import main as evenlake
+from jobs.lake.config import RunConfig, as_dict, as_public_dict
+from jobs.lake.keys import run_id as run_id_of
+from jobs.lake.keys import stage_keys
+from jobs.lake.runs import open_run
+from jobs.lake.settling import settled
+from jobs.lake.tables import TABLES, Lake
+from jobs.ledger.cleaning import find_leftovers
+from jobs.ledger.events import Event, RecordedRun
+from jobs.ledger.history import History, read_history
+from tests.jobs.test_runs import (
+    CLUSTER,
+    EMBED,
+    GIVEN,
+    N_POINTS,
+    REPORT,
+    SAMPLE,
+    SECRET,
+    TUNE,
+    config_of,
+    write_pool,
+)
+
+Capture = pytest.CaptureFixture[str]
+Content = dict[tuple[str, str], tuple[int, str]]
+FIRST, SECOND, THIRD = (), ("input.version=1",), ("input.version=1", "report.label=label")
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Curate two versions of a pool, then the second with another report."""
+    folder = tmp_path_factory.mktemp("list_runs")
+    for n_points in (N_POINTS, 6):
+        write_pool(spark, folder / "pool", n_points)
+    for overrides in (FIRST, SECOND, THIRD):
+        curate.run(spark, config_of(folder, *overrides))
+    return folder
+
+
+@pytest.fixture
+def root(folder: Path, tmp_path: Path) -> str:
+    """Copy the root, for a test to change."""
+    shutil.copytree(folder / "lake", tmp_path / "lake")
+    return f"output.root={tmp_path}/lake"
+
+
+def written(folder: Path, config: RunConfig) -> str:
+    """Write a config whose pool is not there: these commands do without."""
+    plain = as_dict(config)
+    plain["input"]["table"] = "/nowhere/at/all"
+    path = folder / "my.yaml"
+    path.write_text(yaml.safe_dump(plain))
+    return str(path)
+
+
+def content(lake: Lake) -> Content:
+    """Give rows and digest of every table and stage key, the ledger apart."""
+    keys = {row.stage_key for row in lake.read("runs").select("stage_key").distinct().collect()}
+    return {
+        (table, key): lake.describe(table, key)
+        for table in TABLES
+        if table != "runs" and lake.exists(table)
+        for key in lake.count(table, sorted(keys))
+    }
+
+
+def keys_in(found: Content) -> set[str]:
+    return {key for _, key in found}
+
+
+def fail(*_: Any, **__: Any) -> None:
+    raise RuntimeError("the disk is full")
+
+
+# --- list and show --------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_newest_first_with_stages_and_samples(
+    spark: SparkSession, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    runs = [open_run(spark, config_of(folder, *o)).run_id for o in (THIRD, SECOND, FIRST)]
+    assert evenlake(["runs", "--config", written(tmp_path, config_of(folder))]) == 0
+    told = [
+        dict(pair.split("=", 1) for pair in line.split(" "))
+        for line in capsys.readouterr().out.splitlines()
+    ]
+    assert [facts["run_id"] for facts in told] == runs
+    assert [facts["state"] for facts in told] == ["finished"] * 3
+    assert [told[0][stage] for stage in (EMBED, CLUSTER, SAMPLE)] == ["reused"] * 3
+    assert all(told[1][stage].endswith("s") for stage in GIVEN)
+    assert [facts["published"] for facts in told] == ["s", "-", "-"]
+    assert told[0]["s.n_rows"] == "20"
+    assert {"s.coverage_gap", "s.effective_nodes.control"} <= set(told[0])
+
+    console = Console(width=200, file=io.StringIO())
+    console.print(list_runs.run(spark, config_of(folder)).table())
+    table = console.file.getvalue()
+    assert all(run_id in table for run_id in runs)
+
+
+def test_one_run_is_shown_in_full_without_its_secrets(
+    spark: SparkSession, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    this = open_run(spark, config_of(folder))
+    path = written(tmp_path, config_of(folder))
+    assert evenlake(["runs", "--config", path, "show", this.run_id[:10]]) == 0
+    said = capsys.readouterr().out
+    assert f"run_id={this.run_id}\nstate=finished\n" in said
+    assert "is_superseded=true" in said
+    assert f"input.{this.pool.name}={this.pool.fingerprint}" in said
+    assert all(f"stage={stage} key={this.keys[stage]} " in said for stage in GIVEN)
+    digest = this.lake.describe("nodes", this.keys[CLUSTER])[1]
+    assert f"stage={CLUSTER} table=nodes digest={digest}" in said
+    assert said.count(" event=started ") == said.count(" event=finished ") == len(GIVEN)
+    assert "n_points=60" in said
+    recorded = yaml.safe_load(said.partition("config:\n")[2])
+    assert recorded == as_public_dict(config_of(folder))
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    {
+        ("shwo",): "config: runs shwo: want list, show RUN_ID or clean",
+        ("show",): "config: runs show: want list, show RUN_ID or clean",
+        ("show", "x"): "config: RUN_ID 'x': no such run; evenlake runs lists all 3",
+        ("output.root=/nowhere/lake",): (
+            "config: no run is recorded at /nowhere/lake/runs; check output in the config, or run "
+            "evenlake curate first"
+        ),
+        ("output.rot=/lake",): "config: output.rot: unknown key; did you mean output.root?",
+    }.items(),
+)
+def test_a_wrong_word_exits_with_2_and_one_clear_line(
+    folder: Path, tmp_path: Path, capsys: Capture, words: tuple[str, ...], message: str
+) -> None:
+    assert evenlake(["runs", *words, "--config", written(tmp_path, config_of(folder))]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == message
+
+
+def test_an_almost_right_run_id_is_answered_with_the_right_one(
+    spark: SparkSession, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    right = open_run(spark, config_of(folder)).run_id
+    wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
+    path = written(tmp_path, config_of(folder))
+    for command in (["runs", "show"], ["verify"]):
+        assert evenlake([*command, wrong, "--config", path]) == 2
+        assert f"did you mean {right}?" in capsys.readouterr().err.splitlines()[-1]
+
+
+# --- clean ----------------------------------------------------------------------------------------
+
+
+def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
+    spark: SparkSession, folder: Path, root: str
+) -> None:
+    first, second, third = (config_of(folder, root, *o) for o in (FIRST, SECOND, THIRD))
+    old, middle, current = (open_run(spark, config) for config in (first, second, third))
+    lake, before = current.lake, content(current.lake)
+    published = lake.last_metadata("sample_s"), lake.read("sample_s").orderBy("id").collect()
+
+    # none is older than the retention of 30 days
+    assert list_runs.clean(spark, third).leftovers == []
+    assert content(lake) == before
+
+    list_runs.clean(spark, third, older_than_days=0)
+    after = content(lake)
+    gone = {old.keys[stage] for stage in GIVEN} | {middle.keys[REPORT]}
+    assert keys_in(before) - keys_in(after) == gone
+    assert after == {where: found for where, found in before.items() if where[1] not in gone}
+    assert published == (
+        lake.last_metadata("sample_s"),
+        lake.read("sample_s").orderBy("id").collect(),
+    )
+    verify_run.run(spark, third, current.run_id).require()
+    assert list_runs.clean(spark, third, older_than_days=0).leftovers == []
+
+    # all of it comes back, although Delta has seen these transactions
+    history = read_history(lake)
+    assert history.state_of(history.find(old.run_id)) == "cleaned"
+    curate.run(spark, first)
+    rows = {where: found for where, found in content(lake).items() if where[1] in old.keys.values()}
+    # the page tells the time
+    assert {w: f for w, f in rows.items() if w[0] != "artifacts"} == {
+        w: f for w, f in before.items() if w in rows and w[0] != "artifacts"
+    }
+    assert keys_in(rows) == {old.keys[stage] for stage in GIVEN}
+
+
+def test_what_a_failed_stage_left_goes_and_the_same_command_brings_it_back(
+    spark: SparkSession, folder: Path, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(folder, root, "cluster.levels=[6,2]", "samples.0.name=t")
+    with monkeypatch.context() as broken:
+        broken.setattr(cluster_levels, "_figures", fail)  # all its tables are written by then
+        with pytest.raises(RuntimeError, match="the disk is full"):
+            curate.run(spark, config)
+    lake, key = Lake(spark, config.output), open_run(spark, config).keys[CLUSTER]
+    before = content(lake)
+    left = {where: found for where, found in before.items() if where[1] == key}
+    assert {table for table, _ in left} == {"nodes", "assignments", "iterations"}
+
+    files = sorted(Path(config.output.root or "").rglob("*"))
+    told = list_runs.clean(spark, config, is_dry_run=True)
+    assert sorted(Path(config.output.root or "").rglob("*")) == files
+    (leftover,) = told.leftovers
+    assert (leftover.why, leftover.last.stage_key) == ("failed", key)
+    assert leftover.n_rows == {table: n_rows for (table, _), (n_rows, _) in left.items()}
+    assert str(told).splitlines()[-1].startswith("would remove: nodes=8 ")
+
+    assert str(list_runs.clean(spark, config)).splitlines()[-1].startswith("removed: nodes=8 ")
+    assert content(lake) == {where: found for where, found in before.items() if where[1] != key}
+    summary = curate.run(spark, config)
+    assert summary.reused == [EMBED]
+    assert {where: found for where, found in content(lake).items() if where in left} == left
+    verify_run.run(spark, config, summary.run_id).require()
+
+
+def test_what_may_be_running_is_left_alone_unless_forced(
+    spark: SparkSession, folder: Path, root: str, tmp_path: Path, capsys: Capture
+) -> None:
+    config = config_of(folder, root, "cluster.max_iter=7")
+    run = open_run(spark, config)
+    key = run.keys[CLUSTER]
+    run._record(CLUSTER, "started", {})
+    nodes = run.lake.read("nodes", open_run(spark, config_of(folder, root)).keys[CLUSTER])
+    run.lake.write("nodes", nodes, key)
+
+    arguments = ["runs", "clean", "--config", written(tmp_path, config)]
+    assert evenlake(arguments) == 0
+    held, total = capsys.readouterr().out.splitlines()
+    assert held.startswith("may be running, --force removes it: stage=cluster_levels")
+    assert total == "removed: nothing"
+    assert run.lake.count("nodes", [key]) == {key: 11}
+    later = datetime.now(UTC) + timedelta(hours=2)
+    history = read_history(run.lake)
+    (left,) = find_leftovers(run.lake, history, older_than=timedelta(days=30), now=later)
+    assert not left.may_be_running
+
+    assert evenlake([*arguments, "--force"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "removed: nodes=11"
+    assert run.lake.count("nodes", [key]) == {}
+    assert open_run(spark, config).incarnation(CLUSTER) == 1
+
+    # rows that an interrupted cleaning did not come to are found by the next
+    run.lake.write("nodes", nodes, key, incarnation=5)
+    (again,) = list_runs.clean(spark, config, is_forced=True).leftovers
+    assert (again.why, again.n_rows) == ("cleaned", {"nodes": 11})
+    assert run.lake.count("nodes", [key]) == {}
+
+
+# --- what supersedes what, told by hand-made ledgers ----------------------------------------------
+
+AUTO = ("cluster.levels=auto", "cluster.resampling.rounds=auto")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def told(config: RunConfig, version: int, hour: int, *events: tuple[str, str]) -> list[Event]:
+    """Make up a run's events, one a second."""
+    keys = stage_keys(config, f"pool@{version}")
+    blank = Event("", run_id_of(keys), "", "", START, 1, "", {}, {}, None, {}, "0")
+    recorded = json.dumps(as_public_dict(config))
+    return [
+        replace(
+            blank,
+            stage_key=keys[stage],
+            stage=stage,
+            event=event,
+            at=START + timedelta(hours=hour, seconds=second),
+            config=recorded,
+            inputs={"pool": f"pool@{version}"},
+        )
+        for second, (stage, event) in enumerate(events)
+    ]
+
+
+def whole(config: RunConfig, version: int, hour: int) -> list[Event]:
+    steps = [(stage, event) for stage in GIVEN for event in ("started", "finished")]
+    return told(config, version, hour, *steps)
+
+
+def superseded(events: list[Event], published: dict[str, str] | None = None) -> list[bool]:
+    """Tell of every run, the oldest first, whether it is superseded."""
+    history = History(events, published or {})
+    return [history.is_superseded(run) for run in reversed(history.runs)]
+
+
+def test_a_run_is_superseded_by_a_later_finished_run_of_its_lineage(tmp_path: Path) -> None:
+    config, other = config_of(tmp_path), config_of(tmp_path, "seed=1")
+    assert superseded(whole(config, 0, 0) + whole(config, 1, 1)) == [True, False]
+    assert superseded(whole(config, 0, 0) + whole(other, 0, 1)) == [False, False]
+    broken = [(EMBED, "started"), (EMBED, "failed")]
+    assert superseded(whole(config, 0, 0) + told(config, 1, 1, *broken)) == [False, False]
+    assert superseded(told(config, 0, 0, *broken) + whole(config, 1, 1)) == [True, False]
+
+
+def test_a_run_whose_sample_is_published_is_current(tmp_path: Path) -> None:
+    events = whole(config_of(tmp_path), 0, 0)
+    later = whole(config_of(tmp_path, "samples.0.name=t"), 1, 1)
+    assert superseded(events + later, {"s": events[0].run_id}) == [False, False]
+
+
+def test_lineages_that_blanked_text_may_tell_apart_supersede_nothing(tmp_path: Path) -> None:
+    odd = config_of(tmp_path, "input.where=\"token = 'a'\"")
+    assert superseded(whole(odd, 0, 0) + whole(odd, 1, 1)) == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([(EMBED, "started")], "unfinished"),
+        ([(EMBED, "started"), (EMBED, "finished")], "unfinished"),
+        ([(EMBED, "reused"), (CLUSTER, "started"), (CLUSTER, "failed")], "failed"),
+        ([(EMBED, "failed"), (EMBED, "finished"), (REPORT, "finished")], "finished"),
+        ([(REPORT, "finished"), (EMBED, "reused")], "finished"),
+        ([(REPORT, "finished"), (EMBED, "cleaned"), (EMBED, "started")], "unfinished"),
+    ],
+)
+def test_a_runs_state_is_that_of_its_stages(
+    tmp_path: Path, events: list[tuple[str, str]], state: str
+) -> None:
+    run = RecordedRun("r", tuple(told(config_of(tmp_path), 0, 0, *events)))
+    assert run.state == state
+
+
+def test_a_lone_report_stands_on_the_stages_before_it(tmp_path: Path) -> None:
+    config = config_of(tmp_path, *AUTO)
+    chosen = {"share_leaves": 0.5, "level_1": 9.0, "rounds_1": 3.0, "level_2": 4.0, "rounds_2": 3.0}
+    tuned = [replace(e, metrics=chosen) for e in told(config, 0, 0, (TUNE, "finished"))]
+    labelled = config_of(tmp_path, *AUTO, "report.label=label")
+    events = tuned + told(labelled, 0, 1, (REPORT, "finished"))
+    history = History(events, {})
+    expected = stage_keys(settled(labelled, chosen), "pool@0")
+    used = history.keys_of(history.runs[0])
+    assert {expected[stage] for stage in (EMBED, CLUSTER, SAMPLE, REPORT)} <= used
+    assert tuned[0].stage_key in used

@@ -1,0 +1,127 @@
+"""``evenlake verify``: a run's tables are as the ledger says, or it names those that are not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from jobs import curate, embed_pool, verify_run
+from jobs.__main__ import main as evenlake
+from jobs.lake.config import as_dict
+from jobs.lake.runs import open_run
+from tests.jobs.test_runs import CLUSTER, EMBED, N_POINTS, config_of, write_pool
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verify")
+    write_pool(spark, folder / "pool", N_POINTS)
+    curate.run(spark, config_of(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_id(spark: SparkSession, folder: Path) -> str:
+    return open_run(spark, config_of(folder)).run_id
+
+
+@pytest.fixture
+def root(folder: Path, tmp_path: Path) -> Path:
+    """Copy the root, for a test to change."""
+    return Path(shutil.copytree(folder / "lake", tmp_path / "lake"))
+
+
+@pytest.fixture
+def arguments(folder: Path, root: Path, run_id: str) -> list[str]:
+    """Verify the copied root with a config whose pool is not there."""
+    plain = as_dict(config_of(folder, f"output.root={root}"))
+    plain["input"]["table"] = "/nowhere/at/all"
+    path = root.parent / "my.yaml"
+    path.write_text(yaml.safe_dump(plain))
+    return ["verify", run_id, "--config", str(path)]
+
+
+def test_an_untouched_run_is_as_recorded(
+    spark: SparkSession, arguments: list[str], root: Path, folder: Path, capsys: Capture
+) -> None:
+    files = sorted(root.rglob("*"))
+    assert evenlake(arguments) == 0
+    assert sorted(root.rglob("*")) == files
+    *lines, last = capsys.readouterr().out.splitlines()
+    told = {line.split(" ")[1]: line for line in lines}
+    assert {"embeddings", "rejects", "nodes", "assignments", "samples", "report"} <= set(told)
+    assert all(line.startswith("ok ") for line in lines)
+    run = open_run(spark, config_of(folder))
+    digest = run.lake.describe("nodes", run.keys[CLUSTER])[1]
+    assert told["nodes"] == f"ok nodes (cluster_levels): 11 rows, digest {digest}"
+    assert last == f"{len(lines)} tables of run {run.run_id} are as recorded"
+
+
+def test_tables_changed_by_hand_are_named(
+    spark: SparkSession, arguments: list[str], root: Path, run_id: str, capsys: Capture
+) -> None:
+    spark.sql(f"DELETE FROM delta.`{root}/nodes` WHERE level = 2 AND node_id = 0")
+    spark.sql(f"UPDATE delta.`{root}/assignments` SET leaf_id = leaf_id + 1 WHERE id LIKE '%-7'")
+    shutil.rmtree(root / "allocations")
+    assert evenlake(arguments) == 1
+    said = capsys.readouterr()
+    wrong = {}
+    for line in said.out.splitlines():
+        verdict, table, _ = line.split(" ", 2)
+        assert verdict in ("ok", "differs")
+        if verdict == "differs":
+            wrong[table] = line
+    assert set(wrong) == {"nodes", "assignments", "allocations"}
+    assert "got 10 rows, digest" in wrong["nodes"]
+    assert "want 11 rows, digest" in wrong["nodes"]
+    assert f"got {N_POINTS} rows, digest" in wrong["assignments"]
+    assert f"got no table at {root}/allocations; want 11 rows" in wrong["allocations"]
+    assert f"tables of run {run_id} differ from the ledger: " in said.err.splitlines()[-1]
+
+
+def test_a_file_that_is_gone_is_told_as_its_tables(
+    arguments: list[str], root: Path, capsys: Capture
+) -> None:
+    for file in (root / "samples").rglob("*.parquet"):
+        file.unlink()
+    assert evenlake(arguments) == 1
+    (wrong,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("differs")]
+    assert wrong.startswith("differs samples (balance_sample): got what cannot be read: ")
+
+
+def test_only_finished_stages_are_verified(spark: SparkSession, folder: Path, root: Path) -> None:
+    config = config_of(folder, f"output.root={root}", "seed=3")
+    run = open_run(spark, config)
+    embed_pool.run(spark, config, within=run)
+    run._record(CLUSTER, "started", {})
+    found = verify_run.run(spark, config, run.run_id)
+    found.require()
+    assert {check.stage for check in found.checks} == {EMBED}
+    assert found.skipped == {CLUSTER: "started"}
+
+
+def test_rows_are_not_compared_where_the_ledger_does_not_count_them(
+    spark: SparkSession, folder: Path, root: Path, run_id: str
+) -> None:
+    config = config_of(folder, f"output.root={root}")
+    ledger = spark.read.format("delta").load(f"{root}/runs")
+    kept = F.map_filter("metrics", lambda name, _: ~name.startswith("n_rows."))
+    older = ledger.withColumn("metrics", kept).localCheckpoint()
+    older.write.format("delta").mode("overwrite").partitionBy("stage_key").save(f"{root}/runs")
+    found = verify_run.run(spark, config, run_id)
+    found.require()
+    assert not any("rows" in check.want for check in found.checks)
+
+
+def test_one_run_id_is_wanted(arguments: list[str], capsys: Capture) -> None:
+    assert evenlake([*arguments, "another"]) == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("another: want one RUN_ID; evenlake runs lists them")
+    )
