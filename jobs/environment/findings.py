@@ -52,7 +52,7 @@ def cause_of(error: Exception) -> str:
 def _public(text: str) -> str:
     """Blank out credentials, which only a loaded config can have brought."""
     try:
-        from jobs.lake.config import without_secrets
+        from jobs.lake.secrets import without_secrets
     except ImportError:  # then no config was loaded
         return text
     return without_secrets(text)

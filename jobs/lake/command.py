@@ -12,11 +12,12 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.lake.config import RunConfig, without_secrets
+from jobs.lake.config import RunConfig
 from jobs.lake.errors import ConfigError, CurationError
 from jobs.lake.loading import load_config
 from jobs.lake.progress import Progress, set_up_logging
 from jobs.lake.runs import Run, open_run
+from jobs.lake.secrets import without_secrets
 from jobs.lake.session import get_session
 from jobs.lake.spark_errors import reason
 

@@ -1,6 +1,6 @@
 """Errors that Evenlake raises on purpose, each with the exit code that a command gives back."""
 
-from jobs.lake.config import without_secrets
+from jobs.lake.secrets import without_secrets
 
 
 class CurationError(Exception):

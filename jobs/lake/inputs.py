@@ -12,10 +12,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType
 from pyspark.sql.utils import is_remote
 
-from jobs.lake.config import InputConfig, without_secrets
+from jobs.lake.config import InputConfig
 from jobs.lake.delta import refuse_without_delta
 from jobs.lake.errors import InputError
 from jobs.lake.foreign_types import refuse_python_types
+from jobs.lake.secrets import without_secrets
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 from jobs.lake.tables import absolute, quote
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from jobs.lake.config import RunConfig, as_dict, blanked, without_authority
+from jobs.lake.config import RunConfig, as_dict
+from jobs.lake.secrets import blanked, without_authority
 
 # Raise a stage's version when the same config and input would now give other rows.
 ALGORITHM_VERSIONS = {

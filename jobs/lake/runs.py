@@ -13,10 +13,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake import keys
-from jobs.lake.config import RunConfig, as_public_dict, without_secrets
+from jobs.lake.config import RunConfig, as_public_dict
 from jobs.lake.errors import ConfigError
 from jobs.lake.inputs import Pool, open_pool, pool_columns
 from jobs.lake.progress import Progress
+from jobs.lake.secrets import without_secrets
 from jobs.lake.settling import needs_tuning, settled
 from jobs.lake.tables import TABLES, Lake
 

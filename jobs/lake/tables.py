@@ -13,10 +13,11 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.lake.config import OutputConfig, without_secrets
+from jobs.lake.config import OutputConfig
 from jobs.lake.delta import refuse_without_delta
 from jobs.lake.errors import ConfigError
 from jobs.lake.foreign_types import refuse_python_types
+from jobs.lake.secrets import without_secrets
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 
 log = logging.getLogger(__name__)

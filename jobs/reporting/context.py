@@ -6,8 +6,9 @@ import pandas as pd
 import yaml
 from pyspark.sql import functions as F
 
-from jobs.lake.config import as_public_dict, without_secrets
+from jobs.lake.config import as_public_dict
 from jobs.lake.runs import Run, code_version
+from jobs.lake.secrets import without_secrets
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.page import PageContext
 from udfs.kernels.coverage import is_worse

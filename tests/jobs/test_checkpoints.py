@@ -1,6 +1,7 @@
 """Checkpoints in the lake: a stopped level loop goes on, and ends in the same tables."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -12,7 +13,7 @@ from tests.jobs.determinism import tied_pool, write_files
 from tests.jobs.test_runs import new_events, told
 from tests.jobs.test_tune_tree import config_of
 
-TREE = {"levels": [30, 6], "resampling": {"rounds": 1}, "max_iter": 3, "breathing": "off"}
+TREE = {"levels": [20, 4], "resampling": {"rounds": 1}, "max_iter": 3, "breathing": "off"}
 SAMPLES = [{"name": "s", "target_size": 200, "share": {"leaves": 0}}]
 TABLES = ("nodes", "assignments", "iterations")
 
@@ -21,11 +22,11 @@ class Gone(BaseException):
     """The driver is killed."""
 
 
-def eager(folder: Path) -> RunConfig:
+def eager(folder: Path, **cluster: Any) -> RunConfig:
     """Give a config that keeps a checkpoint after every step."""
-    config = config_of(folder, cluster=TREE, samples=SAMPLES)
-    cluster = config.cluster.model_copy(update={"checkpoint_interval": 0})
-    return config.model_copy(update={"cluster": cluster})
+    config = config_of(folder, cluster=TREE | cluster, samples=SAMPLES)
+    settings = config.cluster.model_copy(update={"checkpoint_interval": 0})
+    return config.model_copy(update={"cluster": settings})
 
 
 def digests(run: Run) -> dict[str, tuple[int, str]]:
@@ -91,7 +92,7 @@ def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
 def test_a_refresh_starts_from_nothing(
     spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = eager(folder)
+    config = eager(folder, levels=[6], resampling={"rounds": 0})
     embed_pool.run(spark, config)
     with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="no disk"):
         broken.setattr(cluster_levels, "assign_points", _fail)

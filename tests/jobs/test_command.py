@@ -72,7 +72,7 @@ def test_curate_ends_with_the_samples_and_the_report(folder: Path, capsys: Captu
         ),
         "input.table=/nowhere/at/all": (
             "error: input.table='/nowhere/at/all' cannot be read: [PATH_NOT_FOUND] Path does not "
-            "exist: file:/nowhere/at/all"
+            "exist: file:/nowhere/at/all; want a path that this session can read"
         ),
         "input.embedding=label": (
             "error: input.embedding='label' is string; want an array of numbers, or binary "
@@ -83,7 +83,8 @@ def test_curate_ends_with_the_samples_and_the_report(folder: Path, capsys: Captu
         ),
         f"input.table=s3://me:{SECRET}@bucket/pool": (
             "error: input.table='s3://***@bucket/pool' cannot be read: "
-            'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"'
+            'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"; '
+            "want a path that this session can read"
         ),
     }.items(),
 )

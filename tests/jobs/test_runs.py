@@ -13,11 +13,12 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, curate, embed_pool, report_curation
-from jobs.lake.config import RunConfig, as_public_dict, without_secrets
+from jobs.lake.config import RunConfig, as_public_dict
 from jobs.lake.errors import ConfigError
 from jobs.lake.keys import STAGES, lineage, stage_keys
 from jobs.lake.loading import parse_config
 from jobs.lake.runs import Run, open_run
+from jobs.lake.secrets import without_secrets
 from jobs.lake.tables import Lake
 
 EMBED, TUNE, CLUSTER, SAMPLE, REPORT = STAGES

@@ -1,0 +1,49 @@
+"""Credentials: how they are told apart, and blanked out of whatever is kept or shown."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+# Names that a secret goes by.
+_SENSITIVE = (
+    r"(?i:secret|passw|passphrase|pwd|token(?!iz)|credential|authorization|(?<![a-z])sig(?![a-z])"
+    r"|signature|(?:access|account|api|private|shared|encryption)[._-]?key)"
+)
+# After such a name: all of a quoted text, or an unquoted word with the scheme before it.
+_SENSITIVE_PAIR = re.compile(
+    rf"({_SENSITIVE}[\w.-]*[\"']?\s*[=:]\s*)"
+    r"""(?:(?P<mark>["'])(?:\\.|(?!(?P=mark)).)+(?P=mark)|["']?(?i:(?:Bearer|Basic)\s+)?[^\s"'&,}]+)"""
+)
+_BEARER = re.compile(r"(?i:\bBearer\s+)[\w.~+/-]{8,}=*")
+_AUTHORITIES = (
+    re.compile(r"://[^/\s:@]+:[^/\s\"']+@"),
+    re.compile(r"://[^/\s:@*]+:(?!\d+/)[^\s\"'@]+@"),  # a / in the password; no port
+)
+
+
+def without_secrets(text: str) -> str:
+    """Blank out credentials in URIs and in key=value pairs before text is kept or shown."""
+
+    def blank(found: re.Match[str]) -> str:
+        mark = found["mark"] or ""
+        return f"{found[1]}{mark}***{mark}"
+
+    return _BEARER.sub("Bearer ***", _SENSITIVE_PAIR.sub(blank, without_authority(text)))
+
+
+def without_authority(text: str) -> str:
+    """Blank out the user and password of URIs."""
+    for authority in _AUTHORITIES:
+        text = authority.sub("://***@", text)
+    return text
+
+
+def blanked(value: Any, clean: Callable[[str], str]) -> Any:
+    """Blank out the values of keys that name a secret, and clean every other text."""
+    if isinstance(value, dict):
+        return {
+            k: "***" if re.search(_SENSITIVE, k) else blanked(v, clean) for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [blanked(v, clean) for v in value]
+    return clean(value) if isinstance(value, str) else value
