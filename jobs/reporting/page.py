@@ -76,9 +76,17 @@ def render_page(context: PageContext) -> str:
 
 
 def headlines(context: PageContext) -> list[str]:
-    """Return one sentence per sample: its size and how even it is, for a terminal too."""
+    """Return a line per sample for a terminal: its size, how even it is, how well it covers."""
     cell = _index(context.rows)
-    return [f"{sample['name']}: {_headline(cell, sample)}" for sample in context.samples]
+    said = []
+    for sample in context.samples:
+        gap = cell("coverage", sample["name"], None, "coverage_gap").value
+        text = f"{sample['name']}: {_headline(cell, sample)}"
+        if gap is not None:
+            side = "closer to it than to" if gap <= 0 else "farther from it than from"
+            text += f" Points lie {percent(abs(gap))} {side} a uniform sample."
+        said.append(text)
+    return said
 
 
 def human(value: float | None) -> str:
@@ -180,10 +188,7 @@ def _level_title(cell: _CellOf, levels: Sequence[int], level: int) -> str:
 
 
 def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
-    """Return a sample in one sentence: its size, how even it is, and how close to the pool.
-
-    All of it on the independent clusterings: the tree's own nodes would flatter the tree.
-    """
+    """Return a sample in one sentence: its size and how even it is over independent nodes."""
     n_points = cell("size", None, None, "n_points").value
     n_nodes = cell("coverage", None, None, "n_nodes").value
     before = cell("coverage", None, None, "effective_nodes").value
@@ -192,10 +197,6 @@ def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
     if after is not None:
         shift = f"effective nodes {human(before)} → {human(after)} of {human(n_nodes)}"
         said.append(f"{shift} (uniform control {human(control)})")
-    gap = cell("coverage", sample["name"], None, "coverage_gap").value
-    if gap is not None:
-        side = "closer to it than to" if gap <= 0 else "farther from it than from"
-        said.append(f"points {percent(abs(gap))} {side} a uniform sample")
     return "; ".join(said) + "."
 
 

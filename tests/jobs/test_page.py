@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jobs.reporting import figures
-from jobs.reporting.page import human, percent, render_page
+from jobs.reporting.page import headlines, human, percent, render_page
 from tests.jobs.page_example import REASONS, SECTIONS, example, row, with_rows
 
 HOSTILE = (
@@ -118,11 +118,12 @@ def test_the_headline_names_sizes_balance_and_control() -> None:
         row("coverage", "coverage_gap_error", 0.01, sample="balanced"),
     )
     said = Elements(render_page(replace(context, rows=rows))).said()
-    assert (
-        "20 of 1,004 points; effective nodes 9.4 → 19.8 of 20 (uniform control 9.1); "
-        "points 25% closer to it than to a uniform sample."
-    ) in said
+    assert ("20 of 1,004 points; effective nodes 9.4 → 19.8 of 20 (uniform control 9.1).") in said
     assert "25% closer to this sample than to a uniform one (± 1%" in said
+    assert headlines(replace(context, rows=rows)) == [
+        "balanced: 20 of 1,004 points; effective nodes 9.4 → 19.8 of 20 (uniform control 9.1). "
+        "Points lie 25% closer to it than to a uniform sample."
+    ]
 
 
 def test_a_sample_farther_from_the_points_than_uniform_is_called_worse() -> None:
