@@ -1,6 +1,6 @@
 """SIGKILL at chosen points and at random times, the same command again, the same tables.
 
-Run: make faults (hours); ARGS="-k 'event=started'" picks.
+Run: make faults (hours); ARGS="-k started" picks.
 """
 
 import random
