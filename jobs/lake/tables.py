@@ -194,8 +194,8 @@ class Lake:
         transaction that it has seen.
         """
         keys = ", ".join(literal(key) for key in stage_keys)  # Delta's DELETE binds no parameters
-        name = self._sql_name(table)
-        statement = f"DELETE FROM {name} WHERE stage_key IN ({keys})"  # nosec B608: both are quoted
+        name = self._sql_name(table)  # quoted, as the keys are
+        statement = f"DELETE FROM {name} WHERE stage_key IN ({keys})"  # nosec B608
         _retried(lambda: self.spark.sql(statement))
 
     def append(self, table: str, rows: DataFrame, stage_key: str | None = None) -> None:
