@@ -15,12 +15,13 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.errors import GuardError
+from jobs.lake.hash_sample import sample_rows
 from jobs.lake.runs import Metrics, Run, open_run
 from jobs.reporting.context import page_context, worse_than_uniform
 from jobs.reporting.coverage_rows import coverage_rows
@@ -55,7 +56,10 @@ def _report(this: Run) -> Metrics:
     largest = max(sample_size(this, s.name) for s in this.config.samples)
     # 1. the uniform control: the ids with the smallest hashes, as many as the largest sample
     assignments = this.lake.read("assignments", this.keys["cluster_levels"]).select("id", "leaf_id")
-    controls = _ranked_by_hash(assignments, "report.control", this.config.seed, largest)
+    wanted, n_points = [("report.control", largest)], int(this.figures("embed_pool")["n_points"])
+    (control,) = sample_rows(assignments, wanted, n_points, seed=this.config.seed)
+    ranks = np.arange(control.num_rows)
+    controls = this.spark.createDataFrame(control.append_column("rank", [ranks]))
     # 2. measures
     rows = size_rows(this) + tree_rows(this) + node_rows(this, controls)
     rows += coverage_rows(this)
@@ -84,16 +88,6 @@ def _headline_figures(rows: list[Row]) -> Metrics:
             if row.control is not None:
                 figures[f"{row.sample}.{row.section}.{row.metric}.control"] = row.control
     return figures
-
-
-def _ranked_by_hash(rows: DataFrame, salt: str, seed: int, n_rows: int) -> DataFrame:
-    """Give the rows with the smallest hashes of their id, with their 0-based rank."""
-    hashed = rows.withColumn("hash", F.xxhash64("id", F.lit(salt), F.lit(seed)))
-    ordered = hashed.orderBy("hash", "id").limit(n_rows)
-    spark = rows.sparkSession
-    table = ordered.select(*rows.columns).toArrow()
-    ranked = table.append_column("rank", [np.arange(table.num_rows)])
-    return spark.createDataFrame(ranked)
 
 
 def check(this: Run) -> None:

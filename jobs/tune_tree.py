@@ -24,13 +24,12 @@ from jobs.lake.host import n_threads
 from jobs.lake.runs import Metrics, Run, open_run
 from jobs.lake.settling import figures_of, settled
 from jobs.reporting.rows import REPORT_SCHEMA, Row
+from jobs.tuning.families import n_sampled
 from jobs.tuning.search import Choice, Problem, search
 from udfs.kernels.grid import grid_unit
 from udfs.kernels.hashing import derive_seed
 
 STAGE = "tune_tree"
-MIN_SAMPLED = 20_000  # points of the hash sample; with fewer, a thousand concepts look like noise
-SAMPLED_NUMBERS = 5_000_000  # short vectors leave room for more points in the same time
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,12 @@ def _tune(this: Run, embedded: Metrics) -> Metrics:
     n_points, n_features = int(embedded["n_points"]), int(embedded["n_features"])
     config, cluster = this.recipe, this.recipe.cluster
     # 1. a hash sample of the pool
-    n_sampled = min(n_points, max(MIN_SAMPLED, SAMPLED_NUMBERS // n_features))
     embeddings = this.lake.read("embeddings", this.keys["embed_pool"])
     unit = grid_unit(embedded["largest_norm"])
     rows = embeddings.select("id", "embedding")
-    (sampled,) = sample_rows(rows, [("tune_tree", n_sampled)], n_points, seed=config.seed)
+    (sampled,) = sample_rows(
+        rows, [("tune_tree", n_sampled(n_points, n_features))], n_points, seed=config.seed
+    )
     points = vectors_of(sampled, unit)
     # 2. trees over it, judged by coverage at the sizes that are wanted
     problem = Problem(

@@ -2,7 +2,6 @@
 
 import re
 from importlib import metadata
-from itertools import zip_longest
 
 from jobs.environment.findings import Finding
 from jobs.lake.host import is_submitted
@@ -47,27 +46,6 @@ def _spark_of_delta() -> list[str]:
 
 def satisfies(version: str, wanted: str) -> bool:
     """Tell whether a version is within bounds such as ``>=4.0.1,<4.3``."""
-    return all(_within(version, bound) for bound in wanted.replace(" ", "").split(","))
+    from packaging.specifiers import SpecifierSet  # as all else, it may not be there
 
-
-def _within(version: str, bound: str) -> bool:
-    found = re.fullmatch(r"([<>=!~]=?)=?([\d.]+).*", bound)
-    if found is None:
-        return True  # another way to say it, not known here
-    pairs = list(zip_longest(_numbers(version), _numbers(found[2]), fillvalue=0))
-    left, right = [a for a, _ in pairs], [b for _, b in pairs]
-    return {
-        "<": left < right,
-        "<=": left <= right,
-        ">": left > right,
-        ">=": left >= right,
-        "==": left == right,
-        "!=": left != right,
-        "~=": left >= right and _numbers(version)[0] == _numbers(found[2])[0],
-    }.get(found[1], True)
-
-
-def _numbers(version: str) -> list[int]:
-    """Give 4.2.0.dev1 as 4, 2, 0."""
-    release = re.match(r"\d+(\.\d+)*", version)
-    return [int(part) for part in release[0].split(".")] if release else [0]
+    return SpecifierSet(wanted).contains(version, prereleases=True)

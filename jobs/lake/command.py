@@ -95,16 +95,10 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def execute(run: Callable[..., Any], options: Options) -> int:
     """Run a job in a session, report its end on the last line and in ``--result``."""
-    set_up_logging()
-    spark, is_ours, this = None, False, None
-    try:  # so that no earlier run's result is taken for this one's
-        _write_result(options.result, None, "running")
-    except OSError as error:
-        print(f"config: --result {options.result}: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return ConfigError.exit_code
-    try:
-        config = load_config(options.config, options.overrides)
-        spark, is_ours = get_session(config.spark)
+    this: Run | None = None
+
+    def work(spark: SparkSession, config: RunConfig) -> None:
+        nonlocal this
         this = open_run(
             spark,
             config,
@@ -113,37 +107,54 @@ def execute(run: Callable[..., Any], options: Options) -> int:
             replaces_samples=options.replaces_samples,
         )
         outcome = run(spark, config, within=this)
-        if outcome is not None:
-            print(outcome)  # noqa: T201  the command's own output
+        _print(outcome)
         _write_result(options.result, this, "ok", outcome)
+
+    try:  # so that no earlier run's result is taken for this one's
+        _write_result(options.result, None, "running")
+    except OSError as error:
+        print(f"config: --result {options.result}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return ConfigError.exit_code
+    return execute_on_lake(
+        work,
+        options.config,
+        options.overrides,
+        on_failure=lambda said: _write_result(options.result, this, said),
+    )
+
+
+def execute_on_lake(
+    work: Callable[[SparkSession, RunConfig], object],
+    config: str,
+    overrides: Sequence[str],
+    *,
+    on_failure: Callable[[str], None] = lambda said: None,
+) -> int:
+    """Do a command's work in a session, whether or not there is a pool; print what it gives.
+
+    Parameters
+    ----------
+    on_failure : told what the last line says
+    """
+    set_up_logging()
+    spark, is_ours = None, False
+    try:
+        loaded = load_config(config, overrides)
+        spark, is_ours = get_session(loaded.spark)
+        _print(work(spark, loaded))
         return 0
     except Exception as error:
         code = fail(error)
-        _write_result(options.result, this, without_secrets(_said(error)))
+        on_failure(without_secrets(_said(error)))
         return code
     finally:
         if spark is not None and is_ours:
             spark.stop()
 
 
-def execute_on_lake(
-    work: Callable[[SparkSession, RunConfig], object], config: str, overrides: Sequence[str]
-) -> int:
-    """Run a command that needs the tables and not the pool; print what it gives."""
-    set_up_logging()
-    spark, is_ours = None, False
-    try:
-        loaded = load_config(config, overrides)
-        spark, is_ours = get_session(loaded.spark)
-        outcome = work(spark, loaded)
-        if outcome is not None:
-            print(outcome)  # noqa: T201  the command's own output
-        return 0
-    except Exception as error:
-        return fail(error)
-    finally:
-        if spark is not None and is_ours:
-            spark.stop()
+def _print(outcome: object) -> None:
+    if outcome is not None:
+        print(outcome)  # noqa: T201  the command's own output
 
 
 def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -3,11 +3,12 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
+from typing import TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,6 +24,7 @@ from jobs.lake.tables import TABLES, Lake
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Metrics = dict[str, float]
 
 ROWS_OF = "n_rows."  # figures of this name, followed by a table's, count the rows written there
@@ -84,17 +86,16 @@ class Run:
         """
         if not self.is_settled:
             self.config = settled(self.recipe, self.figures("tune_tree"))
+            known = set(self.keys.values())  # with given levels, the tree's among them
             later = keys.stage_keys(self.config, self.pool.fingerprint)
-            kept = {stage: self.keys[stage] for stage in ("embed_pool", "tune_tree")}
-            self.keys = later | kept
-            self._read_events(set(self.keys.values()) - set(kept.values()))
+            self.keys = later | {stage: self.keys[stage] for stage in ("embed_pool", "tune_tree")}
+            self._read_events(set(self.keys.values()) - known)
 
     def _read_events(self, stage_keys: set[str]) -> None:
-        """Read what the ledger knows of some stage keys."""
-        if self.lake.exists("runs"):
-            mine = self.lake.read("runs").where(F.col("stage_key").isin(sorted(stage_keys)))
-            rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
-            self._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)
+        """Read what the ledger, which has to be there, knows of some stage keys."""
+        mine = self.lake.read("runs").where(F.col("stage_key").isin(sorted(stage_keys)))
+        rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
+        self._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)
 
     def stage(self, stage: str, work: Callable[[], Metrics]) -> Metrics:
         """Do a stage, or reuse it where its key is finished; either way the ledger says so.
@@ -178,12 +179,7 @@ class Run:
 
     def _finished(self, stage: str) -> Metrics | None:
         key = self.keys[stage]
-        latest = [
-            (event, metrics)
-            for k, event, metrics in self._events
-            if k == key and event in ("finished", "cleaned")
-        ]
-        return latest[-1][1] if latest and latest[-1][0] == "finished" else None
+        return last_finished((event, metrics) for k, event, metrics in self._events if k == key)
 
     def _record(self, stage: str, event: str, metrics: Metrics, notes: str | None = None) -> None:
         key = self.keys[stage]
@@ -245,6 +241,17 @@ def open_run(
     if not run.is_settled and run._finished("tune_tree") is not None and not is_refresh:
         run.settle()
     return run
+
+
+def last_finished(events: Iterable[tuple[str, T]]) -> T | None:
+    """Give what came with the event that finished a stage key, unless it was cleaned since.
+
+    Parameters
+    ----------
+    events : (event, what comes with it) of one stage key, oldest first
+    """
+    ends = [(event, found) for event, found in events if event in ("finished", "cleaned")]
+    return ends[-1][1] if ends and ends[-1][0] == "finished" else None
 
 
 def _refuse_other_pool(ledger: DataFrame, run: Run) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from jobs.lake.errors import ConfigError
 from jobs.lake.keys import stage_keys
+from jobs.lake.runs import last_finished
 from jobs.lake.settling import needs_tuning, settled
 from jobs.lake.tables import Lake
 from jobs.ledger.events import Event, RecordedRun, read_events
@@ -40,8 +41,7 @@ class History:
 
     def finished(self, stage_key: str) -> Event | None:
         """Give the event that finished a stage key, unless it was cleaned since."""
-        ends = [e for e in self.by_key.get(stage_key, []) if e.event in ("finished", "cleaned")]
-        return ends[-1] if ends and ends[-1].event == "finished" else None
+        return last_finished((e.event, e) for e in self.by_key.get(stage_key, []))
 
     def state_of_key(self, stage_key: str) -> str:
         """Say whether a stage key is ``finished``, ``failed``, ``started`` or ``cleaned``."""

@@ -32,7 +32,7 @@ from jobs.planning.machine import (
 )
 from jobs.planning.passes import Passes, flat_level, split_level
 from jobs.planning.problem import Part, Problem
-from jobs.tuning.families import n_leaves
+from jobs.tuning.families import n_leaves, n_sampled
 from udfs.kernels.cells import LARGEST_CELL
 from udfs.kernels.nearest import RUN_ROWS
 from udfs.kernels.sources import BLOCK_ROWS
@@ -42,7 +42,6 @@ from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING
 EVALUATED_ROWS = 10_000
 MAX_COMPARED = 50_000
 N_CLUSTERINGS = 3
-MIN_SAMPLED, SAMPLED_NUMBERS = 20_000, 5_000_000
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
 _TUNE_PASSES = 60.0  # over the hash sample at all its leaves, all rungs together
 _TUNE_DRAWS = 60.0  # draws that are compared with the rows they are judged by
@@ -118,7 +117,7 @@ class _Estimator:
 
     def _tune(self) -> Part:
         """Estimate the search for a tree on a hash sample."""
-        rows = min(self.n, max(MIN_SAMPLED, SAMPLED_NUMBERS // self.d))
+        rows = n_sampled(self.n, self.d)
         wanted = max(s.target_size for s in self.problem.config.samples)
         drawn = min(rows, wanted * rows / self.n)
         pairs = _TUNE_PASSES * rows * n_leaves(rows)

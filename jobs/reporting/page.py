@@ -208,15 +208,15 @@ def _verdict(cell: _CellOf, sample: str | None) -> tuple[str, str]:
         return "unknown", ""
     subject = "Independent check: points lie on average"
     spread = f"(± {percent(error)}, the standard error over independent clusterings)"
-    if abs(gap) <= max(_AS_CLOSE, MAX_ERRORS * error) and not is_worse(gap, error):
-        return "same", f"{subject} as close to this sample as to a uniform one {spread}."
-    if gap < 0:
+    if is_worse(gap, error):
+        return "worse", (
+            f"{subject} {percent(gap)} farther from this sample than from a uniform one {spread}. "
+            "The levels may not fit the data; try cluster.levels: auto, or a larger share.leaves."
+        )
+    if -gap > max(_AS_CLOSE, MAX_ERRORS * error):
         closer = f"{percent(-gap)} closer to this sample than to a uniform one"
         return "better", f"{subject} {closer} {spread}."
-    return "worse", (
-        f"{subject} {percent(gap)} farther from this sample than from a uniform one {spread}. The "
-        "levels may not fit the data; try cluster.levels: auto, or a larger share.leaves."
-    )
+    return "same", f"{subject} as close to this sample as to a uniform one {spread}."
 
 
 def _tuned(rows: pd.DataFrame) -> list[dict[str, Any]]:

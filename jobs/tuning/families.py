@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from jobs.lake.config import ClusterConfig
 
+MIN_SAMPLED = 20_000  # points of the hash sample; with fewer, a thousand concepts look like noise
+SAMPLED_NUMBERS = 5_000_000  # short vectors leave room for more points in the same time
 LEAF_POINTS = 20  # points per leaf of a large pool
 FEW_LEAVES = 2000  # fewer than that are worth smaller leaves,
 FEW_LEAF_POINTS = 5  # of no fewer points than that
@@ -61,6 +63,11 @@ def n_leaves(n_points: int) -> int:
     """Give level 1's nodes, for points whose copies are counted once."""
     few = min(FEW_LEAVES, n_points // FEW_LEAF_POINTS)
     return max(1, few, min(MAX_LEAVES, n_points // LEAF_POINTS))
+
+
+def n_sampled(n_points: int, n_features: int) -> int:
+    """Give the points of the hash sample that trees are tried on."""
+    return min(n_points, max(MIN_SAMPLED, SAMPLED_NUMBERS // n_features))
 
 
 def families(base: ClusterConfig) -> list[Family]:

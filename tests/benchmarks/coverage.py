@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from jobs.lake.config import ClusterConfig
-from jobs.tune_tree import MIN_SAMPLED, SAMPLED_NUMBERS
-from jobs.tuning.families import n_leaves
+from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import Judge, SampledTree
 from tests.benchmarks.coverage_table import as_markdown
@@ -166,9 +165,8 @@ def controls(court: Court) -> Iterator[Measured]:
 def tuned(court: Court) -> Iterator[Measured]:
     """Judge what tuning chooses, tree and share, from its own hash sample."""
     n_points, n_features = court.points.shape
-    n_sampled = min(n_points, max(MIN_SAMPLED, SAMPLED_NUMBERS // n_features))
     order = np.argsort(hash_keys(derive_seed(court.seed, 3), np.arange(n_points)))
-    sampled = court.points[order[:n_sampled]]
+    sampled = court.points[order[: n_sampled(n_points, n_features)]]
     config, seed = ClusterConfig(), derive_seed(court.seed, 2)
     began = time.perf_counter()
     choice = search(Problem(sampled, n_points, court.targets, config, seed, N_THREADS))

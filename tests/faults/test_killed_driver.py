@@ -13,6 +13,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from jobs.lake.config import as_dict
+from jobs.lake.keys import STAGES
 from jobs.lake.loading import load_config
 from jobs.lake.runs import Run, open_run
 from tests.faults.driver import Driver, Point
@@ -21,7 +22,6 @@ from tests.quality.mixture import config_for, write_pool
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
-STAGES = ("embed_pool", "tune_tree", "cluster_levels", "balance_sample", "report_curation")
 TABLES = {
     "embed_pool": ("embeddings", "rejects", "metadata"),
     "tune_tree": ("report",),

@@ -146,6 +146,19 @@ def test_a_stage_that_needs_the_choice_asks_for_it(spark: SparkSession, folder: 
         cluster_levels.run(spark, config)
 
 
+def test_an_event_counts_once_where_the_share_alone_is_left_open(
+    spark: SparkSession, folder: Path
+) -> None:
+    config = config_of(folder, cluster={"levels": [8], "resampling": {"rounds": 0}})
+    run = open_run(spark, config)
+    for stage in (embed_pool, tune_tree):
+        stage.run(spark, config, within=run)
+    cluster_levels.run(spark, config, within=open_run(spark, config, is_refresh=True))
+    again = open_run(spark, config)
+    assert again.is_settled
+    assert again.incarnation("cluster_levels") == 1
+
+
 # --- the guard ------------------------------------------------------------------------------------
 
 

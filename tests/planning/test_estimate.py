@@ -127,8 +127,7 @@ def test_the_planner_knows_the_sizes_that_the_report_decides_by() -> None:
     assert planned.EVALUATED_ROWS == coverage_rows.EVALUATED_ROWS
     assert planned.MAX_COMPARED == coverage_rows.MAX_COMPARED
     assert planned.N_CLUSTERINGS == coverage_rows.N_CLUSTERINGS
-    assert planned.MIN_SAMPLED == tune_tree.MIN_SAMPLED
-    assert planned.SAMPLED_NUMBERS == tune_tree.SAMPLED_NUMBERS
+    assert planned.n_sampled is tune_tree.n_sampled
 
 
 @pytest.mark.parametrize("n_rows", [31_200, 99_999, 100_000])

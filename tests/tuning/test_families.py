@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.lake.config import ClusterConfig
-from jobs.tuning.families import MAX_LEAVES, MIN_STEP, MIN_TOP, Family, families, n_leaves
+from jobs.tuning.families import (
+    MAX_LEAVES,
+    MIN_STEP,
+    MIN_TOP,
+    Family,
+    families,
+    n_leaves,
+    n_sampled,
+)
 
 GENTLE, STEEP = Family(2, 3), Family(4, 3)
 
@@ -17,6 +25,16 @@ GENTLE, STEEP = Family(2, 3), Family(4, 3)
 def test_a_leaf_has_twenty_points_unless_leaves_are_few(n_points: int, wanted: int) -> None:
     assert n_leaves(n_points) == wanted
     assert n_leaves(10**9) == MAX_LEAVES
+
+
+@pytest.mark.parametrize(
+    ("n_points", "n_features", "wanted"),
+    [(100, 8, 100), (10**6, 1000, 20_000), (10**6, 256, 20_000), (10**6, 64, 78_125)],
+)
+def test_short_vectors_leave_room_for_a_larger_hash_sample(
+    n_points: int, n_features: int, wanted: int
+) -> None:
+    assert n_sampled(n_points, n_features) == wanted
 
 
 def test_a_larger_pool_has_more_leaves_under_the_same_top() -> None:

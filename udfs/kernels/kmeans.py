@@ -15,6 +15,7 @@ from udfs.kernels.grid import join_limbs, mean_on_grid
 from udfs.kernels.journal import NO_JOURNAL, Journal
 from udfs.kernels.memory import LabelMemory
 from udfs.kernels.nearest import Centroids
+from udfs.kernels.passes import Arrays
 from udfs.kernels.sources import Batch, BlockSource
 from udfs.kernels.start import start_centroids
 from udfs.kernels.steps.sums import AssignAndSum, FarthestPoints
@@ -129,6 +130,11 @@ def minibatch(
         done, size, step, without_gain = (
             int(known[name]) for name in ("done", "size", "step", "without_gain")
         )
+
+    def save(step: int) -> None:
+        place = {"size": size, "step": step, "without_gain": without_gain, "best": str(best)}
+        journal.save(phase="minibatch", C=C, done=done, **place)
+
     while size < n_batches:
         batch = Batch(size, n_batches)
         n_steps = -(-n_batches // size)
@@ -136,14 +142,11 @@ def minibatch(
             began = time.perf_counter()
             # 1. assign the batch
             sums = source.reduce(AssignAndSum(Centroids(C)), batch)
-            touched, n_rows = sums["labels"], int(sums["counts"].sum())
+            n_rows = int(sums["counts"].sum())
             if n_rows == 0:
                 break
             # 2. move the centroids, beyond their means
-            before = C[touched].astype(np.float64)
-            means = mean_on_grid(sums["sums"], sums["counts"])
-            moved_to = C.copy()
-            moved_to[touched] = np.rint(before + _OVER_RELAXATION * (means - before))
+            moved_to = _moved_beyond_means(C, sums)
             objective = join_limbs(sums["objective"])
             moved = float(np.any(moved_to != C, axis=1).mean())
             seconds = time.perf_counter() - began
@@ -156,21 +159,26 @@ def minibatch(
                 break
             C = moved_to
             if at + 1 < n_steps:  # else the batch's end is still to come
-                journal.save(
-                    phase="minibatch", C=C, done=done, size=size, step=at + 1,
-                    without_gain=without_gain, best=str(best),
-                )  # fmt: skip
+                save(at + 1)
         # 4. reseed centroids that have (almost) no points before the batch grows
         if n_rows:
             counts = np.zeros(len(C), np.int64)
-            counts[touched] = sums["counts"]
+            counts[sums["labels"]] = sums["counts"]
             dead = np.flatnonzero(counts < params.reassignment_ratio * counts.mean())
             C = _reseeded(C, dead, source, C, batch)
         size, step, without_gain, best = 2 * size, 0, 0, None
-        journal.save(
-            phase="minibatch", C=C, done=done, size=size, step=0, without_gain=0, best="None"
-        )
+        save(step)
     return C, done
+
+
+def _moved_beyond_means(C: NDArray[np.float32], sums: Arrays) -> NDArray[np.float32]:
+    """Move the centroids that have points beyond their means; the others stay."""
+    touched = sums["labels"]
+    before = C[touched].astype(np.float64)
+    means = mean_on_grid(sums["sums"], sums["counts"])
+    moved_to = C.copy()
+    moved_to[touched] = np.rint(before + _OVER_RELAXATION * (means - before))
+    return moved_to
 
 
 def lloyd(
