@@ -7,6 +7,7 @@ Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.allocati
 Run      evenlake sample --config conf/quickstart.yaml
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from functools import reduce
@@ -20,11 +21,14 @@ from pyspark.sql import functions as F
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig, SampleConfig
 from jobs.lake.errors import ConfigError
+from jobs.lake.events import Metrics
 from jobs.lake.keys import lineage
 from jobs.lake.levels import read_by_level
 from jobs.lake.ranks import ranked
-from jobs.lake.runs import Metrics, Run, open_run
+from jobs.lake.runs import Run, open_run
 from udfs.kernels.allocation import TreeLevel, quotas_down
+
+log = logging.getLogger(__name__)
 
 STAGE = "balance_sample"
 
@@ -178,18 +182,32 @@ def require_publishable(this: Run) -> None:
             )
 
 
-def publish_samples(this: Run) -> None:
-    """Replace every ``sample_<name>`` by this run's sample, each in one commit."""
+def publish_samples(this: Run) -> list[str]:
+    """Replace every ``sample_<name>`` by this run's sample, each in one commit.
+
+    The sample of a run that began later stays: a driver that stood still for hours must not put
+    yesterday's back.
+
+    Returns
+    -------
+    passed_over : the samples that stayed
+    """
     paths = this.lake.read("assignments", this.keys["cluster_levels"]).select("id", "path")
     drawn = this.lake.read("samples", this.keys[STAGE])
     mark = {"lineage": lineage(this.recipe), "run_id": this.run_id, "stage_key": this.keys[STAGE]}
+    began = int(this.opened_at.timestamp() * 1e6)
+    passed_over = []
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
         if this.lake.last_metadata(table) == mark and not this.is_refresh:
             continue  # published by an earlier run of the same content
         rows = drawn.where(F.col("sample") == sample.name).join(paths, on="id", how="inner")
         columns = ("id", "leaf_id", "path", "replica", "rank", "pool_weight")
-        this.lake.publish(table, rows.select(*columns), mark)
+        this.lake.publish(table, rows.select(*columns), mark, version=began)
+        if this.lake.last_metadata(table) != mark:
+            log.warning("sample=%s stays: a run that began later published it", sample.name)
+            passed_over.append(sample.name)
+    return passed_over
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,8 +24,9 @@ from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.lake.checkpoints import Checkpoints
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
+from jobs.lake.events import Metrics
 from jobs.lake.host import n_threads
-from jobs.lake.runs import Metrics, Run, open_run
+from jobs.lake.runs import Run, open_run
 from jobs.lake.shipping import ship
 from udfs.kernels.grid import grid_unit
 from udfs.kernels.kmeans import Iteration

@@ -22,7 +22,8 @@ from jobs import (
 )
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
-from jobs.lake.runs import Metrics, Run, open_run
+from jobs.lake.events import Metrics
+from jobs.lake.runs import Run, open_run
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,15 @@ class RunSummary:
     balance: list[str]
     metrics: dict[str, Metrics]
     reused: list[str]
+    passed_over: list[str]
 
     def __str__(self) -> str:
         """Say the balance before and after, and where the samples and the report are."""
-        samples = [f"sample {name}: {address}" for name, address in self.samples.items()]
+        later = "; a run that began later published it, this one's is in the table samples"
+        samples = [
+            f"sample {name}: {address}{later if name in self.passed_over else ''}"
+            for name, address in self.samples.items()
+        ]
         return "\n".join([*self.balance, *samples, f"report: {self.report_path}"])
 
 
@@ -78,7 +84,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     report_curation.check(this)
 
     # Only a run that got this far changes what trainers read.
-    balance_sample.publish_samples(this)
+    passed_over = balance_sample.publish_samples(this)
     return RunSummary(
         run_id=this.run_id,
         samples={s.name: this.lake.shown(f"sample_{s.name}") for s in config.samples},
@@ -86,6 +92,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
         balance=report_curation.headlines(this),
         metrics=this.metrics,
         reused=this.reused,
+        passed_over=passed_over,
     )
 
 

@@ -23,9 +23,11 @@ from threadpoolctl import threadpool_limits
 from jobs.lake.command import job_main
 from jobs.lake.config import EmbedConfig, RunConfig
 from jobs.lake.errors import GuardError, InputError
+from jobs.lake.events import Metrics
 from jobs.lake.inputs import nothing_in, pool_columns
-from jobs.lake.runs import Metrics, Run, open_run
+from jobs.lake.runs import Run, open_run
 from jobs.lake.shipping import ship
+from jobs.lake.spark_errors import SPARK_ERRORS
 from udfs.blocks import from_bytes, to_bytes
 from udfs.embed import make_gated_embed
 from udfs.embedders import lsa, pixels, precomputed
@@ -110,7 +112,18 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
         If more than ``hygiene.max_reject_fraction`` of the pool was turned away.
     """
     this = within or open_run(spark, config)
-    return this.stage(STAGE, lambda: _embed(this))
+    return this.stage(STAGE, lambda: _embed_what_stays(this))
+
+
+def _embed_what_stays(this: Run) -> Metrics:
+    """Embed, and take nothing from files that changed meanwhile."""
+    try:
+        figures = _embed(this)
+    except SPARK_ERRORS as error:
+        this.pool.say_why_unreadable(error)
+        raise
+    this.pool.require_unchanged()
+    return figures
 
 
 def _embed(this: Run) -> Metrics:
@@ -122,10 +135,11 @@ def _embed(this: Run) -> Metrics:
     gated = _kept(gate_rows(rows, load, config.embed))
     if not config.embed.normalize:
         gated = reject_giants(gated, config.hygiene.max_norm_ratio)
+    n_pool = gated.count()  # all of the pool has been read by now
+    this.pool.require_unchanged()
     # 3. write the rejects, stop if they are too many, then write the rest
     rejected = gated.where(F.col("reason").isNotNull()).withColumn("stage", F.lit(STAGE))
     n_rejects = this.write("rejects", rejected, STAGE)
-    n_pool = gated.count()
     _guard_rejects(rejected, n_rejects, n_pool, config.hygiene.max_reject_fraction)
     accepted = gated.where(F.col("reason").isNull())
     n_points = this.write("embeddings", accepted.withColumn("column", _column(config)), STAGE)

@@ -21,8 +21,9 @@ from pyspark.sql import functions as F
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.errors import GuardError
+from jobs.lake.events import Metrics
 from jobs.lake.hash_sample import sample_rows
-from jobs.lake.runs import Metrics, Run, open_run
+from jobs.lake.runs import Run, open_run
 from jobs.reporting.context import page_context, worse_than_uniform
 from jobs.reporting.coverage_rows import coverage_rows
 from jobs.reporting.node_rows import node_rows, sample_size, size_rows, tree_rows

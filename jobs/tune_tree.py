@@ -19,9 +19,10 @@ from threadpoolctl import threadpool_limits
 
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
+from jobs.lake.events import Metrics
 from jobs.lake.hash_sample import sample_rows, vectors_of
 from jobs.lake.host import n_threads
-from jobs.lake.runs import Metrics, Run, open_run
+from jobs.lake.runs import Run, open_run
 from jobs.lake.settling import figures_of, settled
 from jobs.reporting.rows import REPORT_SCHEMA, Row
 from jobs.tuning.families import n_sampled

@@ -75,6 +75,7 @@ class Checkpoints:
         names = ("incarnation", "sequence", "depth", "part", "content")
         columns = [pa.array(column) for column in zip(*rows, strict=True)]
         table = self.this.spark.createDataFrame(pa.table(columns, names=list(names)))
+        self.this.require_lease()
         self.this.lake.replace(
             TABLE, table, self.this.keys[self.stage],
             transaction=f"checkpoint/{self._incarnation}", version=self._sequence,

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -23,6 +24,14 @@ from jobs.lake.spark_errors import reason
 
 log = logging.getLogger(__name__)
 
+
+class IfRunning(StrEnum):
+    """What to do while another process is at work on the same stage."""
+
+    wait = "wait"
+    fail = "fail"
+
+
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", help="YAML file; a path, or a name shipped by --files.")
 ]
@@ -30,6 +39,10 @@ ResultOption = Annotated[
     Path | None, typer.Option("--result", help="Write run_id, status and tables here, as JSON.")
 ]
 RefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Do finished stages again.")]
+IfRunningOption = Annotated[
+    IfRunning,
+    typer.Option("--if-running", help="Where another process does the same: wait for its result."),
+]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
 ]
@@ -44,6 +57,7 @@ class Options:
     result: Path | None = None
     is_refresh: bool = False
     replaces_samples: bool = False
+    if_running: IfRunning = IfRunning.wait
 
 
 @runtime_checkable
@@ -73,8 +87,9 @@ def job_main(
         result: ResultOption = None,
         full_refresh: RefreshOption = False,
         replace_sample: ReplaceOption = False,
+        if_running: IfRunningOption = IfRunning.wait,
     ) -> None:
-        options = Options(config, context.args, result, full_refresh, replace_sample)
+        options = Options(config, context.args, result, full_refresh, replace_sample, if_running)
         raise typer.Exit(execute(run, options))
 
     return exit_code(app, argv, name=name)
@@ -105,6 +120,7 @@ def execute(run: Callable[..., Any], options: Options) -> int:
             progress=Progress(),
             is_refresh=options.is_refresh,
             replaces_samples=options.replaces_samples,
+            waits=options.if_running is IfRunning.wait,
         )
         outcome = run(spark, config, within=this)
         _print(outcome)

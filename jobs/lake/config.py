@@ -73,6 +73,7 @@ class OutputConfig(Section):
     catalog: Place | None = None
     schema_: Annotated[Place | None, Field(alias="schema")] = None
     table_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]*$")] | None = None
+    lease_seconds: Annotated[float, Field(ge=5)] = 300  # of silence, until another may take over
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -27,7 +27,19 @@ class InputError(CurationError):
     exit_code = 2
 
 
+class InputChangedError(InputError):
+    """The input is no longer what the run began with."""
+
+
 class GuardError(CurationError):
     """A guard refused to go on, such as too many rejects."""
 
     exit_code = 3
+
+
+class BusyError(CurationError):
+    """Another process is at the same work, and this one was told not to wait."""
+
+
+class LeaseLostError(CurationError):
+    """The process stood still for so long that another took its work over."""

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,7 +15,7 @@ from pyspark.sql.utils import is_remote
 
 from jobs.lake.config import InputConfig
 from jobs.lake.delta import refuse_without_delta
-from jobs.lake.errors import InputError
+from jobs.lake.errors import InputChangedError, InputError
 from jobs.lake.foreign_types import refuse_python_types
 from jobs.lake.secrets import without_secrets
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
@@ -37,6 +38,8 @@ _FORMAT_BY_ENDING = {
 # Whole files, ids by file: what a folder of texts or images means to a curator.
 _FORMAT_OPTIONS = {"csv": {"header": "true"}, "text": {"wholetext": "true"}}
 
+_GONE = ("FILE_NOT_EXIST", "FileNotFoundException", "DELTA_FILE_NOT_FOUND")
+
 _PART = r"(?:`(?:[^`]|``)+`|[^`.]+)"  # of a table's name
 
 
@@ -49,11 +52,50 @@ class Pool:
     rows : its rows, ``where`` applied, all columns
     name : what the ledger calls it: the table's name or its path in full, without credentials
     fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times
+    files : what was listed for it; none for a Delta table, whose version stays
     """
 
     rows: DataFrame
     name: str
     fingerprint: str
+    files: tuple[str, ...] = ()
+
+    def require_unchanged(self) -> None:
+        """See that the files are what they were; before every commit of what was read from them.
+
+        Raises
+        ------
+        InputChangedError
+        """
+        if not self.files:
+            return
+        gone = SPARK_ERRORS + (InputError,)
+        try:
+            now = _files_fingerprint(self.rows.sparkSession, self.files)
+        except gone:
+            now = "none"
+        if now != self.fingerprint:
+            raise InputChangedError(
+                f"input.table={self.name!r} changed while it was read: got files of fingerprint "
+                f"{now}, want {self.fingerprint}, as at the start; nothing of this run is kept: "
+                "run again once the files rest, or keep the pool in a Delta table, whose versions "
+                "stay"
+            )
+
+    def say_why_unreadable(self, error: Exception) -> None:
+        """Raise what helps where an error of Spark's means that the pool's files are gone.
+
+        Raises
+        ------
+        InputChangedError
+        """
+        self.require_unchanged()
+        if not self.files and any(mark in str(error) for mark in _GONE):
+            raise InputChangedError(
+                f"input.table={self.name!r}: version {self.fingerprint} has lost files: "
+                f"{reason(error)}; VACUUM may have removed them: choose a newer input.version, or "
+                "let the table keep its files for longer (delta.deletedFileRetentionDuration)"
+            ) from error
 
 
 def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
@@ -66,7 +108,7 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     """
     kind = config.format or detect_format(spark, config.table)
     try:
-        rows, fingerprint = _read(spark, config, kind)
+        rows, fingerprint, files = _read(spark, config, kind)
         columns = refuse_python_types(rows, f"input.table={config.table!r}").columns
     except SPARK_ERRORS as error:
         refuse_without_delta(error, spark)
@@ -87,10 +129,13 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
         rows, f"input.where={config.where!r}" if config.where else f"input.table={config.table!r}"
     )
     name = without_secrets(config.table)
-    return Pool(rows, name if kind == "table" else absolute(name), fingerprint)
+    return Pool(rows, name if kind == "table" else absolute(name), fingerprint, files)
 
 
-def _read(spark: SparkSession, config: InputConfig, kind: str) -> tuple[DataFrame, str]:
+def _read(
+    spark: SparkSession, config: InputConfig, kind: str
+) -> tuple[DataFrame, str, tuple[str, ...]]:
+    """Give the rows, their fingerprint, and the files that it is of."""
     options = _FORMAT_OPTIONS.get(kind, {}) | config.options
     if kind in ("delta", "table"):
         name = quoted_name(config.table) if kind == "table" else ""
@@ -99,17 +144,19 @@ def _read(spark: SparkSession, config: InputConfig, kind: str) -> tuple[DataFram
         identity = _delta_identity(spark, address)
         if identity is None:
             rows = spark.read.options(**options).table(name)
-            return rows, _files_fingerprint(spark, [_literal(uri) for uri in rows.inputFiles()])
+            files = tuple(_literal(uri) for uri in rows.inputFiles())
+            return rows, _files_fingerprint(spark, files), files
         if version is None:
             history = spark.sql(f"DESCRIBE HISTORY {address} LIMIT 1")
             version = history.select("version").collect()[0].version
         reader = spark.read.options(**options).option("versionAsOf", version)
         rows = reader.table(name) if name else reader.format("delta").load(config.table)
-        return rows, f"{identity}@{version}"
+        return rows, f"{identity}@{version}", ()
     if config.version is not None:
         raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
-    fingerprint = _files_fingerprint(spark, [config.table])
-    return spark.read.format(kind).options(**options).load(config.table), fingerprint
+    files = (config.table,)
+    fingerprint = _files_fingerprint(spark, files)
+    return spark.read.format(kind).options(**options).load(config.table), fingerprint, files
 
 
 def _delta_identity(spark: SparkSession, address: str) -> str | None:
@@ -184,7 +231,7 @@ def _literal(uri: str) -> str:
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", unquote(uri))
 
 
-def _files_fingerprint(spark: SparkSession, paths: list[str]) -> str:
+def _files_fingerprint(spark: SparkSession, paths: Sequence[str]) -> str:
     rows = _listing(spark, paths).select("path", "modificationTime", "length").collect()
     if not rows:
         raise InputError(f"{paths[0]!r} holds no files")
@@ -192,8 +239,8 @@ def _files_fingerprint(spark: SparkSession, paths: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _listing(spark: SparkSession, paths: list[str]) -> DataFrame:
-    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(paths)
+def _listing(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load([*paths])
 
 
 def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:

@@ -3,31 +3,32 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TypeVar
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake import keys
+from jobs.lake.attempts import SECONDS, Attempt, at_work, expiry, is_open
 from jobs.lake.config import RunConfig, as_public_dict
-from jobs.lake.errors import ConfigError
+from jobs.lake.errors import BusyError, ConfigError, InputChangedError, LeaseLostError
+from jobs.lake.events import Event, Metrics, append_events, last_finished, read_events
 from jobs.lake.inputs import Pool, open_pool, pool_columns
 from jobs.lake.progress import Progress
 from jobs.lake.secrets import without_secrets
 from jobs.lake.settling import needs_tuning, settled
-from jobs.lake.tables import TABLES, Lake
+from jobs.lake.tables import Lake
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-Metrics = dict[str, float]
-
 ROWS_OF = "n_rows."  # figures of this name, followed by a table's, count the rows written there
+_POLL = 2.0  # seconds between looks at what another run is at
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Run:
     metrics : stage -> its figures, once finished or reused
     is_refresh : finished stages are cleaned and done again
     replaces_samples : published samples of another config may be taken over
+    waits : for another process at the same stage, and takes its result; else it is an error
+    opened_at : when it began
     """
 
     spark: SparkSession
@@ -53,10 +56,14 @@ class Run:
     progress: Progress
     is_refresh: bool = False
     replaces_samples: bool = False
+    waits: bool = True
+    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     metrics: dict[str, Metrics] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
-    _events: list[tuple[str, str, Metrics]] = field(default_factory=list)
-    # of the stage under way: its tables' digests and rows, and what is to come once it has finished
+    _events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))  # by key
+    # of the stage under way: its lease, its tables' digests and rows, and what is to come once it
+    # has finished
+    _attempt: Attempt | None = None
     _digests: dict[str, str] = field(default_factory=dict)
     _n_rows: Metrics = field(default_factory=dict)
     _finishing: list[Callable[[], None]] = field(default_factory=list)
@@ -91,11 +98,12 @@ class Run:
             self.keys = later | {stage: self.keys[stage] for stage in ("embed_pool", "tune_tree")}
             self._read_events(set(self.keys.values()) - known)
 
-    def _read_events(self, stage_keys: set[str]) -> None:
-        """Read what the ledger, which has to be there, knows of some stage keys."""
-        mine = self.lake.read("runs").where(F.col("stage_key").isin(sorted(stage_keys)))
-        rows = mine.orderBy("at").select("stage_key", "event", "metrics").collect()
-        self._events.extend((row.stage_key, row.event, dict(row.metrics or {})) for row in rows)
+    def _read_events(self, stage_keys: Collection[str]) -> None:
+        """Learn what the ledger knows of some stage keys."""
+        for key in stage_keys:
+            self._events.pop(key, None)
+        for event in read_events(self.lake, stage_keys):
+            self._events[event.stage_key].append(event)
 
     def stage(self, stage: str, work: Callable[[], Metrics]) -> Metrics:
         """Do a stage, or reuse it where its key is finished; either way the ledger says so.
@@ -103,33 +111,94 @@ class Run:
         Parameters
         ----------
         work : does the stage and gives its figures
+
+        Raises
+        ------
+        BusyError
+            If another process is at it and this run does not wait.
         """
-        finished = self._finished(stage)
-        if finished is not None and not self.is_refresh:
-            self._record(stage, "reused", finished)
-            self.progress.note(stage, "reused")
-            self.reused.append(stage)
-            self.metrics[stage] = finished
-            return finished
-        if self.is_refresh:  # even where an attempt failed, whose commits would not be repeated
-            self._record(stage, "cleaned", {})
-        self._record(stage, "started", {})
+        finished = None if self.is_refresh else self._finished(stage)
+        attempt = None if finished is not None else self._begin(stage)
+        if attempt is None:
+            return self._reuse(stage)
         self._digests.clear()
         self._finishing.clear()
         self._n_rows.clear()
+        self._attempt = attempt
         began = time.perf_counter()
-        try:
-            with self.progress.stage(stage, self.spark):
-                figures = work()
-        except BaseException as error:
-            note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            self._record(stage, "failed", {}, note)
-            raise
-        n_rows = {f"{ROWS_OF}{table}": n for table, n in self._n_rows.items()}
-        figures = figures | {"seconds": time.perf_counter() - began} | n_rows
-        self._record(stage, "finished", figures)
+        with attempt.held():
+            try:
+                with self.progress.stage(stage, self.spark):
+                    figures = work()
+                attempt.require()
+            except LeaseLostError:
+                raise
+            except BaseException as error:
+                note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                self._record(stage, "failed", {}, note)
+                if isinstance(error, InputChangedError):  # its rows may be of another input
+                    self._record(stage, "cleaned", {}, note)
+                raise
+            n_rows = {f"{ROWS_OF}{table}": n for table, n in self._n_rows.items()}
+            figures = figures | {"seconds": time.perf_counter() - began} | n_rows
+            self._record(stage, "finished", figures)
         for finish in self._finishing:
             finish()
+        self.metrics[stage] = figures
+        return figures
+
+    def _begin(self, stage: str) -> Attempt | None:
+        """Win the next attempt at a stage; None where another run finished it meanwhile."""
+        key = self.keys[stage]
+        while True:
+            self._wait_for_others(stage)
+            finished = last_finished(self._events[key])
+            if finished and not (self.is_refresh and finished.at < self.opened_at):
+                return None
+            if self.is_refresh:  # even where an attempt failed: its commits would not be repeated
+                self._record(stage, "cleaned", {})
+            number = 1 + sum(e.event == "started" for e in self._events[key])
+            attempt = Attempt(self.lake, key, number)
+            self._append(
+                self._event(stage, "started", {SECONDS: self.lake.lease_seconds}, attempt.holder),
+                transaction=f"{key}/attempt",
+                version=number,
+            )
+            self._read_events([key])  # who won, and what was cleaned meanwhile
+            if attempt.is_won(self._events[key]):
+                log.info("stage=%s event=started key=%s attempt=%d", stage, key, number)
+                return attempt
+            attempt.give_up()
+
+    def _wait_for_others(self, stage: str) -> None:
+        """Wait until no other process is at a stage."""
+        key, has_said = self.keys[stage], False
+        while is_open(known := self._events[key]):
+            other = at_work(self.lake, known)
+            if other is not None:
+                self._say_who(stage, other, is_first=not has_said)
+                has_said = True
+                time.sleep(_POLL)
+            self._read_events([key])
+            if other is None and self._events[key] == known:
+                return  # gone, and it has told of no end before it went
+
+    def _say_who(self, stage: str, other: Event, *, is_first: bool) -> None:
+        until = f"{expiry(self.lake, other):%H:%M:%S} UTC"
+        said = f"holder={other.notes} since={other.at:%H:%M:%S} lease_until={until}"
+        if not self.waits:
+            raise BusyError(
+                f"{stage} is under way in another process ({said}); wait for it "
+                "(--if-running wait), or stop it: its lease is over at the time given"
+            )
+        if is_first:
+            self.progress.note(stage, f"waiting for another process: {said}")
+
+    def _reuse(self, stage: str) -> Metrics:
+        figures = self.figures(stage)
+        self._record(stage, "reused", figures)
+        self.progress.note(stage, "reused")
+        self.reused.append(stage)
         self.metrics[stage] = figures
         return figures
 
@@ -160,11 +229,21 @@ class Run:
 
     def incarnation(self, stage: str) -> int:
         """Count how often the stage's key was cleaned."""
-        key = self.keys[stage]
-        return sum(k == key and event == "cleaned" for k, event, _ in self._events)
+        return sum(e.event == "cleaned" for e in self._events[self.keys[stage]])
+
+    def require_lease(self) -> None:
+        """See that the stage under way is still this run's; before every commit of its.
+
+        Raises
+        ------
+        LeaseLostError
+        """
+        if self._attempt is not None:
+            self._attempt.require()
 
     def write(self, table: str, rows: DataFrame, stage: str) -> int:
         """Write a stage's rows of one table; give their number, keep it and their digest."""
+        self.require_lease()
         n_rows, self._digests[table] = self.lake.write(
             table, rows, self.keys[stage], incarnation=self.incarnation(stage)
         )
@@ -178,28 +257,35 @@ class Run:
                 written.result()
 
     def _finished(self, stage: str) -> Metrics | None:
+        event = last_finished(self._events[self.keys[stage]])
+        return None if event is None else dict(event.metrics)
+
+    def _event(self, stage: str, event: str, metrics: Metrics, notes: str | None = None) -> Event:
         key = self.keys[stage]
-        return last_finished((event, metrics) for k, event, metrics in self._events if k == key)
+        n_started = sum(e.event == "started" for e in self._events[key])
+        return Event(
+            stage_key=key,
+            run_id=self.run_id,
+            stage=stage,
+            event=event,
+            at=datetime.now(UTC),
+            attempt=n_started + 1 if event == "started" else max(1, n_started),
+            config=json.dumps(as_public_dict(self.recipe)),
+            inputs={self.pool.name: self.pool.fingerprint},
+            metrics={name: float(value) for name, value in metrics.items()},
+            notes=without_secrets(notes)[:10_000] if notes else None,
+            digests=dict(self._digests) if event == "finished" else {},
+            code_version=code_version(),
+        )
+
+    def _append(self, event: Event, **transaction: Any) -> None:
+        append_events(self.lake, [event], **transaction)
 
     def _record(self, stage: str, event: str, metrics: Metrics, notes: str | None = None) -> None:
-        key = self.keys[stage]
-        attempt = 1 + sum(k == key and e == "started" for k, e, _ in self._events)
-        row: tuple[object, ...] = (
-            self.run_id,
-            stage,
-            event,
-            datetime.now(UTC),
-            attempt if event == "started" else max(1, attempt - 1),
-            json.dumps(as_public_dict(self.recipe)),
-            {self.pool.name: self.pool.fingerprint},
-            {name: float(value) for name, value in metrics.items()},
-            without_secrets(notes)[:10_000] if notes else None,
-            dict(self._digests) if event == "finished" else {},
-            code_version(),
-        )
-        self.lake.append("runs", self.spark.createDataFrame([row], TABLES["runs"]), key)
-        self._events.append((key, event, metrics))
-        log.info("stage=%s event=%s key=%s", stage, event, key)
+        told = self._event(stage, event, metrics, notes)
+        self._append(told)
+        self._events[told.stage_key].append(told)
+        log.info("stage=%s event=%s key=%s", stage, event, told.stage_key)
 
 
 def open_run(
@@ -209,6 +295,7 @@ def open_run(
     progress: Progress | None = None,
     is_refresh: bool = False,
     replaces_samples: bool = False,
+    waits: bool = True,
 ) -> Run:
     """Pin the pool's version, name the stages, and read what the ledger knows of them.
 
@@ -232,26 +319,15 @@ def open_run(
         progress or Progress(),
         is_refresh,
         replaces_samples,
+        waits,
     )
+    run._read_events(set(run.keys.values()))
     if lake.exists("runs"):
-        ledger = lake.read("runs")
-        _refuse_other_pool(ledger, run)
+        _refuse_other_pool(lake.read("runs"), run)
         _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
-        run._read_events(set(run.keys.values()))
     if not run.is_settled and run._finished("tune_tree") is not None and not is_refresh:
         run.settle()
     return run
-
-
-def last_finished(events: Iterable[tuple[str, T]]) -> T | None:
-    """Give what came with the event that finished a stage key, unless it was cleaned since.
-
-    Parameters
-    ----------
-    events : (event, what comes with it) of one stage key, oldest first
-    """
-    ends = [(event, found) for event, found in events if event in ("finished", "cleaned")]
-    return ends[-1][1] if ends and ends[-1][0] == "finished" else None
 
 
 def _refuse_other_pool(ledger: DataFrame, run: Run) -> None:

@@ -103,6 +103,7 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.executorEnv.PYTHONSAFEPATH": "1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.scheduler.mode": "FAIR",  # so that a lease is renewed beside a stage's many tasks
         "spark.log.level": "ERROR",
     }
 

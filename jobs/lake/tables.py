@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -17,6 +18,7 @@ from jobs.lake.config import OutputConfig
 from jobs.lake.delta import refuse_without_delta
 from jobs.lake.errors import ConfigError
 from jobs.lake.foreign_types import refuse_python_types
+from jobs.lake.locks import alone, local_folder
 from jobs.lake.secrets import without_secrets
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 
@@ -45,6 +47,7 @@ TABLES = {
     "digests MAP<STRING,STRING>, code_version STRING",
     "report": "run_id STRING, sample STRING, section STRING, level INT, key STRING, x DOUBLE, "
     "metric STRING, value DOUBLE, control DOUBLE",
+    "leases": "holder STRING, epoch BIGINT, expires TIMESTAMP",
     "checkpoints": "incarnation INT, sequence BIGINT, depth INT, part INT, content BINARY",
     "artifacts": "name STRING, media_type STRING, sha256 STRING, content BINARY",
 }
@@ -64,6 +67,17 @@ class Lake:
     def __init__(self, spark: SparkSession, output: OutputConfig) -> None:
         self.spark = spark
         self._output = output
+
+    @property
+    def lease_seconds(self) -> float:
+        """Give how long a holder that says nothing is believed to be at work."""
+        return self._output.lease_seconds
+
+    @cached_property
+    def local_folder(self) -> Path | None:
+        """Give the root's folder, where that is on this machine's file system."""
+        root = self._output.root
+        return None if root is None else local_folder(self.spark, absolute(root))
 
     def address(self, table: str) -> str:
         """Give a table's path, or its quoted name in the catalog."""
@@ -158,7 +172,7 @@ class Lake:
             .option("userMetadata", json.dumps({"stage_key": stage_key, "table": table}))
             .options(**_WRITER_OPTIONS.get(table, {}))
         )
-        _retried(lambda: self._save(writer, table))
+        self._commit(table, lambda: self._save(writer, table))
 
     def describe(self, table: str, stage_key: str) -> tuple[int, str]:
         """Count a stage key's rows and hash them, whatever their order.
@@ -196,26 +210,40 @@ class Lake:
         keys = ", ".join(literal(key) for key in stage_keys)  # Delta's DELETE binds no parameters
         name = self._sql_name(table)  # quoted, as the keys are
         statement = f"DELETE FROM {name} WHERE stage_key IN ({keys})"  # nosec B608
-        _retried(lambda: self.spark.sql(statement))
+        self._commit(table, lambda: self.spark.sql(statement))
 
-    def append(self, table: str, rows: DataFrame, stage_key: str | None = None) -> None:
-        """Append rows, which carry their stage keys where none is given.
+    def append(
+        self, table: str, rows: DataFrame, *, transaction: str | None = None, version: int = 0
+    ) -> None:
+        """Append rows, which carry their stage keys, unless a transaction has got that far.
 
         For the ledger, whose rows are never replaced.
         """
-        rows = self._shaped(table, rows, stage_key)
+        rows = self._shaped(table, rows, None)
         self._create(table, rows)
-        _retried(lambda: self._save(rows.write.format("delta").mode("append"), table))
+        writer = rows.write.format("delta").mode("append")
+        if transaction is not None:
+            writer = writer.option("txnAppId", transaction).option("txnVersion", version)
+        self._commit(table, lambda: self._save(writer, table))
 
-    def publish(self, table: str, rows: DataFrame, metadata: Mapping[str, Any]) -> None:
-        """Replace a whole table, schema included, in one commit."""
+    def publish(
+        self, table: str, rows: DataFrame, metadata: Mapping[str, Any], *, version: int
+    ) -> None:
+        """Replace a whole table, schema included, in one commit, unless a later version is there.
+
+        Parameters
+        ----------
+        version : rises from one publication to the next
+        """
         writer = (
             rows.write.format("delta")
             .mode("overwrite")
             .option("overwriteSchema", "true")
+            .option("txnAppId", f"publish/{table}")
+            .option("txnVersion", version)
             .option("userMetadata", json.dumps(metadata))
         )
-        _retried(lambda: self._save(writer, table))
+        self._commit(table, lambda: self._save(writer, table))
 
     def last_metadata(self, table: str) -> dict[str, Any]:
         """Give the userMetadata of a table's last write; empty where there is none."""
@@ -228,6 +256,19 @@ class Lake:
                 with contextlib.suppress(ValueError, TypeError, RecursionError):
                     return dict(json.loads(row.userMetadata))
         return {}
+
+    def _commit(self, table: str, commit: Callable[[], Any]) -> None:
+        """Run a commit, and again when another writer changed the table's metadata meanwhile."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with alone(self.local_folder, table, self.lease_seconds):
+                    commit()
+                return
+            except SPARK_ERRORS as error:
+                if attempt + 1 == _ATTEMPTS or not any(race in str(error) for race in _RACES):
+                    raise
+                log.info("commit raced attempt=%d", attempt + 1)
+                time.sleep(2.0**attempt / 4)
 
     def _save(self, writer: Any, table: str) -> None:
         if self._output.root is not None:
@@ -259,7 +300,7 @@ class Lake:
             f"PARTITIONED BY (stage_key) TBLPROPERTIES ({properties})"
         )
         try:
-            _retried(lambda: self.spark.sql(statement))
+            self._commit(table, lambda: self.spark.sql(statement))
         except SPARK_ERRORS as error:
             raise ConfigError(
                 f"{self._output_keys()} cannot hold the table {table}: {reason(error)}; want a "
@@ -268,7 +309,7 @@ class Lake:
 
     def _output_keys(self) -> str:
         """Name the place as the config does."""
-        named = self._output.model_dump(by_alias=True, exclude_none=True)
+        named = self._output.model_dump(by_alias=True, exclude_none=True, exclude={"lease_seconds"})
         return ", ".join(f"output.{key}={value!r}" for key, value in named.items())
 
 
@@ -291,16 +332,3 @@ def quote(identifier: str) -> str:
 def literal(text: str) -> str:
     """Quote a text for SQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _retried(commit: Callable[[], Any]) -> None:
-    """Run a commit again when another writer changed the table's metadata meanwhile."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            commit()
-            return
-        except SPARK_ERRORS as error:
-            if attempt + 1 == _ATTEMPTS or not any(race in str(error) for race in _RACES):
-                raise
-            log.info("commit raced attempt=%d", attempt + 1)
-            time.sleep(2.0**attempt / 4)

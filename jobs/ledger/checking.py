@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from jobs.lake.errors import CurationError
+from jobs.lake.events import Event
 from jobs.lake.runs import ROWS_OF
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 from jobs.lake.tables import Lake
-from jobs.ledger.events import Event, RecordedRun
 from jobs.ledger.history import History
+from jobs.ledger.recorded import RecordedRun
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from jobs.lake.events import Event, append_events, read_events
 from jobs.lake.runs import ROWS_OF, code_version
 from jobs.lake.tables import TABLES, Lake
-from jobs.ledger.events import ENDS, LAST_STAGE, Event, RecordedRun, read_events
 from jobs.ledger.history import History
+from jobs.ledger.recorded import ENDS, LAST_STAGE, RecordedRun
 
-MAY_BE_RUNNING = timedelta(hours=1)  # after what it last recorded
+MAY_GO_ON = timedelta(hours=1)  # after what it last recorded, between two stages
 _AT_ONCE = 4  # commits: most of a small one is waiting
 
 
@@ -47,8 +48,8 @@ def find_leftovers(
     reasons = {key: state for key, state in states.items() if state != "finished"}
     for key in _superseded_keys(history, now - older_than):
         reasons.setdefault(key, "superseded")
-    running = _keys_of(history, [run for run in history.runs if _is_active(run, now)])
-    running |= {key for key in reasons if _is_under_way(history.by_key[key][-1], now)}
+    running = _keys_of(history, [r for r in history.runs if _is_active(history, r, now)])
+    running |= {key for key in reasons if _is_about_to_start(history.by_key[key][-1], now)}
     n_rows = _count(lake, sorted(reasons))
     return [
         Leftover(history.by_key[key][-1], why, n_rows[key], key in running)
@@ -69,17 +70,18 @@ def _keys_of(history: History, runs: Sequence[RecordedRun]) -> set[str]:
     return set().union(*(history.keys_of(run) for run in runs))
 
 
-def _is_active(run: RecordedRun, now: datetime) -> bool:
-    """Tell whether a run may be at work: it told of itself lately, and of no end."""
-    is_over = run.last.event == "failed" or (
-        run.last.stage == LAST_STAGE and run.last.event in ENDS
-    )
-    return not is_over and now - run.last.at < MAY_BE_RUNNING
+def _is_active(history: History, run: RecordedRun, now: datetime) -> bool:
+    """Tell whether a run is at work on a stage, or may be between two."""
+    if history.running.intersection(e.stage_key for e in run.events):
+        return True
+    last = run.last
+    is_between = last.event in ENDS and last.stage != LAST_STAGE
+    return is_between and now - last.at < MAY_GO_ON
 
 
-def _is_under_way(last: Event, now: datetime) -> bool:
-    """Tell whether a stage key may be at work; a refresh cleans it right before it starts."""
-    return last.event in ("started", "cleaned") and now - last.at < MAY_BE_RUNNING
+def _is_about_to_start(last: Event, now: datetime) -> bool:
+    """Tell whether a refresh may have cleaned a stage key, right before it starts."""
+    return last.event == "cleaned" and now - last.at < MAY_GO_ON
 
 
 def _count(lake: Lake, stage_keys: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -103,18 +105,10 @@ def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
     latest = {event.stage_key: event for event in read_events(lake)}
     leftovers = [left for left in leftovers if latest[left.last.stage_key] == left.last]
     if leftovers:
-        _record(lake, leftovers)
+        now = datetime.now(UTC)
+        append_events(lake, [_cleaned(leftover, now) for leftover in leftovers])
         _delete(lake, leftovers)
     return leftovers
-
-
-def _record(lake: Lake, leftovers: Sequence[Leftover]) -> None:
-    now = datetime.now(UTC)
-    rows = [asdict(_cleaned(leftover, now)) for leftover in leftovers]
-    schema = f"stage_key STRING, {TABLES['runs']}"
-    names = [column.split(" ")[0] for column in schema.split(", ")]
-    values = [tuple(row[name] for name in names) for row in rows]
-    lake.append("runs", lake.spark.createDataFrame(values, schema))
 
 
 def _delete(lake: Lake, leftovers: Sequence[Leftover]) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from jobs.lake.attempts import at_work
 from jobs.lake.errors import ConfigError
+from jobs.lake.events import Event, last_finished, read_events
 from jobs.lake.keys import stage_keys
-from jobs.lake.runs import last_finished
 from jobs.lake.settling import needs_tuning, settled
 from jobs.lake.tables import Lake
-from jobs.ledger.events import Event, RecordedRun, read_events
+from jobs.ledger.recorded import RecordedRun
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class History:
     ----------
     events : oldest first
     published : sample -> run_id, of the samples that are published now
+    running : stage keys that a process is at work on
     """
 
     events: Sequence[Event]
     published: dict[str, str]
+    running: frozenset[str] = frozenset()
 
     @cached_property
     def runs(self) -> list[RecordedRun]:
@@ -34,14 +37,11 @@ class History:
     @cached_property
     def by_key(self) -> dict[str, list[Event]]:
         """The events of every stage key, oldest first."""
-        found: dict[str, list[Event]] = {}
-        for event in self.events:
-            found.setdefault(event.stage_key, []).append(event)
-        return found
+        return by_key(self.events)
 
     def finished(self, stage_key: str) -> Event | None:
         """Give the event that finished a stage key, unless it was cleaned since."""
-        return last_finished((e.event, e) for e in self.by_key.get(stage_key, []))
+        return last_finished(self.by_key.get(stage_key, []))
 
     def state_of_key(self, stage_key: str) -> str:
         """Say whether a stage key is ``finished``, ``failed``, ``started`` or ``cleaned``."""
@@ -50,8 +50,14 @@ class History:
         return [e.event for e in self.by_key[stage_key] if e.event != "reused"][-1]
 
     def state_of(self, run: RecordedRun) -> str:
-        """Say a run's state; ``cleaned`` where it finished and rows of its are gone since."""
+        """Say a run's state.
+
+        ``running`` while a process is at work on a stage of its; ``cleaned`` where it finished and
+        rows of its are gone since.
+        """
         keys = [e.stage_key for e in run.stages.values()]
+        if self.running.intersection(keys):
+            return "running"
         is_gone = any(self.state_of_key(key) == "cleaned" for key in keys)
         return "cleaned" if run.state == "finished" and is_gone else run.state
 
@@ -106,6 +112,14 @@ class History:
         raise ConfigError(f"RUN_ID {run_id!r}: {said}; evenlake runs lists all {len(names)}")
 
 
+def by_key(events: Sequence[Event]) -> dict[str, list[Event]]:
+    """Gather events by stage key."""
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.stage_key, []).append(event)
+    return found
+
+
 def runs_of(events: Sequence[Event]) -> list[RecordedRun]:
     """Gather events by run, the newest run first."""
     found: dict[str, list[Event]] = {}
@@ -117,7 +131,7 @@ def runs_of(events: Sequence[Event]) -> list[RecordedRun]:
 
 
 def read_history(lake: Lake) -> History:
-    """Read the ledger, and whose samples are published.
+    """Read the ledger, who is at work, and whose samples are published.
 
     Raises
     ------
@@ -125,6 +139,15 @@ def read_history(lake: Lake) -> History:
         If there is no ledger.
     """
     events = read_events(lake)
+    if not events:
+        raise ConfigError(
+            f"no run is recorded at {lake.shown('runs')}; check output in the config, or run "
+            "evenlake curate first"
+        )
     samples = {s["name"] for run in runs_of(events) for s in run.recipe.get("samples", [])}
     marks = {name: lake.last_metadata(f"sample_{name}").get("run_id") for name in sorted(samples)}
-    return History(events, {name: run_id for name, run_id in marks.items() if run_id is not None})
+    return History(
+        events,
+        published={name: run_id for name, run_id in marks.items() if run_id is not None},
+        running=frozenset(key for key, mine in by_key(events).items() if at_work(lake, mine)),
+    )

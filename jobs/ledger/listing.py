@@ -9,8 +9,9 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
-from jobs.ledger.events import LAST_STAGE, Event, RecordedRun
+from jobs.lake.events import Event
 from jobs.ledger.history import History
+from jobs.ledger.recorded import LAST_STAGE, RecordedRun
 
 # Figures of the report that say how a sample came out.
 _HEADLINES = (

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+LIMIT = 1800.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -35,46 +37,76 @@ class Driver:
 
     Attributes
     ----------
-    exit_code : negative: the signal that ended it
+    environment : beside the test's own
     lines : of its log
     """
 
     arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
-    exit_code: int | None = None
 
-    def run(self, kill_at: Point | None = None, *, timeout: float = 900) -> "Driver":
-        """Run to the end, or to the point; a kill takes the JVM and the workers along."""
-        process = subprocess.Popen(
+    def start(self) -> "Driver":
+        """Start it; its log is read from here on."""
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "jobs.curate", *self.arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment,
             cwd=Path(__file__).resolve().parents[2],
         )
-        killer: threading.Timer | None = None
-
-        def kill_after(seconds: float) -> threading.Timer:
-            timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
-            timer.start()
-            return timer
-
-        deadline = kill_after(timeout)
-        if kill_at and not kill_at.line:
-            killer = kill_after(kill_at.seconds)
-        assert process.stdout is not None
-        for line in process.stdout:
-            self.lines.append(line.rstrip("\n"))
-            if kill_at and killer is None and kill_at.line and re.search(kill_at.line, line):
-                killer = kill_after(kill_at.seconds)
-        self.exit_code = process.wait()
-        for timer in (deadline, killer):
-            if timer:
-                timer.cancel()
-        time.sleep(0.5)  # workers of a killed group may still hold files
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def says(self, line: str, *, timeout: float = LIMIT) -> bool:
+        """Wait until its log says something; False where it ends first."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while not any(re.search(line, said) for said in self.lines):
+                if not self._reader.is_alive() or time.monotonic() > deadline:
+                    return False
+                self._news.wait(0.5)
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes, the JVM and the workers included."""
+        os.killpg(self._process.pid, number)
+
+    def wait(self, *, timeout: float = LIMIT) -> int:
+        """Wait for its end; its exit code, negative for the signal that ended it."""
+        deadline = threading.Timer(timeout, self.send, (signal.SIGKILL,))
+        deadline.start()
+        self.exit_code = self._process.wait()
+        deadline.cancel()
+        self._reader.join()
+        time.sleep(0.5)  # workers of a killed group may still hold files
+        return self.exit_code
+
+    def run(self, kill_at: Point | None = None) -> "Driver":
+        """Run to the end, or to the point."""
+        self.start()
+        if kill_at and (not kill_at.line or self.says(kill_at.line)):
+            time.sleep(kill_at.seconds)
+            if self._process.poll() is None:
+                self.send(signal.SIGKILL)
+        self.wait()
+        return self
+
+    def end_of_log(self) -> str:
+        """Give the last lines, for a failed test to show."""
+        return "\n".join(self.lines[-20:])
 
     def last_checkpoint(self) -> int:
         """Give the last checkpoint that its log tells of; 0 for none."""

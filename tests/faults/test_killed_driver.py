@@ -5,30 +5,19 @@ Run: make faults (hours); ARGS="-k started" picks.
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from pyspark.sql import SparkSession
 
-from jobs.lake.config import as_dict
 from jobs.lake.keys import STAGES
 from jobs.lake.loading import load_config
 from jobs.lake.runs import Run, open_run
 from tests.faults.driver import Driver, Point
-from tests.pools import grouped_mixture
-from tests.quality.mixture import config_for, write_pool
+from tests.faults.lake import Content, arguments, content, undisturbed, write_lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
-TABLES = {
-    "embed_pool": ("embeddings", "rejects", "metadata"),
-    "tune_tree": ("report",),
-    "cluster_levels": ("nodes", "assignments", "iterations"),
-    "balance_sample": ("samples", "allocations"),
-    "report_curation": ("report",),
-}
 POINTS = [
     Point("", 2.0),  # before there is a session
     *(Point(f"stage={stage} event=started") for stage in STAGES),
@@ -45,39 +34,13 @@ LONGEST = 150.0  # seconds of an undisturbed run
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faults")
-    write_pool(grouped_mixture(0, n_points=60_000, n_features=64), folder / "pool.parquet")
-    return folder
-
-
-def arguments(folder: Path, root: Path) -> list[str]:
-    """Write the config of a root; a level loop of a minute, a checkpoint every two seconds."""
-    cluster = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}
-    config = config_for(folder / "pool.parquet", root, 5000, cluster, share="auto")
-    spark = {"master": "local[2]", "driver_memory": "2g", "shuffle_partitions": 2}
-    path = root.with_suffix(".yaml")
-    path.write_text(yaml.safe_dump(as_dict(config) | {"spark": spark}))
-    return ["--config", str(path)]
-
-
-def digests(spark: SparkSession, folder: Path, root: Path) -> dict[str, tuple[int, str]]:
-    """Give every table's rows and digest, stage by stage, and the published sample's."""
-    run = open_run(spark, load_config(arguments(folder, root)[1]))
-    found = {
-        f"{stage}.{table}": run.lake.describe(table, run.keys[stage])
-        for stage in STAGES
-        for table in TABLES[stage]
-    }
-    published = run.lake.read("sample_balanced")
-    return found | {"sample": (published.count(), str(sorted(published.collect())))}
+    return write_lake(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="module")
-def expected(spark: SparkSession, folder: Path) -> Iterator[dict[str, tuple[int, str]]]:
+def expected(spark: SparkSession, folder: Path) -> Content:
     """Run once without a fault."""
-    root = folder / "whole"
-    assert Driver(arguments(folder, root)).run().exit_code == 0
-    yield digests(spark, folder, root)
+    return undisturbed(spark, folder)
 
 
 def check_ledger(run: Run, killed: Driver) -> None:
@@ -98,22 +61,20 @@ def check_ledger(run: Run, killed: Driver) -> None:
         assert [row.metrics["checkpoint"] for row in resumed] >= [killed.last_checkpoint()]
 
 
-def kill_and_finish(
-    spark: SparkSession, folder: Path, root: Path, point: Point
-) -> dict[str, tuple[int, str]]:
+def kill_and_finish(spark: SparkSession, folder: Path, root: Path, point: Point) -> Content:
     killed = Driver(arguments(folder, root)).run(point)
-    assert killed.exit_code == -9, "the point was never reached: " + "\n".join(killed.lines[-5:])
+    assert killed.exit_code == -9, "the point was never reached: " + killed.end_of_log()
     again = Driver(arguments(folder, root)).run()
-    assert again.exit_code == 0, "\n".join(again.lines[-20:])
+    assert again.exit_code == 0, again.end_of_log()
     check_ledger(open_run(spark, load_config(arguments(folder, root)[1])), killed)
-    return digests(spark, folder, root)
+    return content(spark, folder, root)
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_a_killed_run_is_finished_by_its_command(
     spark: SparkSession,
     folder: Path,
-    expected: dict[str, tuple[int, str]],
+    expected: Content,
     tmp_path: Path,
     point: Point,
 ) -> None:
@@ -124,7 +85,7 @@ def test_a_killed_run_is_finished_by_its_command(
 def test_a_run_killed_at_any_time_is_finished_by_its_command(
     spark: SparkSession,
     folder: Path,
-    expected: dict[str, tuple[int, str]],
+    expected: Content,
     tmp_path: Path,
     i: int,
 ) -> None:
@@ -132,4 +93,4 @@ def test_a_run_killed_at_any_time_is_finished_by_its_command(
     killed = Driver(arguments(folder, tmp_path / "lake")).run(Point("", seconds))
     again = Driver(arguments(folder, tmp_path / "lake")).run()
     assert (killed.exit_code, again.exit_code) in ((-9, 0), (0, 0))
-    assert digests(spark, folder, tmp_path / "lake") == expected
+    assert content(spark, folder, tmp_path / "lake") == expected

@@ -16,14 +16,15 @@ from rich.console import Console
 from jobs import cluster_levels, curate, list_runs, verify_run
 from jobs.__main__ import main as evenlake
 from jobs.lake.config import RunConfig, as_dict, as_public_dict
+from jobs.lake.events import Event
 from jobs.lake.keys import run_id as run_id_of
 from jobs.lake.keys import stage_keys
 from jobs.lake.runs import open_run
 from jobs.lake.settling import settled
 from jobs.lake.tables import TABLES, Lake
 from jobs.ledger.cleaning import find_leftovers
-from jobs.ledger.events import Event, RecordedRun
 from jobs.ledger.history import History, read_history
+from jobs.ledger.recorded import RecordedRun
 from tests.jobs.test_runs import (
     CLUSTER,
     EMBED,

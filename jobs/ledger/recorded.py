@@ -1,65 +1,19 @@
-"""The ledger's events, read from ``runs`` as they were recorded."""
+"""A run as the ledger recorded it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from jobs.lake.config import RunConfig
 from jobs.lake.errors import ConfigError
+from jobs.lake.events import Event
 from jobs.lake.keys import STAGES, lineage
 from jobs.lake.loading import parse_config
-from jobs.lake.tables import Lake
 
 LAST_STAGE = STAGES[-1]
 ENDS = ("finished", "reused")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Event:
-    """One row of ``runs``; ``at`` in UTC."""
-
-    stage_key: str
-    run_id: str
-    stage: str
-    event: str
-    at: datetime
-    attempt: int
-    config: str
-    inputs: Mapping[str, str]
-    metrics: Mapping[str, float]
-    notes: str | None
-    digests: Mapping[str, str]
-    code_version: str
-
-
-def read_events(lake: Lake) -> list[Event]:
-    """Read the whole ledger, oldest first.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
-    events = []
-    if lake.exists("runs"):
-        names = [f.name for f in fields(Event)]
-        rows = lake.read("runs").withColumn("at", F.unix_micros("at")).select(*names)
-        for row in rows.orderBy("at").collect():
-            plain = row.asDict() | {"at": _EPOCH + timedelta(microseconds=row.at)}
-            maps = {name: dict(plain[name] or {}) for name in ("inputs", "metrics", "digests")}
-            events.append(Event(**plain | maps))
-    if not events:
-        raise ConfigError(
-            f"no run is recorded at {lake.shown('runs')}; check output in the config, or run "
-            "evenlake curate first"
-        )
-    return events
 
 
 @dataclass(frozen=True)

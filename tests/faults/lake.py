@@ -1,0 +1,69 @@
+"""The run that is disturbed: its pool, its config, and what has to come out of it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pyspark.sql import SparkSession
+
+from jobs.lake.config import as_dict
+from jobs.lake.keys import STAGES
+from jobs.lake.loading import load_config
+from jobs.lake.runs import open_run
+from tests.faults.driver import Driver
+from tests.pools import grouped_mixture
+from tests.quality.mixture import config_for, write_pool
+
+Content = dict[str, tuple[int, str]]
+
+TABLES = {
+    "embed_pool": ("embeddings", "rejects", "metadata"),
+    "tune_tree": ("report",),
+    "cluster_levels": ("nodes", "assignments", "iterations"),
+    "balance_sample": ("samples", "allocations"),
+    "report_curation": ("report",),
+}
+LONG = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}  # a level loop of a minute
+SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}, "breathing": "off"}
+
+
+def write_lake(folder: Path, *, n_points: int = 60_000) -> Path:
+    """Write the pool."""
+    write_pool(grouped_mixture(0, n_points=n_points, n_features=64), folder / "pool.parquet")
+    return folder
+
+
+def arguments(
+    folder: Path, root: Path, *, cluster: dict[str, Any] | None = None, **sections: Any
+) -> list[str]:
+    """Write the config of a root; a level loop of a minute, unless the tree is given."""
+    config = config_for(
+        folder / "pool.parquet", root, 5000, LONG if cluster is None else cluster, share="auto"
+    )
+    plain = as_dict(config)
+    plain["spark"] = {"master": "local[2]", "driver_memory": "2g", "shuffle_partitions": 2}
+    for section, values in sections.items():
+        plain[section] = plain[section] | values if isinstance(values, dict) else values
+    path = root.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(plain))
+    return ["--config", str(path)]
+
+
+def content(spark: SparkSession, folder: Path, root: Path) -> Content:
+    """Give every table's rows and digest, stage by stage, and the published sample's."""
+    run = open_run(spark, load_config(str(root.with_suffix(".yaml"))))
+    found = {
+        f"{stage}.{table}": run.lake.describe(table, run.keys[stage])
+        for stage in STAGES
+        for table in TABLES[stage]
+        if stage != "tune_tree" or run.is_tuned
+    }
+    published = run.lake.read("sample_balanced")
+    return found | {"sample": (published.count(), str(sorted(published.collect())))}
+
+
+def undisturbed(spark: SparkSession, folder: Path, **config: Any) -> Content:
+    """Run once without a fault."""
+    driver = Driver(arguments(folder, folder / "whole", **config)).run()
+    assert driver.exit_code == 0, driver.end_of_log()
+    return content(spark, folder, folder / "whole")
