@@ -1,7 +1,8 @@
 """List the runs of a root, show one in full, or remove the rows that nobody needs any more.
 
 Reads    runs; the published samples' history
-Writes   nothing; ``clean`` deletes rows of whole stage keys and tells runs of it (cleaned)
+Writes   nothing; ``clean`` deletes rows of whole stage keys, tells runs of it (cleaned), and
+         deletes the files that no table refers to any more
 Method   a stage key goes if its attempts broke off, or if only superseded runs stand on it
 Run      evenlake runs --config conf/quickstart.yaml
 """
@@ -30,6 +31,7 @@ from jobs.lake.tables import Lake
 from jobs.ledger.cleaning import Leftover, find_leftovers, remove
 from jobs.ledger.history import read_history
 from jobs.ledger.listing import RunList, describe_run
+from jobs.ledger.tidying import tidy
 
 _HELP = """List the runs of a root, the newest first.
 
@@ -37,8 +39,8 @@ _HELP = """List the runs of a root, the newest first.
 
 [clean] removes the rows of stages that failed or broke off, and of runs that a later run of the
 same lineage superseded. Published samples, and what a kept run stands on, stay; the same curate
-command builds the rest again. The files of removed rows stay until you VACUUM the tables, which
-keeps to Delta's retention (7 days unless set).
+command builds the rest again. Files that no table has referred to for as long go too (VACUUM),
+unless a run is under way or --keep-files is given.
 """
 
 
@@ -48,6 +50,7 @@ class Cleaning:
 
     leftovers: list[Leftover]
     is_dry_run: bool
+    files: str | None = None  # what became of files
 
     def __str__(self) -> str:
         """Give the lines."""
@@ -57,7 +60,8 @@ class Cleaning:
                 n_rows[table] = n_rows.get(table, 0) + n
         said = " ".join(f"{table}={n}" for table, n in n_rows.items()) or "nothing"
         verb = "would remove" if self.is_dry_run else "removed"
-        return "\n".join([*map(str, self.leftovers), f"{verb}: {said}"])
+        files = [self.files] if self.files else []
+        return "\n".join([*map(str, self.leftovers), *files, f"{verb}: {said}"])
 
 
 def run(spark: SparkSession, config: RunConfig) -> RunList:
@@ -90,6 +94,7 @@ def clean(
     older_than_days: int | None = None,
     is_dry_run: bool = False,
     is_forced: bool = False,
+    keeps_files: bool = False,
 ) -> Cleaning:
     """Remove the rows of broken attempts, and of runs superseded longer than the retention.
 
@@ -97,16 +102,24 @@ def clean(
     ----------
     older_than_days : ``retention.days`` where it is None
     is_forced : also remove what may still be running
+    keeps_files : of removed and replaced rows, for Delta's time travel
     """
     lake, now = Lake(spark, config.output), datetime.now(UTC)
     days = config.retention.days if older_than_days is None else older_than_days
-    found = find_leftovers(lake, read_history(lake), older_than=timedelta(days=days), now=now)
+    history, older_than = read_history(lake), timedelta(days=days)
+    found = find_leftovers(lake, history, older_than=older_than, now=now)
     if is_forced:
         found = [replace(leftover, may_be_running=False) for leftover in found]
-    if not is_dry_run:
-        removed = remove(lake, [leftover for leftover in found if not leftover.may_be_running])
-        found = [left for left in found if left.may_be_running] + removed
-    return Cleaning(found, is_dry_run)
+    if is_dry_run:
+        return Cleaning(found, is_dry_run)
+    removed = remove(lake, [leftover for leftover in found if not leftover.may_be_running])
+    found = [left for left in found if left.may_be_running] + removed
+    files = None
+    if history.is_busy(now) and not is_forced:
+        files = "files of removed rows stay: a run is under way"
+    elif not keeps_files:
+        files = tidy(lake, older_than=older_than)
+    return Cleaning(found, is_dry_run, files)
 
 
 Words = Annotated[
@@ -121,7 +134,10 @@ Days = Annotated[
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="clean: also what started less than an hour ago and may run."),
+    typer.Option("--force", help="clean: also what may be under way."),
+]
+KeepFiles = Annotated[
+    bool, typer.Option("--keep-files", help="clean: leave files of removed rows, for time travel.")
 ]
 
 
@@ -136,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         dry_run: DryRun = False,
         older_than_days: Days = None,
         force: Force = False,
+        keep_files: KeepFiles = False,
     ) -> None:
         def work(spark: SparkSession, loaded: RunConfig) -> object:
             if action == "show":
@@ -147,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     older_than_days=older_than_days,
                     is_dry_run=dry_run,
                     is_forced=force,
+                    keeps_files=keep_files,
                 )
             return _fitting(run(spark, loaded))
 

@@ -24,6 +24,7 @@ from jobs.lake.errors import GuardError
 from jobs.lake.events import Metrics
 from jobs.lake.hash_sample import sample_rows
 from jobs.lake.runs import Run, open_run
+from jobs.lake.tables import PAGES
 from jobs.reporting.context import page_context, worse_than_uniform
 from jobs.reporting.coverage_rows import coverage_rows
 from jobs.reporting.node_rows import node_rows, sample_size, size_rows, tree_rows
@@ -129,7 +130,7 @@ def export_page(this: Run) -> str:
     if root is None or uri.scheme not in ("", "file"):
         return f"{this.lake.shown('artifacts')} (name = {PAGE!r}, stage_key = {this.keys[STAGE]})"
     stored = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == PAGE)
-    path = Path(uri.path if uri.scheme else root).absolute() / "reports" / f"{this.run_id}.html"
+    path = Path(uri.path if uri.scheme else root).absolute() / PAGES / f"{this.run_id}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     # put in place whole, and never through a link that someone left there
     written = path.with_suffix(f".{uuid.uuid4().hex}")

@@ -21,6 +21,7 @@ from jobs.lake.runs import Run, open_run
 from jobs.lake.secrets import without_secrets
 from jobs.lake.session import get_session
 from jobs.lake.spark_errors import reason
+from jobs.lake.troubles import trouble_of
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ def execute_on_lake(
         return 0
     except Exception as error:
         code = fail(error)
-        on_failure(without_secrets(_said(error)))
+        on_failure(without_secrets(_said(trouble_of(error) or error)))
         return code
     finally:
         if spark is not None and is_ours:
@@ -183,6 +184,7 @@ def fail(error: Exception) -> int:
     """Say an error on the last line of stderr, its stack in the log; give the exit code."""
     stack = without_secrets("".join(traceback.format_exception(error)))
     log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
+    error = trouble_of(error) or error
     kind = "config" if isinstance(error, ConfigError) else "error"
     print(f"{kind}: {without_secrets(_said(error))}", file=sys.stderr)  # noqa: T201  last line
     return error.exit_code if isinstance(error, CurationError) else 1

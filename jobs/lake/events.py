@@ -6,7 +6,7 @@ An event may be a Delta transaction with a number: of all who write that number,
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import functions as F
@@ -14,7 +14,6 @@ from pyspark.sql import functions as F
 from jobs.lake.spark_errors import SPARK_ERRORS
 from jobs.lake.tables import Lake
 
-T = TypeVar("T")
 Metrics = dict[str, float]
 
 TABLE = "runs"
@@ -55,13 +54,13 @@ def read_events(lake: Lake, stage_keys: Collection[str] | None = None) -> list[E
     if stage_keys is not None:
         rows = rows.where(F.col("stage_key").isin(sorted(stage_keys)))
     names = [f.name for f in fields(Event)]
-    found = rows.withColumn("at", F.unix_micros("at")).select(*names).orderBy("at").collect()
-    events = []
-    for row in found:
-        plain = row.asDict() | {"at": _EPOCH + timedelta(microseconds=row.at)}
-        maps = {name: dict(plain[name] or {}) for name in ("inputs", "metrics", "digests")}
-        events.append(Event(**plain | maps))
-    return events
+    found = rows.withColumn("at", F.unix_micros("at")).select(*names).toArrow().to_pylist()
+    return sorted(map(_event, found), key=lambda event: event.at)
+
+
+def _event(row: dict[str, Any]) -> Event:
+    maps = {name: dict(row[name] or {}) for name in ("inputs", "metrics", "digests")}
+    return Event(**row | maps | {"at": _EPOCH + timedelta(microseconds=row["at"])})
 
 
 def append_events(

@@ -81,6 +81,12 @@ def is_gone(root: Path | None, name: str) -> bool:
         return False
 
 
+def sweep(root: Path) -> None:
+    """Delete the files of presences whose processes are gone."""
+    for path in (root / FOLDER).glob("*.holder"):
+        is_gone(root, path.stem)
+
+
 def _lock_of(root: Path | None, name: str) -> FileLock | None:
     """Give a lock in a root; None where there is none to be had: the commit itself will say why."""
     if root is None:

@@ -24,6 +24,7 @@ from jobs.lake.progress import Progress
 from jobs.lake.secrets import without_secrets
 from jobs.lake.settling import needs_tuning, settled
 from jobs.lake.tables import Lake
+from jobs.lake.troubles import trouble_of
 
 log = logging.getLogger(__name__)
 
@@ -134,10 +135,9 @@ class Run:
             except LeaseLostError:
                 raise
             except BaseException as error:
-                note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                self._record(stage, "failed", {}, note)
-                if isinstance(error, InputChangedError):  # its rows may be of another input
-                    self._record(stage, "cleaned", {}, note)
+                self._record_failure(stage, error)
+                if (trouble := trouble_of(error)) is not None:
+                    raise trouble from error
                 raise
             n_rows = {f"{ROWS_OF}{table}": n for table, n in self._n_rows.items()}
             figures = figures | {"seconds": time.perf_counter() - began} | n_rows
@@ -146,6 +146,16 @@ class Run:
             finish()
         self.metrics[stage] = figures
         return figures
+
+    def _record_failure(self, stage: str, error: BaseException) -> None:
+        """Tell the ledger, where that can be done: what failed may be the disk it is on."""
+        note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        try:
+            self._record(stage, "failed", {}, note)
+            if isinstance(error, InputChangedError):  # its rows may be of another input
+                self._record(stage, "cleaned", {}, note)
+        except Exception as unrecorded:
+            log.warning("stage=%s its failure is not in the ledger: %s", stage, unrecorded)
 
     def _begin(self, stage: str) -> Attempt | None:
         """Win the next attempt at a stage; None where another run finished it meanwhile."""

@@ -5,6 +5,8 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,7 @@ TABLES = {
     "checkpoints": "incarnation INT, sequence BIGINT, depth INT, part INT, content BINARY",
     "artifacts": "name STRING, media_type STRING, sha256 STRING, content BINARY",
 }
+PAGES = "reports"  # the folder of exported pages, beside the tables
 # What stands in these columns unless the stage says otherwise: a first run is all upserts.
 _FIRST_RUN = {"generation": lambda: F.lit(0), "op": lambda: F.lit("upsert")}
 _NOT_CONTENT = ("tree_key", "seconds", "run_id", "vectors")
@@ -58,6 +61,8 @@ _NOT_CONTENT = ("tree_key", "seconds", "run_id", "vectors")
 _WRITER_OPTIONS = {"blocks": {"compression": "none", "parquet.enable.dictionary": "false"}}
 _RACES = ("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "ConcurrentModification")
 _ATTEMPTS = 5
+_VACUUM_CHECK, _SAFE_HOURS = "spark.databricks.delta.retentionDurationCheck.enabled", 168
+_VACUUMS_AT_ONCE = 4
 _LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 up to two billion rows
 
 
@@ -211,6 +216,31 @@ class Lake:
         name = self._sql_name(table)  # quoted, as the keys are
         statement = f"DELETE FROM {name} WHERE stage_key IN ({keys})"  # nosec B608
         self._commit(table, lambda: self.spark.sql(statement))
+
+    def compact(self, table: str) -> None:
+        """Put a table's small files together."""
+        name = self._sql_name(table)  # quoted
+        self._commit(table, lambda: self.spark.sql(f"OPTIMIZE {name}"))
+
+    def vacuum(self, tables: Sequence[str], older_than: timedelta) -> None:
+        """Delete the files that tables have not referred to for that long.
+
+        Below Delta's own limit of a week this is safe as long as nobody reads an older version, or
+        writes for longer than that.
+        """
+        hours = older_than.total_seconds() / 3600
+        before = self.spark.conf.get(_VACUUM_CHECK, None)
+        if hours < _SAFE_HOURS:
+            self.spark.conf.set(_VACUUM_CHECK, "false")
+        statements = [f"VACUUM {self._sql_name(t)} RETAIN {hours:g} HOURS" for t in tables]
+        try:
+            with ThreadPoolExecutor(_VACUUMS_AT_ONCE) as pool:
+                list(pool.map(self.spark.sql, statements))
+        finally:
+            if before is None:
+                self.spark.conf.unset(_VACUUM_CHECK)
+            else:
+                self.spark.conf.set(_VACUUM_CHECK, before)
 
     def append(
         self, table: str, rows: DataFrame, *, transaction: str | None = None, version: int = 0

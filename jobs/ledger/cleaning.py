@@ -9,10 +9,9 @@ from functools import partial
 from jobs.lake.events import Event, append_events, read_events
 from jobs.lake.runs import ROWS_OF, code_version
 from jobs.lake.tables import TABLES, Lake
-from jobs.ledger.history import History
-from jobs.ledger.recorded import ENDS, LAST_STAGE, RecordedRun
+from jobs.ledger.history import MAY_GO_ON, History
+from jobs.ledger.recorded import RecordedRun
 
-MAY_GO_ON = timedelta(hours=1)  # after what it last recorded, between two stages
 _AT_ONCE = 4  # commits: most of a small one is waiting
 
 
@@ -48,7 +47,7 @@ def find_leftovers(
     reasons = {key: state for key, state in states.items() if state != "finished"}
     for key in _superseded_keys(history, now - older_than):
         reasons.setdefault(key, "superseded")
-    running = _keys_of(history, [r for r in history.runs if _is_active(history, r, now)])
+    running = _keys_of(history, [r for r in history.runs if history.is_active(r, now)])
     running |= {key for key in reasons if _is_about_to_start(history.by_key[key][-1], now)}
     n_rows = _count(lake, sorted(reasons))
     return [
@@ -68,15 +67,6 @@ def _superseded_keys(history: History, until: datetime) -> list[str]:
 
 def _keys_of(history: History, runs: Sequence[RecordedRun]) -> set[str]:
     return set().union(*(history.keys_of(run) for run in runs))
-
-
-def _is_active(history: History, run: RecordedRun, now: datetime) -> bool:
-    """Tell whether a run is at work on a stage, or may be between two."""
-    if history.running.intersection(e.stage_key for e in run.events):
-        return True
-    last = run.last
-    is_between = last.event in ENDS and last.stage != LAST_STAGE
-    return is_between and now - last.at < MAY_GO_ON
 
 
 def _is_about_to_start(last: Event, now: datetime) -> bool:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from jobs.lake.attempts import at_work
@@ -11,7 +12,9 @@ from jobs.lake.events import Event, last_finished, read_events
 from jobs.lake.keys import stage_keys
 from jobs.lake.settling import needs_tuning, settled
 from jobs.lake.tables import Lake
-from jobs.ledger.recorded import RecordedRun
+from jobs.ledger.recorded import ENDS, LAST_STAGE, RecordedRun
+
+MAY_GO_ON = timedelta(hours=1)  # between two stages, after what it last recorded
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,17 @@ class History:
             return "running"
         is_gone = any(self.state_of_key(key) == "cleaned" for key in keys)
         return "cleaned" if run.state == "finished" and is_gone else run.state
+
+    def is_active(self, run: RecordedRun, now: datetime) -> bool:
+        """Tell whether a run is at work on a stage, or may be between two."""
+        if self.running.intersection(e.stage_key for e in run.events):
+            return True
+        is_between = run.last.event in ENDS and run.last.stage != LAST_STAGE
+        return is_between and now - run.last.at < MAY_GO_ON
+
+    def is_busy(self, now: datetime) -> bool:
+        """Tell whether any run is active."""
+        return any(self.is_active(run, now) for run in self.runs)
 
     def is_superseded(self, run: RecordedRun) -> bool:
         """Tell whether a later run of the same lineage finished.

@@ -84,6 +84,13 @@ class Driver:
         """Send a signal to all its processes, the JVM and the workers included."""
         os.killpg(self._process.pid, number)
 
+    def has(self, pid: int) -> bool:
+        """Tell whether a process is one of its own."""
+        try:
+            return os.getpgid(pid) == self._process.pid
+        except ProcessLookupError:
+            return False
+
     def wait(self, *, timeout: float = LIMIT) -> int:
         """Wait for its end; its exit code, negative for the signal that ended it."""
         deadline = threading.Timer(timeout, self.send, (signal.SIGKILL,))

@@ -314,3 +314,37 @@ SESSIONS = {  # what the session has -> the message
         "4.2; name it in spark.jars.packages"
     ),
 }
+
+NO_JAVA = (
+    "no Java found; want Java 17 or 21: apt-get install openjdk-17-jre-headless, dnf install "
+    "java-17-openjdk-headless, or brew install openjdk@17; then set JAVA_HOME"
+)
+_FULL = (
+    "no space is left where the output is written, or in Spark's scratch folder (spark.local.dir, "
+    "/tmp unless set): make room, evenlake runs clean among others, then run the same command "
+    "again; it goes on where it was"
+)
+_MEMORY = (
+    "a process ran out of memory: give it more (spark.driver_memory in local mode, "
+    "spark.executor.memory and spark.executor.memoryOverhead on a cluster; evenlake plan says how "
+    "much), then run the same command again; it goes on where it was"
+)
+TROUBLES = {  # what Spark raises -> (the machine's trouble, the message)
+    "java.io.IOException: No space left on device": ("a full disk", _FULL),
+    "java.io.IOException: Disk quota exceeded": ("a quota that is used up", _FULL),
+    "java.lang.OutOfMemoryError: Java heap space": ("a heap that is too small", _MEMORY),
+    "MemoryError: Unable to allocate 4.00 GiB for an array": (
+        "a Python worker without enough memory",
+        _MEMORY,
+    ),
+    "ExecutorLostFailure (executor 1 exited): Container killed by YARN for exceeding memory "
+    "limits": ("a container over its memory limit", _MEMORY),
+    "ExecutorLostFailure (executor 3 exited): Command exited with code 52": (
+        "an executor whose heap ran out",
+        _MEMORY,
+    ),
+    "The executor with id 2 exited with exit code 137(SIGKILL, possible container OOM)": (
+        "a process that the kernel killed for its memory",
+        _MEMORY,
+    ),
+}

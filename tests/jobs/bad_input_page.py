@@ -13,9 +13,11 @@ from tests.jobs.bad_configs import (
     DOOR,
     FILES,
     GUARDS,
+    NO_JAVA,
     OVERRIDES,
     SESSIONS,
     SPARK,
+    TROUBLES,
 )
 from tests.jobs.bad_rows import CASES, TAKEN, TITLES
 
@@ -30,6 +32,13 @@ A bad row never stops a run and is never lost: it goes into the table `rejects` 
 reason and a detail. More bad rows than `hygiene.max_reject_fraction` stop the run with exit code 3.
 A bad config, table or session ends it before any work, with exit code 2 (the session: 1), and one
 message that says what was found, what is wanted, and how to mend it."""
+
+AFTERWORD = """
+What changes while a run goes on: a Delta pool is read at its version of the start, whatever is
+written to it. Its files vacuumed under the run, or plain files that changed, end it with exit code
+2 and a message (`tests/jobs/test_changing_input.py`). `evenlake doctor` looks for another Python on
+the workers, a foreign `jobs` package and the like before a run
+(`tests/jobs/test_check_environment.py`). Disks that are really full are in `make faults`."""
 
 
 def render() -> str:
@@ -62,6 +71,10 @@ def _lines() -> Iterator[str]:
     yield from _messages("the config says", DOOR | AFTER_EMBEDDING)
     yield "\n## Sessions\n"
     yield from _messages("the session has", SESSIONS, is_code=False)
+    yield "\n## Machines\n"
+    machines = dict(TROUBLES.values()) | {"no Java": NO_JAVA}
+    yield from _messages("the machine has", machines, is_code=False)
+    yield AFTERWORD
 
 
 def _messages(title: str, messages: Mapping[str, str], *, is_code: bool = True) -> Iterator[str]:

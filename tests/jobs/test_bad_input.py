@@ -1,6 +1,7 @@
 """Contract 4: what is wrong with a pool or a config is named exactly, and nothing is lost."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyspark.errors import SparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -20,6 +22,7 @@ from jobs.lake.errors import ConfigError, CurationError, GuardError, InputError
 from jobs.lake.loading import load_config, parse_config
 from jobs.lake.runs import open_run
 from jobs.lake.tables import Lake
+from jobs.lake.troubles import trouble_of
 from tests.jobs import bad_input_page
 from tests.jobs.bad_configs import (
     AFTER_EMBEDDING,
@@ -27,9 +30,11 @@ from tests.jobs.bad_configs import (
     DOOR,
     FILES,
     GUARDS,
+    NO_JAVA,
     OVERRIDES,
     SESSIONS,
     SPARK,
+    TROUBLES,
 )
 from tests.jobs.bad_rows import CASES, LINES, N_GOOD, NOISE, TAKEN, Bad
 from tests.jobs.hostile import write_python_type
@@ -347,6 +352,40 @@ def test_a_session_that_cannot_do_is_told_apart(at: Path, tmp_path: Path, sessio
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout == f"1 {SESSIONS[session]}\n", done.stderr[-2000:]
+
+
+# --- machines -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raised", TROUBLES)
+def test_a_machines_trouble_is_said_with_what_to_do(raised: str) -> None:
+    try:
+        try:
+            raise SparkException(f"Job aborted due to stage failure: {raised}")
+        except SparkException as cause:
+            raise RuntimeError("the write failed") from cause
+    except RuntimeError as error:
+        trouble = trouble_of(error)
+    assert (trouble.exit_code, str(trouble)) == (1, TROUBLES[raised][1])
+
+
+def test_an_error_of_another_kind_is_no_machines_trouble() -> None:
+    assert trouble_of(ValueError("space")) is None
+    assert trouble_of(ConfigError("No space left on device")) is None
+
+
+def test_without_java_a_run_says_what_to_install(at: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(
+        f"input: {{table: {at}/pool, embedding: vector}}\noutput: {{root: {tmp_path}/lake}}\n"
+        "samples: [{name: s, target_size: 2}]\n"
+    )
+    command = [sys.executable, "-m", "jobs.curate", "--config", str(tmp_path / "my.yaml")]
+    bare = {k: v for k, v in os.environ.items() if k != "JAVA_HOME"} | {"PATH": str(tmp_path)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=bare, cwd=Path(__file__).parents[2]
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"error: {NO_JAVA}"
 
 
 # --- the page -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from tests.jobs.test_runs import (
     write_pool,
 )
 
+clean = partial(list_runs.clean, keeps_files=True)
 Capture = pytest.CaptureFixture[str]
 Content = dict[tuple[str, str], tuple[int, str]]
 FIRST, SECOND, THIRD = (), ("input.version=1",), ("input.version=1", "report.label=label")
@@ -178,10 +180,10 @@ def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
     published = lake.last_metadata("sample_s"), lake.read("sample_s").orderBy("id").collect()
 
     # none is older than the retention of 30 days
-    assert list_runs.clean(spark, third).leftovers == []
+    assert clean(spark, third).leftovers == []
     assert content(lake) == before
 
-    list_runs.clean(spark, third, older_than_days=0)
+    clean(spark, third, older_than_days=0)
     after = content(lake)
     gone = {old.keys[stage] for stage in GIVEN} | {middle.keys[REPORT]}
     assert keys_in(before) - keys_in(after) == gone
@@ -191,7 +193,7 @@ def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
         lake.read("sample_s").orderBy("id").collect(),
     )
     verify_run.run(spark, third, current.run_id).require()
-    assert list_runs.clean(spark, third, older_than_days=0).leftovers == []
+    assert clean(spark, third, older_than_days=0).leftovers == []
 
     # all of it comes back, although Delta has seen these transactions
     history = read_history(lake)
@@ -219,14 +221,14 @@ def test_what_a_failed_stage_left_goes_and_the_same_command_brings_it_back(
     assert {table for table, _ in left} == {"nodes", "assignments", "iterations"}
 
     files = sorted(Path(config.output.root or "").rglob("*"))
-    told = list_runs.clean(spark, config, is_dry_run=True)
+    told = clean(spark, config, is_dry_run=True)
     assert sorted(Path(config.output.root or "").rglob("*")) == files
     (leftover,) = told.leftovers
     assert (leftover.why, leftover.last.stage_key) == ("failed", key)
     assert leftover.n_rows == {table: n_rows for (table, _), (n_rows, _) in left.items()}
     assert str(told).splitlines()[-1].startswith("would remove: nodes=8 ")
 
-    assert str(list_runs.clean(spark, config)).splitlines()[-1].startswith("removed: nodes=8 ")
+    assert str(clean(spark, config)).splitlines()[-1].startswith("removed: nodes=8 ")
     assert content(lake) == {where: found for where, found in before.items() if where[1] != key}
     summary = curate.run(spark, config)
     assert summary.reused == [EMBED]
@@ -240,31 +242,61 @@ def test_what_may_be_running_is_left_alone_unless_forced(
     config = config_of(folder, root, "cluster.max_iter=7")
     run = open_run(spark, config)
     key = run.keys[CLUSTER]
-    run._record(CLUSTER, "started", {})
+    attempt = run._begin(CLUSTER)
+    assert attempt is not None
     nodes = run.lake.read("nodes", open_run(spark, config_of(folder, root)).keys[CLUSTER])
     run.lake.write("nodes", nodes, key)
 
+    history = read_history(run.lake)
+    assert history.state_of(history.find(run.run_id)) == "running"
     arguments = ["runs", "clean", "--config", written(tmp_path, config)]
     assert evenlake(arguments) == 0
-    held, total = capsys.readouterr().out.splitlines()
+    held, files, total = capsys.readouterr().out.splitlines()
     assert held.startswith("may be running, --force removes it: stage=cluster_levels")
+    assert files == "files of removed rows stay: a run is under way"
     assert total == "removed: nothing"
     assert run.lake.count("nodes", [key]) == {key: 11}
-    later = datetime.now(UTC) + timedelta(hours=2)
-    history = read_history(run.lake)
-    (left,) = find_leftovers(run.lake, history, older_than=timedelta(days=30), now=later)
-    assert not left.may_be_running
 
-    assert evenlake([*arguments, "--force"]) == 0
+    attempt.give_up()  # as if its process had died
+    now, month = datetime.now(UTC), timedelta(days=30)
+    (left,) = find_leftovers(run.lake, read_history(run.lake), older_than=month, now=now)
+    assert not left.may_be_running
+    (left,) = find_leftovers(run.lake, history, older_than=month, now=now)
+    assert left.may_be_running
+
+    assert evenlake([*arguments, "--force", "--keep-files"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "removed: nodes=11"
     assert run.lake.count("nodes", [key]) == {}
     assert open_run(spark, config).incarnation(CLUSTER) == 1
 
     # rows that an interrupted cleaning did not come to are found by the next
     run.lake.write("nodes", nodes, key, incarnation=5)
-    (again,) = list_runs.clean(spark, config, is_forced=True).leftovers
+    (again,) = clean(spark, config, is_forced=True).leftovers
     assert (again.why, again.n_rows) == ("cleaned", {"nodes": 11})
     assert run.lake.count("nodes", [key]) == {}
+
+
+def test_files_that_no_table_needs_go_with_the_rows(
+    spark: SparkSession, folder: Path, root: str
+) -> None:
+    config = config_of(folder, root, *THIRD)
+    lake, place = Lake(spark, config.output), Path(config.output.root or "")
+    published = lake.read("sample_s").orderBy("id").collect()
+
+    def files(table: str) -> int:
+        return len([f for f in (place / table).rglob("*.parquet") if "_delta_log" not in f.parts])
+
+    before = {table: files(table) for table in TABLES if lake.exists(table)}
+    (place / "_locks" / "0123abcd.holder").touch()
+    said = list_runs.clean(spark, config, older_than_days=0).files
+    assert "files that" in str(said)
+    for table, n_before in before.items():
+        needed = {Path(uri).name for uri in lake.read(table).inputFiles()}
+        assert files(table) == len(needed)
+        assert files(table) < n_before or table in ("embeddings", "metadata")
+    assert not (place / "_locks" / "0123abcd.holder").exists()
+    assert lake.read("sample_s").orderBy("id").collect() == published
+    verify_run.run(spark, config, open_run(spark, config).run_id).require()
 
 
 # --- what supersedes what, told by hand-made ledgers ----------------------------------------------

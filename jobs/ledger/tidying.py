@@ -1,0 +1,35 @@
+"""Files that no table needs any more: of removed and replaced rows, and of processes that died."""
+
+import logging
+from datetime import timedelta
+
+from jobs.lake.events import TABLE as LEDGER
+from jobs.lake.locks import sweep
+from jobs.lake.spark_errors import SPARK_ERRORS, reason
+from jobs.lake.tables import PAGES, TABLES, Lake
+from jobs.ledger.history import read_history
+
+log = logging.getLogger(__name__)
+
+
+def tidy(lake: Lake, *, older_than: timedelta) -> str:
+    """Delete files that tables have not referred to for that long; say what was done.
+
+    The ledger is compacted first: it gains a small file with every event. Pages of cleaned runs go
+    with them.
+    """
+    history = read_history(lake)
+    if lake.local_folder is not None:
+        sweep(lake.local_folder)
+        for run in history.runs:
+            if history.state_of(run) == "cleaned":
+                (lake.local_folder / PAGES / f"{run.run_id}.html").unlink(missing_ok=True)
+    tables = [*TABLES, *(f"sample_{name}" for name in history.published)]
+    there = [table for table in tables if lake.exists(table)]
+    try:
+        lake.compact(LEDGER)
+        lake.vacuum(there, older_than)
+    except SPARK_ERRORS as error:  # a session that may not lower Delta's limit of a week
+        log.warning("files of removed rows stay: %s", reason(error))
+        return f"files of removed rows stay: {reason(error)}"
+    return f"files that {len(there)} tables did without for {older_than.days} days are gone"

@@ -1,0 +1,63 @@
+"""SIGKILL an executor in every stage: the run finishes, with the same tables.
+
+Run: make faults ARGS="-k executor" (about 20 minutes)
+"""
+
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.lake.keys import STAGES
+from tests.cluster.sessions import MASTER, cluster_environment
+from tests.faults.driver import Driver
+from tests.faults.lake import Content, arguments, content, undisturbed, write_lake
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
+
+# split, so that executors solve cells
+CLUSTER = {"levels": [3000, 300], "solver": "spark", "split": 30, "resampling": {"rounds": 1}}
+SECONDS = {"balance_sample": 0.2}  # into the stage; 1.5 elsewhere
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lake(tmp_path_factory.mktemp("executor"))
+
+
+@pytest.fixture(scope="module")
+def expected(spark: SparkSession, folder: Path) -> Content:
+    return undisturbed(spark, folder, cluster=CLUSTER)
+
+
+def executors_of(driver: Driver) -> list[psutil.Process]:
+    """Give the executors' JVMs of a driver's process group."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        is_executor = any(
+            "CoarseGrainedExecutorBackend" in x for x in process.info["cmdline"] or ()
+        )
+        if is_executor and driver.has(process.pid):
+            found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_outlives_its_executors(
+    spark: SparkSession, folder: Path, expected: Content, tmp_path: Path, stage: str
+) -> None:
+    root = tmp_path / "lake"
+    session = {"master": MASTER, "driver_memory": "2g", "shuffle_partitions": 2}
+    command = arguments(folder, root, cluster=CLUSTER, spark=session)
+    driver = Driver(command, cluster_environment()).start()
+    assert driver.says(f"stage={stage} event=started"), driver.end_of_log()
+    time.sleep(SECONDS.get(stage, 1.5))
+    victims = executors_of(driver)
+    assert len(victims) == 2, driver.end_of_log()
+    victims[0].send_signal(signal.SIGKILL)
+    assert not any(f"stage={stage} event=finished" in line for line in driver.lines)
+    assert driver.wait() == 0, driver.end_of_log()
+    assert content(spark, folder, root) == expected

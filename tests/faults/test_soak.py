@@ -1,0 +1,75 @@
+"""Fifty runs on one root, one after another in one process: neither memory nor files pile up.
+
+Run: make faults ARGS="-k soak" (about 20 minutes)
+"""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import curate, list_runs
+from jobs.lake.config import RunConfig
+from jobs.lake.loading import parse_config
+from jobs.lake.tables import Lake
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(7200)]
+
+N_RUNS, WARM = 50, 20  # runs; until the JVM has compiled what it will
+N_POINTS, N_ADDED = 2000, 10
+MIB = 1 << 20
+
+
+def config_of(folder: Path) -> RunConfig:
+    return parse_config(
+        {
+            "input": {"table": f"{folder}/pool", "embedding": "vector"},
+            "output": {"root": f"{folder}/lake"},
+            "cluster": {"levels": [50, 5], "resampling": {"rounds": 1}},
+            "samples": [{"name": "s", "target_size": 100, "share": {"leaves": 0.0}}],
+        }
+    )
+
+
+def add_points(spark: SparkSession, folder: Path, n_points: int, seed: int) -> None:
+    X = np.random.default_rng(seed).standard_normal((n_points, 8))
+    rows = [(f"{seed}-{i}", x.tolist()) for i, x in enumerate(X)]
+    frame = spark.createDataFrame(rows, "id string, vector array<double>").coalesce(1)
+    frame.write.format("delta").mode("append").save(f"{folder}/pool")
+
+
+def resident(spark: SparkSession) -> tuple[float, float]:
+    """Give what Python holds, and what the JVM's heap does once it has collected : MiB."""
+    gc.collect()
+    runtime = spark.sparkContext._jvm.java.lang.Runtime.getRuntime()
+    spark.sparkContext._jvm.java.lang.System.gc()
+    heap = runtime.totalMemory() - runtime.freeMemory()
+    return psutil.Process().memory_info().rss / MIB, heap / MIB
+
+
+def data_files(root: Path) -> int:
+    """Count files, the tables' logs apart, which Delta itself shortens after 30 days."""
+    return sum(path.is_file() and "_delta_log" not in path.parts for path in root.rglob("*"))
+
+
+def test_fifty_runs_in_a_row_leave_nothing_behind(spark: SparkSession, tmp_path: Path) -> None:
+    add_points(spark, tmp_path, N_POINTS, 0)
+    config = config_of(tmp_path)
+    python, heap, files, rows = [], [], [], []
+    for i in range(1, N_RUNS + 1):
+        add_points(spark, tmp_path, N_ADDED, i)
+        curate.run(spark, config)
+        list_runs.clean(spark, config, older_than_days=0)
+        at = resident(spark)
+        python.append(at[0])
+        heap.append(at[1])
+        files.append(data_files(tmp_path / "lake"))
+        rows.append(Lake(spark, config.output).read("embeddings").count())
+        print(f"run={i} python={at[0]:.0f} heap={at[1]:.0f} files={files[-1]} rows={rows[-1]}")
+    assert rows == [N_POINTS + N_ADDED * i for i in range(1, N_RUNS + 1)]  # of the last run alone
+    assert max(files[WARM:]) <= max(files[:WARM]) + 2 * (N_RUNS - WARM)  # the pages of old runs
+    assert np.median(python[-5:]) < 1.05 * np.median(python[WARM : WARM + 5])
+    assert np.median(heap[-5:]) < 1.2 * np.median(heap[WARM : WARM + 5])
