@@ -25,7 +25,7 @@ test-cluster: $(VENV)/.run  ## tests that start executors of their own
 test-slow: $(VENV)/.run  ## quality sweeps over many seeds
 	$(PYTEST) -m slow $(ARGS)
 
-faults: $(VENV)/.run  ## runs whose processes are killed; hours
+faults: $(VENV)/.run  ## killed processes, full disks, many starts at once; hours (ARGS="-k executor")
 	$(PYTEST) -m faults $(ARGS)
 
 test-install: $(VENV)/.run  ## the image's install steps, in an empty environment, without Docker

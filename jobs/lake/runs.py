@@ -1,27 +1,25 @@
 """Runs: what a run's stages are called, which are finished already, and the ledger of events."""
 
-import json
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
+from functools import cached_property, partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake import keys
-from jobs.lake.attempts import SECONDS, Attempt, at_work, expiry, is_open
-from jobs.lake.config import RunConfig, as_public_dict
-from jobs.lake.errors import BusyError, ConfigError, InputChangedError, LeaseLostError
-from jobs.lake.events import Event, Metrics, append_events, last_finished, read_events
+from jobs.lake.attempts import Attempt
+from jobs.lake.config import RunConfig
+from jobs.lake.errors import ConfigError, InputChangedError, LeaseLostError
+from jobs.lake.events import Metrics
 from jobs.lake.inputs import Pool, open_pool, pool_columns
 from jobs.lake.progress import Progress
-from jobs.lake.secrets import without_secrets
+from jobs.lake.run_ledger import RunLedger
 from jobs.lake.settling import needs_tuning, settled
 from jobs.lake.tables import Lake
 from jobs.lake.troubles import trouble_of
@@ -29,7 +27,6 @@ from jobs.lake.troubles import trouble_of
 log = logging.getLogger(__name__)
 
 ROWS_OF = "n_rows."  # figures of this name, followed by a table's, count the rows written there
-_POLL = 2.0  # seconds between looks at what another run is at
 
 
 @dataclass
@@ -61,7 +58,6 @@ class Run:
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     metrics: dict[str, Metrics] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
-    _events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))  # by key
     # of the stage under way: its lease, its tables' digests and rows, and what is to come once it
     # has finished
     _attempt: Attempt | None = None
@@ -73,6 +69,12 @@ class Run:
     def run_id(self) -> str:
         """The run's name: a hash of its recipe's stage keys."""
         return keys.run_id(keys.stage_keys(self.recipe, self.pool.fingerprint))
+
+    @cached_property
+    def ledger(self) -> RunLedger:
+        """What the ledger knows of its stage keys."""
+        inputs = {self.pool.name: self.pool.fingerprint}
+        return RunLedger(self.lake, self.run_id, self.recipe, inputs)
 
     @property
     def is_tuned(self) -> bool:
@@ -97,14 +99,7 @@ class Run:
             known = set(self.keys.values())  # with given levels, the tree's among them
             later = keys.stage_keys(self.config, self.pool.fingerprint)
             self.keys = later | {stage: self.keys[stage] for stage in ("embed_pool", "tune_tree")}
-            self._read_events(set(self.keys.values()) - known)
-
-    def _read_events(self, stage_keys: Collection[str]) -> None:
-        """Learn what the ledger knows of some stage keys."""
-        for key in stage_keys:
-            self._events.pop(key, None)
-        for event in read_events(self.lake, stage_keys):
-            self._events[event.stage_key].append(event)
+            self.ledger.read(set(self.keys.values()) - known)
 
     def stage(self, stage: str, work: Callable[[], Metrics]) -> Metrics:
         """Do a stage, or reuse it where its key is finished; either way the ledger says so.
@@ -118,8 +113,13 @@ class Run:
         BusyError
             If another process is at it and this run does not wait.
         """
-        finished = None if self.is_refresh else self._finished(stage)
-        attempt = None if finished is not None else self._begin(stage)
+        attempt = self.ledger.begin(
+            stage,
+            self.keys[stage],
+            since=self.opened_at if self.is_refresh else None,
+            waits=self.waits,
+            say=partial(self.progress.note, stage),
+        )
         if attempt is None:
             return self._reuse(stage)
         self._digests.clear()
@@ -141,7 +141,7 @@ class Run:
                 raise
             n_rows = {f"{ROWS_OF}{table}": n for table, n in self._n_rows.items()}
             figures = figures | {"seconds": time.perf_counter() - began} | n_rows
-            self._record(stage, "finished", figures)
+            self._record(stage, "finished", figures, digests=self._digests)
         for finish in self._finishing:
             finish()
         self.metrics[stage] = figures
@@ -151,58 +151,11 @@ class Run:
         """Tell the ledger, where that can be done: what failed may be the disk it is on."""
         note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         try:
-            self._record(stage, "failed", {}, note)
+            self._record(stage, "failed", notes=note)
             if isinstance(error, InputChangedError):  # its rows may be of another input
-                self._record(stage, "cleaned", {}, note)
+                self._record(stage, "cleaned", notes=note)
         except Exception as unrecorded:
             log.warning("stage=%s its failure is not in the ledger: %s", stage, unrecorded)
-
-    def _begin(self, stage: str) -> Attempt | None:
-        """Win the next attempt at a stage; None where another run finished it meanwhile."""
-        key = self.keys[stage]
-        while True:
-            self._wait_for_others(stage)
-            finished = last_finished(self._events[key])
-            if finished and not (self.is_refresh and finished.at < self.opened_at):
-                return None
-            if self.is_refresh:  # even where an attempt failed: its commits would not be repeated
-                self._record(stage, "cleaned", {})
-            number = 1 + sum(e.event == "started" for e in self._events[key])
-            attempt = Attempt(self.lake, key, number)
-            self._append(
-                self._event(stage, "started", {SECONDS: self.lake.lease_seconds}, attempt.holder),
-                transaction=f"{key}/attempt",
-                version=number,
-            )
-            self._read_events([key])  # who won, and what was cleaned meanwhile
-            if attempt.is_won(self._events[key]):
-                log.info("stage=%s event=started key=%s attempt=%d", stage, key, number)
-                return attempt
-            attempt.give_up()
-
-    def _wait_for_others(self, stage: str) -> None:
-        """Wait until no other process is at a stage."""
-        key, has_said = self.keys[stage], False
-        while is_open(known := self._events[key]):
-            other = at_work(self.lake, known)
-            if other is not None:
-                self._say_who(stage, other, is_first=not has_said)
-                has_said = True
-                time.sleep(_POLL)
-            self._read_events([key])
-            if other is None and self._events[key] == known:
-                return  # gone, and it has told of no end before it went
-
-    def _say_who(self, stage: str, other: Event, *, is_first: bool) -> None:
-        until = f"{expiry(self.lake, other):%H:%M:%S} UTC"
-        said = f"holder={other.notes} since={other.at:%H:%M:%S} lease_until={until}"
-        if not self.waits:
-            raise BusyError(
-                f"{stage} is under way in another process ({said}); wait for it "
-                "(--if-running wait), or stop it: its lease is over at the time given"
-            )
-        if is_first:
-            self.progress.note(stage, f"waiting for another process: {said}")
 
     def _reuse(self, stage: str) -> Metrics:
         figures = self.figures(stage)
@@ -218,7 +171,7 @@ class Run:
 
     def note_resumed(self, stage: str, sequence: int, place: str) -> None:
         """Put into the ledger that a stage goes on from a checkpoint."""
-        self._record(stage, "resumed", {"checkpoint": float(sequence)}, place)
+        self._record(stage, "resumed", {"checkpoint": float(sequence)}, notes=place)
         self.progress.note(stage, f"resumed from checkpoint {sequence}")
 
     def figures(self, stage: str) -> Metrics:
@@ -229,7 +182,7 @@ class Run:
         ConfigError
             If the stage has not run yet for this config and input.
         """
-        figures = self.metrics.get(stage) or self._finished(stage)
+        figures = self.metrics.get(stage) or self.ledger.finished(self.keys[stage])
         if figures is None:
             raise ConfigError(
                 f"{stage} has not finished for this config and input (key {self.keys[stage]}); "
@@ -239,7 +192,7 @@ class Run:
 
     def incarnation(self, stage: str) -> int:
         """Count how often the stage's key was cleaned."""
-        return sum(e.event == "cleaned" for e in self._events[self.keys[stage]])
+        return self.ledger.incarnation(self.keys[stage])
 
     def require_lease(self) -> None:
         """See that the stage under way is still this run's; before every commit of its.
@@ -266,36 +219,8 @@ class Run:
             for written in [pool.submit(self.write, t, r, stage) for t, r in outputs.items()]:
                 written.result()
 
-    def _finished(self, stage: str) -> Metrics | None:
-        event = last_finished(self._events[self.keys[stage]])
-        return None if event is None else dict(event.metrics)
-
-    def _event(self, stage: str, event: str, metrics: Metrics, notes: str | None = None) -> Event:
-        key = self.keys[stage]
-        n_started = sum(e.event == "started" for e in self._events[key])
-        return Event(
-            stage_key=key,
-            run_id=self.run_id,
-            stage=stage,
-            event=event,
-            at=datetime.now(UTC),
-            attempt=n_started + 1 if event == "started" else max(1, n_started),
-            config=json.dumps(as_public_dict(self.recipe)),
-            inputs={self.pool.name: self.pool.fingerprint},
-            metrics={name: float(value) for name, value in metrics.items()},
-            notes=without_secrets(notes)[:10_000] if notes else None,
-            digests=dict(self._digests) if event == "finished" else {},
-            code_version=code_version(),
-        )
-
-    def _append(self, event: Event, **transaction: Any) -> None:
-        append_events(self.lake, [event], **transaction)
-
-    def _record(self, stage: str, event: str, metrics: Metrics, notes: str | None = None) -> None:
-        told = self._event(stage, event, metrics, notes)
-        self._append(told)
-        self._events[told.stage_key].append(told)
-        log.info("stage=%s event=%s key=%s", stage, event, told.stage_key)
+    def _record(self, stage: str, event: str, metrics: Metrics | None = None, **more: Any) -> None:
+        self.ledger.record(stage, self.keys[stage], event, metrics, **more)
 
 
 def open_run(
@@ -331,11 +256,15 @@ def open_run(
         replaces_samples,
         waits,
     )
-    run._read_events(set(run.keys.values()))
+    run.ledger.read(set(run.keys.values()))
     if lake.exists("runs"):
         _refuse_other_pool(lake.read("runs"), run)
         _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
-    if not run.is_settled and run._finished("tune_tree") is not None and not is_refresh:
+    if (
+        not run.is_settled
+        and run.ledger.finished(run.keys["tune_tree"]) is not None
+        and not is_refresh
+    ):
         run.settle()
     return run
 
@@ -360,11 +289,3 @@ def _refuse_other_ids(lake: Lake, id_type: str, expression: str) -> None:
             f"output holds ids of type {known}, input.id={expression!r} is {id_type}; one root "
             "holds one type: cast input.id, or choose another output.root"
         )
-
-
-def code_version() -> str:
-    """Give the installed distribution's version, or say that there is none."""
-    try:
-        return metadata.version("evenlake")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from jobs.lake.events import Event, append_events, read_events
-from jobs.lake.runs import ROWS_OF, code_version
+from jobs.lake.run_ledger import code_version
+from jobs.lake.runs import ROWS_OF
 from jobs.lake.tables import TABLES, Lake
 from jobs.ledger.history import MAY_GO_ON, History
 from jobs.ledger.recorded import RecordedRun

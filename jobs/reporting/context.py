@@ -7,7 +7,8 @@ import yaml
 from pyspark.sql import functions as F
 
 from jobs.lake.config import as_public_dict
-from jobs.lake.runs import Run, code_version
+from jobs.lake.run_ledger import code_version
+from jobs.lake.runs import Run
 from jobs.lake.secrets import without_secrets
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.page import PageContext

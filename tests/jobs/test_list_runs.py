@@ -242,7 +242,7 @@ def test_what_may_be_running_is_left_alone_unless_forced(
     config = config_of(folder, root, "cluster.max_iter=7")
     run = open_run(spark, config)
     key = run.keys[CLUSTER]
-    attempt = run._begin(CLUSTER)
+    attempt = run.ledger.begin(CLUSTER, run.keys[CLUSTER], since=None, waits=False, say=print)
     assert attempt is not None
     nodes = run.lake.read("nodes", open_run(spark, config_of(folder, root)).keys[CLUSTER])
     run.lake.write("nodes", nodes, key)

@@ -98,7 +98,7 @@ def test_only_finished_stages_are_verified(spark: SparkSession, folder: Path, ro
     config = config_of(folder, f"output.root={root}", "seed=3")
     run = open_run(spark, config)
     embed_pool.run(spark, config, within=run)
-    run._record(CLUSTER, "started", {})
+    run._record(CLUSTER, "started")
     found = verify_run.run(spark, config, run.run_id)
     found.require()
     assert {check.stage for check in found.checks} == {EMBED}
