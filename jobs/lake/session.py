@@ -94,6 +94,8 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.driver.maxResultSize": "0",
         "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
         "spark.databricks.delta.snapshotPartitions": "2",
+        # files are listed, and vacuumed, in 10,000 tasks unless told otherwise
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.execution.arrow.maxBytesPerBatch": "8m",
         "spark.shuffle.compress": "false",  # vectors do not compress
         "spark.executorEnv.OMP_NUM_THREADS": "1",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.errors import SparkException
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -361,8 +361,8 @@ def test_a_session_that_cannot_do_is_told_apart(at: Path, tmp_path: Path, sessio
 def test_a_machines_trouble_is_said_with_what_to_do(raised: str) -> None:
     try:
         try:
-            raise SparkException(f"Job aborted due to stage failure: {raised}")
-        except SparkException as cause:
+            raise PySparkException(f"Job aborted due to stage failure: {raised}")
+        except PySparkException as cause:
             raise RuntimeError("the write failed") from cause
     except RuntimeError as error:
         trouble = trouble_of(error)

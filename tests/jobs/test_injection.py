@@ -109,7 +109,8 @@ def test_nothing_is_made_outside_the_root(curated: Curated, spark: SparkSession)
     assert (
         tables
         == {
-            *("embeddings", "metadata", "rejects", "blocks", "nodes", "assignments", "allocations"),
+            *("_locks", "embeddings", "metadata", "rejects", "blocks", "nodes", "assignments"),
+            "allocations",
             *("iterations", "samples", "sample_s", "report", "artifacts", "runs", "reports"),
         }
         & tables
