@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 log = logging.getLogger(__name__)
 
 FOLDER = "_locks"  # in the root
+_passed_over: set[str] = set()  # locks whose holder is taken for frozen; waited for once
 
 
 def local_folder(spark: SparkSession, root: str) -> Path | None:
@@ -41,9 +42,12 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
     lock = _lock_of(root, f"{table}.lock")
     if lock is not None:
         try:
-            lock.acquire(timeout=patience)
+            lock.acquire(timeout=0 if lock.lock_file in _passed_over else patience)
+            _passed_over.discard(lock.lock_file)
         except Timeout:
-            log.warning("table=%s locked for %.0f s by another process; going on", table, patience)
+            if lock.lock_file not in _passed_over:
+                log.warning("table=%s locked by another process; going on", table)
+            _passed_over.add(lock.lock_file)
     try:
         yield
     finally:

@@ -62,8 +62,8 @@ def content(spark: SparkSession, folder: Path, root: Path) -> Content:
     return found | {"sample": (published.count(), str(sorted(published.collect())))}
 
 
-def undisturbed(spark: SparkSession, folder: Path, **config: Any) -> Content:
-    """Run once without a fault."""
-    driver = Driver(arguments(folder, folder / "whole", **config)).run()
+def undisturbed(spark: SparkSession, folder: Path, name: str = "whole", **config: Any) -> Content:
+    """Run once without a fault, on a root of that name."""
+    driver = Driver(arguments(folder, folder / name, **config)).run()
     assert driver.exit_code == 0, driver.end_of_log()
-    return content(spark, folder, folder / "whole")
+    return content(spark, folder, folder / name)

@@ -102,7 +102,7 @@ def test_a_zombie_that_wakes_after_its_lease_changes_nothing(
     spark: SparkSession, folder: Path, tmp_path: Path, line: str
 ) -> None:
     cluster = {"levels": [2000, 200], "resampling": {"rounds": 12}, "checkpoint_interval": 2}
-    expected = undisturbed(spark, folder, cluster=cluster)
+    expected = undisturbed(spark, folder, "unfrozen", cluster=cluster)
     root = tmp_path / "lake"
     command = arguments(folder, root, cluster=cluster, output={"lease_seconds": 10})
     zombie = Driver(command).start()
