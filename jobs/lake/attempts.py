@@ -69,10 +69,8 @@ class Attempt:
         LeaseLostError
             If it expired and another took the stage up, or what it had written was cleaned.
         """
-        with self._mutex:
-            if time.time() >= self._expires:
-                self._refuse_if_lost()
-                self._renew()
+        if time.time() >= self._expires:
+            self._renew()
 
     def give_up(self) -> None:
         """End what a lost race had begun."""
@@ -95,10 +93,7 @@ class Attempt:
             self.lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "leases")
         while not self._over.wait(self.lake.lease_seconds / _BEATS):
             try:
-                with self._mutex:
-                    if time.time() >= self._expires:
-                        self._refuse_if_lost()
-                    self._renew()
+                self._renew()
             except LeaseLostError:
                 return  # told when the stage next commits
             except Exception as error:  # the store may come back before the lease is over
@@ -119,17 +114,20 @@ class Attempt:
             )
 
     def _renew(self) -> None:
-        self._n_beats += 1
-        expires = time.time() + self.lake.lease_seconds
-        at = pa.array([datetime.fromtimestamp(expires, UTC)], pa.timestamp("us", tz="UTC"))
-        row = pa.table(
-            {"holder": [self.holder], "epoch": pa.array([self.number], pa.int64()), "expires": at}
-        )
-        self.lake.replace(
-            TABLE, self.lake.spark.createDataFrame(row), self.stage_key,
-            transaction=f"lease/{self.number}", version=self._n_beats,
-        )  # fmt: skip
-        self._expires = expires
+        """Have the lease last from now on; once it has expired, only if nobody took it."""
+        with self._mutex:
+            if time.time() >= self._expires:
+                self._refuse_if_lost()
+            self._n_beats += 1
+            expires = time.time() + self.lake.lease_seconds
+            at = pa.array([datetime.fromtimestamp(expires, UTC)], pa.timestamp("us", tz="UTC"))
+            epoch = pa.array([self.number], pa.int64())
+            row = pa.table({"holder": [self.holder], "epoch": epoch, "expires": at})
+            self.lake.replace(
+                TABLE, self.lake.spark.createDataFrame(row), self.stage_key,
+                transaction=f"lease/{self.number}", version=self._n_beats,
+            )  # fmt: skip
+            self._expires = expires
 
 
 def is_open(events: Sequence[Event]) -> bool:

@@ -39,15 +39,16 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
     ----------
     patience : seconds; whoever holds the lock for longer is taken for frozen, and passed over
     """
-    lock = _lock_of(root, f"{table}.lock")
-    if lock is not None:
-        try:
-            lock.acquire(timeout=0 if lock.lock_file in _passed_over else patience)
-            _passed_over.discard(lock.lock_file)
-        except Timeout:
-            if lock.lock_file not in _passed_over:
-                log.warning("table=%s locked by another process; going on", table)
-            _passed_over.add(lock.lock_file)
+    name = f"{table}.lock"
+    place = str(root and root / FOLDER / name)
+    try:
+        lock = _acquired(root, name, 0 if place in _passed_over else patience)
+        _passed_over.discard(place)
+    except Timeout:
+        lock = None
+        if place not in _passed_over:
+            log.warning("table=%s locked by another process; going on", table)
+        _passed_over.add(place)
     try:
         yield
     finally:
@@ -59,9 +60,7 @@ class Presence:
     """A file that stays locked as long as its process lives, under a name of its own."""
 
     def __init__(self, root: Path | None, name: str) -> None:
-        self._lock = _lock_of(root, f"{name}.holder")
-        if self._lock is not None:
-            self._lock.acquire()
+        self._lock = _acquired(root, f"{name}.holder", patience=-1)
 
     def end(self) -> None:
         """Let go, and leave nothing behind."""
@@ -91,17 +90,22 @@ def sweep(root: Path) -> None:
         is_gone(root, path.stem)
 
 
-def _lock_of(root: Path | None, name: str) -> FileLock | None:
-    """Give a lock in a root; None where there is none to be had: the commit itself will say why."""
+def _acquired(root: Path | None, name: str, patience: float) -> FileLock | None:
+    """Take a lock in a root; None where there is none to be had: the commit itself will say why.
+
+    Raises
+    ------
+    Timeout
+        If another holds it for longer than that; a negative patience has no end.
+    """
     if root is None:
         return None
     try:
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / FOLDER / name, thread_local=False)
-        lock.acquire(timeout=0)
-        lock.release()
-    except Timeout:
-        pass
+        lock.acquire(timeout=patience)
+    except Timeout:  # an OSError of its own kind
+        raise
     except (OSError, NotImplementedError) as error:
         log.info("no lock file=%s: %s", name, error)
         return None

@@ -3,6 +3,7 @@
 Needs the right to mount a tmpfs. Run: make faults ARGS="-k full_disk" (about 15 minutes)
 """
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,16 +47,9 @@ def fill(disk: Path) -> Path:
     """Take all room but a little."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
-        room = _room(disk) - LEFT
+        room = shutil.disk_usage(disk).free - LEFT
         file.write(b"\0" * max(room, 0))
     return ballast
-
-
-def _room(disk: Path) -> int:
-    done = subprocess.run(
-        ["df", "--output=avail", "-B1", str(disk)], capture_output=True, text=True, check=True
-    )
-    return int(done.stdout.splitlines()[1])
 
 
 @pytest.mark.parametrize("stage", STAGES)
