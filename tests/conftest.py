@@ -10,9 +10,6 @@ from pyspark.sql import SparkSession
 from jobs.lake.config import SparkConfig
 from jobs.lake.session import start_local
 
-# tests are short: what the JVM's second compiler saves is less than what it takes from two cores
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
-
 SWEPT_SEEDS = range(42, 52)
 
 
