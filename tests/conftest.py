@@ -10,6 +10,10 @@ from pyspark.sql import SparkSession
 from jobs.lake.config import SparkConfig
 from jobs.lake.session import start_local
 
+# Tests are short, and so are the drivers that they start: the JVM's second compiler would take half
+# of two cores and give little. Its first has too small a cache of its own.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
+
 SWEPT_SEEDS = range(42, 52)
 
 
