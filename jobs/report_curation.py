@@ -2,7 +2,7 @@
 
 Reads    embeddings, metadata, rejects, nodes, assignments, samples, allocations
 Writes   report: one measure a row; artifacts: one self-contained HTML page
-Method   balance over the tree's nodes, coverage on an independent clustering, balance over labels
+Method   balance over the tree's nodes, coverage on independent clusterings, balance over labels
 Run      evenlake report --config conf/quickstart.yaml
 """
 

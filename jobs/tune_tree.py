@@ -139,7 +139,7 @@ def _reason(choice: Choice) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Find the levels and the share that fit a pool; embeds it first where that is not done."""
+    """Find the levels and the share that fit an embedded pool, and print them as YAML."""
     return job_main(run, argv, name="tune")
 
 

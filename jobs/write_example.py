@@ -1,7 +1,7 @@
 """Write the example pool: scikit-learn's digits as PNG images, long-tailed, as a Delta table.
 
 Writes   the table at input.table: id STRING, image BINARY (PNG), digit STRING
-Method   class c keeps about 178 / 1.47^c of its images, from 178 down to 5
+Method   class c keeps about 178 / 1.49^c of its images, from 178 down to 5
 Run      evenlake example-data --config conf/quickstart.yaml
 """
 

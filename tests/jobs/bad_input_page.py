@@ -30,8 +30,8 @@ runs: every line here is tested.
 
 A bad row never stops a run and is never lost: it goes into the table `rejects` with its id, a
 reason and a detail. More bad rows than `hygiene.max_reject_fraction` stop the run with exit code 3.
-A bad config, table or session ends it before any work, with exit code 2 (the session: 1), and one
-message that says what was found, what is wanted, and how to mend it."""
+A bad config, table or session ends it before any work, or once the vectors show it, with exit code
+2 (the session: 1), and one message that says what was found, what is wanted, and how to mend it."""
 
 AFTERWORD = """
 What changes while a run goes on: a Delta pool is read at its version of the start, whatever is
