@@ -1,8 +1,8 @@
 """Draw balanced samples from the tree: quotas go down it, ranked points fill the leaves.
 
 Reads    nodes, assignments
-Writes   samples: who is in which sample; allocations: every node's capacity and quota;
-         sample_<name>: the published sample, replaced in one commit
+Writes   samples: who is in which sample; allocations: every node's capacity and quota; when
+         `curate` says so, sample_<name>: the published sample, replaced in one commit
 Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.allocation``
 Run      evenlake sample --config conf/quickstart.yaml
 """
@@ -86,9 +86,7 @@ def _balance(this: Run) -> Metrics:
     # 1. quotas, from the top of the tree down to its leaves
     levels = read_levels(this.lake.read("nodes", tree_key))
     quotas = {s.name: _quotas(levels, s, this.config.seed) for s in samples}
-    this.write(
-        "allocations", this.spark.createDataFrame(_allocations(samples, levels, quotas)), STAGE
-    )
+    allocations = this.spark.createDataFrame(_allocations(samples, levels, quotas))
     # 2. points, by rank inside their leaf
     assignments = this.lake.read("assignments", tree_key)
     parts = []
@@ -98,7 +96,7 @@ def _balance(this: Run) -> Metrics:
         parts.append(draw_points(assignments, wanted, strategy=strategy, seed=this.config.seed))
     drawn = reduce(DataFrame.unionByName, parts)
     absent = {"pool_weight": F.lit(None), "reason": F.lit(None), "tree_key": F.lit(tree_key)}
-    this.write("samples", drawn.withColumns(absent), STAGE)
+    this.write_all({"allocations": allocations, "samples": drawn.withColumns(absent)}, STAGE)
     counts = {f"n_{name}": float(per_level[-1].sum()) for name, per_level in quotas.items()}
     return counts
 
@@ -191,7 +189,16 @@ def publish_samples(this: Run) -> list[str]:
     Returns
     -------
     passed_over : the samples that stayed
+
+    Raises
+    ------
+    ConfigError
+        If another config has published a sample of that name meanwhile.
+    CurationError
+        If what the run stands on was cleaned meanwhile.
     """
+    require_publishable(this)
+    this.require_kept()
     paths = this.lake.read("assignments", this.keys["cluster_levels"]).select("id", "path")
     drawn = this.lake.read("samples", this.keys[STAGE])
     mark = {"lineage": lineage(this.recipe), "run_id": this.run_id, "stage_key": this.keys[STAGE]}
@@ -200,7 +207,9 @@ def publish_samples(this: Run) -> list[str]:
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
         if this.lake.last_metadata(table) == mark and not this.is_refresh:
-            continue  # published by an earlier run of the same content
+            # by an earlier run of the same content; what began between the two comes too late now
+            this.lake.publish(table, None, mark, version=began)
+            continue
         rows = drawn.where(F.col("sample") == sample.name).join(paths, on="id", how="inner")
         columns = ("id", "leaf_id", "path", "replica", "rank", "pool_weight")
         this.lake.publish(table, rows.select(*columns), mark, version=began)

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from jobs.lake.command import job_main
 from jobs.lake.config import EmbedConfig, RunConfig
-from jobs.lake.errors import GuardError, InputError
+from jobs.lake.errors import CurationError, GuardError, InputError
 from jobs.lake.events import Metrics
 from jobs.lake.inputs import nothing_in, pool_columns
 from jobs.lake.runs import Run, open_run
@@ -131,27 +131,40 @@ def _embed(this: Run) -> Metrics:
     rows = pool_columns(this.pool, config.input, config.embed.reads)
     # 1. an embedder, fitted where it has something to learn
     load, n_features = _embedder(this, rows)
-    # 2. embed, and mark what is wrong
-    gated = _kept(gate_rows(rows, load, config.embed))
+    # 2. embed, mark what is wrong, and write
+    embedded = _kept(gate_rows(rows, load, config.embed))
+    try:
+        figures = _write(this, embedded)
+    finally:
+        embedded.unpersist()
+    return figures | {"n_features": n_features}
+
+
+def _write(this: Run, embedded: DataFrame) -> Metrics:
+    """Write what is wrong, and stop where that is too much; then write the rest."""
+    config, gated = this.config, embedded
     if not config.embed.normalize:
-        gated = reject_giants(gated, config.hygiene.max_norm_ratio)
+        gated = reject_giants(embedded, config.hygiene.max_norm_ratio)
     n_pool = gated.count()  # all of the pool has been read by now
     this.pool.require_unchanged()
-    # 3. write the rejects, stop if they are too many, then write the rest
     rejected = gated.where(F.col("reason").isNotNull()).withColumn("stage", F.lit(STAGE))
     n_rejects = this.write("rejects", rejected, STAGE)
     _guard_rejects(rejected, n_rejects, n_pool, config.hygiene.max_reject_fraction)
     accepted = gated.where(F.col("reason").isNull())
-    n_points = this.write("embeddings", accepted.withColumn("column", _column(config)), STAGE)
+    outputs = {"embeddings": accepted.withColumn("column", _column(config))}
     if config.input.metadata:
-        this.write("metadata", accepted, STAGE)
+        outputs["metadata"] = accepted
+    n_points = this.write_all(outputs, STAGE)["embeddings"]
+    if n_points + n_rejects != n_pool:
+        raise CurationError(
+            f"{n_pool} rows were read, but {n_points} points and {n_rejects} rejects are in the "
+            "tables: they were cleaned meanwhile (evenlake runs clean); run the same command again"
+        )
     largest = accepted.agg(F.max("norm")).collect()[0][0]
-    gated.unpersist()
     return {
         "n_pool": n_pool,
         "n_rejected": n_rejects,
         "n_points": n_points,
-        "n_features": n_features,
         "largest_norm": 1.0 if config.embed.normalize else largest,
     }
 
@@ -218,15 +231,20 @@ def _embedder(this: Run, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
 def _shipped_embedder(
     this: Run, arrays: dict[str, NDArray[Any]]
 ) -> tuple[Callable[[], Embedder], int]:
-    """Keep the fitted arrays as an artifact and ship them to the workers."""
+    """Keep the fitted arrays as an artifact and ship them to the workers.
+
+    What is shipped is what was kept: an attempt before this one may have written other last bits.
+    """
     content = to_bytes(arrays)
     name = f"{this.config.embed.model}.npz"
     row = (name, "application/x-npz", hashlib.sha256(content).hexdigest(), bytearray(content))
     names = "name string, media_type string, sha256 string, content binary"
     this.write("artifacts", this.spark.createDataFrame([row], names), STAGE)
+    kept = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == name)
+    content = bytes(kept.select("content").collect()[0].content)
     shipped = ship(this.spark, np.frombuffer(content, np.uint8))
     module = lsa if this.config.embed.model == "lsa" else pixels
-    return _loader(shipped, module.make_embedder), arrays["components"].shape[1]
+    return _loader(shipped, module.make_embedder), from_bytes(content)["components"].shape[1]
 
 
 def _loader(shipped: Shipped, make: Callable[..., Embedder]) -> Callable[[], Embedder]:

@@ -114,11 +114,7 @@ def clean(
         return Cleaning(found, is_dry_run)
     removed = remove(lake, [leftover for leftover in found if not leftover.may_be_running])
     found = [left for left in found if left.may_be_running] + removed
-    files = None
-    if history.is_busy(now) and not is_forced:
-        files = "files of removed rows stay: a run is under way"
-    elif not keeps_files:
-        files = tidy(lake, older_than=older_than)
+    files = None if keeps_files else tidy(lake, older_than=older_than, is_forced=is_forced)
     return Cleaning(found, is_dry_run, files)
 
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from jobs.lake.errors import LeaseLostError
-from jobs.lake.events import Event, read_events
+from jobs.lake.events import Event, last_attempt, read_events
 from jobs.lake.locks import Presence, is_gone
 from jobs.lake.tables import Lake
 
@@ -86,7 +86,10 @@ class Attempt:
             self._over.set()
             self._heart.join()
             self._presence.end()
-        self._forget_renewals()
+        try:
+            self._forget_renewals()
+        except Exception as error:  # the work is done, and told
+            log.warning("key=%s its renewals stay: %s", self.stage_key, error)
 
     def _beat(self) -> None:
         with suppress(Exception):  # where the session has pools, not behind the stage's own tasks
@@ -106,7 +109,7 @@ class Attempt:
 
     def _refuse_if_lost(self) -> None:
         events = read_events(self.lake, [self.stage_key])
-        if not (self.is_won(events) and _started(events) == self.number and is_open(events)):
+        if not (self.is_won(events) and last_attempt(events) == self.number and is_open(events)):
             raise LeaseLostError(
                 f"attempt {self.number} at stage key {self.stage_key} stood still for longer than "
                 f"its lease of {self.lake.lease_seconds:g} s, and another process took over; it "
@@ -137,7 +140,7 @@ def is_open(events: Sequence[Event]) -> bool:
     ----------
     events : of one stage key, oldest first
     """
-    number = _started(events)
+    number = last_attempt(events)
     began = [i for i, e in enumerate(events) if e.event == "started" and e.attempt == number]
     return bool(began) and not any(
         e.event in _ENDS and e.attempt >= number for e in events[began[0] :]
@@ -167,8 +170,3 @@ def expiry(lake: Lake, started: Event) -> datetime:
     mine = lake.read(TABLE, started.stage_key).where(F.col("epoch") == started.attempt)
     renewed = mine.select(F.max(F.unix_micros("expires")).alias("until")).collect()[0].until
     return datetime.fromtimestamp(renewed / 1e6, UTC) if renewed else until
-
-
-def _started(events: Sequence[Event]) -> int:
-    """Give the number of the last attempt; 0 for none."""
-    return max((e.attempt for e in events if e.event == "started"), default=0)

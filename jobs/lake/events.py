@@ -3,7 +3,7 @@
 An event may be a Delta transaction with a number: of all who write that number, one succeeds.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -90,12 +90,24 @@ def _plain(value: object) -> object:
     return list(value.items()) if isinstance(value, Mapping) else value
 
 
-def last_finished(events: Iterable[Event]) -> Event | None:
-    """Give the event that finished a stage key, unless it was cleaned since.
+def last_attempt(events: Sequence[Event]) -> int:
+    """Give the number of a stage key's last attempt; 0 for none."""
+    return max((e.attempt for e in events if e.event == "started"), default=0)
+
+
+def last_finished(events: Sequence[Event]) -> Event | None:
+    """Give the event that finished a stage key, unless it was cleaned since that attempt began.
+
+    What an attempt before it tells, late, changes nothing.
 
     Parameters
     ----------
     events : of one stage key, oldest first
     """
-    ends = [event for event in events if event.event in ("finished", "cleaned")]
-    return ends[-1] if ends and ends[-1].event == "finished" else None
+    finished = [e for e in events if e.event == "finished"]
+    if not finished:
+        return None
+    last = max(finished, key=lambda e: e.attempt)
+    began = [i for i, e in enumerate(events) if e.attempt == last.attempt and e.event == "started"]
+    since = events[began[-1] :] if began else events[events.index(last) :]
+    return None if any(e.event == "cleaned" and e.attempt >= last.attempt for e in since) else last

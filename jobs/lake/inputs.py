@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -69,10 +70,13 @@ class Pool:
         """
         if not self.files:
             return
-        gone = SPARK_ERRORS + (InputError,)
         try:
             now = _files_fingerprint(self.rows.sparkSession, self.files)
-        except gone:
+        except InputError:  # an empty folder
+            now = "none"
+        except SPARK_ERRORS as error:
+            if not any(mark in str(error) for mark in (*_GONE, "PATH_NOT_FOUND")):
+                raise  # the store may be out of reach
             now = "none"
         if now != self.fingerprint:
             raise InputChangedError(
@@ -297,10 +301,20 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
 
 def _refuse_random(rows: DataFrame, key: str) -> None:
     """Refuse what is another at every read, where the session can tell: rows would be lost."""
-    if not is_remote() and not rows._jdf.queryExecution().analyzed().deterministic():
+    if is_remote():
+        return
+    plan = rows._jdf.queryExecution().analyzed()
+    if not plan.deterministic():
         raise InputError(
             f"{key} gives other rows at every read; want columns, and functions of columns alone: "
             "write its outcome into the pool first"
+        )
+    jvm: Any = rows.sparkSession._jvm
+    patterns = jvm.org.apache.spark.sql.catalyst.trees.TreePattern
+    if plan.containsPattern(patterns.CURRENT_LIKE()):
+        raise InputError(
+            f"{key} gives other rows at another time or to another user; want no current_date() or "
+            "the like: write the date out, such as DATE'2026-01-31'"
         )
 
 

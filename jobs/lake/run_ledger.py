@@ -11,7 +11,14 @@ from importlib import metadata
 from jobs.lake.attempts import SECONDS, Attempt, at_work, expiry, is_open
 from jobs.lake.config import RunConfig, as_public_dict
 from jobs.lake.errors import BusyError
-from jobs.lake.events import Event, Metrics, append_events, last_finished, read_events
+from jobs.lake.events import (
+    Event,
+    Metrics,
+    append_events,
+    last_attempt,
+    last_finished,
+    read_events,
+)
 from jobs.lake.secrets import without_secrets
 from jobs.lake.tables import Lake
 
@@ -99,6 +106,8 @@ class RunLedger:
         BusyError
         """
         while True:
+            if since is not None or last_finished(self._of(stage_key)):
+                self.read([stage_key])  # hours may have passed
             self._wait_for_others(stage, stage_key, waits, say)
             finished = last_finished(self._of(stage_key))
             if finished and (since is None or finished.at >= since):
@@ -111,7 +120,7 @@ class RunLedger:
 
     def _start(self, stage: str, stage_key: str) -> Attempt | None:
         """Start the next attempt; None where another was quicker."""
-        number = self._n_started(stage_key) + 1
+        number = last_attempt(self._of(stage_key)) + 1
         attempt = Attempt(self._lake, stage_key, number)
         try:
             lease = {SECONDS: float(self._lake.lease_seconds)}
@@ -159,21 +168,18 @@ class RunLedger:
         notes: str | None,
         digests: Mapping[str, str],
     ) -> Event:
-        n_started = self._n_started(stage_key)
+        number = last_attempt(self._of(stage_key))
         return replace(
             self._blank,
             stage_key=stage_key,
             stage=stage,
             event=event,
             at=datetime.now(UTC),
-            attempt=n_started + 1 if event == "started" else max(1, n_started),
+            attempt=number + 1 if event == "started" else max(1, number),
             metrics={name: float(value) for name, value in metrics.items()},
             notes=without_secrets(notes)[:_MAX_NOTES] if notes else None,
             digests=dict(digests),
         )
-
-    def _n_started(self, stage_key: str) -> int:
-        return sum(event.event == "started" for event in self._of(stage_key))
 
 
 def code_version() -> str:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from jobs.lake import keys
 from jobs.lake.attempts import Attempt
 from jobs.lake.config import RunConfig
-from jobs.lake.errors import ConfigError, InputChangedError, LeaseLostError
+from jobs.lake.errors import ConfigError, CurationError, InputChangedError, LeaseLostError
 from jobs.lake.events import Metrics
 from jobs.lake.inputs import Pool, open_pool, pool_columns
 from jobs.lake.progress import Progress
@@ -143,7 +143,10 @@ class Run:
             figures = figures | {"seconds": time.perf_counter() - began} | n_rows
             self._record(stage, "finished", figures, digests=self._digests)
         for finish in self._finishing:
-            finish()
+            try:
+                finish()
+            except Exception as error:  # the stage is done, and told
+                log.warning("stage=%s left something behind: %s", stage, error)
         self.metrics[stage] = figures
         return figures
 
@@ -151,9 +154,12 @@ class Run:
         """Tell the ledger, where that can be done: what failed may be the disk it is on."""
         note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         try:
+            self.require_lease()
             self._record(stage, "failed", notes=note)
             if isinstance(error, InputChangedError):  # its rows may be of another input
                 self._record(stage, "cleaned", notes=note)
+        except LeaseLostError:
+            raise
         except Exception as unrecorded:
             log.warning("stage=%s its failure is not in the ledger: %s", stage, unrecorded)
 
@@ -204,6 +210,22 @@ class Run:
         if self._attempt is not None:
             self._attempt.require()
 
+    def require_kept(self) -> None:
+        """See that nothing was cleaned of what the run stands on; before it publishes.
+
+        Raises
+        ------
+        CurationError
+        """
+        done = {stage: key for stage, key in self.keys.items() if stage in self.metrics}
+        self.ledger.read(done.values())
+        gone = [stage for stage, key in done.items() if self.ledger.finished(key) is None]
+        if gone:
+            raise CurationError(
+                f"{', '.join(gone)}: cleaned while the run was under way (evenlake runs clean); "
+                "nothing is published: run the same command again"
+            )
+
     def write(self, table: str, rows: DataFrame, stage: str) -> int:
         """Write a stage's rows of one table; give their number, keep it and their digest."""
         self.require_lease()
@@ -213,11 +235,11 @@ class Run:
         self._n_rows[table] = n_rows
         return n_rows
 
-    def write_all(self, outputs: Mapping[str, DataFrame], stage: str) -> None:
+    def write_all(self, outputs: Mapping[str, DataFrame], stage: str) -> dict[str, int]:
         """Write several tables at once: most of a small commit is waiting and planning."""
         with ThreadPoolExecutor(len(outputs)) as pool:
-            for written in [pool.submit(self.write, t, r, stage) for t, r in outputs.items()]:
-                written.result()
+            written = {t: pool.submit(self.write, t, r, stage) for t, r in outputs.items()}
+            return {table: n_rows.result() for table, n_rows in written.items()}
 
     def _record(self, stage: str, event: str, metrics: Metrics | None = None, **more: Any) -> None:
         self.ledger.record(stage, self.keys[stage], event, metrics, **more)

@@ -59,10 +59,15 @@ _FIRST_RUN = {"generation": lambda: F.lit(0), "op": lambda: F.lit("upsert")}
 _NOT_CONTENT = ("tree_key", "seconds", "run_id", "vectors")
 # Large floats in binary do not compress, and a dictionary of matrices is never used.
 _WRITER_OPTIONS = {"blocks": {"compression": "none", "parquet.enable.dictionary": "false"}}
-_RACES = ("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "ConcurrentModification")
+_RACES = (
+    "DELTA_CONCURRENT",
+    "DELTA_PROTOCOL_CHANGED",
+    "DELTA_METADATA_CHANGED",
+    "ConcurrentModification",
+)
 _ATTEMPTS = 5
 _VACUUM_CHECK, _SAFE_HOURS = "spark.databricks.delta.retentionDurationCheck.enabled", 168
-_VACUUMS_AT_ONCE = 4
+_VACUUMS_AT_ONCE, _LONGEST_WRITE = 4, timedelta(days=1)
 _LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 up to two billion rows
 
 
@@ -226,16 +231,22 @@ class Lake:
         """Delete the files that tables have not referred to for that long.
 
         Below Delta's own limit of a week this is safe as long as nobody reads an older version, or
-        writes for longer than that.
+        writes for longer than that. Where writers cannot be kept out meanwhile, a day is the least.
         """
+        if self.local_folder is None:
+            older_than = max(older_than, _LONGEST_WRITE)
         hours = older_than.total_seconds() / 3600
         before = self.spark.conf.get(_VACUUM_CHECK, None)
         if hours < _SAFE_HOURS:
             self.spark.conf.set(_VACUUM_CHECK, "false")
-        statements = [f"VACUUM {self._sql_name(t)} RETAIN {hours:g} HOURS" for t in tables]
+
+        def vacuum(table: str) -> None:
+            with alone(self.local_folder, table, self.lease_seconds):
+                self.spark.sql(f"VACUUM {self._sql_name(table)} RETAIN {hours:g} HOURS")
+
         try:
             with ThreadPoolExecutor(_VACUUMS_AT_ONCE) as pool:
-                list(pool.map(self.spark.sql, statements))
+                list(pool.map(vacuum, tables))
         finally:
             if before is None:
                 self.spark.conf.unset(_VACUUM_CHECK)
@@ -257,18 +268,21 @@ class Lake:
         self._commit(table, lambda: self._save(writer, table))
 
     def publish(
-        self, table: str, rows: DataFrame, metadata: Mapping[str, Any], *, version: int
+        self, table: str, rows: DataFrame | None, metadata: Mapping[str, Any], *, version: int
     ) -> None:
         """Replace a whole table, schema included, in one commit, unless a later version is there.
 
         Parameters
         ----------
+        rows : None where those that are there are published once more
         version : rises from one publication to the next
         """
+        if rows is None:
+            writer = self.read(table).limit(0).write.mode("append")
+        else:
+            writer = rows.write.mode("overwrite").option("overwriteSchema", "true")
         writer = (
-            rows.write.format("delta")
-            .mode("overwrite")
-            .option("overwriteSchema", "true")
+            writer.format("delta")
             .option("txnAppId", f"publish/{table}")
             .option("txnVersion", version)
             .option("userMetadata", json.dumps(metadata))

@@ -1,16 +1,16 @@
 """Cleaning up: rows that broken attempts left, and those of superseded runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from jobs.lake.events import Event, append_events, read_events
+from jobs.lake.events import Event, append_events, last_attempt, read_events
 from jobs.lake.run_ledger import code_version
 from jobs.lake.runs import ROWS_OF
 from jobs.lake.tables import TABLES, Lake
-from jobs.ledger.history import MAY_GO_ON, History
+from jobs.ledger.history import MAY_GO_ON, History, by_key
 from jobs.ledger.recorded import RecordedRun
 
 _AT_ONCE = 4  # commits: most of a small one is waiting
@@ -91,15 +91,29 @@ def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
 
     Stage keys that were taken up since they were found are left alone. The ledger comes first: a
     stage key must not look finished once its rows begin to go. What an interrupted removal leaves,
-    the next one finds.
+    the next one finds. An attempt that began meanwhile may have lost rows, and is cleaned as well.
     """
-    latest = {event.stage_key: event for event in read_events(lake)}
-    leftovers = [left for left in leftovers if latest[left.last.stage_key] == left.last]
+    known = by_key(read_events(lake))
+    leftovers = [left for left in leftovers if known[left.last.stage_key][-1] == left.last]
+    if leftovers:
+        _tell_cleaned(lake, leftovers, known)
+        _delete(lake, leftovers)
+        now = by_key(read_events(lake))
+        keys = [left.last.stage_key for left in leftovers]
+        begun = {key for key in keys if last_attempt(now[key]) > last_attempt(known[key])}
+        _tell_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
+    return leftovers
+
+
+def _tell_cleaned(
+    lake: Lake, leftovers: Sequence[Leftover], known: Mapping[str, Sequence[Event]]
+) -> None:
     if leftovers:
         now = datetime.now(UTC)
-        append_events(lake, [_cleaned(leftover, now) for leftover in leftovers])
-        _delete(lake, leftovers)
-    return leftovers
+        events = [
+            _cleaned(left, last_attempt(known[left.last.stage_key]), now) for left in leftovers
+        ]
+        append_events(lake, events)
 
 
 def _delete(lake: Lake, leftovers: Sequence[Leftover]) -> None:
@@ -113,10 +127,11 @@ def _delete(lake: Lake, leftovers: Sequence[Leftover]) -> None:
             removed.result()
 
 
-def _cleaned(leftover: Leftover, now: datetime) -> Event:
+def _cleaned(leftover: Leftover, attempt: int, now: datetime) -> Event:
     return replace(
         leftover.last,
         event="cleaned",
+        attempt=max(attempt, leftover.last.attempt),
         at=now,
         metrics={f"{ROWS_OF}{table}": float(n) for table, n in leftover.n_rows.items()},
         notes=f"evenlake runs clean: {leftover.why}",

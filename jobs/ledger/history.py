@@ -50,7 +50,8 @@ class History:
         """Say whether a stage key is ``finished``, ``failed``, ``started`` or ``cleaned``."""
         if self.finished(stage_key) is not None:
             return "finished"
-        return [e.event for e in self.by_key[stage_key] if e.event != "reused"][-1]
+        last = [e.event for e in self.by_key[stage_key] if e.event != "reused"][-1]
+        return "cleaned" if last == "finished" else last  # it was, while the attempt was under way
 
     def state_of(self, run: RecordedRun) -> str:
         """Say a run's state.

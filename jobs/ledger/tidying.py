@@ -1,7 +1,7 @@
 """Files that no table needs any more: of removed and replaced rows, and of processes that died."""
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from jobs.lake.events import TABLE as LEDGER
 from jobs.lake.locks import sweep
@@ -12,13 +12,15 @@ from jobs.ledger.history import read_history
 log = logging.getLogger(__name__)
 
 
-def tidy(lake: Lake, *, older_than: timedelta) -> str:
+def tidy(lake: Lake, *, older_than: timedelta, is_forced: bool) -> str:
     """Delete files that tables have not referred to for that long; say what was done.
 
     The ledger is compacted first: it gains a small file with every event. Pages of cleaned runs go
-    with them.
+    with them. Nothing is done while a run is under way, unless it is forced.
     """
     history = read_history(lake)
+    if history.is_busy(datetime.now(UTC)) and not is_forced:
+        return "files of removed rows stay: a run is under way"
     if lake.local_folder is not None:
         sweep(lake.local_folder)
         for run in history.runs:

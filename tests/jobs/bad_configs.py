@@ -220,6 +220,11 @@ DOOR = {  # overrides -> the whole message; {at} is the folder
         "input.where='rand()<0.5' gives other rows at every read; want columns, and functions of "
         "columns alone: write its outcome into the pool first"
     ),
+    "input.where=current_date() > DATE'2020-01-01'": (
+        "input.where=\"current_date() > DATE'2020-01-01'\" gives other rows at another time or to "
+        "another user; want no current_date() or the like: write the date out, such as "
+        "DATE'2026-01-31'"
+    ),
     "input.embedding=words": (
         "input.embedding='words' is array<string>; want an array of numbers, or binary holding raw "
         "little-endian float32"

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from jobs import balance_sample, curate
 from jobs.lake import attempts
 from jobs.lake.attempts import SECONDS, at_work
-from jobs.lake.errors import BusyError, LeaseLostError
+from jobs.lake.errors import BusyError, InputChangedError, LeaseLostError
 from jobs.lake.events import read_events
 from jobs.lake.locks import FOLDER, is_gone
 from jobs.lake.runs import Run, open_run
@@ -177,11 +177,13 @@ def test_a_holder_whose_process_is_gone_is_passed_over_at_once(opened: Callable[
     assert not is_gone(None, TOKEN)  # a store elsewhere knows no processes: the lease has to expire
 
 
+@pytest.mark.parametrize("ends_by", ["writing", "failing"])
 def test_one_who_stood_still_changes_nothing_any_more(
     spark: SparkSession,
     opened: Callable[..., Run],
     threads: ThreadPoolExecutor,
     monkeypatch: pytest.MonkeyPatch,
+    ends_by: str,
 ) -> None:
     work, frozen = Work(), opened()
     rejects = spark.createDataFrame(
@@ -190,6 +192,8 @@ def test_one_who_stood_still_changes_nothing_any_more(
 
     def writes() -> dict[str, float]:
         figures = work()
+        if ends_by == "failing":  # what it read may have changed: the other's result stays
+            raise InputChangedError("files of another fingerprint")
         frozen.write("rejects", rejects, EMBED)
         return figures
 
@@ -221,8 +225,9 @@ def test_an_earlier_runs_sample_never_replaces_a_laters(
     spark: SparkSession, folder: Path, tmp_path: Path
 ) -> None:
     root = f"output.root={tmp_path}"
+    curate.run(spark, config_of(folder, root))
     early = open_run(spark, config_of(folder, root, "samples.0.target_size=10"))
-    curate.run(spark, config_of(folder, root))  # begins later, ends sooner
+    curate.run(spark, config_of(folder, root))  # begins later, ends sooner, has nothing new
     summary = curate.run(spark, early.config, within=early)
     assert summary.passed_over == ["s"]
     assert "a run that began later published it" in str(summary)

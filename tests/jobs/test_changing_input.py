@@ -5,13 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels, curate, embed_pool
-from jobs.lake.config import RunConfig
+from jobs.lake import inputs
+from jobs.lake.config import InputConfig, RunConfig
 from jobs.lake.errors import InputChangedError
 from jobs.lake.events import read_events
+from jobs.lake.inputs import open_pool
 from jobs.lake.loading import parse_config
 from jobs.lake.runs import Run, open_run
 from jobs.lake.tables import Lake
@@ -36,8 +39,10 @@ def pool_of(spark: SparkSession, n_points: int) -> DataFrame:
 def changed_while_read(run: Run, change: Callable[[], object]) -> pytest.ExceptionInfo[Exception]:
     """Embed a pool that changes after it was pinned; give what is said of it."""
     change()
+    held = set(run.spark.sparkContext._jsc.getPersistentRDDs())
     with pytest.raises(InputChangedError) as refused:
         embed_pool.run(run.spark, run.config, within=run)
+    assert set(run.spark.sparkContext._jsc.getPersistentRDDs()) == held
     events = [e.event for e in read_events(run.lake, [run.keys["embed_pool"]])]
     assert events == ["started", "failed", "cleaned"]
     return refused
@@ -63,6 +68,20 @@ def test_files_that_change_while_they_are_read_end_the_run(
     assert "run again" in said
     if change != "remove":
         embed_pool.run(spark, config)  # the same command takes the files as they are now
+
+
+def test_files_that_cannot_be_listed_for_now_have_not_changed(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pool.jsonl").write_text('{"id": 1, "vector": [1.0, 2.0]}\n')
+    pool = open_pool(spark, InputConfig(table=f"{tmp_path}/pool.jsonl", embedding="vector"))
+
+    def throttled(*_: object) -> None:
+        raise PySparkException("503 Slow Down")
+
+    monkeypatch.setattr(inputs, "_files_fingerprint", throttled)
+    with pytest.raises(PySparkException, match="503 Slow Down"):
+        pool.require_unchanged()
 
 
 def test_a_version_whose_files_were_vacuumed_says_so(spark: SparkSession, tmp_path: Path) -> None:

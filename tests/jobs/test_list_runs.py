@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,15 +15,25 @@ import yaml
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from jobs import cluster_levels, curate, list_runs, verify_run
+from jobs import (
+    balance_sample,
+    cluster_levels,
+    curate,
+    embed_pool,
+    list_runs,
+    report_curation,
+    verify_run,
+)
 from jobs.__main__ import main as evenlake
 from jobs.lake.config import RunConfig, as_dict, as_public_dict
+from jobs.lake.errors import CurationError
 from jobs.lake.events import Event
 from jobs.lake.keys import run_id as run_id_of
 from jobs.lake.keys import stage_keys
 from jobs.lake.runs import open_run
 from jobs.lake.settling import settled
 from jobs.lake.tables import TABLES, Lake
+from jobs.ledger import cleaning
 from jobs.ledger.cleaning import find_leftovers
 from jobs.ledger.history import History, read_history
 from jobs.ledger.recorded import RecordedRun
@@ -75,12 +86,10 @@ def written(folder: Path, config: RunConfig) -> str:
 def content(lake: Lake) -> Content:
     """Give rows and digest of every table and stage key, the ledger apart."""
     keys = {row.stage_key for row in lake.read("runs").select("stage_key").distinct().collect()}
-    return {
-        (table, key): lake.describe(table, key)
-        for table in TABLES
-        if table != "runs" and lake.exists(table)
-        for key in lake.count(table, sorted(keys))
-    }
+    tables = [table for table in TABLES if table != "runs" and lake.exists(table)]
+    places = [(table, key) for table in tables for key in lake.count(table, sorted(keys))]
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(places, pool.map(lambda at: lake.describe(*at), places), strict=True))
 
 
 def keys_in(found: Content) -> set[str]:
@@ -274,6 +283,34 @@ def test_what_may_be_running_is_left_alone_unless_forced(
     (again,) = clean(spark, config, is_forced=True).leftovers
     assert (again.why, again.n_rows) == ("cleaned", {"nodes": 11})
     assert run.lake.count("nodes", [key]) == {}
+
+
+def test_what_is_cleaned_under_a_run_is_not_finished_and_not_published(
+    spark: SparkSession, folder: Path, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(folder, root, *FIRST)  # superseded
+    run = open_run(spark, config)
+    key = run.keys[REPORT]
+    delete = cleaning._delete
+
+    def begins_meanwhile(lake: Lake, leftovers: Any) -> None:
+        attempt = run.ledger.begin(REPORT, key, since=None, waits=False, say=print)
+        assert attempt is not None
+        delete(lake, leftovers)
+        run.ledger.record(REPORT, key, "finished")
+        attempt.give_up()
+
+    for job in (embed_pool, cluster_levels, balance_sample, report_curation):
+        job.run(spark, config, within=run)
+    assert run.reused == list(GIVEN)
+    last = read_history(run.lake).by_key[key][-1]
+    n_rows = {"report": run.lake.count("report", [key])[key]}
+    left = cleaning.Leftover(last, "superseded", n_rows, may_be_running=False)
+    monkeypatch.setattr(cleaning, "_delete", begins_meanwhile)
+    assert cleaning.remove(run.lake, [left]) == [left]
+    assert open_run(spark, config).ledger.finished(key) is None
+    with pytest.raises(CurationError, match=r"cleaned while the run was under way.*same command"):
+        balance_sample.publish_samples(run)
 
 
 def test_files_that_no_table_needs_go_with_the_rows(

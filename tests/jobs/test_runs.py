@@ -102,6 +102,7 @@ def run_stages(spark: SparkSession, run: Run, *jobs: Any) -> None:
 
 def finished(run: Run) -> list[str]:
     """Give the stages that the ledger knows as finished."""
+    run.ledger.read(run.keys.values())
     stages = []
     for stage in GIVEN:
         try:

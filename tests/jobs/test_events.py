@@ -1,0 +1,64 @@
+"""What a stage key's events say: which attempt finished it, and what undoes that."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs.lake.attempts import is_open
+from jobs.lake.events import Event, last_attempt, last_finished
+from jobs.ledger.history import History
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def events_of(story: str) -> list[Event]:
+    """Make up the events of one stage key from words such as ``finished2``, one a second."""
+    return [
+        Event("key", "run", "embed_pool", word[:-1], at, int(word[-1]), "{}", {})
+        for i, word in enumerate(story.split())
+        if (at := START + timedelta(seconds=i))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("story", "finished_by", "state"),
+    [
+        ("started1", None, "started"),
+        ("started1 failed1 started2 finished2", 2, "finished"),
+        ("started1 finished1 reused1", 1, "finished"),
+        ("started1 finished1 cleaned1", None, "cleaned"),
+        ("started1 finished1 cleaned1 started2", None, "started"),
+        ("started1 finished1 cleaned1 started2 finished2", 2, "finished"),
+        ("cleaned1 started1 finished1", 1, "finished"),  # a refresh of what had never run
+        # cleaned while it was at work: what it wrote before is gone
+        ("started1 cleaned1 finished1", None, "cleaned"),
+        ("started1 failed1 started2 cleaned1 finished2", 2, "finished"),
+        ("started1 failed1 started2 cleaned1 cleaned2 finished2", None, "cleaned"),
+        # one who lost its lease wakes up late
+        ("started1 started2 finished2 failed1 cleaned1", 2, "finished"),
+        ("started1 started2 finished1", 1, "finished"),
+        ("started1 started2 cleaned1 finished2", 2, "finished"),
+    ],
+)
+def test_an_attempt_finishes_a_stage_key_unless_it_was_cleaned_since_it_began(
+    story: str, finished_by: int | None, state: str
+) -> None:
+    events = events_of(story)
+    found = last_finished(events)
+    assert (found and found.attempt) == finished_by
+    assert History(events, {}).state_of_key("key") == state
+
+
+@pytest.mark.parametrize(
+    ("story", "is_at_it"),
+    [
+        ("started1", True),
+        ("started1 failed1", False),
+        ("started1 cleaned1", False),
+        ("started1 started2 failed1", True),
+        ("started1 started2 finished2", False),
+    ],
+)
+def test_an_attempt_is_open_until_its_own_end(story: str, is_at_it: bool) -> None:
+    assert is_open(events_of(story)) == is_at_it
+    assert last_attempt(events_of(story)) == int(max(word[-1] for word in story.split()))
