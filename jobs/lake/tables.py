@@ -334,14 +334,17 @@ class Lake:
         return rows.select(*columns)
 
     def _create(self, table: str, rows: DataFrame) -> None:
-        """Create a table ahead of its rows, so that a place that cannot hold it is told apart."""
+        """Create a table ahead of its rows, so that a place that cannot hold it is told apart.
+
+        In one partition: what is only appended to can then be compacted into one file.
+        """
         if self.exists(table):
             return
         columns = ", ".join(f"{quote(f.name)} {f.dataType.simpleString()}" for f in rows.schema)
         properties = ", ".join(f"'{k}' = '{v}'" for k, v in _properties(rows).items())
         statement = (
             f"CREATE TABLE IF NOT EXISTS {self._sql_name(table)} ({columns}) USING DELTA "
-            f"PARTITIONED BY (stage_key) TBLPROPERTIES ({properties})"
+            f"TBLPROPERTIES ({properties})"
         )
         try:
             self._commit(table, lambda: self.spark.sql(statement))

@@ -331,7 +331,7 @@ def test_files_that_no_table_needs_go_with_the_rows(
         needed = {Path(uri).name for uri in lake.read(table).inputFiles()}
         assert files(table) == len(needed)
         assert files(table) <= n_before
-    assert files("runs") == len({e.stage_key for e in read_history(lake).events})  # one a key
+    assert files("runs") == 1
     assert sum(map(files, before)) < 0.7 * sum(before.values())
     assert not (place / "_locks" / "0123abcd.holder").exists()
     assert lake.read("sample_s").orderBy("id").collect() == published
