@@ -1,6 +1,6 @@
 """Fifty runs on one root, one after another in one process: neither memory nor files pile up.
 
-Run: make faults ARGS="-k soak" (about 20 minutes)
+Run: make faults ARGS="-k soak" (up to an hour)
 """
 
 import gc
