@@ -142,9 +142,8 @@ def _embed(this: Run) -> Metrics:
 
 def _write(this: Run, embedded: DataFrame) -> Metrics:
     """Write what is wrong, and stop where that is too much; then write the rest."""
-    config, gated = this.config, embedded
-    if not config.embed.normalize:
-        gated = reject_giants(embedded, config.hygiene.max_norm_ratio)
+    config, ratio = this.config, this.config.hygiene.max_norm_ratio
+    gated = embedded if config.embed.normalize else reject_giants(embedded, ratio)
     n_pool = gated.count()  # all of the pool has been read by now
     this.pool.require_unchanged()
     rejected = gated.where(F.col("reason").isNotNull()).withColumn("stage", F.lit(STAGE))

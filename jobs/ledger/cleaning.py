@@ -95,24 +95,20 @@ def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
     """
     known = by_key(read_events(lake))
     leftovers = [left for left in leftovers if known[left.last.stage_key][-1] == left.last]
-    if leftovers:
-        _tell_cleaned(lake, leftovers, known)
-        _delete(lake, leftovers)
-        now = by_key(read_events(lake))
-        keys = [left.last.stage_key for left in leftovers]
-        begun = {key for key in keys if last_attempt(now[key]) > last_attempt(known[key])}
-        _tell_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
+    _tell_cleaned(lake, leftovers, known)
+    _delete(lake, leftovers)
+    now = by_key(read_events(lake)) if leftovers else known
+    begun = {key for key in now if last_attempt(now[key]) > last_attempt(known.get(key, []))}
+    _tell_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
     return leftovers
 
 
 def _tell_cleaned(
     lake: Lake, leftovers: Sequence[Leftover], known: Mapping[str, Sequence[Event]]
 ) -> None:
-    if leftovers:
-        now = datetime.now(UTC)
-        events = [
-            _cleaned(left, last_attempt(known[left.last.stage_key]), now) for left in leftovers
-        ]
+    now = datetime.now(UTC)
+    events = [_cleaned(left, last_attempt(known[left.last.stage_key]), now) for left in leftovers]
+    if events:
         append_events(lake, events)
 
 
