@@ -6,6 +6,9 @@ kernel tells at once when a process is gone. Elsewhere the store arbitrates, and
 
 import contextlib
 import logging
+import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -16,7 +19,8 @@ from pyspark.sql import SparkSession
 log = logging.getLogger(__name__)
 
 FOLDER = "_locks"  # in the root
-_passed_over: set[str] = set()  # locks whose holder is taken for frozen; waited for once
+_BEATS = 4  # within the patience of others
+_GRACE = 1.0  # seconds: who has just taken a lock may not have shown it yet
 
 
 def local_folder(spark: SparkSession, root: str) -> Path | None:
@@ -37,23 +41,58 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
 
     Parameters
     ----------
-    patience : seconds; whoever holds the lock for longer is taken for frozen, and passed over
+    patience : seconds; a holder that shows no life for that long is taken for frozen, and passed
+        over
     """
     name = f"{table}.lock"
-    place = str(root and root / FOLDER / name)
     try:
-        lock = _acquired(root, name, 0 if place in _passed_over else patience)
-        _passed_over.discard(place)
+        lock = _turn(root, name, patience)
     except Timeout:
+        log.warning("table=%s locked by a process that stands still; going on", table)
         lock = None
-        if place not in _passed_over:
-            log.warning("table=%s locked by another process; going on", table)
-        _passed_over.add(place)
+    with contextlib.nullcontext() if lock is None else _alive(lock, patience / _BEATS):
+        yield
+
+
+def _turn(root: Path | None, name: str, patience: float) -> FileLock | None:
+    """Wait for a lock as long as its holder lives."""
+    while True:
+        left = patience - _silence(root, name)
+        try:
+            return _acquired(root, name, max(left, _GRACE))
+        except Timeout:
+            if _silence(root, name) >= patience:
+                raise
+
+
+def _silence(root: Path | None, name: str) -> float:
+    """Give the seconds since the last sign of life of whoever holds a lock, or held it."""
+    try:
+        return time.time() - ((root or Path()) / FOLDER / name).stat().st_atime
+    except OSError:
+        return 0.0
+
+
+@contextlib.contextmanager
+def _alive(lock: FileLock, seconds: float) -> Iterator[None]:
+    """Hold a lock, and show it: by the file's time of access, as waiting changes the other."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                os.utime(lock.lock_file)
+            if over.wait(seconds):
+                return
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
     try:
         yield
     finally:
-        if lock is not None:
-            lock.release()
+        over.set()
+        heart.join()
+        lock.release()
 
 
 class Presence:

@@ -1,10 +1,18 @@
-"""Commits to one table take turns; who holds the lock for too long is passed over, and but once."""
+"""Commits to one table take turns; who holds a lock and shows no life is passed over."""
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from jobs.lake.locks import alone
+
+
+def enter(root: Path, patience: float) -> None:
+    with alone(root, "runs", patience):
+        pass
 
 
 def test_a_commit_waits_for_the_one_before_it(tmp_path: Path) -> None:
@@ -33,15 +41,21 @@ def test_another_table_does_not_wait(tmp_path: Path) -> None:
         pass
 
 
-def test_a_frozen_holder_is_waited_for_once(tmp_path: Path) -> None:
-    began = time.monotonic()
-    with alone(tmp_path, "runs", 60):
-        with alone(tmp_path, "runs", 0.5):
-            assert time.monotonic() - began >= 0.5
-        with alone(tmp_path, "runs", 600):
-            pass  # within the test's time
-    with alone(tmp_path, "runs", 60), alone(tmp_path, "runs", 0.5):
-        pass  # it was free again, so it is waited for again
+def test_a_slow_holder_is_waited_for_longer_than_anyones_patience(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as threads:
+        with alone(tmp_path, "runs", 2):
+            waiting = threads.submit(enter, tmp_path, 2)
+            time.sleep(4)
+            assert not waiting.done()
+        waiting.result(10)
+
+
+def test_a_frozen_holder_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with alone(tmp_path, "runs", 600):
+        began = time.monotonic()
+        enter(tmp_path, 2)  # the holder's next sign of life is minutes away
+        assert 1 <= time.monotonic() - began < 10
+    assert "table=runs locked by a process that stands still" in caplog.text
 
 
 def test_a_root_elsewhere_has_no_locks(tmp_path: Path) -> None:
