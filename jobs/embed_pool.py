@@ -20,11 +20,11 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 from threadpoolctl import threadpool_limits
 
+from jobs.lake.columns import nothing_in, pool_columns
 from jobs.lake.command import job_main
 from jobs.lake.config import EmbedConfig, RunConfig
 from jobs.lake.errors import CurationError, GuardError, InputError
 from jobs.lake.events import Metrics
-from jobs.lake.inputs import nothing_in, pool_columns
 from jobs.lake.runs import Run, open_run
 from jobs.lake.shipping import ship
 from jobs.lake.spark_errors import SPARK_ERRORS

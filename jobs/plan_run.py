@@ -15,11 +15,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 from rich.console import Console
 
+from jobs.lake.columns import nothing_in, pool_columns
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.errors import ConfigError, GuardError
 from jobs.lake.host import host_bytes, n_threads, size_bytes
-from jobs.lake.inputs import nothing_in, pool_columns
 from jobs.lake.runs import Run, open_run
 from jobs.lake.session import n_slots
 from jobs.planning.calibration import calibrate

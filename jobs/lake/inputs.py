@@ -1,4 +1,4 @@
-"""The pool: how it is found, which version of it a run reads, and its columns."""
+"""The pool: how it is found, and which version of it a run reads."""
 
 import hashlib
 import logging
@@ -6,21 +6,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType
-from pyspark.sql.utils import is_remote
+from pyspark.sql import DataFrame, SparkSession
 
 from jobs.lake.config import InputConfig
 from jobs.lake.delta import refuse_without_delta
 from jobs.lake.errors import InputChangedError, InputError
 from jobs.lake.foreign_types import refuse_python_types
+from jobs.lake.naming import absolute, quote
+from jobs.lake.repeatable import require_repeatable
 from jobs.lake.secrets import without_secrets
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
-from jobs.lake.tables import absolute, quote
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +126,7 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
                 f"input.where={config.where!r} is no SQL condition over {config.table}, which has "
                 f"{columns}: {reason(error)}"
             ) from error
-    _refuse_random(
+    require_repeatable(
         rows, f"input.where={config.where!r}" if config.where else f"input.table={config.table!r}"
     )
     name = without_secrets(config.table)
@@ -245,94 +242,3 @@ def _files_fingerprint(spark: SparkSession, paths: Sequence[str]) -> str:
 
 def _listing(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load([*paths])
-
-
-def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
-    """Select what the stages need: ``id``, ``value`` and ``metadata``.
-
-    Parameters
-    ----------
-    value : the config key that names the value's column: ``content`` or ``embedding``
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or of a type that cannot be a key or be embedded.
-    """
-    named = {f"input.{value}": getattr(config, value)} | {
-        f"input.metadata[{i}]": column for i, column in enumerate(config.metadata)
-    }
-    for key, column in named.items():
-        if column not in pool.rows.columns:
-            raise InputError(
-                f"{key}={column!r} is not a column of {pool.name}; it has {pool.rows.columns}"
-            )
-    metadata: list[Column] = []
-    for column in config.metadata:
-        metadata += [F.lit(column), F.col(quote(column)).cast("string")]
-    try:
-        rows = pool.rows.select(
-            F.expr(config.id).alias("id"),
-            F.col(quote(named[f"input.{value}"])).alias("value"),
-            (F.create_map(*metadata) if metadata else F.lit(None).cast("map<string,string>")).alias(
-                "metadata"
-            ),
-        )
-    except SPARK_ERRORS as error:
-        raise InputError(
-            f"input.id={config.id!r} is no column or SQL expression over {pool.name}, which has "
-            f"{pool.rows.columns}: {reason(error)}"
-        ) from error
-    _refuse_random(rows, f"input.id={config.id!r}")
-    kind = rows.schema["id"].dataType
-    if kind.typeName() not in ("string", "integer", "long", "binary"):
-        raise InputError(
-            f"input.id={config.id!r} is {kind.simpleString()}; want string, int, bigint or binary, "
-            f"such as cast({config.id} as string)"
-        )
-    kind = rows.schema["value"].dataType
-    if not _can_embed(kind, value):
-        raise InputError(
-            f"input.{value}={named[f'input.{value}']!r} is {kind.simpleString()}; want "
-            + _EMBEDDABLE[value]
-        )
-    return rows
-
-
-def _refuse_random(rows: DataFrame, key: str) -> None:
-    """Refuse what is another at every read, where the session can tell: rows would be lost."""
-    if is_remote():
-        return
-    plan = rows._jdf.queryExecution().analyzed()
-    if not plan.deterministic():
-        raise InputError(
-            f"{key} gives other rows at every read; want columns, and functions of columns alone: "
-            "write its outcome into the pool first"
-        )
-    jvm: Any = rows.sparkSession._jvm
-    patterns = jvm.org.apache.spark.sql.catalyst.trees.TreePattern
-    if plan.containsPattern(patterns.CURRENT_LIKE()):
-        raise InputError(
-            f"{key} gives other rows at another time or to another user; want no current_date() or "
-            "the like: write the date out, such as DATE'2026-01-31'"
-        )
-
-
-def nothing_in(rows: DataFrame, column: str) -> InputError:
-    """Tell a pool without rows from one whose column holds nothing."""
-    if rows.isEmpty():
-        return InputError("the pool is empty: no row is left to curate; check input.where")
-    return InputError(f"{column} is null or empty on every row of the pool; check the column")
-
-
-_EMBEDDABLE = {
-    "embedding": "an array of numbers, or binary holding raw little-endian float32",
-    "content": "string (texts, or paths of images) or binary (images, or texts in UTF-8)",
-}
-
-
-def _can_embed(kind: DataType, value: str) -> bool:
-    if value == "content":
-        return isinstance(kind, StringType | BinaryType)
-    is_vector = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
-    return is_vector or isinstance(kind, BinaryType)

@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 
 from jobs.lake import keys
 from jobs.lake.attempts import Attempt
+from jobs.lake.columns import pool_columns
 from jobs.lake.config import RunConfig
 from jobs.lake.errors import ConfigError, CurationError, InputChangedError, LeaseLostError
 from jobs.lake.events import Metrics
-from jobs.lake.inputs import Pool, open_pool, pool_columns
+from jobs.lake.inputs import Pool, open_pool
 from jobs.lake.progress import Progress
 from jobs.lake.run_ledger import RunLedger
 from jobs.lake.settling import needs_tuning, settled

@@ -1,4 +1,4 @@
-"""The door to the lake: where tables are, what columns they have, how rows get in and out."""
+"""The door to the lake: where tables are, and how rows get in and out."""
 
 import contextlib
 import json
@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -21,42 +20,14 @@ from jobs.lake.delta import refuse_without_delta
 from jobs.lake.errors import ConfigError
 from jobs.lake.foreign_types import refuse_python_types
 from jobs.lake.locks import alone, local_folder
+from jobs.lake.naming import absolute, literal, quote
+from jobs.lake.schemas import NOT_CONTENT, properties, shaped
 from jobs.lake.secrets import without_secrets
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 
 log = logging.getLogger(__name__)
 
-# Columns after stage_key, in order; {id} is the pool's own id type.
-TABLES = {
-    "embeddings": "id {id}, column STRING, content_hash BINARY, generation INT, op STRING, "
-    "embedding ARRAY<FLOAT>",
-    "metadata": "id {id}, metadata MAP<STRING,STRING>, generation INT, op STRING",
-    "rejects": "id {id}, stage STRING, reason STRING, detail STRING, generation INT, op STRING",
-    "blocks": "block_id INT, n_rows INT, vectors BINARY",
-    "nodes": "level INT, node_id BIGINT, parent_id BIGINT, n_children BIGINT, n_leaves BIGINT, "
-    "n_points BIGINT, inertia DOUBLE, radius FLOAT, generation INT, op STRING, "
-    "centroid ARRAY<FLOAT>",
-    "routing": "level INT, cell_id INT, leaf_ids ARRAY<BIGINT>, centroid ARRAY<FLOAT>",
-    "iterations": "level INT, round INT, iteration INT, algorithm STRING, solver STRING, "
-    "n_rows BIGINT, inertia DOUBLE, moved DOUBLE, n_empty BIGINT, seconds DOUBLE",
-    "assignments": "id {id}, leaf_id BIGINT, path ARRAY<BIGINT>, sq_distance DOUBLE, "
-    "generation INT, op STRING",
-    "allocations": "sample STRING, level INT, node_id BIGINT, capacity BIGINT, quota BIGINT",
-    "samples": "tree_key STRING, sample STRING, id {id}, leaf_id BIGINT, replica INT, rank INT, "
-    "pool_weight DOUBLE, reason STRING, generation INT, op STRING",
-    "runs": "run_id STRING, stage STRING, event STRING, at TIMESTAMP, attempt INT, "
-    "config STRING, inputs MAP<STRING,STRING>, metrics MAP<STRING,DOUBLE>, notes STRING, "
-    "digests MAP<STRING,STRING>, code_version STRING",
-    "report": "run_id STRING, sample STRING, section STRING, level INT, key STRING, x DOUBLE, "
-    "metric STRING, value DOUBLE, control DOUBLE",
-    "leases": "holder STRING, epoch BIGINT, expires TIMESTAMP",
-    "checkpoints": "incarnation INT, sequence BIGINT, depth INT, part INT, content BINARY",
-    "artifacts": "name STRING, media_type STRING, sha256 STRING, content BINARY",
-}
 PAGES = "reports"  # the folder of exported pages, beside the tables
-# What stands in these columns unless the stage says otherwise: a first run is all upserts.
-_FIRST_RUN = {"generation": lambda: F.lit(0), "op": lambda: F.lit("upsert")}
-_NOT_CONTENT = ("tree_key", "seconds", "run_id", "vectors")
 # Large floats in binary do not compress, and a dictionary of matrices is never used.
 _WRITER_OPTIONS = {"blocks": {"compression": "none", "parquet.enable.dictionary": "false"}}
 _RACES = (
@@ -170,12 +141,12 @@ class Lake:
         self, table: str, rows: DataFrame, stage_key: str, *, transaction: str, version: int = 1
     ) -> None:
         """Replace a stage key's rows in one commit, unless a transaction has got that far."""
-        rows = self._shaped(table, rows, stage_key)
+        rows = shaped(table, rows, stage_key)
         writer = (
             rows.write.format("delta")
             .mode("overwrite")
             .partitionBy("stage_key")
-            .options(**({} if self.exists(table) else _properties(rows)))
+            .options(**({} if self.exists(table) else properties(rows)))
             .option("replaceWhere", f"stage_key = '{stage_key}'")
             .option("txnAppId", f"{stage_key}/{transaction}")
             .option("txnVersion", version)
@@ -195,7 +166,7 @@ class Lake:
         hashed = [
             F.map_entries(f.name) if f.dataType.typeName() == "map" else F.col(f.name)
             for f in rows.schema
-            if f.name not in _NOT_CONTENT
+            if f.name not in NOT_CONTENT
         ]
         h = F.xxhash64(*hashed)
         # bigint sums of parts, as a decimal sum takes three times as long
@@ -260,7 +231,7 @@ class Lake:
 
         For the ledger, whose rows are never replaced.
         """
-        rows = self._shaped(table, rows, None)
+        rows = shaped(table, rows, None)
         self._create(table, rows)
         writer = rows.write.format("delta").mode("append")
         if transaction is not None:
@@ -320,19 +291,6 @@ class Lake:
         else:
             writer.saveAsTable(self.address(table))
 
-    def _shaped(self, table: str, rows: DataFrame, stage_key: str | None) -> DataFrame:
-        """Put the columns in the table's order and types."""
-        ddl = TABLES[table]
-        if "{id}" in ddl:
-            ddl = ddl.replace("{id}", rows.schema["id"].dataType.simpleString())
-        key = F.col("stage_key") if stage_key is None else F.lit(stage_key)
-        columns = [key.alias("stage_key")]
-        for column in ddl.split(", "):
-            name, kind = column.split(" ", 1)
-            value = F.col(name) if name in rows.columns else _FIRST_RUN[name]()
-            columns.append(value.cast(kind).alias(name))
-        return rows.select(*columns)
-
     def _create(self, table: str, rows: DataFrame) -> None:
         """Create a table ahead of its rows, so that a place that cannot hold it is told apart.
 
@@ -341,10 +299,10 @@ class Lake:
         if self.exists(table):
             return
         columns = ", ".join(f"{quote(f.name)} {f.dataType.simpleString()}" for f in rows.schema)
-        properties = ", ".join(f"'{k}' = '{v}'" for k, v in _properties(rows).items())
+        settings = ", ".join(f"'{k}' = '{v}'" for k, v in properties(rows).items())
         statement = (
             f"CREATE TABLE IF NOT EXISTS {self._sql_name(table)} ({columns}) USING DELTA "
-            f"TBLPROPERTIES ({properties})"
+            f"TBLPROPERTIES ({settings})"
         )
         try:
             self._commit(table, lambda: self.spark.sql(statement))
@@ -358,24 +316,3 @@ class Lake:
         """Name the place as the config does."""
         named = self._output.model_dump(by_alias=True, exclude_none=True, exclude={"lease_seconds"})
         return ", ".join(f"output.{key}={value!r}" for key, value in named.items())
-
-
-def _properties(rows: DataFrame) -> dict[str, str]:
-    """Give the properties of a table made for these rows: statistics of simple columns alone."""
-    indexed = sum(f.dataType.typeName() not in ("array", "map", "binary") for f in rows.schema)
-    return {"delta.dataSkippingNumIndexedCols": str(indexed)}
-
-
-def absolute(path: str) -> str:
-    """Give a local path in full, as Delta's SQL wants it; URIs stay as they are."""
-    return path.rstrip("/") if urlparse(path).scheme else str(Path(path).absolute())
-
-
-def quote(identifier: str) -> str:
-    """Quote an identifier for SQL."""
-    return "`" + identifier.replace("`", "``") + "`"
-
-
-def literal(text: str) -> str:
-    """Quote a text for SQL."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -9,7 +9,8 @@ from functools import partial
 from jobs.lake.events import Event, append_events, last_attempt, read_events
 from jobs.lake.run_ledger import code_version
 from jobs.lake.runs import ROWS_OF
-from jobs.lake.tables import TABLES, Lake
+from jobs.lake.schemas import TABLES
+from jobs.lake.tables import Lake
 from jobs.ledger.history import MAY_GO_ON, History, by_key
 from jobs.ledger.recorded import RecordedRun
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.lake.events import TABLE as LEDGER
 from jobs.lake.locks import sweep
+from jobs.lake.schemas import TABLES
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
-from jobs.lake.tables import PAGES, TABLES, Lake
+from jobs.lake.tables import PAGES, Lake
 from jobs.ledger.history import read_history
 
 log = logging.getLogger(__name__)

@@ -31,8 +31,9 @@ from jobs.lake.events import Event
 from jobs.lake.keys import run_id as run_id_of
 from jobs.lake.keys import stage_keys
 from jobs.lake.runs import open_run
+from jobs.lake.schemas import TABLES
 from jobs.lake.settling import settled
-from jobs.lake.tables import TABLES, Lake
+from jobs.lake.tables import Lake
 from jobs.ledger import cleaning
 from jobs.ledger.cleaning import find_leftovers
 from jobs.ledger.history import History, read_history
