@@ -93,7 +93,8 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.driver.memory": config.driver_memory,
         "spark.driver.maxResultSize": "0",
         "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
-        "spark.databricks.delta.snapshotPartitions": "2",
+        # a task costs more than the thousands of files that one machine's tables have
+        "spark.databricks.delta.snapshotPartitions": "1",
         # files are listed, and vacuumed, in 10,000 tasks unless told otherwise
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.execution.arrow.maxBytesPerBatch": "8m",
