@@ -3,12 +3,13 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
+from jobs.lake import attempts, checkpoints
 from jobs.lake.events import TABLE as LEDGER
 from jobs.lake.locks import sweep
 from jobs.lake.schemas import TABLES
 from jobs.lake.spark_errors import SPARK_ERRORS, reason
 from jobs.lake.tables import PAGES, Lake
-from jobs.ledger.history import read_history
+from jobs.ledger.history import History, read_history
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,8 @@ def tidy(lake: Lake, *, older_than: timedelta, is_forced: bool) -> str:
     """Delete files that tables have not referred to for that long; say what was done.
 
     The ledger is compacted first: it gains a small file with every event. Pages of cleaned runs go
-    with them. Nothing is done while a run is under way, unless it is forced.
+    as well, and what finished stages needed on their way only. Nothing is done
+    while a run is under way, unless it is forced.
     """
     history = read_history(lake)
     if history.is_busy(datetime.now(UTC)) and not is_forced:
@@ -27,6 +29,7 @@ def tidy(lake: Lake, *, older_than: timedelta, is_forced: bool) -> str:
         for run in history.runs:
             if history.state_of(run) == "cleaned":
                 (lake.local_folder / PAGES / f"{run.run_id}.html").unlink(missing_ok=True)
+    _forget_the_way(lake, history)
     tables = [*TABLES, *(f"sample_{name}" for name in history.published)]
     there = [table for table in tables if lake.exists(table)]
     try:
@@ -36,3 +39,11 @@ def tidy(lake: Lake, *, older_than: timedelta, is_forced: bool) -> str:
         log.warning("files of removed rows stay: %s", reason(error))
         return f"files of removed rows stay: {reason(error)}"
     return f"files that {len(there)} tables did without for {older_than.days} days are gone"
+
+
+def _forget_the_way(lake: Lake, history: History) -> None:
+    """Remove checkpoints and leases of finished stages; a driver may have died right before."""
+    done = [key for key in history.by_key if history.finished(key) is not None]
+    for table in (checkpoints.TABLE, attempts.TABLE):
+        if lake.exists(table) and (left := lake.count(table, done)):
+            lake.remove(table, list(left))

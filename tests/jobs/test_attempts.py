@@ -1,6 +1,7 @@
 """Who is at work: one process does a stage, others wait for it, and the dead are passed over."""
 
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from jobs.lake.errors import BusyError, InputChangedError, LeaseLostError
 from jobs.lake.events import read_events
 from jobs.lake.locks import FOLDER, is_gone
 from jobs.lake.runs import Run, open_run
-from tests.jobs.test_runs import EMBED, config_of, write_pool
+from tests.jobs.tiny import EMBED, config_of, write_pool
 
 TOKEN = "0123abcd"
 LEASE = 12.0  # seconds; renewed every 4, which a busy machine has to manage
@@ -222,12 +223,11 @@ def test_one_who_stood_still_goes_on_where_nobody_took_over(
 
 
 def test_an_earlier_runs_sample_never_replaces_a_laters(
-    spark: SparkSession, folder: Path, tmp_path: Path
+    spark: SparkSession, curated: Path, tmp_path: Path
 ) -> None:
-    root = f"output.root={tmp_path}"
-    curate.run(spark, config_of(folder, root))
-    early = open_run(spark, config_of(folder, root, "samples.0.target_size=10"))
-    curate.run(spark, config_of(folder, root))  # begins later, ends sooner, has nothing new
+    root = f"output.root={shutil.copytree(curated / 'lake', tmp_path / 'lake')}"
+    early = open_run(spark, config_of(curated, root, "samples.0.target_size=10"))
+    curate.run(spark, config_of(curated, root))  # begins later, ends sooner, has nothing new
     summary = curate.run(spark, early.config, within=early)
     assert summary.passed_over == ["s"]
     assert "a run that began later published it" in str(summary)

@@ -16,7 +16,7 @@ from jobs.environment.findings import Finding, guarded
 from jobs.environment.packages import SUPPORTED, check_packages, satisfies
 from jobs.lake.config import as_dict
 from jobs.lake.host import host_bytes
-from tests.jobs.test_runs import SECRET, config_of, write_pool
+from tests.jobs.tiny import SECRET, config_of, write_pool
 
 REPOSITORY = Path(__file__).parents[2]
 ALONE = ["code", "code", "python", "packages", "java", "blas", "memory"]

@@ -10,8 +10,8 @@ from jobs import cluster_levels, embed_pool
 from jobs.lake.config import RunConfig
 from jobs.lake.runs import Run, open_run
 from tests.jobs.determinism import tied_pool, write_files
-from tests.jobs.test_runs import new_events, told
 from tests.jobs.test_tune_tree import config_of
+from tests.jobs.tiny import new_events, told
 
 TREE = {"levels": [20, 4], "resampling": {"rounds": 1}, "max_iter": 3, "breathing": "off"}
 SAMPLES = [{"name": "s", "target_size": 200, "share": {"leaves": 0}}]

@@ -12,7 +12,7 @@ from jobs import cluster_levels, curate, embed_pool, write_example
 from jobs.__main__ import COMMANDS
 from jobs.__main__ import main as evenlake
 from jobs.lake.config import as_dict
-from tests.jobs.test_runs import SECRET, config_of, write_pool
+from tests.jobs.tiny import SECRET, config_of, write_pool
 
 Capture = pytest.CaptureFixture[str]
 

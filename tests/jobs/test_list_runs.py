@@ -38,7 +38,7 @@ from jobs.ledger import cleaning
 from jobs.ledger.cleaning import find_leftovers
 from jobs.ledger.history import History, read_history
 from jobs.ledger.recorded import RecordedRun
-from tests.jobs.test_runs import (
+from tests.jobs.tiny import (
     CLUSTER,
     EMBED,
     GIVEN,
@@ -320,6 +320,10 @@ def test_files_that_no_table_needs_go_with_the_rows(
     config = config_of(folder, root, *THIRD)
     lake, place = Lake(spark, config.output), Path(config.output.root or "")
     published = lake.read("sample_s").orderBy("id").collect()
+    key = open_run(spark, config).keys[CLUSTER]
+    columns = "incarnation int, sequence bigint, depth int, part int, content binary"
+    kept = spark.createDataFrame([(0, 1, 0, 0, b"")], columns)
+    lake.replace("checkpoints", kept, key, transaction="checkpoint/0")  # killed once it was done
 
     def files(table: str) -> int:
         return len([f for f in (place / table).rglob("*.parquet") if "_delta_log" not in f.parts])
@@ -335,6 +339,7 @@ def test_files_that_no_table_needs_go_with_the_rows(
     assert files("runs") == 1
     assert sum(map(files, before)) < 0.7 * sum(before.values())
     assert not (place / "_locks" / "0123abcd.holder").exists()
+    assert lake.count("checkpoints", [key]) == {}
     assert lake.read("sample_s").orderBy("id").collect() == published
     verify_run.run(spark, config, open_run(spark, config).run_id).require()
 

@@ -13,7 +13,7 @@ from jobs.__main__ import main as evenlake
 from jobs.lake.config import as_dict
 from jobs.lake.host import size_bytes
 from jobs.planning.machine import GIB
-from tests.jobs.test_runs import config_of, write_pool
+from tests.jobs.tiny import config_of, write_pool
 
 
 @pytest.fixture(scope="module")

@@ -1,65 +1,45 @@
 """The ledger: what is reused, what is repeated, what a failure leaves, who owns a sample."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, curate, embed_pool, report_curation
-from jobs.lake.config import RunConfig, as_public_dict
+from jobs.lake.config import as_public_dict
 from jobs.lake.errors import ConfigError
-from jobs.lake.keys import STAGES, lineage, stage_keys
-from jobs.lake.loading import parse_config
+from jobs.lake.keys import lineage, stage_keys
 from jobs.lake.runs import Run, open_run
 from jobs.lake.secrets import without_secrets
 from jobs.lake.tables import Lake
+from tests.jobs.tiny import (
+    CLUSTER,
+    EMBED,
+    GIVEN,
+    N_LATER,
+    N_POINTS,
+    REPORT,
+    SAMPLE,
+    SECRET,
+    TARGET_SIZE,
+    config_of,
+    new_events,
+    told,
+    write_curated,
+    write_pool,
+)
 
-EMBED, TUNE, CLUSTER, SAMPLE, REPORT = STAGES
-GIVEN = (EMBED, CLUSTER, SAMPLE, REPORT)  # the stages of a config that leaves nothing open
-N_POINTS, N_LATER, TARGET_SIZE = 60, 6, 20
-SECRET = "hunter2"
 DONE = ["started", "finished"]
-
-
-def write_pool(spark: SparkSession, path: Path, n_points: int) -> None:
-    """Append points to a Delta table: a new version of the pool."""
-    X = np.random.default_rng(n_points).standard_normal((n_points, 4))
-    rows = [(f"{n_points}-{i}", x.tolist(), "ab"[i % 2]) for i, x in enumerate(X)]
-    frame = spark.createDataFrame(rows, "id string, vector array<double>, label string")
-    frame.coalesce(1).write.format("delta").mode("append").save(str(path))
-
-
-def config_of(folder: Path, *overrides: str) -> RunConfig:
-    plain: dict[str, Any] = {
-        "input": {
-            "table": f"{folder}/pool",
-            "version": 0,
-            "embedding": "vector",
-            "metadata": ["label"],
-            "options": {"password": SECRET, "proxy": f"http://me:{SECRET}@proxy:8080"},
-        },
-        "output": {"root": f"{folder}/lake"},
-        "cluster": {"levels": [8, 3], "resampling": {"rounds": 1}},
-        "samples": [{"name": "s", "target_size": TARGET_SIZE, "share": {"leaves": 0.0}}],
-    }
-    return parse_config(plain, overrides)
 
 
 @pytest.fixture(scope="module")
 def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a pool of two versions, and curate the first."""
-    folder = tmp_path_factory.mktemp("runs")
-    write_pool(spark, folder / "pool", N_POINTS)
-    write_pool(spark, folder / "pool", N_LATER)
-    curate.run(spark, config_of(folder))
-    return folder
+    """Curate a root of this module's own: a root is bound to its pool's path."""
+    return write_curated(spark, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +51,6 @@ def base(spark: SparkSession, folder: Path) -> Run:
 @pytest.fixture
 def lake(base: Run) -> Lake:
     return base.lake
-
-
-@contextmanager
-def new_events(lake: Lake) -> Iterator[list[Row]]:
-    """Collect what the ledger gains meanwhile."""
-    known = lake.read("runs").count()
-    events: list[Row] = []
-    yield events
-    events += lake.read("runs").orderBy("at").collect()[known:]
-
-
-def told(events: list[Row]) -> dict[str, list[str]]:
-    """Give every stage's events in their order."""
-    stages: dict[str, list[str]] = {}
-    for row in events:
-        stages.setdefault(row.stage, []).append(row.event)
-    return stages
 
 
 def outcome(*, n_reused: int) -> dict[str, list[str]]:

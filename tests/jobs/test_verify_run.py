@@ -8,38 +8,30 @@ import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import curate, embed_pool, verify_run
+from jobs import embed_pool, verify_run
 from jobs.__main__ import main as evenlake
 from jobs.lake.config import as_dict
 from jobs.lake.runs import open_run
-from tests.jobs.test_runs import CLUSTER, EMBED, N_POINTS, config_of, write_pool
+from tests.jobs.tiny import CLUSTER, EMBED, N_POINTS, config_of
 
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
-def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("verify")
-    write_pool(spark, folder / "pool", N_POINTS)
-    curate.run(spark, config_of(folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run_id(spark: SparkSession, folder: Path) -> str:
-    return open_run(spark, config_of(folder)).run_id
+def run_id(spark: SparkSession, curated: Path) -> str:
+    return open_run(spark, config_of(curated)).run_id
 
 
 @pytest.fixture
-def root(folder: Path, tmp_path: Path) -> Path:
+def root(curated: Path, tmp_path: Path) -> Path:
     """Copy the root, for a test to change."""
-    return Path(shutil.copytree(folder / "lake", tmp_path / "lake"))
+    return Path(shutil.copytree(curated / "lake", tmp_path / "lake"))
 
 
 @pytest.fixture
-def arguments(folder: Path, root: Path, run_id: str) -> list[str]:
+def arguments(curated: Path, root: Path, run_id: str) -> list[str]:
     """Verify the copied root with a config whose pool is not there."""
-    plain = as_dict(config_of(folder, f"output.root={root}"))
+    plain = as_dict(config_of(curated, f"output.root={root}"))
     plain["input"]["table"] = "/nowhere/at/all"
     path = root.parent / "my.yaml"
     path.write_text(yaml.safe_dump(plain))
@@ -47,7 +39,7 @@ def arguments(folder: Path, root: Path, run_id: str) -> list[str]:
 
 
 def test_an_untouched_run_is_as_recorded(
-    spark: SparkSession, arguments: list[str], root: Path, folder: Path, capsys: Capture
+    spark: SparkSession, arguments: list[str], root: Path, curated: Path, capsys: Capture
 ) -> None:
     files = sorted(root.rglob("*"))
     assert evenlake(arguments) == 0
@@ -56,7 +48,7 @@ def test_an_untouched_run_is_as_recorded(
     told = {line.split(" ")[1]: line for line in lines}
     assert {"embeddings", "rejects", "nodes", "assignments", "samples", "report"} <= set(told)
     assert all(line.startswith("ok ") for line in lines)
-    run = open_run(spark, config_of(folder))
+    run = open_run(spark, config_of(curated))
     digest = run.lake.describe("nodes", run.keys[CLUSTER])[1]
     assert told["nodes"] == f"ok nodes (cluster_levels): 11 rows, digest {digest}"
     assert last == f"{len(lines)} tables of run {run.run_id} are as recorded"
@@ -94,8 +86,8 @@ def test_a_file_that_is_gone_is_told_as_its_tables(
     assert wrong.startswith("differs samples (balance_sample): got what cannot be read: ")
 
 
-def test_only_finished_stages_are_verified(spark: SparkSession, folder: Path, root: Path) -> None:
-    config = config_of(folder, f"output.root={root}", "seed=3")
+def test_only_finished_stages_are_verified(spark: SparkSession, curated: Path, root: Path) -> None:
+    config = config_of(curated, f"output.root={root}", "seed=3")
     run = open_run(spark, config)
     embed_pool.run(spark, config, within=run)
     run._record(CLUSTER, "started")
@@ -106,9 +98,9 @@ def test_only_finished_stages_are_verified(spark: SparkSession, folder: Path, ro
 
 
 def test_rows_are_not_compared_where_the_ledger_does_not_count_them(
-    spark: SparkSession, folder: Path, root: Path, run_id: str
+    spark: SparkSession, curated: Path, root: Path, run_id: str
 ) -> None:
-    config = config_of(folder, f"output.root={root}")
+    config = config_of(curated, f"output.root={root}")
     ledger = spark.read.format("delta").load(f"{root}/runs")
     kept = F.map_filter("metrics", lambda name, _: ~name.startswith("n_rows."))
     older = ledger.withColumn("metrics", kept).localCheckpoint()
