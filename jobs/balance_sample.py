@@ -11,7 +11,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -155,25 +154,20 @@ def _leaf_quotas(
     return pa.concat_tables(parts)
 
 
-def require_publishable(this: Run) -> dict[str, dict[str, Any]]:
+def require_publishable(this: Run) -> None:
     """Refuse to overwrite a published sample of another config, or a table that is none.
-
-    Returns
-    -------
-    marks : what the last publication of every sample said of itself; empty for none
 
     Raises
     ------
     ConfigError
         Unless the run was told to replace such samples.
     """
-    mine, marks = lineage(this.recipe), {}
+    mine = lineage(this.recipe)
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
-        marks[sample.name] = this.lake.last_metadata(table)
         if this.replaces_samples or not this.lake.exists(table):
             continue
-        owner = marks[sample.name].get("lineage")
+        owner = this.lake.last_metadata(table).get("lineage")
         if owner is None:
             raise ConfigError(
                 f"{table} is there and no published sample; name this sample otherwise, or say "
@@ -184,7 +178,6 @@ def require_publishable(this: Run) -> dict[str, dict[str, Any]]:
                 f"{table} was published by another config (lineage {owner}, this one is {mine}); "
                 "name this sample otherwise, or say --replace-sample"
             )
-    return marks
 
 
 def publish_samples(this: Run) -> list[str]:
@@ -204,7 +197,7 @@ def publish_samples(this: Run) -> list[str]:
     CurationError
         If what the run stands on was cleaned meanwhile.
     """
-    before = require_publishable(this)
+    require_publishable(this)
     this.require_kept()
     paths = this.lake.read("assignments", this.keys["cluster_levels"]).select("id", "path")
     drawn = this.lake.read("samples", this.keys[STAGE])
@@ -213,7 +206,7 @@ def publish_samples(this: Run) -> list[str]:
     passed_over = []
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
-        if before[sample.name] == mark and not this.is_refresh:
+        if this.lake.last_metadata(table) == mark and not this.is_refresh:
             # by an earlier run of the same content; what began between the two comes too late now
             this.lake.publish(table, None, mark, version=began)
             continue
