@@ -79,16 +79,18 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
     # 1. bring the points to where they are solved
     source = _source(this, pool)
     # 2. grow the tree over them
-    with threadpool_limits(1):  # the threads are the solver's own
-        levels = grow_tree(
-            source,
-            this.config.cluster,
-            seed=this.config.seed,
-            n_threads=n_threads(),
-            on_iteration=log,
-            journal=kept.journal(),
-        )
-    source.release()
+    try:
+        with threadpool_limits(1):  # the threads are the solver's own
+            levels = grow_tree(
+                source,
+                this.config.cluster,
+                seed=this.config.seed,
+                n_threads=n_threads(),
+                on_iteration=log,
+                journal=kept.journal(),
+            )
+    finally:
+        source.release()
     # 3. write the tree, and every point's place in it
     tables = {"assignments": assign_points(pool, levels)} | _tables(this, levels, unit, log)
     this.write_all(tables, STAGE)

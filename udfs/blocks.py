@@ -1,7 +1,8 @@
 """Blocks on the executors: passes over them, points taken from them, results on their way back."""
 
 import io
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,28 @@ from udfs.points import Batches, OnBatches, Points
 from udfs.shipping import Shipped
 
 SOURCE_SCHEMA = "block_id int, n_rows int, vectors binary"
-REDUCE_SCHEMA = "payload binary"
+REDUCE_SCHEMA = "payload binary, missing binary"
+CHOSEN_SCHEMA = "positions binary, vectors binary"
+
+Missing = list[bytes]  # int32 ids of the blocks that a reader could not find
+Read = Callable[[Batches, Missing], Iterator[Points]]
 
 
-def make_reduce(step: Any, centroids: Shipped, n_features: int) -> OnBatches:
+@dataclass(frozen=True)
+class FromRows:
+    """Reads the points of blocks in rows of SOURCE_SCHEMA, RUN_ROWS at a time."""
+
+    n_features: int
+
+    def __call__(self, batches: Batches, missing: Missing) -> Iterator[Points]:
+        """Read them all: none is missing."""
+        for batch in batches:
+            where, X = points_in(batch, self.n_features)
+            for start in range(0, len(X), RUN_ROWS):
+                yield where[start : start + RUN_ROWS], X[start : start + RUN_ROWS]
+
+
+def make_reduce(step: Any, centroids: Shipped, read: Read) -> OnBatches:
     """Make the function that runs one pass's share over a task's blocks.
 
     Parameters
@@ -28,31 +47,50 @@ def make_reduce(step: Any, centroids: Shipped, n_features: int) -> OnBatches:
 
     def reduce_blocks(batches: Batches) -> Batches:
         share = replace(step, centroids=Centroids(centroids.get())).begin()
+        missing: Missing = []
         is_empty = True
-        for batch in batches:
-            where, X = points_in(batch, n_features)
-            for start in range(0, len(X), RUN_ROWS):
-                share.add(where[start : start + RUN_ROWS], X[start : start + RUN_ROWS])
-                is_empty = False
-        if not is_empty:
-            payload = [to_bytes(share.result())]
-            yield pa.RecordBatch.from_arrays([pa.array(payload, pa.binary())], names=["payload"])
+        for where, X in read(batches, missing):
+            share.add(where, X)
+            is_empty = False
+        if missing or not is_empty:
+            yield _binary(payload=to_bytes(share.result()), missing=b"".join(missing))
 
     return reduce_blocks
 
 
+def make_choose(wanted: Shipped, read: Read) -> OnBatches:
+    """Make the function that gives the points at these sorted positions, rows of CHOSEN_SCHEMA."""
+
+    def choose(batches: Batches) -> Batches:
+        kept = wanted.get()
+        for where, X in read(batches, []):
+            chosen = _are_in(kept, where)
+            yield _binary(positions=where[chosen].tobytes(), vectors=X[chosen].tobytes())
+
+    return choose
+
+
 def make_take(wanted: Shipped, n_features: int) -> OnBatches:
-    """Make the function that keeps only the points at these sorted positions."""
+    """Make the function that keeps only the points at these sorted positions, block by block."""
 
     def take(batches: Batches) -> Batches:
         kept = wanted.get()
         for batch in batches:
             where, X = points_in(batch, n_features)
-            place = np.searchsorted(kept, where)
-            chosen = kept[np.minimum(place, len(kept) - 1)] == where
+            chosen = _are_in(kept, where)
             yield source_batch(where[chosen], X[chosen])
 
     return take
+
+
+def _are_in(kept: NDArray[np.int64], where: NDArray[np.int64]) -> NDArray[np.bool_]:
+    place = np.searchsorted(kept, where)
+    return np.asarray(kept[np.minimum(place, len(kept) - 1)] == where)
+
+
+def _binary(**values: bytes) -> pa.RecordBatch:
+    """Give one row of binary columns."""
+    return pa.RecordBatch.from_pydict({n: pa.array([v], pa.binary()) for n, v in values.items()})
 
 
 def points_in(batch: pa.RecordBatch, n_features: int) -> Points:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from jobs.lake.config import ClusterConfig
 
 LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool's vectors to the driver up to this size
+TAKEN_BYTES = 64 << 20  # vectors of a resampling round, likewise: a pass is short against a job
 CELL_BYTES = 256 << 20  # vectors of one cell, at most: a worker needs about three times that
 BIN_BYTES = 128 << 20  # vectors that one bin of a shuffle should hold, likewise
 _BINS_PER_SLOT = 8  # of cells: enough to level out the work at the end
@@ -17,6 +18,11 @@ _BINS_PER_SLOT = 8  # of cells: enough to level out the work at the end
 def is_local(config: ClusterConfig, n_bytes: int) -> bool:
     """Tell whether level 1 is solved in the driver's memory, given the size of the vectors."""
     return config.solver == "local" or (config.solver == "auto" and n_bytes <= LOCAL_BYTES)
+
+
+def comes_to_driver(n_bytes: float) -> bool:
+    """Tell whether what a resampling round keeps is solved in the driver's memory."""
+    return n_bytes <= TAKEN_BYTES
 
 
 def max_cell_rows(config: ClusterConfig, n_features: int) -> int:

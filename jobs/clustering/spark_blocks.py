@@ -5,21 +5,36 @@ DataFrame API only, so that it runs on Connect and serverless as well.
 
 import contextlib
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from jobs.clustering.sizes import comes_to_driver
+from jobs.lake.host import n_threads
 from jobs.lake.shipping import ship
-from udfs.blocks import REDUCE_SCHEMA, SOURCE_SCHEMA, from_bytes, make_reduce, make_take
-from udfs.kernels.passes import Arrays, Step
-from udfs.kernels.sources import Batch
+from udfs.block_files import FILES_SCHEMA, FromFiles, make_forget, make_keep
+from udfs.blocks import (
+    CHOSEN_SCHEMA,
+    REDUCE_SCHEMA,
+    SOURCE_SCHEMA,
+    FromRows,
+    Read,
+    from_bytes,
+    make_choose,
+    make_reduce,
+    make_take,
+)
+from udfs.kernels.passes import Arrays, Step, block_of, positions
+from udfs.kernels.sources import Batch, LocalBlocks
+from udfs.points import gathered
 from udfs.shipping import Shipped
 
 
 class SparkBlocks:
-    """Blocks in a DataFrame (block_id, n_rows, vectors), kept on the executors for many passes."""
+    """Blocks in a DataFrame (block_id, n_rows, vectors), kept by the executors for many passes."""
 
     solver = "spark"
     remembers = False
@@ -28,26 +43,41 @@ class SparkBlocks:
         self.n_rows = n_rows
         self.n_features = n_features
         self.n_blocks = n_blocks
-        self._blocks = _held(blocks)
+        self._blocks = blocks
+        self._files = _as_files(blocks, n_features)
         self._shipped: Shipped | None = None
 
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
-        """Run one pass over all blocks, or over a batch of them, as one Spark job."""
-        blocks = self._blocks
-        if batch is not None:
-            blocks = blocks.where(F.col("block_id") % batch.n_batches < batch.size)
-        centroids = ship(blocks.sparkSession, step.centroids.vectors)
+        """Run one pass over all blocks, or over a batch of them, as one Spark job.
+
+        Or as two, where not all blocks are found in files.
+        """
+        centroids = ship(self._blocks.sparkSession, step.centroids.vectors)
         lean = replace(step, centroids=None)  # type: ignore[type-var]
-        rows = blocks.mapInArrow(
-            make_reduce(lean, centroids, self.n_features), REDUCE_SCHEMA
-        ).collect()
+        rows: list[Row] = []
+        is_wanted = F.lit(True)
+        if self._files is not None:
+            share = make_reduce(lean, centroids, FromFiles(self.n_features, batch))
+            rows = self._files.mapInArrow(share, REDUCE_SCHEMA).collect()
+            missing = np.frombuffer(b"".join(bytes(row.missing) for row in rows), np.int32)
+            is_wanted = F.col("block_id").isin(missing.tolist())
+        if self._files is None or len(missing):
+            if batch is not None:
+                is_wanted &= F.col("block_id") % batch.n_batches < batch.size
+            share = make_reduce(lean, centroids, FromRows(self.n_features))
+            rows += self._rows.where(is_wanted).mapInArrow(share, REDUCE_SCHEMA).collect()
         centroids.release()
         parts = [from_bytes(bytes(row.payload)) for row in rows]
         return step.merge(parts or [step.begin().result()])
 
-    def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks":
-        """Give a source of only the points at these positions; blocks keep their ids."""
+    def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks | LocalBlocks":
+        """Give a source of only the points at these positions; in memory where they fit."""
         shipped = ship(self._blocks.sparkSession, wanted)
+        if comes_to_driver(4 * len(wanted) * self.n_features):
+            X = self._bring(shipped, len(wanted))
+            shipped.release()
+            renumbered = positions(*np.unique(block_of(wanted), return_counts=True))
+            return LocalBlocks(renumbered, X, self.n_blocks, n_threads())
         taken = SparkBlocks(
             self._blocks.mapInArrow(make_take(shipped, self.n_features), SOURCE_SCHEMA),
             n_rows=len(wanted),
@@ -57,19 +87,56 @@ class SparkBlocks:
         taken._shipped = shipped  # lazily needed until release
         return taken
 
-    def release(self) -> None:
-        """Free the executors' copies."""
+    def _bring(self, wanted: Shipped, n_wanted: int) -> NDArray[np.float32]:
+        """Bring points to the driver, in order of position : (n_wanted, n_features)."""
+        if self._files is not None:
+            where, X = _chosen(self._files, wanted, FromFiles(self.n_features))
+        if self._files is None or len(where) < n_wanted:
+            where, X = _chosen(self._rows, wanted, FromRows(self.n_features))
+        return X.reshape(-1, self.n_features)[np.argsort(where)]
+
+    @cached_property
+    def _rows(self) -> DataFrame:
+        """The blocks, kept by Spark from their first use on: in memory if they fit, or on disk.
+
+        Serverless has no cache: there they are made again for every pass.
+        """
         with contextlib.suppress(Exception):
-            self._blocks.unpersist()
+            return self._blocks.persist()
+        return self._blocks
+
+    def release(self) -> None:
+        """Free what the executors keep."""
+        with contextlib.suppress(Exception):
+            if self._files is not None:
+                self._files.mapInArrow(make_forget(), FILES_SCHEMA).collect()
+                self._files.unpersist()
+            if "_rows" in vars(self):
+                self._rows.unpersist()
         if self._shipped is not None:
             self._shipped.release()
 
 
-def _held(blocks: DataFrame) -> DataFrame:
-    """Keep rows on the executors, in memory as far as it goes, then on disk.
+def _chosen(
+    rows: DataFrame, wanted: Shipped, read: Read
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Collect points : (n,) positions in any order, and their vectors in one row."""
+    table = rows.mapInArrow(make_choose(wanted, read), CHOSEN_SCHEMA).toArrow()
+    values = gathered(table.to_batches(), positions="i8", vectors="f4")
+    where, X = values["positions"], values["vectors"]
+    return (
+        np.concatenate([np.empty(0, np.int64), *where]),
+        np.concatenate([np.empty(0, np.float32), *X]),
+    )
 
-    Serverless has no cache: there they are made again for every pass.
+
+def _as_files(blocks: DataFrame, n_features: int) -> DataFrame | None:
+    """Have the executors write the blocks to files of their own; None where they must not.
+
+    Spark keeps the files' names: a cache, which serverless does not have. Where Spark is to encrypt
+    what it writes, plain files are out of the question.
     """
     with contextlib.suppress(Exception):
-        return blocks.persist()
-    return blocks
+        if blocks.sparkSession.conf.get("spark.io.encryption.enabled", "false") == "false":
+            return blocks.mapInArrow(make_keep(n_features), FILES_SCHEMA).persist()
+    return None

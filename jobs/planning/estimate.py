@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator
 
-from jobs.clustering.sizes import BIN_BYTES, max_cell_rows, n_packing_bins, n_solving_bins
+from jobs.clustering.sizes import (
+    BIN_BYTES,
+    comes_to_driver,
+    max_cell_rows,
+    n_packing_bins,
+    n_solving_bins,
+)
 from jobs.planning.machine import (
     ASSIGN_PER_POINT,
     CALL_SECONDS,
@@ -13,6 +19,7 @@ from jobs.planning.machine import (
     EVENT_SECONDS,
     FETCH_PER_BYTE,
     FETCHED_COPIES,
+    FILE_PER_BYTE,
     JOB_SECONDS,
     JVM_BASE,
     JVM_GARBAGE,
@@ -30,7 +37,7 @@ from jobs.planning.machine import (
     WRITE_SECONDS,
     Machine,
 )
-from jobs.planning.passes import Passes, flat_level, split_level
+from jobs.planning.passes import Passes, flat_level, n_resampled, split_level
 from jobs.planning.problem import Part, Problem
 from jobs.tuning.families import n_leaves, n_sampled
 from udfs.kernels.cells import LARGEST_CELL
@@ -139,10 +146,13 @@ class _Estimator:
         is_local = self.problem.is_local or t > 1
         is_split = self.cluster.cells_at(t) > 0
         solve = split_level if is_split else flat_level
+        kept = int(n_resampled(n_rows, t, self.cluster))
         for name, passes in solve(n_rows, t, self.d, self.cluster, remembers=is_local).items():
             fetches = is_local and t == 1 and name == "start"
             if is_local:
                 yield self._in_memory(t, name, n_rows, passes, fetches=fetches)
+            elif name == "resampling" and comes_to_driver(4 * kept * self.d):
+                yield self._in_memory(t, name, kept, passes, fetches=False)
             else:
                 yield self._on_spark(t, name, n_rows, passes)
 
@@ -176,7 +186,7 @@ class _Estimator:
             work += READ_PER_BYTE * n_bytes
             worker = float(FLAT_BYTES * self.d * n_cells)
         else:
-            work += SCAN_PER_BYTE * n_bytes * passes.n_passes
+            work += FILE_PER_BYTE * n_bytes * passes.n_passes
             worker = float(FLAT_BYTES * self.d * k)
         seconds = work / machine.n_slots + passes.calls * JOB_SECONDS + passes.serial
         tasks = max(machine.n_slots, n_bytes / BIN_BYTES)

@@ -20,7 +20,8 @@ EMBED_PER_BYTE = 130e-9  # the pool joined by id, gated, kept, and written as ar
 PACK_PER_BYTE = 40e-9  # embeddings read, shuffled as matrices, written as blocks
 FETCH_PER_BYTE = 18e-9  # embeddings brought to the driver
 READ_PER_BYTE = 8.6e-9  # a pass over the embeddings themselves
-SCAN_PER_BYTE = 1.4e-9  # a pass over kept blocks: 0.7 GB/s a slot
+FILE_PER_BYTE = 0.2e-9  # a pass over blocks in the executors' files
+SCAN_PER_BYTE = 1.4e-9  # rows of the pool that are chosen from by their hash
 ROUTE_PER_BYTE = 22e-9  # embeddings read, to their cells by a shuffle, and sorted out
 SHIP_PER_BYTE = 5e-9  # centroids broadcast, and read by each worker
 # and per point

@@ -7,6 +7,7 @@ concepts (20,000 x 256 at 1000/200, 10,000 at 1000/100, 200,000 at 1000, cells o
 import math
 from dataclasses import dataclass, replace
 
+from jobs.clustering.sizes import comes_to_driver
 from jobs.lake.config import ClusterConfig
 from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
 from udfs.kernels.cells import SAMPLE_PER_CELL
@@ -114,21 +115,29 @@ def flat_level(
 ) -> dict[str, Passes]:
     """Give the parts of a level solved over all its inputs at once."""
     k, rounds = config.levels[t - 1], config.rounds_at(t)
-    kept = KEPT * min(n_rows, k * closest_points(config.points_at(t), n_rows, k))
+    kept = n_resampled(n_rows, t, config)
     share = kept / n_rows
     parts = {
         "start": start(n_rows, k, d, remembers=remembers),
         "iterations": iterate(n_rows, k, config) + full(n_rows, k, 1 if t == 1 else 2),
     }
     if rounds:
+        remembers = remembers or comes_to_driver(4 * kept * d)
         again = start(kept, k, d, remembers=remembers, share=share) + iterate(
             kept, k, config, LLOYD_RESAMPLED, share=share
         )
-        parts["resampling"] = (full(n_rows, k) + again).times(rounds)
+        parts["closest"] = full(n_rows, k, float(rounds))
+        parts["resampling"] = again.times(rounds)
     if breathes(n_rows, t, config):
         again = breathe(kept, k, share=share).times(rounds)
         parts["breathing"] = breathe(n_rows, k) + again
     return parts
+
+
+def n_resampled(n_rows: int, t: int, config: ClusterConfig) -> float:
+    """Give the points that a resampling round keeps."""
+    k = config.levels[t - 1]
+    return KEPT * min(n_rows, k * closest_points(config.points_at(t), n_rows, k))
 
 
 def breathes(n_rows: int, t: int, config: ClusterConfig) -> bool:

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,7 +30,7 @@ from jobs.lake.events import Event
 from jobs.lake.keys import run_id as run_id_of
 from jobs.lake.keys import stage_keys
 from jobs.lake.runs import open_run
-from jobs.lake.schemas import TABLES
+from jobs.lake.schemas import NOT_CONTENT, TABLES
 from jobs.lake.settling import settled
 from jobs.lake.tables import Lake
 from jobs.ledger import cleaning
@@ -42,13 +41,13 @@ from tests.jobs.tiny import (
     CLUSTER,
     EMBED,
     GIVEN,
-    N_POINTS,
     REPORT,
     SAMPLE,
     SECRET,
     TUNE,
+    Configure,
     config_of,
-    write_pool,
+    configured_on,
 )
 
 clean = partial(list_runs.clean, keeps_files=True)
@@ -58,20 +57,20 @@ FIRST, SECOND, THIRD = (), ("input.version=1",), ("input.version=1", "report.lab
 
 
 @pytest.fixture(scope="module")
-def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Curate two versions of a pool, then the second with another report."""
-    folder = tmp_path_factory.mktemp("list_runs")
-    for n_points in (N_POINTS, 6):
-        write_pool(spark, folder / "pool", n_points)
-    for overrides in (FIRST, SECOND, THIRD):
-        curate.run(spark, config_of(folder, *overrides))
-    return folder
+def configure(
+    spark: SparkSession, curated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Configure:
+    """Curate the pool's second version after its first, then with another report."""
+    configure = configured_on(tmp_path_factory.mktemp("list_runs"), curated)
+    for overrides in (SECOND, THIRD):
+        curate.run(spark, configure(*overrides))
+    return configure
 
 
 @pytest.fixture
-def root(folder: Path, tmp_path: Path) -> str:
+def root(configure: Configure, tmp_path: Path) -> str:
     """Copy the root, for a test to change."""
-    shutil.copytree(folder / "lake", tmp_path / "lake")
+    shutil.copytree(configure().output.root or "", tmp_path / "lake")
     return f"output.root={tmp_path}/lake"
 
 
@@ -85,12 +84,15 @@ def written(folder: Path, config: RunConfig) -> str:
 
 
 def content(lake: Lake) -> Content:
-    """Give rows and digest of every table and stage key, the ledger apart."""
-    keys = {row.stage_key for row in lake.read("runs").select("stage_key").distinct().collect()}
-    tables = [table for table in TABLES if table != "runs" and lake.exists(table)]
-    places = [(table, key) for table in tables for key in lake.count(table, sorted(keys))]
-    with ThreadPoolExecutor(4) as pool:
-        return dict(zip(places, pool.map(lambda at: lake.describe(*at), places), strict=True))
+    """Give the rows of every table and stage key, the ledger apart."""
+    found = {}
+    for table in TABLES:
+        if table != "runs" and lake.exists(table):
+            rows = lake.read(table).drop(*NOT_CONTENT).collect()
+            for key in {row.stage_key for row in rows}:
+                mine = sorted(repr(row) for row in rows if row.stage_key == key)
+                found[table, key] = (len(mine), "\n".join(mine))
+    return found
 
 
 def keys_in(found: Content) -> set[str]:
@@ -105,10 +107,10 @@ def fail(*_: Any, **__: Any) -> None:
 
 
 def test_runs_are_listed_newest_first_with_stages_and_samples(
-    spark: SparkSession, folder: Path, tmp_path: Path, capsys: Capture
+    spark: SparkSession, configure: Configure, tmp_path: Path, capsys: Capture
 ) -> None:
-    runs = [open_run(spark, config_of(folder, *o)).run_id for o in (THIRD, SECOND, FIRST)]
-    assert evenlake(["runs", "--config", written(tmp_path, config_of(folder))]) == 0
+    runs = [open_run(spark, configure(*o)).run_id for o in (THIRD, SECOND, FIRST)]
+    assert evenlake(["runs", "--config", written(tmp_path, configure())]) == 0
     told = [
         dict(pair.split("=", 1) for pair in line.split(" "))
         for line in capsys.readouterr().out.splitlines()
@@ -122,16 +124,16 @@ def test_runs_are_listed_newest_first_with_stages_and_samples(
     assert {"s.coverage_gap", "s.effective_nodes.control"} <= set(told[0])
 
     console = Console(width=200, file=io.StringIO())
-    console.print(list_runs.run(spark, config_of(folder)).table())
+    console.print(list_runs.run(spark, configure()).table())
     table = console.file.getvalue()
     assert all(run_id in table for run_id in runs)
 
 
 def test_one_run_is_shown_in_full_without_its_secrets(
-    spark: SparkSession, folder: Path, tmp_path: Path, capsys: Capture
+    spark: SparkSession, configure: Configure, tmp_path: Path, capsys: Capture
 ) -> None:
-    this = open_run(spark, config_of(folder))
-    path = written(tmp_path, config_of(folder))
+    this = open_run(spark, configure())
+    path = written(tmp_path, configure())
     assert evenlake(["runs", "--config", path, "show", this.run_id[:10]]) == 0
     said = capsys.readouterr().out
     assert f"run_id={this.run_id}\nstate=finished\n" in said
@@ -143,7 +145,7 @@ def test_one_run_is_shown_in_full_without_its_secrets(
     assert said.count(" event=started ") == said.count(" event=finished ") == len(GIVEN)
     assert "n_points=60" in said
     recorded = yaml.safe_load(said.partition("config:\n")[2])
-    assert recorded == as_public_dict(config_of(folder))
+    assert recorded == as_public_dict(configure())
     assert SECRET not in said
 
 
@@ -161,18 +163,18 @@ def test_one_run_is_shown_in_full_without_its_secrets(
     }.items(),
 )
 def test_a_wrong_word_exits_with_2_and_one_clear_line(
-    folder: Path, tmp_path: Path, capsys: Capture, words: tuple[str, ...], message: str
+    configure: Configure, tmp_path: Path, capsys: Capture, words: tuple[str, ...], message: str
 ) -> None:
-    assert evenlake(["runs", *words, "--config", written(tmp_path, config_of(folder))]) == 2
+    assert evenlake(["runs", *words, "--config", written(tmp_path, configure())]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == message
 
 
 def test_an_almost_right_run_id_is_answered_with_the_right_one(
-    spark: SparkSession, folder: Path, tmp_path: Path, capsys: Capture
+    spark: SparkSession, configure: Configure, tmp_path: Path, capsys: Capture
 ) -> None:
-    right = open_run(spark, config_of(folder)).run_id
+    right = open_run(spark, configure()).run_id
     wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
-    path = written(tmp_path, config_of(folder))
+    path = written(tmp_path, configure())
     for command in (["runs", "show"], ["verify"]):
         assert evenlake([*command, wrong, "--config", path]) == 2
         assert f"did you mean {right}?" in capsys.readouterr().err.splitlines()[-1]
@@ -182,9 +184,9 @@ def test_an_almost_right_run_id_is_answered_with_the_right_one(
 
 
 def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
-    spark: SparkSession, folder: Path, root: str
+    spark: SparkSession, configure: Configure, root: str
 ) -> None:
-    first, second, third = (config_of(folder, root, *o) for o in (FIRST, SECOND, THIRD))
+    first, second, third = (configure(root, *o) for o in (FIRST, SECOND, THIRD))
     old, middle, current = (open_run(spark, config) for config in (first, second, third))
     lake, before = current.lake, content(current.lake)
     published = lake.last_metadata("sample_s"), lake.read("sample_s").orderBy("id").collect()
@@ -218,9 +220,9 @@ def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
 
 
 def test_what_a_failed_stage_left_goes_and_the_same_command_brings_it_back(
-    spark: SparkSession, folder: Path, root: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, configure: Configure, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_of(folder, root, "cluster.levels=[6,2]", "samples.0.name=t")
+    config = configure(root, "cluster.levels=[6,2]", "samples.0.name=t")
     with monkeypatch.context() as broken:
         broken.setattr(cluster_levels, "_figures", fail)  # all its tables are written by then
         with pytest.raises(RuntimeError, match="the disk is full"):
@@ -247,14 +249,14 @@ def test_what_a_failed_stage_left_goes_and_the_same_command_brings_it_back(
 
 
 def test_what_may_be_running_is_left_alone_unless_forced(
-    spark: SparkSession, folder: Path, root: str, tmp_path: Path, capsys: Capture
+    spark: SparkSession, configure: Configure, root: str, tmp_path: Path, capsys: Capture
 ) -> None:
-    config = config_of(folder, root, "cluster.max_iter=7")
+    config = configure(root, "cluster.max_iter=7")
     run = open_run(spark, config)
     key = run.keys[CLUSTER]
     attempt = run.ledger.begin(CLUSTER, run.keys[CLUSTER], since=None, waits=False, say=print)
     assert attempt is not None
-    nodes = run.lake.read("nodes", open_run(spark, config_of(folder, root)).keys[CLUSTER])
+    nodes = run.lake.read("nodes", open_run(spark, configure(root)).keys[CLUSTER])
     run.lake.write("nodes", nodes, key)
 
     history = read_history(run.lake)
@@ -287,9 +289,9 @@ def test_what_may_be_running_is_left_alone_unless_forced(
 
 
 def test_what_is_cleaned_under_a_run_is_not_finished_and_not_published(
-    spark: SparkSession, folder: Path, root: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, configure: Configure, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_of(folder, root, *FIRST)  # superseded
+    config = configure(root, *FIRST)  # superseded
     run = open_run(spark, config)
     key = run.keys[REPORT]
     delete = cleaning._delete
@@ -315,9 +317,9 @@ def test_what_is_cleaned_under_a_run_is_not_finished_and_not_published(
 
 
 def test_files_that_no_table_needs_go_with_the_rows(
-    spark: SparkSession, folder: Path, root: str
+    spark: SparkSession, configure: Configure, root: str
 ) -> None:
-    config = config_of(folder, root, *THIRD)
+    config = configure(root, *THIRD)
     lake, place = Lake(spark, config.output), Path(config.output.root or "")
     published = lake.read("sample_s").orderBy("id").collect()
     key = open_run(spark, config).keys[CLUSTER]

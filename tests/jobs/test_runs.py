@@ -26,10 +26,11 @@ from tests.jobs.tiny import (
     SAMPLE,
     SECRET,
     TARGET_SIZE,
+    Configure,
     config_of,
+    configured_on,
     new_events,
     told,
-    write_curated,
     write_pool,
 )
 
@@ -37,15 +38,15 @@ DONE = ["started", "finished"]
 
 
 @pytest.fixture(scope="module")
-def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Curate a root of this module's own: a root is bound to its pool's path."""
-    return write_curated(spark, tmp_path_factory.mktemp("runs"))
+def configure(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> Configure:
+    """Configure runs of the curated pool on a copy of its root, this module's own."""
+    return configured_on(tmp_path_factory.mktemp("runs"), curated)
 
 
 @pytest.fixture(scope="module")
-def base(spark: SparkSession, folder: Path) -> Run:
+def base(spark: SparkSession, configure: Configure) -> Run:
     """Open the curated run again."""
-    return open_run(spark, config_of(folder))
+    return open_run(spark, configure())
 
 
 @pytest.fixture
@@ -101,17 +102,17 @@ def finished(run: Run) -> list[str]:
     }.items(),
 )
 def test_a_change_repeats_the_stages_that_read_it_and_those_after(
-    base: Run, folder: Path, override: str, reused: tuple[str, ...]
+    base: Run, configure: Configure, override: str, reused: tuple[str, ...]
 ) -> None:
-    config = config_of(folder, override)
+    config = configure(override)
     run = replace(base, config=config, keys=stage_keys(config, base.pool.fingerprint))
     assert finished(run) == list(reused)
 
 
 def test_what_changes_no_answer_is_reused_to_the_last_stage(
-    spark: SparkSession, folder: Path, base: Run
+    spark: SparkSession, configure: Configure, base: Run
 ) -> None:
-    config = config_of(folder, "cluster.solver=spark", "spark.shuffle_partitions=3")
+    config = configure("cluster.solver=spark", "spark.shuffle_partitions=3")
     with new_events(base.lake) as events:
         summary = curate.run(spark, config)
     assert told(events) == outcome(n_reused=4)
@@ -120,16 +121,16 @@ def test_what_changes_no_answer_is_reused_to_the_last_stage(
 
 
 def test_another_version_of_the_pool_repeats_everything(
-    spark: SparkSession, folder: Path, base: Run
+    spark: SparkSession, configure: Configure, base: Run
 ) -> None:
-    run = open_run(spark, config_of(folder, "input.version=null"))
+    run = open_run(spark, configure("input.version=null"))
     assert finished(run) == []
     with new_events(base.lake) as events:
         run_stages(spark, run, embed_pool)
     assert told(events) == {EMBED: DONE}
     assert run.figures(EMBED)["n_points"] == N_POINTS + N_LATER
     # the newest version is the same input whether it is named or found
-    assert open_run(spark, config_of(folder, "input.version=1")).keys == run.keys
+    assert open_run(spark, configure("input.version=1")).keys == run.keys
 
 
 # --- failures and refreshes -----------------------------------------------------------------------
@@ -140,9 +141,9 @@ def _fail(*_: Any, **__: Any) -> None:
 
 
 def test_a_failed_run_leaves_the_published_sample_and_its_command_finishes(
-    spark: SparkSession, folder: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, configure: Configure, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_of(folder, "samples.0.target_size=12")
+    config = configure("samples.0.target_size=12")
     published = lake.read("sample_s").orderBy("id").collect()
     with monkeypatch.context() as broken, new_events(lake) as events:
         broken.setattr(report_curation, "render_page", _fail)
@@ -159,9 +160,9 @@ def test_a_failed_run_leaves_the_published_sample_and_its_command_finishes(
 
 
 def test_a_stage_that_failed_halfway_is_finished_without_doubling(
-    spark: SparkSession, folder: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, configure: Configure, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_of(folder, "cluster.levels=[6,2]")
+    config = configure("cluster.levels=[6,2]")
     with monkeypatch.context() as broken, new_events(lake) as events:
         broken.setattr(cluster_levels, "assign_points", _fail)  # the nodes are written by then
         with pytest.raises(RuntimeError, match="the disk is full"):
@@ -181,7 +182,7 @@ WRITTEN = {"embeddings": EMBED, "nodes": CLUSTER, "assignments": CLUSTER, "sampl
 
 
 def test_a_refresh_writes_again_and_doubles_nothing(
-    spark: SparkSession, folder: Path, base: Run
+    spark: SparkSession, configure: Configure, base: Run
 ) -> None:
     digests = {table: base.lake.describe(table, base.keys[s]) for table, s in WRITTEN.items()}
     # rows that got lost come back, although Delta would skip a commit that it has seen
@@ -190,7 +191,7 @@ def test_a_refresh_writes_again_and_doubles_nothing(
         spark.sql(f"DELETE FROM delta.`{path}` WHERE stage_key = '{key}'")
     spark.sql(f"DELETE FROM delta.`{base.lake.address('sample_s')}`")
 
-    run = open_run(spark, config_of(folder), is_refresh=True)
+    run = open_run(spark, configure(), is_refresh=True)
     with new_events(base.lake) as events:
         run_stages(spark, run, embed_pool, cluster_levels, balance_sample)
         balance_sample.publish_samples(run)
@@ -214,12 +215,12 @@ def test_digests_name_content_whatever_the_layout(base: Run) -> None:
 
 
 def test_a_published_sample_is_not_for_another_config_unless_told(
-    spark: SparkSession, folder: Path, lake: Lake
+    spark: SparkSession, configure: Configure, lake: Lake
 ) -> None:
-    config = config_of(folder, "cluster.max_iter=9")
+    config = configure("cluster.max_iter=9")
     with new_events(lake) as events, pytest.raises(ConfigError) as refused:
         curate.run(spark, config)
-    owner, mine = lineage(config_of(folder)), lineage(config)
+    owner, mine = lineage(configure()), lineage(config)
     assert refused.value.exit_code == 2
     assert str(refused.value) == (
         f"sample_s was published by another config (lineage {owner}, this one is {mine}); name "
@@ -239,8 +240,8 @@ def test_a_published_sample_is_not_for_another_config_unless_told(
         "cluster.solver=spark",
     ],
 )
-def test_a_sample_stays_its_configs_own(folder: Path, override: str) -> None:
-    assert lineage(config_of(folder, override)) == lineage(config_of(folder))
+def test_a_sample_stays_its_configs_own(configure: Configure, override: str) -> None:
+    assert lineage(configure(override)) == lineage(configure())
 
 
 # --- secrets --------------------------------------------------------------------------------------
@@ -279,11 +280,11 @@ def test_what_only_looks_like_a_credential_is_kept(text: str) -> None:
     assert without_secrets(text) == text
 
 
-def test_a_public_config_keeps_all_but_the_credentials(folder: Path) -> None:
+def test_a_public_config_keeps_all_but_the_credentials(configure: Configure, curated: Path) -> None:
     odd = json.dumps({"api_key": f'{SECRET} "and, {SECRET}', "sep": ";"})
-    public = as_public_dict(config_of(folder, f"input.options={odd}"))
+    public = as_public_dict(configure(f"input.options={odd}"))
     assert public["input"]["options"] == {"api_key": "***", "sep": ";"}
-    assert public["input"]["table"] == f"{folder}/pool"
+    assert public["input"]["table"] == f"{curated}/pool"
 
 
 def test_no_credentials_in_the_ledger_and_on_the_page(base: Run) -> None:

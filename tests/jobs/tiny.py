@@ -1,6 +1,7 @@
 """A tiny pool, a config for it, and what a ledger gains; for tests of whole runs."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ EMBED, TUNE, CLUSTER, SAMPLE, REPORT = STAGES
 GIVEN = (EMBED, CLUSTER, SAMPLE, REPORT)  # the stages of a config that leaves nothing open
 N_POINTS, N_LATER, TARGET_SIZE = 60, 6, 20
 SECRET = "hunter2"
+Configure = Callable[..., RunConfig]  # from overrides
 
 
 def write_pool(spark: SparkSession, path: Path, n_points: int) -> None:
@@ -42,6 +44,12 @@ def config_of(folder: Path, *overrides: str) -> RunConfig:
         "samples": [{"name": "s", "target_size": TARGET_SIZE, "share": {"leaves": 0.0}}],
     }
     return parse_config(plain, overrides)
+
+
+def configured_on(folder: Path, curated: Path) -> Configure:
+    """Configure runs of the pool of a curated folder, on a copy of its root in another."""
+    root = shutil.copytree(curated / "lake", folder / "lake")
+    return lambda *overrides: config_of(curated, f"output.root={root}", *overrides)
 
 
 def write_curated(spark: SparkSession, folder: Path) -> Path:

@@ -66,8 +66,17 @@ def test_a_flat_level_on_spark_ships_its_centroids_in_every_pass() -> None:
 def test_a_resampling_round_is_a_pass_over_all_and_a_fit_of_the_kept() -> None:
     kept = passes.KEPT * 0.5  # auto keeps half the mean cluster
     rounds = {"resampling": {"rounds": 3}, "algorithm": "lloyd"}
-    resampled = part(estimate(problem(1000, [10], **rounds), MACHINE), "resampling", 1)
-    assert resampled.n_passes == pytest.approx(3 * (1 + kept * (6 + passes.LLOYD_RESAMPLED)))
+    parts = estimate(problem(1000, [10], **rounds), MACHINE)
+    assert part(parts, "closest", 1).n_passes == 3
+    resampled = part(parts, "resampling", 1)
+    assert resampled.n_passes == pytest.approx(3 * kept * (6 + passes.LLOYD_RESAMPLED))
+
+
+@pytest.mark.parametrize(("n", "solver"), [(100_000, "local"), (1_000_000, "spark")])
+def test_a_small_resampling_round_is_solved_on_the_driver(n: int, solver: str) -> None:
+    parts = estimate(problem(n, [1000], solver="spark", split="off"), MACHINE)
+    assert part(parts, "iterations", 1).solver == part(parts, "closest", 1).solver == "spark"
+    assert part(parts, "resampling", 1).solver == solver
 
 
 def test_a_split_level_routes_every_point_once() -> None:
@@ -97,7 +106,7 @@ def test_more_points_never_cost_less(n: int, more: int, levels: list[int], solve
     few, many = (make_plan(problem(m, levels, solver=solver), MACHINE) for m in (n, n + more))
     for name in ("flops", "shuffled"):
         assert many.figures[name] >= few.figures[name]
-    if solver != "auto" or few.problem.is_local == many.problem.is_local:
+    if [p.solver for p in few.parts] == [p.solver for p in many.parts]:
         assert many.seconds >= few.seconds
         assert all(many.peak(p) >= few.peak(p) for p in ("driver", "jvm"))
 

@@ -1,6 +1,8 @@
 """Points on executors: packing, and the Spark sources against the one in memory."""
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs.clustering import spark_blocks
 from jobs.clustering.sizes import bins_of
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
+from udfs.block_files import FromFiles, make_keep
 from udfs.blocks import from_bytes, points_in, source_batch, to_bytes
 from udfs.kernels.cells import fit_split
 from udfs.kernels.kmeans import KMeansParams
@@ -138,13 +142,76 @@ def test_a_pass_on_executors_equals_one_in_memory(trio: Trio) -> None:
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_taken_points_are_the_same_on_executors(trio: Trio) -> None:
+def files_of(blocks: SparkBlocks) -> list[Path]:
+    """Give the files that the executors keep blocks in."""
+    assert blocks._files is not None
+    return [Path(row.path) for row in blocks._files.select("path").collect()]
+
+
+@pytest.mark.parametrize("lost", ["none", "some", "all", "cut"])
+def test_blocks_whose_file_is_lost_come_another_way(trio: Trio, lost: str) -> None:
+    local, _, pool = trio
+    remote = blocks_in_spark(pool, pool.pack())
+    files = files_of(remote)
+    assert sum(path.stat().st_size for path in files) == local.X.nbytes
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+    for path in files[: {"none": 0, "some": 1, "all": len(files), "cut": 0}[lost]]:
+        path.unlink()
+    if lost == "cut":
+        os.truncate(files[0], 12)
+    step = AssignAndSum(Centroids(local.X[::9]))
+    for batch in (None, Batch(1, 4)):
+        one, other = local.reduce(step, batch), remote.reduce(step, batch)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    wanted = local.positions[::7]
+    one, other = local.take(wanted), remote.take(wanted)
+    assert np.array_equal(one.positions, other.positions)
+    assert np.array_equal(one.X, other.X)
+    remote.release()
+    assert not any(path.exists() for path in files)
+
+
+def test_a_disk_that_takes_no_file_leaves_blocks_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = source_batch(positions(np.array([7, 2]), np.array([2, 1])), integers(3))
+    for folders in ("/nowhere/at/all", ""):
+        monkeypatch.setenv("SPARK_LOCAL_DIRS", folders)
+        missing: list[bytes] = []
+        kept = make_keep(3)(iter([batch]))
+        assert list(FromFiles(3)(kept, missing)) == []
+        assert np.frombuffer(missing[0], np.int32).tolist() == [7, 2]
+
+
+def test_a_session_that_encrypts_what_it_writes_gets_no_plain_files(
+    spark: SparkSession, trio: Trio
+) -> None:
+    local, _, pool = trio
+    guard = "spark.sql.legacy.setCommandRejectsSparkCoreConfs"
+    spark.conf.set(guard, "false")
+    spark.conf.set("spark.io.encryption.enabled", "true")
+    try:
+        remote = blocks_in_spark(pool, pool.pack())
+    finally:
+        spark.conf.unset("spark.io.encryption.enabled")
+        spark.conf.unset(guard)
+    assert remote._files is None
+    step = LabelPoints(Centroids(local.X[:5]))
+    assert np.array_equal(local.reduce(step)["labels"], remote.reduce(step)["labels"])
+    remote.release()
+
+
+@pytest.mark.parametrize("fits", [False, True])
+def test_taken_points_are_the_same_on_executors(
+    trio: Trio, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     local, remote, _ = trio
+    monkeypatch.setattr(spark_blocks, "comes_to_driver", lambda n_bytes: fits)
     wanted = np.sort(local.reduce(LabelPoints(Centroids(local.X[:9])))["positions"][::3])
     one, other = local.take(wanted), remote.take(wanted)
+    assert isinstance(other, LocalBlocks if fits else SparkBlocks)
     assert one.n_rows == other.n_rows == len(wanted)
     step = LabelPoints(Centroids(local.X[:5]))
-    assert np.array_equal(one.reduce(step)["positions"], other.reduce(step)["positions"])
+    found, same = one.reduce(step), other.reduce(step)
+    assert all(np.array_equal(found[name], same[name]) for name in found)
     other.release()
 
 
