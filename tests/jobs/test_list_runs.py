@@ -130,7 +130,7 @@ def test_runs_are_listed_newest_first_with_stages_and_samples(
 
 
 def test_one_run_is_shown_in_full_without_its_secrets(
-    spark: SparkSession, configure: Configure, tmp_path: Path, capsys: Capture
+    spark: SparkSession, configure: Configure, curated: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     this = open_run(spark, configure())
     path = written(tmp_path, configure())
@@ -145,7 +145,7 @@ def test_one_run_is_shown_in_full_without_its_secrets(
     assert said.count(" event=started ") == said.count(" event=finished ") == len(GIVEN)
     assert "n_points=60" in said
     recorded = yaml.safe_load(said.partition("config:\n")[2])
-    assert recorded == as_public_dict(configure())
+    assert recorded == as_public_dict(config_of(curated))  # whose root this is a copy of
     assert SECRET not in said
 
 
