@@ -49,8 +49,10 @@ def watch(peaks: dict[str, int], over: threading.Event) -> None:
     while not over.is_set():
         for process in [me, *me.children(recursive=True)]:
             try:
-                is_java, rss = "java" in process.name(), process.memory_info().rss
-            except psutil.NoSuchProcess:
+                # not by name: between fork and exec, a child has a name of its thread's, and all
+                # of the JVM's memory
+                is_java, rss = "java" in Path(process.exe()).name, process.memory_info().rss
+            except psutil.Error:
                 continue
             name = "driver" if process == me else "jvm" if is_java else "worker"
             peaks[name] = max(peaks.get(name, 0), rss)
