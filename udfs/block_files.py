@@ -35,13 +35,8 @@ def make_keep(n_features: int) -> OnBatches:
             file.write(points_in(batch, n_features)[1])
             blocks.append(np.stack([batch.column(n).to_numpy() for n in ("block_id", "n_rows")]))
         block_ids, n_rows = (part.tobytes() for part in np.concatenate(blocks, axis=1))
-        yield pa.RecordBatch.from_pydict(
-            {
-                "path": pa.array([file.close()], pa.string()),
-                "block_ids": pa.array([block_ids], pa.binary()),
-                "n_rows": pa.array([n_rows], pa.binary()),
-            }
-        )
+        row = {"path": [file.close()], "block_ids": [block_ids], "n_rows": [n_rows]}
+        yield pa.RecordBatch.from_pydict(row)
 
     return keep
 

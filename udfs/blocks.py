@@ -10,8 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from udfs.kernels.nearest import RUN_ROWS, Centroids
-from udfs.kernels.passes import Arrays, block_of, positions
-from udfs.points import Batches, OnBatches, Points
+from udfs.kernels.passes import Arrays, block_of, positions, renumbered
+from udfs.kernels.sources import LocalBlocks
+from udfs.points import Batches, OnBatches, Points, gathered, in_one_row, put_in_order
 from udfs.shipping import Shipped
 
 SOURCE_SCHEMA = "block_id int, n_rows int, vectors binary"
@@ -53,7 +54,8 @@ def make_reduce(step: Any, centroids: Shipped, read: Read) -> OnBatches:
             share.add(where, X)
             is_empty = False
         if missing or not is_empty:
-            yield _binary(payload=to_bytes(share.result()), missing=b"".join(missing))
+            row = {"payload": [to_bytes(share.result())], "missing": [b"".join(missing)]}
+            yield pa.RecordBatch.from_pydict(row)
 
     return reduce_blocks
 
@@ -65,9 +67,19 @@ def make_choose(wanted: Shipped, read: Read) -> OnBatches:
         kept = wanted.get()
         for where, X in read(batches, []):
             chosen = _are_in(kept, where)
-            yield _binary(positions=where[chosen].tobytes(), vectors=X[chosen].tobytes())
+            yield in_one_row(positions=where[chosen], vectors=X[chosen])
 
     return choose
+
+
+def brought(table: pa.Table, n_features: int, n_blocks: int, n_threads: int) -> LocalBlocks:
+    """Put chosen points into blocks in memory, in order of position."""
+    values = gathered(table.to_batches(), positions="i8", vectors="f4")
+    where = np.concatenate([np.empty(0, np.int64), *values["positions"]])
+    fragments = [v.reshape(-1, n_features) for v in values["vectors"]]
+    order = np.argsort(where)
+    X = put_in_order(fragments, order, n_features)
+    return LocalBlocks(renumbered(where[order]), X, n_blocks, n_threads)
 
 
 def make_take(wanted: Shipped, n_features: int) -> OnBatches:
@@ -86,11 +98,6 @@ def make_take(wanted: Shipped, n_features: int) -> OnBatches:
 def _are_in(kept: NDArray[np.int64], where: NDArray[np.int64]) -> NDArray[np.bool_]:
     place = np.searchsorted(kept, where)
     return np.asarray(kept[np.minimum(place, len(kept) - 1)] == where)
-
-
-def _binary(**values: bytes) -> pa.RecordBatch:
-    """Give one row of binary columns."""
-    return pa.RecordBatch.from_pydict({n: pa.array([v], pa.binary()) for n, v in values.items()})
 
 
 def points_in(batch: pa.RecordBatch, n_features: int) -> Points:

@@ -114,15 +114,19 @@ def as_binary(rows: NDArray[Any], edges: NDArray[np.integer]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
 
 
+def in_one_row(**arrays: NDArray[Any]) -> pa.RecordBatch:
+    """Give arrays as one row of binary values, in their own memory."""
+    values = [as_binary(array, np.array([0, len(array)])) for array in arrays.values()]
+    return pa.RecordBatch.from_arrays(values, names=[*arrays])
+
+
 def make_fetch(read: PointReader) -> OnBatches:
     """Make the function that turns batches of points into single rows: cheap to collect."""
 
     def fetch(batches: Batches) -> Batches:
         for batch in batches:
-            points, whole = read(batch), np.array([0, batch.num_rows])
-            yield pa.RecordBatch.from_arrays(
-                [as_binary(array, whole) for array in points], names=["hashes", "vectors"]
-            )
+            hashes, X = read(batch)
+            yield in_one_row(hashes=hashes, vectors=X)
 
     return fetch
 

@@ -22,14 +22,14 @@ from udfs.blocks import (
     SOURCE_SCHEMA,
     FromRows,
     Read,
+    brought,
     from_bytes,
     make_choose,
     make_reduce,
     make_take,
 )
-from udfs.kernels.passes import Arrays, Step, block_of, positions
+from udfs.kernels.passes import Arrays, Step
 from udfs.kernels.sources import Batch, LocalBlocks
-from udfs.points import gathered
 from udfs.shipping import Shipped
 
 
@@ -44,7 +44,6 @@ class SparkBlocks:
         self.n_features = n_features
         self.n_blocks = n_blocks
         self._blocks = blocks
-        self._files = _as_files(blocks, n_features)
         self._shipped: Shipped | None = None
 
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
@@ -53,7 +52,7 @@ class SparkBlocks:
         Or as two, where not all blocks are found in files.
         """
         centroids = ship(self._blocks.sparkSession, step.centroids.vectors)
-        lean = replace(step, centroids=None)  # type: ignore[type-var]
+        lean = replace(step, centroids=None)  # type: ignore[type-var]  # steps are dataclasses
         rows: list[Row] = []
         is_wanted = F.lit(True)
         if self._files is not None:
@@ -74,10 +73,9 @@ class SparkBlocks:
         """Give a source of only the points at these positions; in memory where they fit."""
         shipped = ship(self._blocks.sparkSession, wanted)
         if comes_to_driver(4 * len(wanted) * self.n_features):
-            X = self._bring(shipped, len(wanted))
+            taken_here = self._bring(shipped, len(wanted))
             shipped.release()
-            renumbered = positions(*np.unique(block_of(wanted), return_counts=True))
-            return LocalBlocks(renumbered, X, self.n_blocks, n_threads())
+            return taken_here
         taken = SparkBlocks(
             self._blocks.mapInArrow(make_take(shipped, self.n_features), SOURCE_SCHEMA),
             n_rows=len(wanted),
@@ -87,13 +85,30 @@ class SparkBlocks:
         taken._shipped = shipped  # lazily needed until release
         return taken
 
-    def _bring(self, wanted: Shipped, n_wanted: int) -> NDArray[np.float32]:
-        """Bring points to the driver, in order of position : (n_wanted, n_features)."""
+    def _bring(self, wanted: Shipped, n_wanted: int) -> LocalBlocks:
+        """Bring points to the driver: from files, or where not all are there, from the blocks."""
         if self._files is not None:
-            where, X = _chosen(self._files, wanted, FromFiles(self.n_features))
-        if self._files is None or len(where) < n_wanted:
-            where, X = _chosen(self._rows, wanted, FromRows(self.n_features))
-        return X.reshape(-1, self.n_features)[np.argsort(where)]
+            taken = self._brought(self._files, wanted, FromFiles(self.n_features))
+        if self._files is None or taken.n_rows < n_wanted:
+            taken = self._brought(self._rows, wanted, FromRows(self.n_features))
+        return taken
+
+    def _brought(self, rows: DataFrame, wanted: Shipped, read: Read) -> LocalBlocks:
+        table = rows.mapInArrow(make_choose(wanted, read), CHOSEN_SCHEMA).toArrow()
+        return brought(table, self.n_features, self.n_blocks, n_threads())
+
+    @cached_property
+    def _files(self) -> DataFrame | None:
+        """The names of the files that executors keep blocks in; None where there must be none.
+
+        Spark keeps the names: a cache, which serverless does not have. Where Spark is to encrypt
+        what it writes, plain files are out of the question.
+        """
+        with contextlib.suppress(Exception):
+            conf = self._blocks.sparkSession.conf
+            if conf.get("spark.io.encryption.enabled", "false") == "false":
+                return self._blocks.mapInArrow(make_keep(self.n_features), FILES_SCHEMA).persist()
+        return None
 
     @cached_property
     def _rows(self) -> DataFrame:
@@ -106,37 +121,14 @@ class SparkBlocks:
         return self._blocks
 
     def release(self) -> None:
-        """Free what the executors keep."""
-        with contextlib.suppress(Exception):
-            if self._files is not None:
-                self._files.mapInArrow(make_forget(), FILES_SCHEMA).collect()
-                self._files.unpersist()
-            if "_rows" in vars(self):
-                self._rows.unpersist()
+        """Free what the executors keep: nothing, where no pass was run."""
+        if (files := vars(self).get("_files")) is not None:
+            with contextlib.suppress(Exception):
+                files.mapInArrow(make_forget(), FILES_SCHEMA).collect()
+            with contextlib.suppress(Exception):
+                files.unpersist()
+        if (rows := vars(self).get("_rows")) is not None:
+            with contextlib.suppress(Exception):
+                rows.unpersist()
         if self._shipped is not None:
             self._shipped.release()
-
-
-def _chosen(
-    rows: DataFrame, wanted: Shipped, read: Read
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Collect points : (n,) positions in any order, and their vectors in one row."""
-    table = rows.mapInArrow(make_choose(wanted, read), CHOSEN_SCHEMA).toArrow()
-    values = gathered(table.to_batches(), positions="i8", vectors="f4")
-    where, X = values["positions"], values["vectors"]
-    return (
-        np.concatenate([np.empty(0, np.int64), *where]),
-        np.concatenate([np.empty(0, np.float32), *X]),
-    )
-
-
-def _as_files(blocks: DataFrame, n_features: int) -> DataFrame | None:
-    """Have the executors write the blocks to files of their own; None where they must not.
-
-    Spark keeps the files' names: a cache, which serverless does not have. Where Spark is to encrypt
-    what it writes, plain files are out of the question.
-    """
-    with contextlib.suppress(Exception):
-        if blocks.sparkSession.conf.get("spark.io.encryption.enabled", "false") == "false":
-            return blocks.mapInArrow(make_keep(n_features), FILES_SCHEMA).persist()
-    return None

@@ -81,7 +81,7 @@ class SparkPoints:
         n_bins = n_solving_bins(self.n_bytes, len(problem.n_points), n_slots(self._spark))
         cells = ship(self._spark, problem.centroids.vectors)
         scattered = self._scatter(ByCell(cells), bins_of(problem.n_points, n_bins), n_bins)
-        lean = replace(problem, centroids=None)  # type: ignore[type-var]
+        lean = replace(problem, centroids=None)  # type: ignore[type-var]  # problems are dataclasses
         solve = make_solve(lean, self.n_features, self.n_blocks)
         rows = scattered.mapInArrow(solve, SOLVE_SCHEMA).collect()
         cells.release()

@@ -146,13 +146,13 @@ class _Estimator:
         is_local = self.problem.is_local or t > 1
         is_split = self.cluster.cells_at(t) > 0
         solve = split_level if is_split else flat_level
-        kept = int(n_resampled(n_rows, t, self.cluster))
+        kept = n_resampled(n_rows, t, self.cluster)
         for name, passes in solve(n_rows, t, self.d, self.cluster, remembers=is_local).items():
             fetches = is_local and t == 1 and name == "start"
             if is_local:
                 yield self._in_memory(t, name, n_rows, passes, fetches=fetches)
             elif name == "resampling" and comes_to_driver(4 * kept * self.d):
-                yield self._in_memory(t, name, kept, passes, fetches=False)
+                yield self._in_memory(t, name, int(kept), passes, fetches=False)
             else:
                 yield self._on_spark(t, name, n_rows, passes)
 

@@ -171,6 +171,12 @@ def test_blocks_whose_file_is_lost_come_another_way(trio: Trio, lost: str) -> No
     assert not any(path.exists() for path in files)
 
 
+def test_what_no_pass_has_read_is_not_written_to_be_removed(trio: Trio) -> None:
+    unread = blocks_in_spark(trio[2], trio[2].pack())
+    unread.release()
+    assert "_files" not in vars(unread)
+
+
 def test_a_disk_that_takes_no_file_leaves_blocks_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = source_batch(positions(np.array([7, 2]), np.array([2, 1])), integers(3))
     for folders in ("/nowhere/at/all", ""):
@@ -190,10 +196,10 @@ def test_a_session_that_encrypts_what_it_writes_gets_no_plain_files(
     spark.conf.set("spark.io.encryption.enabled", "true")
     try:
         remote = blocks_in_spark(pool, pool.pack())
+        assert remote._files is None
     finally:
         spark.conf.unset("spark.io.encryption.enabled")
         spark.conf.unset(guard)
-    assert remote._files is None
     step = LabelPoints(Centroids(local.X[:5]))
     assert np.array_equal(local.reduce(step)["labels"], remote.reduce(step)["labels"])
     remote.release()

@@ -39,6 +39,11 @@ def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
     return position >> _ROW_BITS
 
 
+def renumbered(position: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the positions of these points, in order, once all others have left their blocks."""
+    return positions(*np.unique(block_of(position), return_counts=True))
+
+
 class Pass(Protocol):
     """One task's share of a pass."""
 

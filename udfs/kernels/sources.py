@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.nearest import RUN_ROWS, Centroids
-from udfs.kernels.passes import Arrays, Step, block_of, positions
+from udfs.kernels.passes import Arrays, Step, block_of, positions, renumbered
 from udfs.kernels.steps.members import LabelPoints
 
 BLOCK_ROWS = 312  # mean rows of a block: blocks of 250-380 rows keep sgemm near its peak
@@ -135,8 +135,7 @@ class LocalBlocks:
     def take(self, wanted: NDArray[np.int64]) -> "LocalBlocks":
         """Give a source of only these points."""
         X = self.X[np.searchsorted(self.positions, wanted)]
-        renumbered = positions(*np.unique(block_of(wanted), return_counts=True))
-        return LocalBlocks(renumbered, X, self.n_blocks, self.n_threads)
+        return LocalBlocks(renumbered(wanted), X, self.n_blocks, self.n_threads)
 
     def head(self, n_blocks: int) -> "LocalBlocks":
         """Give the first blocks."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.grid import LIMB_BITS, exact_sum, join_limbs, limbs_of, split_limbs
 from udfs.kernels.memory import LabelMemory
-from udfs.kernels.nearest import RUN_ROWS, Centroids, NearestCentroids
+from udfs.kernels.nearest import Centroids, NearestCentroids
 from udfs.kernels.passes import Arrays, Smallest
 
 N_FARTHEST = 64  # farthest points kept for reseeding empty clusters, per pass
@@ -63,7 +63,6 @@ class _AssignAndSumPass:
         self.sums = np.zeros((k, d))
         self.rows = list(self.sums)  # views
         self.is_touched = np.zeros(k, bool)
-        self.wide = np.empty((RUN_ROWS, d))
         self.sq_norms = np.zeros(2, np.int64)
 
     def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
@@ -72,8 +71,7 @@ class _AssignAndSumPass:
         changed = labels != (-1 if old is None else old)
         self.n_changed += int(np.count_nonzero(changed))
         if old is None or self.sums_afresh:
-            wide = self.wide[: len(X)]
-            np.copyto(wide, X)
+            wide = X.astype(np.float64)
             self._sum(labels, wide, np.add)
             self.sq_norms += split_limbs(np.einsum("ij,ij->i", wide, wide)).sum(axis=0)
         else:
