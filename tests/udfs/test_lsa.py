@@ -1,3 +1,4 @@
+import re
 from functools import cache
 from io import BytesIO
 
@@ -15,7 +16,10 @@ from udfs.embedders.lsa import (
     MAX_WEIGHT,
     N_AT_ONCE,
     N_COLUMNS,
+    N_VIEW_COLUMNS,
+    N_VIEWS,
     WEIGHT_UNIT,
+    WORD,
     _make_counter,
     _weigh,
     fit,
@@ -113,17 +117,19 @@ def test_a_vector_does_not_depend_on_the_rest_of_the_batch(values, random):
 
 def test_projections_are_exact_sums_of_integers():
     arrays = small_fit()
-    counts = _make_counter()(ANIMALS)
-    weights = np.rint(_weigh(counts, arrays["idf"]).toarray() / WEIGHT_UNIT).astype(np.int64)
     components = np.rint(arrays["components"].astype(float) / COMPONENT_UNIT).astype(np.int64)
-    sums = weights @ components  # integers: no rounding, whatever the order
-    norms = np.sqrt((weights * weights).sum(axis=1) * WEIGHT_UNIT**2)
-    expected = (sums * (WEIGHT_UNIT * COMPONENT_UNIT) / norms[:, None]).astype(np.float32)
-    np.testing.assert_array_equal(embed(*ANIMALS).vectors, expected)
+    expected = 0
+    views = _weigh(_make_counter()(ANIMALS), arrays["idf"])
+    for view, view_components in zip(views, np.split(components, N_VIEWS), strict=True):
+        weights = np.rint(view.toarray() / WEIGHT_UNIT).astype(np.int64)
+        sums = weights @ view_components  # integers: no rounding, whatever the order
+        norms = np.sqrt((weights * weights).sum(axis=1) * WEIGHT_UNIT**2)
+        expected = expected + sums * (WEIGHT_UNIT * COMPONENT_UNIT) / norms[:, None]
+    np.testing.assert_array_equal(embed(*ANIMALS).vectors, expected.astype(np.float32))
 
 
 def test_the_stated_bounds_fit_into_the_53_bits_of_float64():
-    longest = MAX_WEIGHT * np.sqrt(N_COLUMNS)  # a row of the largest weights
+    longest = MAX_WEIGHT * np.sqrt(N_VIEW_COLUMNS)  # a view of the largest weights
     assert longest**2 / WEIGHT_UNIT**2 <= 2**53
     assert 2 * longest / (WEIGHT_UNIT * COMPONENT_UNIT) <= 2**53  # 2: of a rounded unit vector
 
@@ -136,18 +142,39 @@ def test_components_are_on_the_grid_and_at_most_one():
 
 
 def test_vectors_agree_with_scikit_learns_pipeline():
-    plain = {"alternate_sign": False, "norm": None}
-    reference = make_pipeline(
-        make_union(
-            HashingVectorizer(n_features=2**15, ngram_range=(1, 2), **plain),
-            HashingVectorizer(n_features=2**15, ngram_range=(3, 5), analyzer="char_wb", **plain),
+    plain = {"alternate_sign": False, "norm": None, "n_features": 2**15}
+    tfidf = {"sublinear_tf": True, "smooth_idf": True, "norm": "l2"}
+    reference = make_union(
+        make_pipeline(HashingVectorizer(**plain), TfidfTransformer(**tfidf)),
+        make_pipeline(
+            HashingVectorizer(ngram_range=(3, 5), analyzer="char_wb", **plain),
+            TfidfTransformer(**tfidf),
         ),
-        TfidfTransformer(sublinear_tf=True, smooth_idf=True, norm="l2"),
     ).fit(ANIMALS + MARKETS)
     new = ["the cat rose", "stock of mats", "dog dog dog"]
     expected = reference.transform(new) @ small_fit()["components"].astype(float)
     # a weight of 1 or more is rounded to 2^-10, so by at most 2^-11 of itself
     np.testing.assert_allclose(embed(*new).vectors, expected, rtol=0, atol=2**-10)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("the cat, a 2nd cat_1", ["the", "cat", "2nd", "cat_1"]),
+        ("GNU/Linux用カーネル", ["GNU", "Linux", *"用カーネル"]),
+        ("Übermut 3 日", ["Übermut", "日"]),
+        ("한국어 текст", ["한국어", "текст"]),
+        ("!? x", []),
+    ],
+)
+def test_words_are_runs_of_letters_and_single_characters_where_none_are_spaced(text, words):
+    assert re.findall(WORD, text) == words
+
+
+def test_a_text_without_a_word_is_told_by_its_characters():
+    once = fit(["x y z", "x y z!", "p q r", "p q r!"], n_components=2, seed=0)
+    near, like, far = make_embedder(once)(pd.Series(["x y", "x y z", "p q"])).vectors
+    assert near @ like > 0.5 > abs(near @ far)
 
 
 @pytest.mark.parametrize(
