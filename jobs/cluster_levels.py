@@ -27,7 +27,6 @@ from jobs.lake.config import RunConfig
 from jobs.lake.events import Metrics
 from jobs.lake.host import n_threads
 from jobs.lake.runs import Run, open_run
-from jobs.lake.shipping import ship
 from udfs.kernels.grid import grid_unit
 from udfs.kernels.kmeans import Iteration
 from udfs.kernels.sources import BlockSource, CellSource
@@ -36,12 +35,12 @@ from udfs.points import ASSIGN_SCHEMA, PointReader, make_assign
 STAGE = "cluster_levels"
 
 
-def assign_points(pool: SparkPoints, levels: list[Level]) -> DataFrame:
+def assign_points(this: Run, pool: SparkPoints, levels: list[Level]) -> DataFrame:
     """Label every point with its leaf and path: columns of ``assignments``."""
     embeddings, unit = pool.embeddings, pool.unit
-    spark, routing = embeddings.sparkSession, levels[0].routing
-    leaves = ship(spark, levels[0].centroids)
-    cells = (ship(spark, routing.cells.vectors), routing.starts) if routing else None
+    routing = levels[0].routing
+    leaves = this.ship(levels[0].centroids)
+    cells = (this.ship(routing.cells.vectors), routing.starts) if routing else None
     read = PointReader(unit, pool.n_features)
     id_type = embeddings.schema["id"].dataType.simpleString()
     return embeddings.mapInArrow(
@@ -92,7 +91,7 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
     finally:
         source.release()
     # 3. write the tree, and every point's place in it
-    tables = {"assignments": assign_points(pool, levels)} | _tables(this, levels, unit, log)
+    tables = {"assignments": assign_points(this, pool, levels)} | _tables(this, levels, unit, log)
     this.write_all(tables, STAGE)
     return _figures(levels, this.config) | {
         "n_blocks": pool.n_blocks,

@@ -26,7 +26,6 @@ from jobs.lake.config import EmbedConfig, RunConfig
 from jobs.lake.errors import CurationError, GuardError, InputError
 from jobs.lake.events import Metrics
 from jobs.lake.runs import Run, open_run
-from jobs.lake.shipping import ship
 from jobs.lake.spark_errors import SPARK_ERRORS
 from udfs.blocks import from_bytes, to_bytes
 from udfs.embed import make_gated_embed
@@ -241,7 +240,7 @@ def _shipped_embedder(
     this.write("artifacts", this.spark.createDataFrame([row], names), STAGE)
     kept = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == name)
     content = bytes(kept.select("content").collect()[0].content)
-    shipped = ship(this.spark, np.frombuffer(content, np.uint8))
+    shipped = this.ship(np.frombuffer(content, np.uint8))
     module = lsa if this.config.embed.model == "lsa" else pixels
     return _loader(shipped, module.make_embedder), from_bytes(content)["components"].shape[1]
 

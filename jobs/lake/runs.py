@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
 
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -22,8 +23,10 @@ from jobs.lake.inputs import Pool, open_pool
 from jobs.lake.progress import Progress
 from jobs.lake.run_ledger import RunLedger
 from jobs.lake.settling import needs_tuning, settled
+from jobs.lake.shipping import ship
 from jobs.lake.tables import Lake
 from jobs.lake.troubles import trouble_of
+from udfs.shipping import Shipped
 
 log = logging.getLogger(__name__)
 
@@ -175,6 +178,12 @@ class Run:
     def when_finished(self, finish: Callable[[], None]) -> None:
         """Have something done once the stage under way is in the ledger as finished."""
         self._finishing.append(finish)
+
+    def ship(self, array: NDArray[Any]) -> Shipped:
+        """Ship an array to the tasks of the stage under way; freed once that is finished."""
+        shipped = ship(self.spark, array)
+        self.when_finished(shipped.release)
+        return shipped
 
     def note_resumed(self, stage: str, sequence: int, place: str) -> None:
         """Put into the ledger that a stage goes on from a checkpoint."""

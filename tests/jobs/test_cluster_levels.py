@@ -1,19 +1,42 @@
 """The tree: its nodes and assignments fit together, and mean what the design says."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, embed_pool
+from jobs.lake import runs
 from jobs.lake.loading import parse_config
 from jobs.lake.runs import Run, open_run
+from jobs.lake.shipping import ship
+from udfs.shipping import Shipped
 
 LEVELS = [40, 8, 3]
 
 
 @pytest.fixture(scope="module")
-def grown(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def shipped() -> Iterator[list[Shipped]]:
+    """What stages ship to their tasks."""
+    sent: list[Shipped] = []
+
+    def shipping(spark: SparkSession, array: NDArray[Any]) -> Shipped:
+        sent.append(ship(spark, array))
+        return sent[-1]
+
+    with pytest.MonkeyPatch.context() as spied:
+        spied.setattr(runs, "ship", shipping)
+        yield sent
+
+
+@pytest.fixture(scope="module")
+def grown(
+    spark: SparkSession, shipped: list[Shipped], tmp_path_factory: pytest.TempPathFactory
+) -> Run:
     folder = tmp_path_factory.mktemp("tree")
     X = np.random.default_rng(0).standard_normal((900, 5))
     rows = [(i, row.tolist()) for i, row in enumerate(X)]
@@ -99,3 +122,10 @@ def test_iterations_tell_every_level_and_round(grown: Run) -> None:
     first = log[(log.level == 1) & (log["round"] == 0)].sort_values("iteration")
     assert (first.n_rows == 900).all()
     assert first.inertia.is_monotonic_decreasing
+
+
+def test_what_was_shipped_is_freed_once_the_stage_is_finished(
+    grown: Run, shipped: list[Shipped]
+) -> None:
+    assert [array.shape for array in shipped] == [(LEVELS[0], 5)]
+    assert not any(array.carrier._jbroadcast.isValid() for array in shipped)
