@@ -242,7 +242,7 @@ def _shipped_embedder(
     content = bytes(kept.select("content").collect()[0].content)
     shipped = this.ship(np.frombuffer(content, np.uint8))
     module = lsa if this.config.embed.model == "lsa" else pixels
-    return _loader(shipped, module.make_embedder), from_bytes(content)["components"].shape[1]
+    return _loader(shipped, module.make_embedder), from_bytes(content)["components"].shape[-1]
 
 
 def _loader(shipped: Shipped, make: Callable[..., Embedder]) -> Callable[[], Embedder]:

@@ -1,7 +1,7 @@
 """The pools that trees are judged on: planted mixtures, digits, and a Debian index's texts."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -57,22 +57,26 @@ def _embedded_packages() -> NDArray[np.float32]:
 
 def package_descriptions() -> list[str]:
     """Give all package descriptions of the machine's index, short and long line joined."""
-    told = subprocess.run(
-        ["apt-cache", "dumpavail"], capture_output=True, text=True, check=True
-    ).stdout
-    texts = []
-    for record in told.split("\n\n"):
-        lines, is_inside = [], False
-        for line in record.split("\n"):
-            if line.startswith("Description:"):
-                is_inside, line = True, line.partition(":")[2]
-            elif not line.startswith(" "):
-                is_inside = False
-            if is_inside:
-                lines.append(line.strip())
-        if lines:
-            texts.append(" ".join(lines))
-    return texts
+    return [record["Description"] for record in package_index() if "Description" in record]
+
+
+def package_index() -> Iterator[dict[str, str]]:
+    """Give the packages that apt knows, field by field."""
+    asked = ["apt-cache", "dumpavail"]
+    return records(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+
+
+def records(index: str) -> Iterator[dict[str, str]]:
+    """Read a Debian index: fields by name, their lines joined."""
+    for paragraph in index.split("\n\n"):
+        fields: dict[str, list[str]] = {}
+        lines: list[str] = []
+        for line in paragraph.split("\n"):
+            if not line.startswith(" "):
+                name, _, line = line.partition(":")
+                lines = fields.setdefault(name, [])
+            lines.append(line.strip())
+        yield {name: " ".join(lines) for name, lines in fields.items()}
 
 
 POOLS = {

@@ -16,7 +16,6 @@ from udfs.embedders.lsa import (
     MAX_WEIGHT,
     N_AT_ONCE,
     N_COLUMNS,
-    N_VIEW_COLUMNS,
     N_VIEWS,
     WEIGHT_UNIT,
     WORD,
@@ -88,7 +87,7 @@ def test_a_bad_value_has_a_reason_and_its_neighbours_do_not(value, reason, detai
 
 
 def test_an_empty_column_gives_an_empty_matrix():
-    assert embed().vectors.shape == (0, small_fit()["components"].shape[1])
+    assert embed().vectors.shape == (0, 4)
 
 
 def test_only_the_beginning_of_a_very_long_text_is_read():
@@ -116,20 +115,22 @@ def test_a_vector_does_not_depend_on_the_rest_of_the_batch(values, random):
 
 
 def test_projections_are_exact_sums_of_integers():
-    arrays = small_fit()
+    arrays = fit([*ANIMALS, "x", "日本語", "日本の x"], n_components=4, seed=0)
+    texts = [*ANIMALS, "x", "日本"]  # "x" has no word
     components = np.rint(arrays["components"].astype(float) / COMPONENT_UNIT).astype(np.int64)
     expected = 0
-    views = _weigh(_make_counter()(ANIMALS), arrays["idf"])
-    for view, view_components in zip(views, np.split(components, N_VIEWS), strict=True):
+    views = _weigh(_make_counter()(texts), arrays["idf"])
+    for view, view_components in zip(views, components, strict=True):
         weights = np.rint(view.toarray() / WEIGHT_UNIT).astype(np.int64)
         sums = weights @ view_components  # integers: no rounding, whatever the order
-        norms = np.sqrt((weights * weights).sum(axis=1) * WEIGHT_UNIT**2)
-        expected = expected + sums * (WEIGHT_UNIT * COMPONENT_UNIT) / norms[:, None]
-    np.testing.assert_array_equal(embed(*ANIMALS).vectors, expected.astype(np.float32))
+        sq_norms = np.maximum((weights * weights).sum(axis=1) * WEIGHT_UNIT**2, 1)
+        expected = expected + sums * (WEIGHT_UNIT * COMPONENT_UNIT) / np.sqrt(sq_norms)[:, None]
+    vectors = make_embedder(arrays)(pd.Series(texts)).vectors
+    np.testing.assert_array_equal(vectors, expected.astype(np.float32))
 
 
 def test_the_stated_bounds_fit_into_the_53_bits_of_float64():
-    longest = MAX_WEIGHT * np.sqrt(N_VIEW_COLUMNS)  # a view of the largest weights
+    longest = MAX_WEIGHT * np.sqrt(N_COLUMNS)  # a view of the largest weights
     assert longest**2 / WEIGHT_UNIT**2 <= 2**53
     assert 2 * longest / (WEIGHT_UNIT * COMPONENT_UNIT) <= 2**53  # 2: of a rounded unit vector
 
@@ -141,27 +142,43 @@ def test_components_are_on_the_grid_and_at_most_one():
     assert not np.signbit(units[units == 0]).any()
 
 
-def test_vectors_agree_with_scikit_learns_pipeline():
-    plain = {"alternate_sign": False, "norm": None, "n_features": 2**15}
+def reference_fitted_on(texts):
+    """The two views by scikit-learn, each tf-idf row of length 1."""
+    plain = {"alternate_sign": False, "norm": None, "n_features": N_COLUMNS}
     tfidf = {"sublinear_tf": True, "smooth_idf": True, "norm": "l2"}
-    reference = make_union(
-        make_pipeline(HashingVectorizer(**plain), TfidfTransformer(**tfidf)),
+    return make_union(
+        make_pipeline(HashingVectorizer(token_pattern=WORD, **plain), TfidfTransformer(**tfidf)),
         make_pipeline(
             HashingVectorizer(ngram_range=(3, 5), analyzer="char_wb", **plain),
             TfidfTransformer(**tfidf),
         ),
-    ).fit(ANIMALS + MARKETS)
+    ).fit(texts)
+
+
+def test_vectors_agree_with_scikit_learns_pipeline():
+    components = small_fit()["components"].reshape(N_VIEWS * N_COLUMNS, -1).astype(float)
     new = ["the cat rose", "stock of mats", "dog dog dog"]
-    expected = reference.transform(new) @ small_fit()["components"].astype(float)
+    expected = reference_fitted_on(ANIMALS + MARKETS).transform(new) @ components
     # a weight of 1 or more is rounded to 2^-10, so by at most 2^-11 of itself
     np.testing.assert_allclose(embed(*new).vectors, expected, rtol=0, atol=2**-10)
+
+
+def test_components_are_those_of_an_exact_svd_of_both_views():
+    texts = [*ANIMALS, *MARKETS, "日本語", "日本の猫"]
+    components = fit(texts, n_components=4, seed=0)["components"].reshape(N_VIEWS * N_COLUMNS, -1)
+    weights = reference_fitted_on(texts).transform(texts).toarray()
+    exact = np.linalg.svd(weights, full_matrices=False)[2][:4]
+    np.testing.assert_allclose(np.abs(exact @ components), np.eye(4), rtol=0, atol=2**-10)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("the cat, a 2nd cat_1", ["the", "cat", "2nd", "cat_1"]),
-        ("GNU/Linux用カーネル", ["GNU", "Linux", *"用カーネル"]),
+        ("GNU・Linux用カーネル", ["GNU", "Linux", *"用カーネル"]),
+        ("佐々木二〇二四年", [*"佐々木二〇二四年"]),
+        ("𠮷野家abc", [*"𠮷野家", "abc"]),
+        ("ｶｰﾈﾙ", [*"ｶｰﾈﾙ"]),
         ("Übermut 3 日", ["Übermut", "日"]),
         ("한국어 текст", ["한국어", "текст"]),
         ("!? x", []),
@@ -169,6 +186,13 @@ def test_vectors_agree_with_scikit_learns_pipeline():
 )
 def test_words_are_runs_of_letters_and_single_characters_where_none_are_spaced(text, words):
     assert re.findall(WORD, text) == words
+    counted = _make_counter()([text])[0]  # hashed
+    assert counted.sum() == len(words)
+
+
+def test_an_accent_is_part_of_its_letter_however_it_is_written():
+    whole, parts = embed("Übermut on the mat", "U\u0308bermut on the mat").vectors
+    assert (whole == parts).all()
 
 
 def test_a_text_without_a_word_is_told_by_its_characters():
@@ -188,7 +212,7 @@ def test_a_text_without_a_word_is_told_by_its_characters():
 )
 def test_no_more_components_are_kept_than_the_sample_spans(sample, n_kept):
     arrays = fit(sample, n_components=4, seed=0)
-    assert arrays["components"].shape == (N_COLUMNS, n_kept)
+    assert arrays["components"].shape == (N_VIEWS, N_COLUMNS, n_kept)
     assert make_embedder(arrays)(pd.Series(sample)).vectors.shape == (len(sample), n_kept)
 
 

@@ -1,10 +1,9 @@
 """Embed texts by latent semantic analysis: hashed n-grams, tf-idf, truncated SVD.
 
-A text has two views, each a row of length 1, so that neither drowns the other: its words, and the
-n-grams of characters inside them. Kana and Chinese characters, written without spaces, each count
-as a word. (Five nearest neighbours tell the section of a Debian package in .51, .62, .58 and .52 of
-the English, German, Japanese and Chinese descriptions; in .49, .61, .56 and .42 where words, pairs
-of words and characters share one row. Leading components left out or scaled down: no better.)
+A text has two views, each a row of length 1, so that neither drowns the other: its words, and its
+3-5-grams of characters between white space. Kana and Chinese characters, written without spaces,
+each count as a word. Scripts that break words at combining marks (Hindi) or have neither spaces nor
+a place in that rule (Thai) are told by their characters. `tests/benchmarks/sections.py` compares.
 
 Method: Deerwester et al., "Indexing by latent semantic analysis" (1990), with Halko et al.'s
 randomized SVD (arXiv 0909.4061) and feature hashing (arXiv 0902.2206).
@@ -15,10 +14,12 @@ Spark shape map: STRING, or BINARY in UTF-8 -> (n, n_components) float32.
 OpenBLAS gave equal arrays), but not where singular values coincide: its arrays are to be kept.
 With the same arrays a text has the same vector, bit for bit, in any batch and on any CPU: weights
 are multiples of 2^-10 up to 2^8 and components multiples of 2^-24, so that over 2^15 columns a
-projection is below 2^17 in units of 2^-34, and a squared norm at most 2^31 in units of 2^-20.
-Both fit float64's 53 bits, and their sums are exact in any order.
+projection is below 2^16.5 in units of 2^-34, and a squared norm at most 2^31 in units of 2^-20.
+Both fit float64's 53 bits, and their sums are exact in any order; the views' quotients and the sum
+of those are rounded once each.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -28,18 +29,20 @@ from numpy.typing import NDArray
 
 from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
 
-N_VIEWS = 2  # words; 3-5-grams of characters inside words
-N_VIEW_COLUMNS = 2**15
-N_COLUMNS = N_VIEWS * N_VIEW_COLUMNS  # with 64 components 32 MiB
-UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # kana, Chinese characters
+N_VIEWS = 2  # words; characters
+N_COLUMNS = 2**15  # of a view; with 64 components both take 32 MiB
+UNSPACED = (  # iteration marks, hiragana, katakana, half-width katakana, Chinese characters
+    r"\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
 WORD = rf"[{UNSPACED}]|[^\W{UNSPACED}]{{2,}}"
 MAX_CHARS = 2**17  # read of one text
-MAX_FIT_CHARS = 2**24  # read of all texts in `fit`, in equal parts: 1.6 GiB for 20,000 texts
-N_AT_ONCE = 32  # texts; counting takes 70 bytes per character, so at most 280 MiB
+MAX_FIT_CHARS = 2**24  # read of all texts in `fit`, in equal parts: 1.6 to 2.2 GiB for 20,000 texts
+N_AT_ONCE = 32  # texts; counting takes 70 to 86 bytes per character, so at most 350 MiB
 WEIGHT_UNIT = 2.0**-10
-MAX_WEIGHT = 2.0**8  # (1 + ln count) * idf is 206 for 400,000 equal n-grams, one text in 10^6
+MAX_WEIGHT = 2.0**8  # (1 + ln count) * idf is 206 for 400,000 n-grams that none of 10^6 texts has
 COMPONENT_UNIT = 2.0**-24  # components up to 1 in it are exact in float32
-N_ITER = 7  # on 6,000 docstrings, the leading 128 of 256 dimensions then lie within .0002
+N_ITER = 7  # 6,000 docstrings: 64 components then project within .009 of an exact SVD's
 MIN_SINGULAR_VALUE = 1e-6  # of the largest; below it a direction is rounding noise
 
 Sparse: TypeAlias = Any  # scipy's CSR matrix; scipy carries no types
@@ -60,8 +63,9 @@ def fit(
     Returns
     -------
     dict
-        ``idf`` (N_COLUMNS,) float64 and ``components`` (N_COLUMNS, n_kept) float32,
-        1 <= n_kept <= n_components. Of n texts the first MAX_FIT_CHARS / n characters are read.
+        ``idf`` (N_VIEWS, N_COLUMNS) float64 and ``components`` (N_VIEWS, N_COLUMNS, n_kept)
+        float32, 1 <= n_kept <= n_components. Of n texts the first MAX_FIT_CHARS / n characters
+        are read.
 
     Raises
     ------
@@ -77,19 +81,21 @@ def fit(
     if not usable:
         raise ValueError(f"none of the {len(texts)} texts to fit on is usable; check the column")
     n_chars = MAX_FIT_CHARS // len(usable)
-    counts = _make_counter()([text[:n_chars] for text in usable])
-    n_with = [np.bincount(view.indices, minlength=N_VIEW_COLUMNS) for view in counts]
-    idf = (
-        np.log((1 + len(usable)) / (1 + np.concatenate(n_with))) + 1
-    )  # smoothed, as scikit-learn's
+    counts = _make_counter()([text.lstrip()[:n_chars] for text in usable])
+    n_with = np.stack([np.bincount(view.indices, minlength=N_COLUMNS) for view in counts])
+    idf = np.log((1 + len(usable)) / (1 + n_with)) + 1  # smoothed, as scikit-learn's
     weights = hstack([_normalized(view) for view in _weigh(counts, idf)], format="csr")
-    svd = TruncatedSVD(n_components=min(n_components, N_COLUMNS), n_iter=N_ITER, random_state=seed)
+    del counts
+    svd = TruncatedSVD(
+        n_components=min(n_components, N_VIEWS * N_COLUMNS), n_iter=N_ITER, random_state=seed
+    )
     with np.errstate(invalid="ignore"):  # explained variance of a single text: 0/0, unused
         svd.fit(weights)
     is_kept = svd.singular_values_ > MIN_SINGULAR_VALUE * svd.singular_values_[0]
     components = np.rint(svd.components_[is_kept].T / COMPONENT_UNIT) * COMPONENT_UNIT
     components += 0.0  # -0.0 becomes 0.0: its sign is noise
-    return {"idf": idf, "components": np.ascontiguousarray(components, dtype=np.float32)}
+    by_view = components.astype(np.float32).reshape(N_VIEWS, N_COLUMNS, -1)
+    return {"idf": idf, "components": np.ascontiguousarray(by_view)}
 
 
 def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
@@ -102,27 +108,24 @@ def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
     """
     idf = arrays["idf"]
     components = arrays["components"].astype(np.float64)  # once: scipy would at every batch
-    if idf.shape != (N_COLUMNS,) or components.ndim != 2 or len(components) != N_COLUMNS:
+    want = (N_VIEWS, N_COLUMNS)
+    if idf.shape != want or components.ndim != 3 or components.shape[:2] != want:
         raise ValueError(
-            f"idf {idf.shape} and components {components.shape} should be ({N_COLUMNS},) and "
-            f"({N_COLUMNS}, n_components); fit again with this version"
+            f"idf {idf.shape} and components {components.shape} should be {want} and "
+            f"{(*want, 'n_components')}; fit again with this version"
         )
     count = _make_counter()
 
     def project(texts: list[str]) -> NDArray[np.float32]:
-        vectors = np.empty((len(texts), components.shape[1]), dtype=np.float32)
+        vectors = np.empty((len(texts), components.shape[2]), dtype=np.float32)
         for start in range(0, len(texts), N_AT_ONCE):
             part = slice(start, start + N_AT_ONCE)
-            vectors[part] = sum(
-                weights @ view_components / _norms(weights)[:, None]
-                for weights, view_components in zip(
-                    _weigh(count(texts[part]), idf), np.split(components, N_VIEWS), strict=True
-                )
-            )
+            views = zip(_weigh(count(texts[part]), idf), components, strict=True)
+            vectors[part] = sum(weights @ C / _norms(weights)[:, None] for weights, C in views)
         return vectors
 
     def embed(values: pd.Series) -> Embedded:
-        embedded = embed_decoded(values, _as_text, project, components.shape[1])
+        embedded = embed_decoded(values, _as_text, project, components.shape[2])
         is_foreign = ~embedded.vectors.any(axis=1) & pd.isna(embedded.reasons)
         embedded.reasons[is_foreign] = "zero_norm"
         embedded.details[is_foreign] = "shares no n-gram with the texts fitted on"
@@ -140,7 +143,7 @@ def _as_text(value: Any) -> str | Failure:
             return Failure("undecodable", f"not UTF-8 at byte {error.start}: {error.reason}")
     if not isinstance(value, str):
         return Failure("undecodable", f"{type(value).__name__} is neither text nor bytes")
-    text = value[:MAX_CHARS]
+    text = unicodedata.normalize("NFC", value[:MAX_CHARS])  # accents are part of their letters
     if not text.strip():
         return Failure("empty_content", f"{len(value)} white space characters" if value else None)
     try:
@@ -151,10 +154,10 @@ def _as_text(value: Any) -> str | Failure:
 
 
 def _make_counter() -> Counter:
-    """Return a function: n texts -> each view's counts of hashed n-grams : (n, N_VIEW_COLUMNS)."""
+    """Return a function: n texts -> each view's counts of hashed n-grams : (n, N_COLUMNS)."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    plain = {"alternate_sign": False, "norm": None, "n_features": N_VIEW_COLUMNS}
+    plain = {"alternate_sign": False, "norm": None, "n_features": N_COLUMNS}
     words = HashingVectorizer(token_pattern=WORD, **plain)
     chars = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 5), **plain)
     return lambda texts: [words.transform(texts), chars.transform(texts)]
@@ -162,7 +165,7 @@ def _make_counter() -> Counter:
 
 def _weigh(counts: list[Sparse], idf: NDArray[np.float64]) -> list[Sparse]:
     """Turn counts into tf-idf weights on the grid, sublinear in the counts; in place."""
-    for view, view_idf in zip(counts, np.split(idf, N_VIEWS), strict=True):
+    for view, view_idf in zip(counts, idf, strict=True):
         weights = (1 + np.log(view.data)) * view_idf[view.indices]
         view.data = np.minimum(np.rint(weights / WEIGHT_UNIT) * WEIGHT_UNIT, MAX_WEIGHT)
     return counts
