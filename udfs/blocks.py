@@ -131,7 +131,7 @@ def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordB
 def to_bytes(arrays: Arrays) -> bytes:
     """Serialise arrays as .npz, without pickle."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # names could be its options'
     return buffer.getvalue()
 
 

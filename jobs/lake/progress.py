@@ -96,7 +96,7 @@ class Progress:
 
 def _running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
     try:
-        tracker = spark.sparkContext.statusTracker()  # type: ignore[union-attr]
+        tracker = spark.sparkContext.statusTracker()  # type: ignore[union-attr]  # none: caught
         infos = [tracker.getStageInfo(i) for i in tracker.getActiveStageIds()]
     except Exception:  # Connect has no status tracker; progress must never fail a run
         return None

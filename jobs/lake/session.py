@@ -8,6 +8,7 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -153,7 +154,8 @@ def main() -> int:
     spark = start_local(SparkConfig(master="local[1]", driver_memory="1g"))
     with tempfile.TemporaryDirectory() as folder:
         spark.range(1).write.format("delta").mode("append").save(folder + "/probe")
-    java = spark.sparkContext._jvm.System.getProperty("java.version")  # type: ignore[union-attr]
+    jvm: Any = spark.sparkContext._jvm
+    java = jvm.System.getProperty("java.version")
     delta = metadata.version("delta-spark")
     print(f"spark={spark.version} delta={delta} java={java} ok")  # noqa: T201  its one output
     spark.stop()

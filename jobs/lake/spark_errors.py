@@ -6,7 +6,7 @@ from pyspark.errors import PySparkException
 
 SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException,)
 try:  # what the JVM throws and pyspark has no class for
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
 
     SPARK_ERRORS += (Py4JError,)
 except ModuleNotFoundError:  # a client of Spark Connect alone

@@ -1,7 +1,7 @@
 """The pools that trees are judged on: planted mixtures, digits, and a Debian index's texts."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -47,12 +47,17 @@ def packages(seed: int) -> Pool:
 
 @cache
 def _embedded_packages() -> NDArray[np.float32]:
-    texts = package_descriptions()
+    X = embedded_texts(package_descriptions())
+    return X[X.any(axis=1)]
+
+
+def embedded_texts(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Embed texts by ``lsa`` fitted on some of them : (n, d), norm 1; 0 where one is refused."""
     sample = np.random.default_rng(0).permutation(len(texts))[:FIT_ROWS]
     arrays = lsa.fit([texts[i] for i in sample], n_components=N_COMPONENTS, seed=0)
-    embedded = lsa.make_embedder(arrays)(pd.Series(texts))
-    X = embedded.vectors[pd.isna(embedded.reasons)]
-    return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True), np.float32)
+    X = lsa.make_embedder(arrays)(pd.Series(texts)).vectors
+    norms = np.linalg.norm(X, axis=1, keepdims=True)
+    return np.asarray(X / np.where(norms > 0, norms, 1), np.float32)
 
 
 def package_descriptions() -> list[str]:

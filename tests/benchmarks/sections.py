@@ -12,22 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
-from tests.benchmarks.judged_pools import FIT_ROWS, N_COMPONENTS, package_index, records
-from udfs.embedders import lsa
+from tests.benchmarks.judged_pools import embedded_texts, package_index, records
 
 N_KNOWN, N_ASKED, N_DRAWS = 10_000, 5_000, 4
 
 
 def accuracy(texts: Sequence[str], sections: Sequence[str]) -> tuple[float, float]:
     """Give the mean share that is told, and its deviation over the draws."""
-    fitted = np.random.default_rng(0).permutation(len(texts))[:FIT_ROWS]
-    arrays = lsa.fit([texts[i] for i in fitted], n_components=N_COMPONENTS, seed=0)
-    embedded = lsa.make_embedder(arrays)(pd.Series(texts))
-    X = embedded.vectors / np.maximum(np.linalg.norm(embedded.vectors, axis=1, keepdims=True), 1e-9)
-    y, n_known = np.array(sections), min(N_KNOWN, 3 * len(texts) // 4)
+    X, y = embedded_texts(texts), np.array(sections)
+    n_known = min(N_KNOWN, 3 * len(texts) // 4)
     told = []
     for draw in range(N_DRAWS):
         order = np.random.default_rng(draw).permutation(len(y))
