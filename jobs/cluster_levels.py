@@ -28,7 +28,7 @@ from jobs.lake.events import Metrics
 from jobs.lake.host import n_threads
 from jobs.lake.runs import Run, open_run
 from udfs.kernels.grid import grid_unit
-from udfs.kernels.kmeans import Iteration
+from udfs.kernels.iterations import Iteration
 from udfs.kernels.sources import BlockSource, CellSource
 from udfs.points import ASSIGN_SCHEMA, PointReader, make_assign
 

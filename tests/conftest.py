@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from pyspark.sql import SparkSession
+from threadpoolctl import threadpool_limits
 
 from jobs.lake.config import SparkConfig
 from jobs.lake.session import start_local
@@ -27,6 +28,13 @@ def spark() -> Iterator[SparkSession]:
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    """Let matrices of tests be multiplied as jobs do it: two threads wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,7 +4,7 @@ DataFrame API only, so that it runs on Connect and serverless as well.
 """
 
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,9 @@ from udfs.blocks import (
 )
 from udfs.kernels.passes import Arrays, Step
 from udfs.kernels.sources import Batch, LocalBlocks
-from udfs.shipping import Shipped
+from udfs.kernels.steps.sums import AssignListed
+from udfs.list_files import ListsBeside
+from udfs.shipping import Shipped, digest_of
 
 
 class SparkBlocks:
@@ -46,17 +48,25 @@ class SparkBlocks:
         self._blocks = blocks
         self._shipped: Shipped | None = None
 
+    def part(self, batch: Batch) -> "_Part":
+        """Give some of the blocks; they stay where they are."""
+        return _Part(self, batch)
+
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
         """Run one pass over all blocks, or over a batch of them, as one Spark job.
 
         Or as two, where not all blocks are found in files.
         """
         centroids = ship(self._blocks.sparkSession, step.centroids.vectors)
+        beside = None
+        if isinstance(step, AssignListed):
+            beside = ListsBeside(digest_of(step.anchors.vectors.tobytes() + repr(batch).encode()))
+            step = replace(step, lists=beside)
         lean = replace(step, centroids=None)  # type: ignore[type-var]  # steps are dataclasses
         rows: list[Row] = []
         is_wanted = F.lit(True)
         if self._files is not None:
-            share = make_reduce(lean, centroids, FromFiles(self.n_features, batch))
+            share = make_reduce(lean, centroids, FromFiles(self.n_features, batch, beside))
             rows = self._files.mapInArrow(share, REDUCE_SCHEMA).collect()
             missing = np.frombuffer(b"".join(bytes(row.missing) for row in rows), np.int32)
             is_wanted = F.col("block_id").isin(missing.tolist())
@@ -132,3 +142,16 @@ class SparkBlocks:
                 rows.unpersist()
         if self._shipped is not None:
             self._shipped.release()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some blocks of a source."""
+
+    source: SparkBlocks
+    batch: Batch
+    remembers = False
+
+    def reduce(self, step: Step) -> Arrays:
+        """Run one pass over them."""
+        return self.source.reduce(step, self.batch)

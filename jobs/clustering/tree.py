@@ -19,8 +19,8 @@ from udfs.kernels.breathing import MAX_WORK
 from udfs.kernels.cells import fit_split
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed
+from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.kmeans import Iteration, KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
 from udfs.kernels.resampling import fit_level

@@ -11,13 +11,17 @@ from jobs.clustering.sizes import comes_to_driver
 from jobs.lake.config import ClusterConfig
 from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
 from udfs.kernels.cells import SAMPLE_PER_CELL
-from udfs.kernels.kmeans import takes_minibatches
+from udfs.kernels.minibatch import schedule, takes_minibatches
 from udfs.kernels.resampling import closest_points
+from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import BLOCK_ROWS
 from udfs.kernels.start import GRAM_CANDIDATES, N_ROUNDS, OVERSAMPLING
 
 LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
 LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
+LLOYD_AFTER_BATCHES = 4.0  # (seen: 3 to 6; 20 in round clouds)
+ANCHORED_COST = 1.7  # finding whole shortlists, in passes that find the nearest
+LISTED_COST = 20.0  # a distance to a centroid on a list, in those of a matrix product
 KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
 BREATHS_GAINED = 2.0  # beside those that fail, each of which halves the breath
 BREATH_LLOYD = 4.0  # passes of one breath's two Lloyd runs
@@ -89,16 +93,20 @@ def iterate(
     n_rows: float, k: int, config: ClusterConfig, n_lloyd: float = LLOYD, *, share: float = 1.0
 ) -> Passes:
     """Mini-batches where they pay, then Lloyd."""
-    lloyd = full(n_rows, k, min(n_lloyd, config.max_iter), share=share)
     enough = takes_minibatches(int(n_rows), -(-int(n_rows) // BLOCK_ROWS), k)
     if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
-        return lloyd
-    # batches of 1, 2, 4, ... parts of n_batches, each for a pass's worth of work
-    n_batches, size, work = round(1 / config.minibatch.batch_fraction), 1, lloyd
-    while size < n_batches:
+        return full(n_rows, k, min(n_lloyd, config.max_iter), share=share)
+    n_batches, work = (
+        round(1 / config.minibatch.batch_fraction),
+        full(n_rows, k, min(LLOYD_AFTER_BATCHES, config.max_iter), share=share),
+    )
+    for size, n_steps, period in schedule(max(1, n_batches)):
         part = size / n_batches
-        work += full(n_rows * part, k, math.ceil(1 / part), share=part * share)
-        size *= 2
+        n_full = n_steps / period
+        anchored = full(n_rows * part, k, n_full, share=part * share)
+        listed = full(n_rows * part, min(N_LISTED, k), n_steps - n_full, share=part * share)
+        work += replace(anchored, pairs=ANCHORED_COST * anchored.pairs)
+        work += replace(listed, pairs=LISTED_COST * listed.pairs, shipped=2 * k * listed.calls)
     return work
 
 

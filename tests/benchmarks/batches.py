@@ -11,8 +11,11 @@ from threadpoolctl import threadpool_limits
 
 from tests.pools import grouped_mixture, zipf_mixture
 from udfs.kernels.grid import grid_unit, join_limbs, to_grid
-from udfs.kernels.kmeans import Iteration, KMeansParams, lloyd, minibatch
+from udfs.kernels.iterations import Iteration, KMeansParams
+from udfs.kernels.kmeans import lloyd
+from udfs.kernels.minibatch import minibatch
 from udfs.kernels.nearest import Centroids
+from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import BlockSource, blocks_of
 from udfs.kernels.start import start_centroids
 from udfs.kernels.steps.sums import AssignAndSum
@@ -48,7 +51,9 @@ def compare(X: NDArray[np.floating], k: int) -> tuple[float, float, float]:
     C, _ = minibatch(source, start, KMeansParams(), on_iteration=seen.append)
     # a run of n Lloyd iterations gives the centroids after n - 1 updates
     closed = lloyd(source, C, KMeansParams(algorithm="lloyd", tol=0.0, max_iter=2))
-    work = 1 + sum(it.n_rows for it in seen) / source.n_rows
+    compared = {"minibatch": k, "shortlists": min(k, N_LISTED)}
+    n_distances = sum(it.n_rows * compared[it.algorithm] for it in seen)
+    work = 1 + n_distances / (source.n_rows * k)
     return work, inertia(source, closed) / best - 1, path[round(work)].objective / best - 1
 
 

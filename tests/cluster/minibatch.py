@@ -16,7 +16,8 @@ from tests.pools import zipf_mixture
 from tests.quality.mixture import config_for, curate_planted, first_fits, write_pool
 from udfs.kernels.grid import to_grid
 from udfs.kernels.hashing import derive_seed
-from udfs.kernels.kmeans import KMeansParams, fit_kmeans
+from udfs.kernels.iterations import KMeansParams
+from udfs.kernels.kmeans import fit_kmeans
 from udfs.kernels.sources import blocks_of
 
 LEVELS = (1000, 200)

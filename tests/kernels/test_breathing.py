@@ -8,7 +8,8 @@ from sklearn.metrics import pairwise_distances
 
 from udfs.kernels.breathing import LookAround, breathe
 from udfs.kernels.grid import join_limbs, to_grid
-from udfs.kernels.kmeans import KMeansParams, fit_kmeans
+from udfs.kernels.iterations import KMeansParams
+from udfs.kernels.kmeans import fit_kmeans
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import blocks_of
 from udfs.kernels.steps.draws import CountMembers

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from udfs.kernels.cells import fit_cells, fit_split, share_clusters
 from udfs.kernels.grid import join_limbs, to_grid
-from udfs.kernels.kmeans import KMeansParams, fit_kmeans
+from udfs.kernels.iterations import KMeansParams
+from udfs.kernels.kmeans import fit_kmeans
 from udfs.kernels.nearest import Centroids, nearest_centroids
 from udfs.kernels.routing import NearestLeaves
 from udfs.kernels.sources import blocks_of

@@ -9,9 +9,12 @@ from sklearn.cluster import KMeans
 
 from tests.pools import zipf_mixture
 from udfs.kernels.grid import join_limbs, to_grid
-from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans, lloyd, minibatch
+from udfs.kernels.iterations import Iteration, KMeansParams
+from udfs.kernels.kmeans import fit_kmeans, lloyd
+from udfs.kernels.minibatch import minibatch
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
+from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import LocalBlocks, blocks_of
 from udfs.kernels.start import start_centroids
 from udfs.kernels.steps.sums import AssignAndSum
@@ -68,14 +71,17 @@ def test_minibatch_then_lloyd_comes_close_to_lloyd(seed: int) -> None:
     params = KMeansParams(algorithm="minibatch")
     quick = fit_kmeans(source, 40, params, seed=seed, on_iteration=seen.append)
     kinds = [it.algorithm for it in seen]
-    assert kinds.count("minibatch") >= 5
-    assert kinds == sorted(kinds, reverse=True)  # mini-batches first, then Lloyd
-    assert {it.n_rows for it in seen if it.algorithm == "minibatch"} != {len(X)}
+    n_batches = kinds.index("lloyd")
+    assert set(kinds[:n_batches]) == {"minibatch", "shortlists"}
+    assert set(kinds[n_batches:]) == {"lloyd"}
+    n_rows = [it.n_rows for it in seen]
+    assert n_rows == sorted(n_rows) and n_rows[0] < len(X) / 3
     assert inertia_of(X, quick) <= 1.03 * inertia_of(X, full)  # different local optima
 
 
-def test_a_batch_moves_centroids_beyond_its_means_and_stays_for_a_pass() -> None:
-    # two blocks, a batch of one: two iterations on the first three points, whose mean is 3
+def test_batches_grow_and_centroids_go_beyond_their_means() -> None:
+    # two blocks, the first batch is one of them: three points, whose mean is 3; the mean of all
+    # four, 27.25, is 27 on the grid, as every position is a whole number
     X = np.array([[0.0], [3.0], [6.0], [100.0]], np.float32)
     where = positions(np.array([0, 1]), np.array([3, 1]))
     source = LocalBlocks(where, X, n_blocks=2)
@@ -86,9 +92,15 @@ def test_a_batch_moves_centroids_beyond_its_means_and_stays_for_a_pass() -> None
         KMeansParams(batch_fraction=0.5),
         on_iteration=seen.append,
     )
-    assert [it.objective for it in seen] == [49 + 16 + 1, 1 + 4 + 25]
-    assert n == 2
-    assert C.tolist() == [[4.0]]  # 7 + 1.5 * (3 - 7) = 1, then 1 + 1.5 * (3 - 1)
+    assert [it.n_rows for it in seen] == 4 * [3] + 9 * [4]
+    kinds = ["minibatch", *3 * ["shortlists"], "minibatch", *8 * ["shortlists"]]
+    assert [it.algorithm for it in seen] == kinds
+    # 7 + 1.8 * (3 - 7) = 0, then 5, 1 and 5
+    assert [it.objective for it in seen[:4]] == [49 + 16 + 1, 9 + 36, 25 + 4 + 1, 1 + 4 + 25]
+    # 5 + 1.8 * (27 - 5) = 45, then 13, 38, 18, 34, 21, 32, 23 and 30
+    assert seen[5].objective == 45**2 + 42**2 + 39**2 + 55**2
+    assert n == 13
+    assert C.tolist() == [[30.0]]
 
 
 @pytest.mark.parametrize("spectrum", [0.5, 0.0])
@@ -99,8 +111,9 @@ def test_minibatches_beat_lloyd_at_equal_work(seed: int, spectrum: float) -> Non
     start = start_centroids(source, 100, seed=seed)
     seen: list[Iteration] = []
     quick, _ = minibatch(source, start, KMeansParams(), on_iteration=seen.append)
-    assert sum(it.n_rows for it in seen) < 2.1 * len(X)
-    equal_work = lloyd(source, start, KMeansParams(max_iter=3, tol=0.0))  # after 2 updates
+    compared = {"minibatch": 100, "shortlists": N_LISTED}
+    assert sum(it.n_rows * compared[it.algorithm] for it in seen) < 2.3 * 100 * len(X)
+    equal_work = lloyd(source, start, KMeansParams(max_iter=4, tol=0.0))  # after 3 updates
     assert inertia_of(X, quick) < inertia_of(X, equal_work)
 
 

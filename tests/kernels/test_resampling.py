@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.grid import grid_unit, to_grid
 from udfs.kernels.hashing import derive_seed
-from udfs.kernels.kmeans import KMeansParams
+from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.resampling import closest_points, fit_level
 from udfs.kernels.sources import BlockSource, blocks_of
 from udfs.kernels.start import start_centroids

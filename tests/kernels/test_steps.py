@@ -14,10 +14,11 @@ from udfs.kernels.grid import join_limbs
 from udfs.kernels.memory import DistanceMemory, LabelMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Smallest, Step, block_of, positions
+from udfs.kernels.shortlists import RunLists
 from udfs.kernels.sources import Batch, LocalBlocks, blocks_of
 from udfs.kernels.steps.draws import CountMembers, DrawCandidates
 from udfs.kernels.steps.members import ClosestMembers, DescribeClusters, LabelPoints
-from udfs.kernels.steps.sums import AssignAndSum, FarthestPoints
+from udfs.kernels.steps.sums import AssignAndSum, AssignListed, FarthestPoints
 
 
 def grid_points(seed: int, n: int = 900, d: int = 6) -> NDArray[np.float32]:
@@ -76,6 +77,7 @@ def test_draws_follow_squared_distance() -> None:
     "make",
     [
         lambda C: AssignAndSum(C),
+        lambda C: AssignListed.of(C.vectors, C.vectors[::-1] + np.float32(1), RunLists()),
         lambda C: ClosestMembers(C, 3),
         lambda C: LabelPoints(C),
         lambda C: DescribeClusters(C),
@@ -84,7 +86,7 @@ def test_draws_follow_squared_distance() -> None:
         lambda C: FarthestPoints(C),
         lambda C: LookAround(C, 5),
     ],
-    ids=lambda make: type(make(None)).__name__,
+    ids=lambda make: type(make(Centroids(np.zeros((1, 1), np.float32)))).__name__,
 )
 @settings(max_examples=15, deadline=None)
 @given(order=st.permutations(range(6)), n_tasks=st.integers(1, 5), seed=st.integers(0, 99))
@@ -101,6 +103,22 @@ def test_results_do_not_depend_on_the_order_of_points_or_the_number_of_tasks(
     one, other = source.reduce(step), step.merge([share.result() for share in shares])
     assert one.keys() == other.keys()
     assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 99))
+def test_sums_over_shortlists_do_not_depend_on_what_points_remember(seed: int) -> None:
+    X = grid_points(seed, n=1800)
+    anchors = X[::60]
+    lists, memory = RunLists(), LabelMemory()
+    for shift in (0, 1, 3):
+        C = anchors + np.float32(shift)
+        fresh = blocks_of(X).reduce(AssignListed.of(C, anchors, RunLists()))
+        kept = blocks_of(X).reduce(AssignListed.of(C, anchors, lists, memory))
+        assert all(np.array_equal(fresh[name], kept[name]) for name in fresh)
+    everywhere = blocks_of(X).reduce(AssignAndSum(Centroids(anchors)))
+    listed = blocks_of(X).reduce(AssignListed.of(anchors, anchors, RunLists()))
+    assert all(np.array_equal(everywhere[name], listed[name]) for name in everywhere)
 
 
 @settings(max_examples=15, deadline=None)
@@ -135,7 +153,7 @@ def test_draws_do_not_depend_on_what_points_remember(seed: int) -> None:
 def test_batches_are_nested() -> None:
     X = grid_points(0, n=3000)
     step = LabelPoints(Centroids(X[:5]))
-    seen = [blocks_of(X).reduce(step, Batch(size, 4))["positions"] for size in (1, 2, 4)]
+    seen = [blocks_of(X).part(Batch(size, 4)).reduce(step)["positions"] for size in (1, 2, 4)]
     assert [len(p) for p in seen] == [900, 1800, 3000]
     assert all(np.isin(a, b).all() for a, b in pairwise(seen))
 

@@ -17,13 +17,14 @@ from jobs.clustering.spark_points import SparkPoints
 from udfs.block_files import FromFiles, make_keep
 from udfs.blocks import from_bytes, points_in, source_batch, to_bytes
 from udfs.kernels.cells import fit_split
-from udfs.kernels.kmeans import KMeansParams
+from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
 from udfs.kernels.resampling import fit_level
+from udfs.kernels.shortlists import RunLists
 from udfs.kernels.sources import Batch, LocalBlocks
 from udfs.kernels.steps.members import LabelPoints
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.steps.sums import AssignAndSum, AssignListed
 from udfs.points import PointReader, fetched, make_fetch, pool_order
 from udfs.shuffles import ByBlock, make_pack, make_scatter
 
@@ -137,9 +138,37 @@ def test_sources_know_their_size(trio: Trio) -> None:
 def test_a_pass_on_executors_equals_one_in_memory(trio: Trio) -> None:
     local, remote, _ = trio
     step = AssignAndSum(Centroids(local.X[::9]))
-    for batch in (None, Batch(1, 4)):
-        one, other = local.reduce(step, batch), remote.reduce(step, batch)
+    for batch in (Batch(4, 4), Batch(1, 4)):
+        one, other = local.part(batch).reduce(step), remote.part(batch).reduce(step)
+        assert one["counts"].sum() == (2500 if batch.size == 4 else 878)
         assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("lost", ["none", "lists", "blocks"])
+def test_shortlists_are_made_once_and_again_where_they_are_lost(trio: Trio, lost: str) -> None:
+    local, _, pool = trio
+    remote = blocks_in_spark(pool, pool.pack())
+    files = files_of(remote)
+    anchors = local.X[::50]
+
+    def lists_of(path: Path) -> list[Path]:
+        return list(path.parent.glob(f"{path.name}.*"))
+
+    for batch in (Batch(1, 4), Batch(4, 4)):
+        here, there = local.part(batch), remote.part(batch)
+        for shift in (0, 1, 2):
+            step = AssignListed.of(anchors + np.float32(shift), anchors, RunLists())
+            one, other = here.reduce(step), there.reduce(step)
+            assert all(np.array_equal(one[name], other[name]) for name in one)
+            kept = [file for path in files for file in lists_of(path)]
+            assert kept and len(kept) <= len(files)  # those of other anchors and batches are gone
+            assert len(np.load(kept[0])) > 0
+            if lost == "lists":
+                kept[0].unlink()
+            if lost == "blocks":
+                files[0].unlink(missing_ok=True)
+    remote.release()
+    assert not any(path.exists() or lists_of(path) for path in files)
 
 
 def files_of(blocks: SparkBlocks) -> list[Path]:
@@ -160,8 +189,8 @@ def test_blocks_whose_file_is_lost_come_another_way(trio: Trio, lost: str) -> No
     if lost == "cut":
         os.truncate(files[0], 12)
     step = AssignAndSum(Centroids(local.X[::9]))
-    for batch in (None, Batch(1, 4)):
-        one, other = local.reduce(step, batch), remote.reduce(step, batch)
+    for batch in (Batch(4, 4), Batch(1, 4)):
+        one, other = local.part(batch).reduce(step), remote.part(batch).reduce(step)
         assert all(np.array_equal(one[name], other[name]) for name in one)
     wanted = local.positions[::7]
     one, other = local.take(wanted), remote.take(wanted)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from udfs.kernels.grid import join_limbs, order_of_limbs, split_limbs
 from udfs.kernels.hashing import derive_seed, uniform
-from udfs.kernels.kmeans import Iteration, KMeansParams, OnIteration, lloyd
+from udfs.kernels.iterations import Iteration, KMeansParams, OnIteration
+from udfs.kernels.kmeans import lloyd
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
 from udfs.kernels.sources import BlockSource

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed, hash_keys
+from udfs.kernels.iterations import Iteration, KMeansParams, OnIteration
 from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.kmeans import Iteration, KMeansParams, OnIteration, fit_kmeans
+from udfs.kernels.kmeans import fit_kmeans
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
 from udfs.kernels.quotas import divide_quotas

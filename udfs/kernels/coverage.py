@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.kmeans import KMeansParams
+from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.measures import effective_number
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.resampling import fit_level

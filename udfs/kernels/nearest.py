@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 _UNIT_ROUNDOFF = 2.0**-24  # of float32
 RUN_ROWS = 640  # rows per GEMM: larger ones gain nothing, and their scores leave the cache
-_CHUNK = 2000  # centroids per GEMM, likewise
+CHUNK = 2000  # centroids per GEMM, likewise
 _PAIRS_AT_ONCE = 1 << 14  # (row, centroid) pairs re-scored together: bounds memory when many tie
 
 
@@ -45,9 +45,9 @@ class Centroids:
 
     @cached_property
     def folded(self) -> list[NDArray[np.float32]]:
-        """The GEMM's right-hand sides : (n_features + 1, <= _CHUNK) float32 each."""
+        """The GEMM's right-hand sides : (n_features + 1, <= CHUNK) float32 each."""
         norms = -self.half_sq_norms.astype(np.float32)
-        chunks = (slice(i, i + _CHUNK) for i in range(0, len(self.vectors), _CHUNK))
+        chunks = (slice(i, i + CHUNK) for i in range(0, len(self.vectors), CHUNK))
         return [np.vstack([self.vectors[s].T, norms[s]]) for s in chunks]
 
     @cached_property
@@ -70,8 +70,8 @@ def nearest_centroids(
     return NearestCentroids(centroids)(X)
 
 
-class NearestCentroids:
-    """Finds nearest centroids, exactly, for block after block in the same buffers.
+class Scorer:
+    """Scores rows against all centroids by GEMM, in the same buffers for block after block.
 
     One per task and thread: large arrays that come and go cost as much as a third of a GEMM.
     """
@@ -80,6 +80,41 @@ class NearestCentroids:
         self.centroids = centroids
         self._left = np.empty((0, 0), np.float32)
         self._scores = np.empty(0, np.float32)
+
+    def __call__(self, X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Give s(x, c), chunk by chunk : (n_samples, <= CHUNK), until the next is asked for."""
+        if len(self._left) < len(X):
+            width = min(CHUNK, len(self.centroids.vectors))
+            self._left = np.ones((len(X), X.shape[1] + 1), np.float32)
+            self._scores = np.empty(len(X) * width, np.float32)
+        left = self._left[: len(X)]
+        left[:, :-1] = X
+        for chunk in self.centroids.folded:
+            width = chunk.shape[1]
+            scores = self._scores[: len(X) * width].reshape(len(X), width)
+            yield np.matmul(left, chunk, out=scores)
+
+
+def error_bound(X: NDArray[np.float32], centroids: Centroids) -> NDArray[np.float64]:
+    """E(x) of the module's docstring : (n_samples,) float64."""
+    terms = (X.shape[1] + 4) * _UNIT_ROUNDOFF
+    gamma = terms / (1 - terms)
+    norms = np.sqrt(np.einsum("ij,ij->i", X, X), dtype=np.float64) * (1 + gamma)
+    c_max = centroids.largest_norm
+    # 1.001 covers the rounding of the bound and of the threshold themselves
+    bound: NDArray[np.float64] = 1.001 * gamma * (norms * c_max + 0.5 * c_max**2)
+    return bound
+
+
+class NearestCentroids:
+    """Finds nearest centroids, exactly, for block after block in the same buffers.
+
+    One per task and thread, as ``Scorer``.
+    """
+
+    def __init__(self, centroids: Centroids) -> None:
+        self.centroids = centroids
+        self._score = Scorer(centroids)
         self._gathered = np.empty((0, 0), np.float32)
         self._difference = np.empty((0, 0), np.float64)
 
@@ -111,9 +146,8 @@ class NearestCentroids:
 
     def _find(self, X: NDArray[np.float32]) -> NDArray[np.intp]:
         """Find the labels of at most RUN_ROWS rows."""
-        self._make_room(*X.shape)
         # 1. each chunk's best centroid, and whoever else comes within the error of it
-        slack = 2 * self._error_bound(X)
+        slack = 2 * error_bound(X, self.centroids)
         best = np.full(len(X), -np.inf, np.float32)
         rows = np.arange(len(X))
         tops, winners, rivals = [], [], []
@@ -125,9 +159,9 @@ class NearestCentroids:
             close = np.flatnonzero(scores.max(axis=1) >= best - slack)
             if len(close):
                 which, candidate = np.nonzero(scores[close] >= (best - slack)[close, None])
-                rivals.append((close[which], candidate + number * _CHUNK))
+                rivals.append((close[which], candidate + number * CHUNK))
             tops.append(top)
-            winners.append(winner + number * _CHUNK)
+            winners.append(winner + number * CHUNK)
         # 2. the best of the chunks
         labels: NDArray[np.intp] = winners[0]
         if len(tops) > 1:
@@ -140,48 +174,24 @@ class NearestCentroids:
         # 3. those within the error settle it by exact distances
         if any(len(row) for row, _ in rivals):
             row, candidate = (np.concatenate(part) for part in zip(*rivals, strict=True))
-            _settle_exactly(X, self.centroids.vectors, row, candidate, labels)
+            settle_exactly(X, self.centroids.vectors, row, candidate, labels)
         return labels
-
-    def _make_room(self, n_samples: int, n_features: int) -> None:
-        if len(self._left) < n_samples:
-            width = min(_CHUNK, len(self.centroids.vectors))
-            self._left = np.ones((n_samples, n_features + 1), np.float32)
-            self._scores = np.empty(n_samples * width, np.float32)
-            self._gathered = np.empty((n_samples, n_features), np.float32)
-            self._difference = np.empty((n_samples, n_features))
-
-    def _score(self, X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Give s(x, c), chunk by chunk : (n_samples, <= _CHUNK), until the next is asked for."""
-        left = self._left[: len(X)]
-        left[:, :-1] = X
-        for chunk in self.centroids.folded:
-            width = chunk.shape[1]
-            scores = self._scores[: len(X) * width].reshape(len(X), width)
-            yield np.matmul(left, chunk, out=scores)
 
     def _sq_distances_to(
         self, X: NDArray[np.float32], labels: NDArray[np.intp]
     ) -> NDArray[np.float64]:
         """``sq_distances`` to the labelled centroids, in the buffers."""
+        if len(self._gathered) < len(X):
+            self._gathered = np.empty(X.shape, np.float32)
+            self._difference = np.empty(X.shape)
         gathered, difference = self._gathered[: len(X)], self._difference[: len(X)]
         np.take(self.centroids.vectors, labels, axis=0, out=gathered, mode="clip")
         np.subtract(X, gathered, out=difference, dtype=np.float64)
         exact: NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
         return exact
 
-    def _error_bound(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """E(x) of the module's docstring : (n_samples,) float64."""
-        terms = (X.shape[1] + 4) * _UNIT_ROUNDOFF
-        gamma = terms / (1 - terms)
-        norms = np.sqrt(np.einsum("ij,ij->i", X, X), dtype=np.float64) * (1 + gamma)
-        c_max = self.centroids.largest_norm
-        # 1.001 covers the rounding of the bound and of the threshold themselves
-        bound: NDArray[np.float64] = 1.001 * gamma * (norms * c_max + 0.5 * c_max**2)
-        return bound
 
-
-def _settle_exactly(
+def settle_exactly(
     X: NDArray[np.float32],
     C: NDArray[np.float32],
     row: NDArray[np.intp],

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from udfs.kernels.breathing import breathe
 from udfs.kernels.hashing import derive_seed
+from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.kmeans import Iteration, KMeansParams, fit_kmeans
+from udfs.kernels.kmeans import fit_kmeans
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import BlockSource
 from udfs.kernels.start import start_centroids

@@ -64,15 +64,22 @@ class Source(Protocol):
         """Free what the source holds."""
 
 
-class BlockSource(Source, Protocol):
-    """What a level is solved on at once: many passes over blocks."""
+class Passable(Protocol):
+    """What passes can be run over."""
 
     @property
     def remembers(self) -> bool:
         """Whether a step's memory outlives a pass; tasks on executors keep nothing."""
 
-    def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
-        """Run one pass over all blocks, or over a batch of them."""
+    def reduce(self, step: Step) -> Arrays:
+        """Run one pass."""
+
+
+class BlockSource(Source, Passable, Protocol):
+    """What a level is solved on at once: many passes over blocks."""
+
+    def part(self, batch: Batch) -> Passable:
+        """Give some of the blocks, for passes over those alone."""
 
     def take(self, wanted: NDArray[np.int64]) -> "BlockSource":
         """Give a source of only the points at these positions; blocks keep their ids."""
@@ -115,12 +122,9 @@ class LocalBlocks:
         """Length of the vectors."""
         return int(self.X.shape[1])
 
-    def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
+    def reduce(self, step: Step) -> Arrays:
         """Run one pass; tasks take every n_threads-th run of rows."""
         where, X = self.positions, self.X
-        if batch is not None:
-            chosen = block_of(where) % batch.n_batches < batch.size
-            where, X = where[chosen], X[chosen]
         starts = range(0, len(X), RUN_ROWS)
         n_tasks = max(1, min(self.n_threads, len(starts)))
 
@@ -131,6 +135,13 @@ class LocalBlocks:
             return share.result()
 
         return step.merge(in_threads(task, range(n_tasks), n_tasks))
+
+    def part(self, batch: Batch) -> "LocalBlocks":
+        """Give a source of some of the blocks."""
+        if batch.size >= batch.n_batches:
+            return self
+        chosen = block_of(self.positions) % batch.n_batches < batch.size
+        return LocalBlocks(self.positions[chosen], self.X[chosen], self.n_blocks, self.n_threads)
 
     def take(self, wanted: NDArray[np.int64]) -> "LocalBlocks":
         """Give a source of only these points."""

@@ -1,0 +1,71 @@
+"""What iterations of k-means have in common: their parameters, their record, lost clusters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.sources import Passable
+from udfs.kernels.steps.sums import FarthestPoints
+
+
+@dataclass(frozen=True)
+class KMeansParams:
+    """How to solve one k-means problem; the words are scikit-learn's.
+
+    Attributes
+    ----------
+    algorithm : ``minibatch``, ``lloyd`` or ``auto``
+    batch_fraction : share of the blocks in the first mini-batch
+    max_no_improvement : iterations without a lower objective before a batch grows early
+    reassignment_ratio : a centroid with fewer points than this share of the mean is reseeded before
+        the batch grows
+    """
+
+    algorithm: str = "auto"
+    max_iter: int = 50
+    tol: float = 1e-4
+    batch_fraction: float = 0.25
+    max_no_improvement: int = 10
+    reassignment_ratio: float = 0.01
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One iteration, as a row of the ``iterations`` table; objective in squared grid units."""
+
+    iteration: int
+    algorithm: str
+    n_rows: int
+    objective: int
+    moved: float
+    n_empty: int
+    seconds: float
+
+
+OnIteration = Callable[[Iteration], None]
+
+
+def reseeded(
+    moved_to: NDArray[np.float32],
+    empty: NDArray[np.int64],
+    points: Passable,
+    C: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Put empty clusters on the points farthest from C, as far as those are distinct."""
+    if len(empty) == 0:
+        return moved_to
+    found = points.reduce(FarthestPoints(Centroids(C)))
+    far = found["far_rows"][found["far_keys"] < 0]
+    _, first = np.unique(far, axis=0, return_index=True)
+    far = far[np.sort(first)][: len(empty)]
+    restarted = moved_to.copy()
+    restarted[empty[: len(far)]] = far
+    return restarted
+
+
+def optional(text: object) -> int | None:
+    """Read a big integer that may be missing, as it stands in a journal."""
+    return None if str(text) == "None" else int(str(text))
