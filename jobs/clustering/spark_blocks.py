@@ -9,11 +9,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.clustering.sizes import comes_to_driver
 from jobs.lake.host import n_threads
+from jobs.lake.session import known_slots
 from jobs.lake.shipping import ship
 from udfs.block_files import FILES_SCHEMA, FromFiles, make_forget, make_keep
 from udfs.blocks import (
@@ -63,21 +64,26 @@ class SparkBlocks:
             beside = ListsBeside(digest_of(step.anchors.vectors.tobytes() + repr(batch).encode()))
             step = replace(step, lists=beside)
         lean = replace(step, centroids=None)  # type: ignore[type-var]  # steps are dataclasses
-        rows: list[Row] = []
+        rows: list[dict[str, bytes]] = []
         is_wanted = F.lit(True)
         if self._files is not None:
             share = make_reduce(lean, centroids, FromFiles(self.n_features, batch, beside))
-            rows = self._files.mapInArrow(share, REDUCE_SCHEMA).collect()
-            missing = np.frombuffer(b"".join(bytes(row.missing) for row in rows), np.int32)
+            rows = _collected(self._in_slots(self._files).mapInArrow(share, REDUCE_SCHEMA))
+            missing = np.frombuffer(b"".join(row["missing"] for row in rows), np.int32)
             is_wanted = F.col("block_id").isin(missing.tolist())
         if self._files is None or len(missing):
             if batch is not None:
                 is_wanted &= F.col("block_id") % batch.n_batches < batch.size
             share = make_reduce(lean, centroids, FromRows(self.n_features))
-            rows += self._rows.where(is_wanted).mapInArrow(share, REDUCE_SCHEMA).collect()
+            rows += _collected(self._rows.where(is_wanted).mapInArrow(share, REDUCE_SCHEMA))
         centroids.release()
-        parts = [from_bytes(bytes(row.payload)) for row in rows]
+        parts = [from_bytes(row["payload"]) for row in rows]
         return step.merge(parts or [step.begin().result()])
+
+    def _in_slots(self, files: DataFrame) -> DataFrame:
+        """Give as many tasks as run at once: each sends its sums, of all clusters, but once."""
+        slots = known_slots(files.sparkSession)
+        return files.coalesce(slots) if slots else files
 
     def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks | LocalBlocks":
         """Give a source of only the points at these positions; in memory where they fit."""
@@ -142,6 +148,12 @@ class SparkBlocks:
                 rows.unpersist()
         if self._shipped is not None:
             self._shipped.release()
+
+
+def _collected(rows: DataFrame) -> list[dict[str, bytes]]:
+    """Bring rows to the driver as Arrow: pickled, large values take twice as long."""
+    found: list[dict[str, bytes]] = rows.toArrow().to_pylist()
+    return found
 
 
 @dataclass(frozen=True)

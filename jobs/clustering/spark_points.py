@@ -83,9 +83,9 @@ class SparkPoints:
         scattered = self._scatter(ByCell(cells), bins_of(problem.n_points, n_bins), n_bins)
         lean = replace(problem, centroids=None)  # type: ignore[type-var]  # problems are dataclasses
         solve = make_solve(lean, self.n_features, self.n_blocks)
-        rows = scattered.mapInArrow(solve, SOLVE_SCHEMA).collect()
+        solved = scattered.mapInArrow(solve, SOLVE_SCHEMA).toArrow().sort_by("cell")
         cells.release()
-        return [from_bytes(bytes(row.payload)) for row in sorted(rows, key=lambda row: row.cell)]
+        return [from_bytes(payload.as_py()) for payload in solved["payload"]]
 
     def release(self) -> None:
         """Nothing to do: the points stay in their table."""

@@ -1,6 +1,7 @@
 """The Spark session: the one that is running, or a local one with Delta and sane defaults."""
 
 import argparse
+import contextlib
 import logging
 import os
 import shutil
@@ -128,10 +129,15 @@ def delta_package() -> str:
 
 def n_slots(spark: SparkSession) -> int:
     """Give the number of tasks that the session runs at once; a guess where it does not say."""
-    try:
+    known = known_slots(spark)
+    return known if known else int(spark.conf.get("spark.default.parallelism", "8") or 8)
+
+
+def known_slots(spark: SparkSession) -> int | None:
+    """Give the number of tasks that the session runs at once, or None: Connect does not say."""
+    with contextlib.suppress(Exception):
         return int(spark.sparkContext.defaultParallelism)
-    except Exception:  # Connect has no SparkContext
-        return int(spark.conf.get("spark.default.parallelism", "8") or 8)
+    return None
 
 
 def _require_java() -> None:
