@@ -73,7 +73,7 @@ SCENARIOS = {
     ),
     "level1-1m": Scenario(
         "level 1 of 1,000,000 x 256, k=10,000",
-        _rivals(1_000_000, 10_000, flat_iterations=2),
+        _rivals(1_000_000, 10_000),
         repeats=1,
         time_limit=3000,
     ),

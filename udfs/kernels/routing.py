@@ -37,7 +37,7 @@ class NearestLeaves:
 
     def __call__(self, X: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Find every row's leaf; many rows at once pay, as they are grouped by cell."""
-        cells, _ = self._nearest_cell(X)
+        cells = self._nearest_cell.labels(X)
         labels, sq_dist = np.empty(len(X), np.int32), np.empty(len(X))
         order = np.argsort(cells, kind="stable")
         present, starts = np.unique(cells[order], return_index=True)
