@@ -1,4 +1,4 @@
-"""What points in memory remember from one pass to the next; tasks on executors remember nothing."""
+"""What points in memory remember from one pass to the next; executors keep shortlists alone."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -2,7 +2,7 @@
 
 A point's shortlist holds the N_LISTED centroids nearest to it when it was last compared with all of
 them, the *anchors*. A pass over shortlists gathers where a full one multiplies matrices, 5 (k=1000)
-to 25 (k=5000) times as fast at d=256. Cf. Drake and Hamerly, "Accelerated k-means with adaptive
+to 20 (k=5000) times as fast at d=256. Cf. Drake and Hamerly, "Accelerated k-means with adaptive
 distance bounds" (2012), who bound what is not listed; here the next anchors make good what was
 missed.
 

@@ -69,7 +69,7 @@ class Passable(Protocol):
 
     @property
     def remembers(self) -> bool:
-        """Whether a step's memory outlives a pass; tasks on executors keep nothing."""
+        """Whether these memories outlive a pass (``kernels.memory``); on executors they do not."""
 
     def reduce(self, step: Step) -> Arrays:
         """Run one pass."""
