@@ -96,11 +96,9 @@ def iterate(
     enough = takes_minibatches(int(n_rows), -(-int(n_rows) // BLOCK_ROWS), k)
     if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
         return full(n_rows, k, min(n_lloyd, config.max_iter), share=share)
-    n_batches, work = (
-        round(1 / config.minibatch.batch_fraction),
-        full(n_rows, k, min(LLOYD_AFTER_BATCHES, config.max_iter), share=share),
-    )
-    for size, n_steps, period in schedule(max(1, n_batches)):
+    n_batches = max(1, round(1 / config.minibatch.batch_fraction))
+    work = full(n_rows, k, min(LLOYD_AFTER_BATCHES, config.max_iter), share=share)
+    for size, n_steps, period in schedule(n_batches):
         part = size / n_batches
         n_full = n_steps / period
         anchored = full(n_rows * part, k, n_full, share=part * share)
