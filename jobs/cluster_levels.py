@@ -10,6 +10,7 @@ Run      evenlake cluster --config conf/quickstart.yaml
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -25,27 +26,42 @@ from jobs.lake.checkpoints import Checkpoints
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.events import Metrics
+from jobs.lake.frames import as_frame
 from jobs.lake.host import n_threads
 from jobs.lake.runs import Run, open_run
 from udfs.kernels.grid import grid_unit
 from udfs.kernels.iterations import Iteration
+from udfs.kernels.routing import leaf_finder
 from udfs.kernels.sources import BlockSource, CellSource
-from udfs.points import ASSIGN_SCHEMA, PointReader, make_assign
+from udfs.points import (
+    ASSIGN_SCHEMA,
+    LocalPoints,
+    PointReader,
+    assigned,
+    make_assign,
+    shipped_leaves,
+)
 
 STAGE = "cluster_levels"
 
 
-def assign_points(this: Run, pool: SparkPoints, levels: list[Level]) -> DataFrame:
+def assign_points(
+    this: Run, pool: SparkPoints, source: BlockSource | CellSource, levels: list[Level]
+) -> DataFrame:
     """Label every point with its leaf and path: columns of ``assignments``."""
-    embeddings, unit = pool.embeddings, pool.unit
-    routing = levels[0].routing
-    leaves = this.ship(levels[0].centroids)
-    cells = (this.ship(routing.cells.vectors), routing.starts) if routing else None
-    read = PointReader(unit, pool.n_features)
-    id_type = embeddings.schema["id"].dataType.simpleString()
-    return embeddings.mapInArrow(
-        make_assign(read, leaves, leaf_paths(levels), cells), ASSIGN_SCHEMA.format(id=id_type)
-    ).withColumn("sq_distance", F.col("sq_distance") * F.lit(unit**2))
+    leaves, routing, paths = levels[0].centroids, levels[0].routing, leaf_paths(levels)
+    id_type = pool.embeddings.schema["id"].dataType.simpleString()
+    schema = ASSIGN_SCHEMA.format(id=id_type)
+    if isinstance(source, LocalPoints):
+        with threadpool_limits(1):
+            table = assigned(source, partial(leaf_finder, leaves, routing), paths)
+        rows = this.spark.createDataFrame(table, schema)
+    else:
+        cells = (this.ship(routing.cells.vectors), routing.starts) if routing else None
+        begin = partial(shipped_leaves, this.ship(leaves), cells)
+        read = PointReader(pool.unit, pool.n_features)
+        rows = pool.embeddings.mapInArrow(make_assign(read, begin, paths), schema)
+    return rows.withColumn("sq_distance", F.col("sq_distance") * F.lit(pool.unit**2))
 
 
 def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
@@ -91,8 +107,8 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
     finally:
         source.release()
     # 3. write the tree, and every point's place in it
-    tables = {"assignments": assign_points(this, pool, levels)} | _tables(this, levels, unit, log)
-    this.write_all(tables, STAGE)
+    assignments = assign_points(this, pool, source, levels)
+    this.write_all({"assignments": assignments} | _tables(this, levels, unit, log), STAGE)
     return _figures(levels, this.config) | {
         "n_blocks": pool.n_blocks,
         "grid_unit": unit,
@@ -161,7 +177,7 @@ class _IterationLog:
             "level int, round int, iteration int, algorithm string, solver string, n_rows bigint, "
             "inertia double, moved double, n_empty bigint, seconds double"
         )
-        return self.this.spark.createDataFrame(self.seen, names)
+        return as_frame(self.this.spark, self.seen, names)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,6 +25,7 @@ from jobs.lake.command import job_main
 from jobs.lake.config import EmbedConfig, RunConfig
 from jobs.lake.errors import CurationError, GuardError, InputError
 from jobs.lake.events import Metrics
+from jobs.lake.frames import as_frame
 from jobs.lake.runs import Run, open_run
 from jobs.lake.spark_errors import SPARK_ERRORS
 from udfs.blocks import from_bytes, to_bytes
@@ -235,9 +236,9 @@ def _shipped_embedder(
     """
     content = to_bytes(arrays)
     name = f"{this.config.embed.model}.npz"
-    row = (name, "application/x-npz", hashlib.sha256(content).hexdigest(), bytearray(content))
+    row = (name, "application/x-npz", hashlib.sha256(content).hexdigest(), content)
     names = "name string, media_type string, sha256 string, content binary"
-    this.write("artifacts", this.spark.createDataFrame([row], names), STAGE)
+    this.write("artifacts", as_frame(this.spark, [row], names), STAGE)
     kept = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == name)
     content = bytes(kept.select("content").collect()[0].content)
     shipped = this.ship(np.frombuffer(content, np.uint8))

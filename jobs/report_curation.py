@@ -22,6 +22,7 @@ from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.errors import GuardError
 from jobs.lake.events import Metrics
+from jobs.lake.frames import as_frame
 from jobs.lake.hash_sample import sample_rows
 from jobs.lake.runs import Run, open_run
 from jobs.lake.tables import PAGES
@@ -68,12 +69,12 @@ def _report(this: Run) -> Metrics:
     if this.config.report.label is not None:
         rows += label_point_rows(this, controls, this.config.report.label)
     # 3. the table and the page
-    table = this.spark.createDataFrame(rows, REPORT_SCHEMA)
+    table = as_frame(this.spark, rows, REPORT_SCHEMA)
     n_rows = this.write("report", table.withColumn("run_id", F.lit(this.run_id)), STAGE)
     page = render_page(page_context(this)).encode()
-    content = (PAGE, "text/html", hashlib.sha256(page).hexdigest(), bytearray(page))
+    content = (PAGE, "text/html", hashlib.sha256(page).hexdigest(), page)
     names = "name string, media_type string, sha256 string, content binary"
-    this.write("artifacts", this.spark.createDataFrame([content], names), STAGE)
+    this.write("artifacts", as_frame(this.spark, [content], names), STAGE)
     return {"n_rows": n_rows} | _headline_figures(rows)
 
 

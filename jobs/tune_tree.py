@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from jobs.lake.command import job_main
 from jobs.lake.config import RunConfig
 from jobs.lake.events import Metrics
+from jobs.lake.frames import as_frame
 from jobs.lake.hash_sample import sample_rows, vectors_of
 from jobs.lake.host import n_threads
 from jobs.lake.runs import Run, open_run
@@ -103,7 +104,7 @@ def _tune(this: Run, embedded: Metrics) -> Metrics:
             problem, lambda done, total, what: this.progress.update(done, total, at=what)
         )
     # 3. the choice, and what it was chosen from
-    table = this.spark.createDataFrame(_rows(choice), REPORT_SCHEMA)
+    table = as_frame(this.spark, _rows(choice), REPORT_SCHEMA)
     this.write("report", table.withColumn("run_id", F.lit(this.run_id)), STAGE)
     this.progress.note(STAGE, _reason(choice))
     return figures_of(choice.cluster, choice.leaves, is_given=bool(cluster.levels)) | {

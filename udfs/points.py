@@ -5,7 +5,8 @@ alone, so any task finds it for the points that it holds.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -16,15 +17,16 @@ from numpy.typing import NDArray
 from udfs.kernels.grid import to_grid
 from udfs.kernels.nearest import Centroids, NearestCentroids
 from udfs.kernels.passes import positions
-from udfs.kernels.routing import NearestLeaves, Routing
+from udfs.kernels.routing import NearestLeaves, Routing, leaf_finder
 from udfs.kernels.sources import LocalBlocks
 from udfs.shipping import Shipped
 
 Batches = Iterator[pa.RecordBatch]
 OnBatches = Callable[[Batches], Batches]
 Points = tuple[NDArray[np.int64], NDArray[np.float32]]  # (n,) hashes or positions, (n, d)
+FindLeaves = NearestCentroids | NearestLeaves
 
-FETCH_SCHEMA = "hashes binary, vectors binary"
+ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell, so many pay
 ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
 
 
@@ -52,7 +54,7 @@ class PointReader:
 
 def pool_order(
     hashes: NDArray[np.int64],
-    fragments: Sequence[NDArray[np.float32]],
+    fragments: Iterable[NDArray[np.float32]],
     n_blocks: int,
     within: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int64]:
@@ -66,7 +68,7 @@ def pool_order(
     order = np.lexsort((hashes, hashes % n_blocks, *groups))
     ordered = hashes[order]
     if (ordered[1:] == ordered[:-1]).any():  # 64-bit hashes that collide: once in an age
-        X = np.concatenate(fragments)
+        X = np.concatenate([*fragments])
         order = np.lexsort((*X.T, hashes, hashes % n_blocks, *groups))
     return order
 
@@ -120,66 +122,112 @@ def in_one_row(**arrays: NDArray[Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(values, names=[*arrays])
 
 
-def make_fetch(read: PointReader) -> OnBatches:
-    """Make the function that turns batches of points into single rows: cheap to collect."""
+@dataclass(frozen=True, eq=False)
+class LocalPoints(LocalBlocks):
+    """Points in this process's memory that know their ids.
 
-    def fetch(batches: Batches) -> Batches:
-        for batch in batches:
-            hashes, X = read(batch)
-            yield in_one_row(hashes=hashes, vectors=X)
+    Attributes
+    ----------
+    ids : (n_rows,), in the order of X
+    """
 
-    return fetch
+    ids: pa.Array = field(kw_only=True)
 
 
-def fetched(table: pa.Table, n_features: int, n_blocks: int, n_threads: int) -> LocalBlocks:
-    """Put fetched points into blocks in memory, in the pool's order."""
-    values = gathered(table.to_batches(), hashes="i8", vectors="f4")
-    hashes = np.concatenate([np.empty(0, np.int64), *values["hashes"]])
-    fragments = [v.reshape(-1, n_features) for v in values["vectors"]]
-    order = pool_order(hashes, fragments, n_blocks)
-    X = put_in_order(fragments, order, n_features)
-    blocks, n_rows = np.unique(hashes % n_blocks, return_counts=True)
-    return LocalBlocks(positions(blocks, n_rows), X, n_blocks, n_threads)
+def fetched(table: pa.Table, read: PointReader, n_blocks: int, n_threads: int) -> LocalPoints:
+    """Put fetched points, rows of id, hash and embedding, into memory in the pool's order."""
+    batches = table.to_batches()
+    hashes = table["hash"].to_numpy()
+    order = pool_order(hashes, map(read.vectors, batches), n_blocks)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    edges = np.cumsum([0, *map(len, batches)])
+    X = np.empty((len(order), read.n_features), np.float32)
+
+    def put(batch: pa.RecordBatch, start: int, stop: int) -> None:
+        X[place[start:stop]] = read.vectors(batch)
+
+    with ThreadPoolExecutor(n_threads) as threads:
+        list(threads.map(put, batches, edges[:-1], edges[1:]))
+    where = positions(*np.unique(hashes % n_blocks, return_counts=True))
+    return LocalPoints(where, X, n_blocks, n_threads, ids=table["id"].take(pa.array(order)))
 
 
 def make_assign(
-    read: PointReader,
-    leaves: Shipped,
-    paths: NDArray[np.int64],
-    cells: tuple[Shipped, NDArray[np.int64]] | None = None,
+    read: PointReader, begin: Callable[[], FindLeaves], paths: NDArray[np.int64]
 ) -> OnBatches:
-    """Make the function that labels every point with its leaf.
+    """Make the function that labels every point, rows of id and embedding, with its leaf.
 
     Parameters
     ----------
-    leaves : the leaves' centroids, grid coordinates
+    begin : gives one task's function from points to leaves, such as ``shipped_leaves``
     paths : (n_leaves, n_levels) int64, each leaf's nodes from level 1 up
-    cells : the cells' centroids and ``Routing.starts``, where level 1 is split
     """
 
     def assign(batches: Batches) -> Batches:
-        nearest = _nearest_leaf(leaves, cells)
-        for batch in batches:
-            labels, sq_dist = nearest(read.vectors(batch))
-            path = pa.array(paths[labels].ravel())
-            offsets = np.arange(len(labels) + 1, dtype=np.int32) * paths.shape[1]
-            yield pa.RecordBatch.from_arrays(
-                [
-                    batch.column("id"),
-                    pa.array(labels, pa.int64()),
-                    pa.ListArray.from_arrays(pa.array(offsets), path),
-                    pa.array(sq_dist),
-                ],
-                names=["id", "leaf_id", "path", "sq_distance"],
-            )
+        find = begin()
+        for batch in _joined(batches, ASSIGN_BYTES // (4 * read.n_features)):
+            yield _labelled(batch.column("id"), read.vectors(batch), find, paths)
 
     return assign
 
 
-def _nearest_leaf(
-    leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | None
-) -> NearestCentroids | NearestLeaves:
+def _labelled(
+    ids: pa.Array, X: NDArray[np.float32], find: FindLeaves, paths: NDArray[np.int64]
+) -> pa.RecordBatch:
+    labels, sq_dist = find(X)
+    path = pa.array(paths[labels].ravel())
+    offsets = np.arange(len(labels) + 1, dtype=np.int32) * paths.shape[1]
+    return pa.RecordBatch.from_arrays(
+        [
+            ids,
+            pa.array(labels, pa.int64()),
+            pa.ListArray.from_arrays(pa.array(offsets), path),
+            pa.array(sq_dist),
+        ],
+        names=["id", "leaf_id", "path", "sq_distance"],
+    )
+
+
+def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | None) -> FindLeaves:
+    """Give the function from points to leaves on a worker.
+
+    Parameters
+    ----------
+    leaves : their centroids, grid coordinates
+    cells : the cells' centroids and ``Routing.starts``, where level 1 is split
+    """
     if cells is None:
-        return NearestCentroids(Centroids(leaves.get()))
+        return leaf_finder(leaves.get())
     centroids, starts = cells
-    return NearestLeaves(Routing(Centroids(centroids.get()), leaves.get(), starts))
+    return leaf_finder(leaves.get(), Routing(Centroids(centroids.get()), leaves.get(), starts))
+
+
+def _joined(batches: Batches, n_rows: int) -> Batches:
+    """Join batches until they have so many rows."""
+    some: list[pa.RecordBatch] = []
+    for batch in batches:
+        some.append(batch)
+        if sum(map(len, some)) >= n_rows:
+            yield pa.concat_batches(some)
+            some.clear()
+    if some:
+        yield pa.concat_batches(some)
+
+
+def assigned(
+    points: LocalPoints, begin: Callable[[], FindLeaves], paths: NDArray[np.int64]
+) -> pa.Table:
+    """Label points in memory, as ``make_assign``."""
+    ids, n_threads = points.ids.combine_chunks(), points.n_threads
+    n_rounds = -(-points.X.nbytes // (n_threads * ASSIGN_BYTES))
+    edges = np.linspace(0, points.n_rows, n_threads * max(1, n_rounds) + 1, dtype=np.int64)
+
+    def label(first: int) -> list[pa.RecordBatch]:
+        find = begin()
+        slices = list(pairwise(edges.tolist()))[first::n_threads]
+        return [_labelled(ids[a:b], points.X[a:b], find, paths) for a, b in slices]
+
+    with ThreadPoolExecutor(n_threads) as threads:
+        parts = list(threads.map(label, range(n_threads)))
+    return pa.Table.from_batches([batch for part in parts for batch in part])

@@ -17,8 +17,8 @@ from jobs.lake.session import n_slots
 from jobs.lake.shipping import ship
 from udfs.blocks import SOURCE_SCHEMA, from_bytes
 from udfs.kernels.passes import Arrays
-from udfs.kernels.sources import BLOCK_ROWS, CellProblem, LocalBlocks
-from udfs.points import FETCH_SCHEMA, PointReader, fetched, make_fetch
+from udfs.kernels.sources import BLOCK_ROWS, CellProblem
+from udfs.points import LocalPoints, PointReader, fetched
 from udfs.shuffles import (
     SCATTER_SCHEMA,
     SOLVE_SCHEMA,
@@ -59,13 +59,12 @@ class SparkPoints:
         """Of the vectors."""
         return 4 * self.n_rows * self.n_features
 
-    def fetch(self, n_blocks: int | None = None) -> LocalBlocks:
+    def fetch(self, n_blocks: int | None = None) -> LocalPoints:
         """Bring the points to the driver, or those of the first blocks."""
         rows = self._rows
         if n_blocks is not None:
             rows = rows.where(F.pmod("hash", F.lit(self.n_blocks)) < n_blocks)
-        table = rows.mapInArrow(make_fetch(self._read), FETCH_SCHEMA).toArrow()
-        return fetched(table, self.n_features, self.n_blocks, n_threads())
+        return fetched(rows.toArrow(), self._read, self.n_blocks, n_threads())
 
     head = fetch
 
@@ -100,13 +99,15 @@ class SparkPoints:
 
     @property
     def _rows(self) -> DataFrame:
-        return self.embeddings.select(F.xxhash64("id", F.lit(self.seed)).alias("hash"), "embedding")
+        hashed = F.xxhash64("id", F.lit(self.seed)).alias("hash")
+        return self.embeddings.select("id", hashed, "embedding")
 
     def _scatter(self, grouping: Grouping, bins: NDArray[np.integer], n_bins: int) -> DataFrame:
         """Shuffle points so that partition i holds the groups whose bin is i."""
         keys = keys_of_partitions(self._spark, n_bins)
         scatter = make_scatter(self._read, grouping, keys[bins])
-        return self._rows.mapInArrow(scatter, SCATTER_SCHEMA).repartition(n_bins, "bin")
+        points = self._rows.drop("id")
+        return points.mapInArrow(scatter, SCATTER_SCHEMA).repartition(n_bins, "bin")
 
 
 def keys_of_partitions(spark: SparkSession, n_partitions: int) -> NDArray[np.int32]:

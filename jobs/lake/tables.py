@@ -28,8 +28,13 @@ from jobs.lake.spark_errors import SPARK_ERRORS, reason
 log = logging.getLogger(__name__)
 
 PAGES = "reports"  # the folder of exported pages, beside the tables
-# Large floats in binary do not compress, and a dictionary of matrices is never used.
-_WRITER_OPTIONS = {"blocks": {"compression": "none", "parquet.enable.dictionary": "false"}}
+# Vectors do not repeat: a dictionary of theirs is built in vain, and packed they do not compress.
+_WRITER_OPTIONS = {
+    "blocks": {"compression": "none", "parquet.enable.dictionary": "false"},
+    "embeddings": {"parquet.enable.dictionary#embedding.list.element": "false"},
+    "nodes": {"parquet.enable.dictionary#centroid.list.element": "false"},
+    "routing": {"parquet.enable.dictionary#centroid.list.element": "false"},
+}
 _RACES = (
     "DELTA_CONCURRENT",
     "DELTA_PROTOCOL_CHANGED",

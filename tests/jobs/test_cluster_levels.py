@@ -1,6 +1,6 @@
 """The tree: its nodes and assignments fit together, and mean what the design says."""
 
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,34 +19,14 @@ from udfs.shipping import Shipped
 LEVELS = [40, 8, 3]
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Iterator[list[Shipped]]:
-    """What stages ship to their tasks."""
-    sent: list[Shipped] = []
-
-    def shipping(spark: SparkSession, array: NDArray[Any]) -> Shipped:
-        sent.append(ship(spark, array))
-        return sent[-1]
-
-    with pytest.MonkeyPatch.context() as spied:
-        spied.setattr(runs, "ship", shipping)
-        yield sent
-
-
-@pytest.fixture(scope="module")
-def grown(
-    spark: SparkSession, shipped: list[Shipped], tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    folder = tmp_path_factory.mktemp("tree")
-    X = np.random.default_rng(0).standard_normal((900, 5))
-    rows = [(i, row.tolist()) for i, row in enumerate(X)]
-    spark.createDataFrame(rows, "id long, vector array<double>").write.parquet(f"{folder}/pool")
+def run_on(spark: SparkSession, folder: Path, **cluster: Any) -> Run:
+    """Cluster the pool of a folder, into a root of its own."""
     config = parse_config(
         {
             "input": {"table": f"{folder}/pool", "embedding": "vector"},
-            "output": {"root": f"{folder}/lake"},
+            "output": {"root": f"{folder}/{'_'.join(['lake', *cluster])}"},
             "embed": {"normalize": False},
-            "cluster": {"levels": LEVELS, "resampling": {"rounds": 2}},
+            "cluster": {"levels": LEVELS, "resampling": {"rounds": 2}} | cluster,
             "samples": [{"name": "s", "target_size": 10, "share": {"leaves": 0.0}}],
         }
     )
@@ -54,6 +34,20 @@ def grown(
     embed_pool.run(spark, config, within=run)
     cluster_levels.run(spark, config, within=run)
     return run
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tree")
+    X = np.random.default_rng(0).standard_normal((900, 5))
+    rows = [(i, row.tolist()) for i, row in enumerate(X)]
+    spark.createDataFrame(rows, "id long, vector array<double>").write.parquet(f"{folder}/pool")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grown(spark: SparkSession, folder: Path) -> Run:
+    return run_on(spark, folder)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +119,15 @@ def test_iterations_tell_every_level_and_round(grown: Run) -> None:
 
 
 def test_what_was_shipped_is_freed_once_the_stage_is_finished(
-    grown: Run, shipped: list[Shipped]
+    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shipped: list[Shipped] = []
+
+    def shipping(spark: SparkSession, array: NDArray[Any]) -> Shipped:
+        shipped.append(ship(spark, array))
+        return shipped[-1]
+
+    monkeypatch.setattr(runs, "ship", shipping)
+    run_on(spark, folder, solver="spark")
     assert [array.shape for array in shipped] == [(LEVELS[0], 5)]
     assert not any(array.carrier._jbroadcast.isValid() for array in shipped)

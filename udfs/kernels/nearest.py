@@ -70,29 +70,53 @@ def nearest_centroids(
     return NearestCentroids(centroids)(X)
 
 
-class Scorer:
-    """Scores rows against all centroids by GEMM, in the same buffers for block after block.
+class Buffers:
+    """Where finders put what they compute, one after the other; for one task and thread.
 
-    One per task and thread: large arrays that come and go cost as much as a third of a GEMM.
+    Large arrays that come and go cost as much as a third of a GEMM. The vectors are of one length.
     """
 
-    def __init__(self, centroids: Centroids) -> None:
-        self.centroids = centroids
+    def __init__(self) -> None:
         self._left = np.empty((0, 0), np.float32)
         self._scores = np.empty(0, np.float32)
+        self._gathered = np.empty((0, 0), np.float32)
+        self._difference = np.empty((0, 0), np.float64)
 
-    def __call__(self, X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Give s(x, c), chunk by chunk : (n_samples, <= CHUNK), until the next is asked for."""
+    def left(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the GEMM's left-hand side, X and a column of ones : (n, d) -> (n, d + 1)."""
         if len(self._left) < len(X):
-            width = min(CHUNK, len(self.centroids.vectors))
             self._left = np.ones((len(X), X.shape[1] + 1), np.float32)
-            self._scores = np.empty(len(X) * width, np.float32)
         left = self._left[: len(X)]
         left[:, :-1] = X
-        for chunk in self.centroids.folded:
-            width = chunk.shape[1]
-            scores = self._scores[: len(X) * width].reshape(len(X), width)
-            yield np.matmul(left, chunk, out=scores)
+        return left
+
+    def scores(self, n_rows: int, n_columns: int) -> NDArray[np.float32]:
+        """Give room for a GEMM's result."""
+        if len(self._scores) < n_rows * n_columns:
+            self._scores = np.empty(n_rows * n_columns, np.float32)
+        return self._scores[: n_rows * n_columns].reshape(n_rows, n_columns)
+
+    def sq_distances(
+        self, X: NDArray[np.float32], C: NDArray[np.float32], labels: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Give ``sq_distances(X, C[labels])``."""
+        if len(self._gathered) < len(X):
+            self._gathered = np.empty(X.shape, np.float32)
+            self._difference = np.empty(X.shape)
+        gathered, difference = self._gathered[: len(X)], self._difference[: len(X)]
+        np.take(C, labels, axis=0, out=gathered, mode="clip")
+        np.subtract(X, gathered, out=difference, dtype=np.float64)
+        exact: NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
+        return exact
+
+
+def scores_of(
+    X: NDArray[np.float32], centroids: Centroids, buffers: Buffers
+) -> Iterator[NDArray[np.float32]]:
+    """Give s(x, c) by GEMM, chunk by chunk : (n_samples, <= CHUNK), until the next is asked for."""
+    left = buffers.left(X)
+    for chunk in centroids.folded:
+        yield np.matmul(left, chunk, out=buffers.scores(len(X), chunk.shape[1]))
 
 
 def error_bound(X: NDArray[np.float32], centroids: Centroids) -> NDArray[np.float64]:
@@ -107,16 +131,11 @@ def error_bound(X: NDArray[np.float32], centroids: Centroids) -> NDArray[np.floa
 
 
 class NearestCentroids:
-    """Finds nearest centroids, exactly, for block after block in the same buffers.
+    """Finds nearest centroids, exactly, for block after block; one per task and thread."""
 
-    One per task and thread, as ``Scorer``.
-    """
-
-    def __init__(self, centroids: Centroids) -> None:
+    def __init__(self, centroids: Centroids, buffers: Buffers | None = None) -> None:
         self.centroids = centroids
-        self._score = Scorer(centroids)
-        self._gathered = np.empty((0, 0), np.float32)
-        self._difference = np.empty((0, 0), np.float64)
+        self._buffers = buffers or Buffers()
 
     def __call__(self, X: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Find every row's nearest centroid; ties go to the lowest index.
@@ -134,7 +153,8 @@ class NearestCentroids:
         for start in range(0, len(X), RUN_ROWS):
             run = slice(start, start + RUN_ROWS)
             found = self._find(X[run])
-            labels[run], sq_dist[run] = found, self._sq_distances_to(X[run], found)
+            C = self.centroids.vectors
+            labels[run], sq_dist[run] = found, self._buffers.sq_distances(X[run], C, found)
         return labels, sq_dist
 
     def labels(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -151,7 +171,7 @@ class NearestCentroids:
         best = np.full(len(X), -np.inf, np.float32)
         rows = np.arange(len(X))
         tops, winners, rivals = [], [], []
-        for number, scores in enumerate(self._score(X)):
+        for number, scores in enumerate(scores_of(X, self.centroids, self._buffers)):
             winner = scores.argmax(axis=1)
             top = scores[rows, winner]
             np.maximum(best, top, out=best)
@@ -176,19 +196,6 @@ class NearestCentroids:
             row, candidate = (np.concatenate(part) for part in zip(*rivals, strict=True))
             settle_exactly(X, self.centroids.vectors, row, candidate, labels)
         return labels
-
-    def _sq_distances_to(
-        self, X: NDArray[np.float32], labels: NDArray[np.intp]
-    ) -> NDArray[np.float64]:
-        """``sq_distances`` to the labelled centroids, in the buffers."""
-        if len(self._gathered) < len(X):
-            self._gathered = np.empty(X.shape, np.float32)
-            self._difference = np.empty(X.shape)
-        gathered, difference = self._gathered[: len(X)], self._difference[: len(X)]
-        np.take(self.centroids.vectors, labels, axis=0, out=gathered, mode="clip")
-        np.subtract(X, gathered, out=difference, dtype=np.float64)
-        exact: NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
-        return exact
 
 
 def settle_exactly(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import Centroids, NearestCentroids
+from udfs.kernels.nearest import Buffers, Centroids, NearestCentroids
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +29,10 @@ class NearestLeaves:
 
     def __init__(self, routing: Routing) -> None:
         self._starts = routing.starts
-        self._nearest_cell = NearestCentroids(routing.cells)
+        buffers = Buffers()
+        self._nearest_cell = NearestCentroids(routing.cells, buffers)
         self._nearest_leaf = [
-            NearestCentroids(Centroids(routing.leaves[a:b]))
+            NearestCentroids(Centroids(routing.leaves[a:b]), buffers)
             for a, b in zip(routing.starts[:-1], routing.starts[1:], strict=True)
         ]
 
@@ -45,3 +46,10 @@ class NearestLeaves:
             nearest, sq_dist[rows] = self._nearest_leaf[cell](X[rows])
             labels[rows] = nearest + self._starts[cell]
         return labels, sq_dist
+
+
+def leaf_finder(
+    leaves: NDArray[np.float32], routing: Routing | None = None
+) -> NearestCentroids | NearestLeaves:
+    """Give the function from points to their leaves, by way of cells where there are any."""
+    return NearestLeaves(routing) if routing else NearestCentroids(Centroids(leaves))

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from udfs.kernels.nearest import (
     CHUNK,
     RUN_ROWS,
+    Buffers,
     Centroids,
-    Scorer,
     error_bound,
+    scores_of,
     settle_exactly,
     sq_distances,
 )
@@ -61,7 +62,7 @@ class ListsMaker:
 
     def __init__(self, anchors: Centroids) -> None:
         self.anchors = anchors
-        self._score = Scorer(anchors)
+        self._buffers = Buffers()
 
     def __call__(self, X: NDArray[np.float32]) -> Lists:
         """Find every row's nearest anchors, by (distance, index) : (n_samples, d) -> lists."""
@@ -76,7 +77,7 @@ class ListsMaker:
         k = len(self.anchors.vectors)
         # 1. the best scores of each chunk, then of all
         tops, found = [], []
-        for number, scores in enumerate(self._score(X)):
+        for number, scores in enumerate(scores_of(X, self.anchors, self._buffers)):
             columns = _largest(scores, N_LISTED + _SPARE)
             tops.append(np.take_along_axis(scores, columns, axis=1))
             found.append(columns + number * CHUNK)

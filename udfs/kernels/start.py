@@ -159,5 +159,7 @@ class _Distances:
 
 def _distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Drop repeated rows, keeping the first of each and the order."""
-    _, first = np.unique(rows, axis=0, return_index=True)
-    return rows[np.sort(first)]
+    first: dict[bytes, int] = {}
+    for i, row in enumerate(rows + np.float32(0)):  # which makes 0 of -0
+        first.setdefault(row.tobytes(), i)
+    return rows[list(first.values())]
