@@ -14,6 +14,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.utils import is_remote
 from threadpoolctl import threadpool_limits
 
 from jobs.clustering.level import Level
@@ -29,18 +30,14 @@ from jobs.lake.events import Metrics
 from jobs.lake.frames import as_frame
 from jobs.lake.host import n_threads
 from jobs.lake.runs import Run, open_run
+from jobs.lake.session import n_slots
+from udfs.assign import ASSIGN_SCHEMA, assigned, make_assign, shipped_leaves
 from udfs.kernels.grid import grid_unit
 from udfs.kernels.iterations import Iteration
+from udfs.kernels.nearest import Centroids
 from udfs.kernels.routing import leaf_finder
 from udfs.kernels.sources import BlockSource, CellSource
-from udfs.points import (
-    ASSIGN_SCHEMA,
-    LocalPoints,
-    PointReader,
-    assigned,
-    make_assign,
-    shipped_leaves,
-)
+from udfs.points import LocalPoints, PointReader
 
 STAGE = "cluster_levels"
 
@@ -52,10 +49,10 @@ def assign_points(
     leaves, routing, paths = levels[0].centroids, levels[0].routing, leaf_paths(levels)
     id_type = pool.embeddings.schema["id"].dataType.simpleString()
     schema = ASSIGN_SCHEMA.format(id=id_type)
-    if isinstance(source, LocalPoints):
+    if isinstance(source, LocalPoints) and not is_remote():  # Connect would send them in the plan
         with threadpool_limits(1):
-            table = assigned(source, partial(leaf_finder, leaves, routing), paths)
-        rows = this.spark.createDataFrame(table, schema)
+            table = assigned(source, partial(leaf_finder, Centroids(leaves), routing), paths)
+        rows = this.spark.createDataFrame(table, schema).coalesce(n_slots(this.spark))
     else:
         cells = (this.ship(routing.cells.vectors), routing.starts) if routing else None
         begin = partial(shipped_leaves, this.ship(leaves), cells)

@@ -1,4 +1,4 @@
-"""Points as rows (hash, embedding): read onto the grid, labelled, fetched; see ``udfs.blocks``.
+"""Points as rows (hash, embedding): read onto the grid, put in order, fetched; see ``udfs.blocks``.
 
 A point's place in the pool's order is (block, hash, vector), block = hash mod n_blocks: content
 alone, so any task finds it for the points that it holds.
@@ -15,19 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from udfs.kernels.grid import to_grid
-from udfs.kernels.nearest import Centroids, NearestCentroids
 from udfs.kernels.passes import positions
-from udfs.kernels.routing import NearestLeaves, Routing, leaf_finder
 from udfs.kernels.sources import LocalBlocks
-from udfs.shipping import Shipped
 
 Batches = Iterator[pa.RecordBatch]
 OnBatches = Callable[[Batches], Batches]
 Points = tuple[NDArray[np.int64], NDArray[np.float32]]  # (n,) hashes or positions, (n, d)
-FindLeaves = NearestCentroids | NearestLeaves
-
-ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell, so many pay
-ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
 
 
 @dataclass(frozen=True)
@@ -134,8 +127,11 @@ class LocalPoints(LocalBlocks):
     ids: pa.Array = field(kw_only=True)
 
 
-def fetched(table: pa.Table, read: PointReader, n_blocks: int, n_threads: int) -> LocalPoints:
-    """Put fetched points, rows of id, hash and embedding, into memory in the pool's order."""
+def fetched(table: pa.Table, read: PointReader, n_blocks: int, n_threads: int) -> LocalBlocks:
+    """Put fetched points, rows of hash and embedding, into memory in the pool's order.
+
+    Where the rows have an id too, the result is ``LocalPoints``.
+    """
     batches = table.to_batches()
     hashes = table["hash"].to_numpy()
     order = pool_order(hashes, map(read.vectors, batches), n_blocks)
@@ -150,84 +146,13 @@ def fetched(table: pa.Table, read: PointReader, n_blocks: int, n_threads: int) -
     with ThreadPoolExecutor(n_threads) as threads:
         list(threads.map(put, batches, edges[:-1], edges[1:]))
     where = positions(*np.unique(hashes % n_blocks, return_counts=True))
-    return LocalPoints(where, X, n_blocks, n_threads, ids=table["id"].take(pa.array(order)))
+    if "id" not in table.column_names:
+        return LocalBlocks(where, X, n_blocks, n_threads)
+    ids = _in_one_piece(table["id"]).take(pa.array(order))
+    return LocalPoints(where, X, n_blocks, n_threads, ids=ids)
 
 
-def make_assign(
-    read: PointReader, begin: Callable[[], FindLeaves], paths: NDArray[np.int64]
-) -> OnBatches:
-    """Make the function that labels every point, rows of id and embedding, with its leaf.
-
-    Parameters
-    ----------
-    begin : gives one task's function from points to leaves, such as ``shipped_leaves``
-    paths : (n_leaves, n_levels) int64, each leaf's nodes from level 1 up
-    """
-
-    def assign(batches: Batches) -> Batches:
-        find = begin()
-        for batch in _joined(batches, ASSIGN_BYTES // (4 * read.n_features)):
-            yield _labelled(batch.column("id"), read.vectors(batch), find, paths)
-
-    return assign
-
-
-def _labelled(
-    ids: pa.Array, X: NDArray[np.float32], find: FindLeaves, paths: NDArray[np.int64]
-) -> pa.RecordBatch:
-    labels, sq_dist = find(X)
-    path = pa.array(paths[labels].ravel())
-    offsets = np.arange(len(labels) + 1, dtype=np.int32) * paths.shape[1]
-    return pa.RecordBatch.from_arrays(
-        [
-            ids,
-            pa.array(labels, pa.int64()),
-            pa.ListArray.from_arrays(pa.array(offsets), path),
-            pa.array(sq_dist),
-        ],
-        names=["id", "leaf_id", "path", "sq_distance"],
-    )
-
-
-def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | None) -> FindLeaves:
-    """Give the function from points to leaves on a worker.
-
-    Parameters
-    ----------
-    leaves : their centroids, grid coordinates
-    cells : the cells' centroids and ``Routing.starts``, where level 1 is split
-    """
-    if cells is None:
-        return leaf_finder(leaves.get())
-    centroids, starts = cells
-    return leaf_finder(leaves.get(), Routing(Centroids(centroids.get()), leaves.get(), starts))
-
-
-def _joined(batches: Batches, n_rows: int) -> Batches:
-    """Join batches until they have so many rows."""
-    some: list[pa.RecordBatch] = []
-    for batch in batches:
-        some.append(batch)
-        if sum(map(len, some)) >= n_rows:
-            yield pa.concat_batches(some)
-            some.clear()
-    if some:
-        yield pa.concat_batches(some)
-
-
-def assigned(
-    points: LocalPoints, begin: Callable[[], FindLeaves], paths: NDArray[np.int64]
-) -> pa.Table:
-    """Label points in memory, as ``make_assign``."""
-    ids, n_threads = points.ids.combine_chunks(), points.n_threads
-    n_rounds = -(-points.X.nbytes // (n_threads * ASSIGN_BYTES))
-    edges = np.linspace(0, points.n_rows, n_threads * max(1, n_rounds) + 1, dtype=np.int64)
-
-    def label(first: int) -> list[pa.RecordBatch]:
-        find = begin()
-        slices = list(pairwise(edges.tolist()))[first::n_threads]
-        return [_labelled(ids[a:b], points.X[a:b], find, paths) for a, b in slices]
-
-    with ThreadPoolExecutor(n_threads) as threads:
-        parts = list(threads.map(label, range(n_threads)))
-    return pa.Table.from_batches([batch for part in parts for batch in part])
+def _in_one_piece(ids: pa.ChunkedArray) -> pa.Array:
+    """Join ids; text and bytes with wide offsets, as there may be more than 2 GiB of them."""
+    wide = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
+    return ids.cast(wide.get(ids.type, ids.type)).combine_chunks()

@@ -17,8 +17,8 @@ from jobs.lake.session import n_slots
 from jobs.lake.shipping import ship
 from udfs.blocks import SOURCE_SCHEMA, from_bytes
 from udfs.kernels.passes import Arrays
-from udfs.kernels.sources import BLOCK_ROWS, CellProblem
-from udfs.points import LocalPoints, PointReader, fetched
+from udfs.kernels.sources import BLOCK_ROWS, CellProblem, LocalBlocks
+from udfs.points import PointReader, fetched
 from udfs.shuffles import (
     SCATTER_SCHEMA,
     SOLVE_SCHEMA,
@@ -59,14 +59,17 @@ class SparkPoints:
         """Of the vectors."""
         return 4 * self.n_rows * self.n_features
 
-    def fetch(self, n_blocks: int | None = None) -> LocalPoints:
-        """Bring the points to the driver, or those of the first blocks."""
-        rows = self._rows
-        if n_blocks is not None:
-            rows = rows.where(F.pmod("hash", F.lit(self.n_blocks)) < n_blocks)
-        return fetched(rows.toArrow(), self._read, self.n_blocks, n_threads())
+    def fetch(self) -> LocalBlocks:
+        """Bring the points to the driver, with their ids: ``LocalPoints``."""
+        return self._fetched(self._rows)
 
-    head = fetch
+    def head(self, n_blocks: int) -> LocalBlocks:
+        """Bring the points of the first blocks to the driver."""
+        first = F.pmod("hash", F.lit(self.n_blocks)) < n_blocks
+        return self._fetched(self._rows.where(first).drop("id"))
+
+    def _fetched(self, rows: DataFrame) -> LocalBlocks:
+        return fetched(rows.toArrow(), self._read, self.n_blocks, n_threads())
 
     def pack(self) -> DataFrame:
         """Pack the points into blocks, in the pool's order: columns of SOURCE_SCHEMA."""

@@ -28,13 +28,8 @@ from jobs.lake.spark_errors import SPARK_ERRORS, reason
 log = logging.getLogger(__name__)
 
 PAGES = "reports"  # the folder of exported pages, beside the tables
-# Vectors do not repeat: a dictionary of theirs is built in vain, and packed they do not compress.
-_WRITER_OPTIONS = {
-    "blocks": {"compression": "none", "parquet.enable.dictionary": "false"},
-    "embeddings": {"parquet.enable.dictionary#embedding.list.element": "false"},
-    "nodes": {"parquet.enable.dictionary#centroid.list.element": "false"},
-    "routing": {"parquet.enable.dictionary#centroid.list.element": "false"},
-}
+# Packed floats do not compress. Delta passes on no other option of Parquet's.
+_WRITER_OPTIONS = {"blocks": {"compression": "none"}}
 _RACES = (
     "DELTA_CONCURRENT",
     "DELTA_PROTOCOL_CHANGED",

@@ -2,7 +2,6 @@
 
 import io
 import os
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from jobs.clustering import spark_blocks
 from jobs.clustering.sizes import bins_of
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
-from udfs import points as points_module
 from udfs.block_files import FromFiles, make_keep
 from udfs.blocks import from_bytes, points_in, source_batch, to_bytes
 from udfs.kernels.cells import fit_split
@@ -23,19 +21,11 @@ from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
 from udfs.kernels.resampling import fit_level
-from udfs.kernels.routing import Routing, leaf_finder
 from udfs.kernels.shortlists import RunLists
 from udfs.kernels.sources import Batch, LocalBlocks
 from udfs.kernels.steps.members import LabelPoints
 from udfs.kernels.steps.sums import AssignAndSum, AssignListed
-from udfs.points import (
-    LocalPoints,
-    PointReader,
-    assigned,
-    fetched,
-    make_assign,
-    pool_order,
-)
+from udfs.points import LocalPoints, PointReader, fetched, pool_order
 from udfs.shuffles import ByBlock, make_pack, make_scatter
 
 
@@ -68,37 +58,11 @@ def test_points_are_fetched_in_the_pools_order() -> None:
     for n_threads in (1, 2):
         points = fetched(table, PointReader(0.5, 1), 5, n_threads)
         assert points.X.ravel().tolist() == [6, 2, 4, 10, 8]
+        assert isinstance(points, LocalPoints)
         assert points.ids.to_pylist() == ["c", "a", "b", "e", "d"]
         assert points.positions.tolist() == [0, 1, 2 << 32, (2 << 32) + 1, 4 << 32]
-    nothing = fetched(table.slice(0, 0), PointReader(0.5, 1), 5, 1)
+    nothing = fetched(table.schema.empty_table(), PointReader(0.5, 1), 5, 1)
     assert nothing.X.shape == (0, 1)
-
-
-def test_points_in_memory_are_labelled_as_on_executors(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    X = rng.integers(-9, 10, (60, 2)).astype(np.float32)
-    leaves, cells = X[:12], X[:3]
-    routing = Routing(Centroids(cells), leaves, np.array([0, 5, 8, 12]))
-    paths = np.stack([np.arange(12), np.arange(12) // 4], axis=1)
-    where = positions(np.array([0]), np.array([60]))
-    ids = pa.chunked_array([pa.array([f"p{i}" for i in range(60)])])
-    table = pa.table({"id": ids, "embedding": pa.array(list(X * np.float32(0.5)))})
-    monkeypatch.setattr(points_module, "ASSIGN_BYTES", 7 * 4 * 2)
-    for routed in (None, routing):
-        begin = partial(leaf_finder, leaves, routed)
-        assign = make_assign(PointReader(0.5, 2), begin, paths)
-        remote = list(assign(iter(table.to_batches(max_chunksize=4))))
-        assert [len(batch) for batch in remote] == [8] * 7 + [4]
-        for n_threads in (1, 3):
-            points = LocalPoints(where, X, 1, n_threads, ids=ids)
-            local = assigned(points, begin, paths).sort_by("id")
-            assert local.equals(pa.Table.from_batches(remote).sort_by("id"))
-    by_hand = ((X[:, None] - leaves) ** 2).sum(axis=2)
-    flat = assigned(points, partial(leaf_finder, leaves), paths).to_pydict()
-    numbers = [int(i[1:]) for i in flat["id"]]
-    assert flat["leaf_id"] == by_hand.argmin(axis=1)[numbers].tolist()
-    assert flat["path"] == paths[flat["leaf_id"]].tolist()
-    assert flat["sq_distance"] == by_hand.min(axis=1)[numbers].tolist()
 
 
 def test_points_whose_hashes_collide_are_ordered_by_content() -> None:

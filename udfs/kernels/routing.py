@@ -1,6 +1,8 @@
 """The way to a leaf of a split level: the nearest cell first, then the nearest leaf in it."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,12 @@ class Routing:
     leaves: NDArray[np.float32]
     starts: NDArray[np.int64]
 
+    @cached_property
+    def leaves_of_cells(self) -> list[Centroids]:
+        """The leaves, cell by cell; shared by all finders of a process."""
+        starts = self.starts.tolist()
+        return [Centroids(self.leaves[a:b]) for a, b in pairwise(starts)]
+
 
 class NearestLeaves:
     """Finds points' leaves by way of their cells; see ``NearestCentroids``."""
@@ -31,10 +39,7 @@ class NearestLeaves:
         self._starts = routing.starts
         buffers = Buffers()
         self._nearest_cell = NearestCentroids(routing.cells, buffers)
-        self._nearest_leaf = [
-            NearestCentroids(Centroids(routing.leaves[a:b]), buffers)
-            for a, b in zip(routing.starts[:-1], routing.starts[1:], strict=True)
-        ]
+        self._nearest_leaf = [NearestCentroids(C, buffers) for C in routing.leaves_of_cells]
 
     def __call__(self, X: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Find every row's leaf; many rows at once pay, as they are grouped by cell."""
@@ -49,7 +54,7 @@ class NearestLeaves:
 
 
 def leaf_finder(
-    leaves: NDArray[np.float32], routing: Routing | None = None
+    leaves: Centroids, routing: Routing | None = None
 ) -> NearestCentroids | NearestLeaves:
     """Give the function from points to their leaves, by way of cells where there are any."""
-    return NearestLeaves(routing) if routing else NearestCentroids(Centroids(leaves))
+    return NearestLeaves(routing) if routing else NearestCentroids(leaves)

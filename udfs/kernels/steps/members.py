@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from udfs.kernels.grid import split_limbs
 from udfs.kernels.nearest import Centroids, NearestCentroids
 from udfs.kernels.passes import Arrays
-from udfs.kernels.routing import NearestLeaves, Routing
+from udfs.kernels.routing import NearestLeaves, Routing, leaf_finder
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,7 @@ class LabelPoints:
 
     def begin(self) -> "_LabelPointsPass":
         """Start one task's share."""
-        finder = NearestLeaves(self.routing) if self.routing else NearestCentroids(self.centroids)
-        return _LabelPointsPass(finder, None)
+        return _LabelPointsPass(leaf_finder(self.centroids, self.routing), None)
 
     def merge(self, parts: Sequence[Arrays]) -> Arrays:
         """Put the points in order."""
