@@ -70,14 +70,20 @@ def put_in_order(
     fragments: Sequence[NDArray[np.float32]], order: NDArray[np.int64], n_features: int
 ) -> NDArray[np.float32]:
     """Join fragments of a matrix and sort its rows in one go : (n, n_features)."""
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    place = _places(order)
     X = np.empty((len(order), n_features), np.float32)
     start = 0
     for fragment in fragments:
         X[place[start : start + len(fragment)]] = fragment
         start += len(fragment)
     return X
+
+
+def _places(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give where each row goes : (n,), the inverse of an order."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return place
 
 
 def values_of(column: pa.Array, dtype: str) -> list[NDArray[Any]]:
@@ -135,8 +141,7 @@ def fetched(table: pa.Table, read: PointReader, n_blocks: int, n_threads: int) -
     batches = table.to_batches()
     hashes = table["hash"].to_numpy()
     order = pool_order(hashes, map(read.vectors, batches), n_blocks)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    place = _places(order)
     edges = np.cumsum([0, *map(len, batches)])
     X = np.empty((len(order), read.n_features), np.float32)
 

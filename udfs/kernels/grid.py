@@ -83,3 +83,11 @@ def exact_sum(numbers: NDArray[np.float64] | NDArray[np.int64]) -> int:
 def order_of_limbs(limbs: NDArray[np.int64]) -> NDArray[np.intp]:
     """Sort exact sums given as limbs, ties by index : (k, 2) -> (k,)."""
     return np.lexsort((limbs[:, 1] & _LOW, limbs[:, 0] + (limbs[:, 1] >> LIMB_BITS)))
+
+
+def distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Drop repeated rows, keeping the first of each and the order."""
+    first: dict[bytes, int] = {}
+    for i, row in enumerate(rows + np.float32(0)):  # which makes 0 of -0
+        first.setdefault(row.tobytes(), i)
+    return rows[list(first.values())]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from udfs.kernels.grid import distinct
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import Passable
 from udfs.kernels.steps.sums import FarthestPoints
@@ -59,8 +60,7 @@ def reseeded(
         return moved_to
     found = points.reduce(FarthestPoints(Centroids(C)))
     far = found["far_rows"][found["far_keys"] < 0]
-    _, first = np.unique(far, axis=0, return_index=True)
-    far = far[np.sort(first)][: len(empty)]
+    far = distinct(far)[: len(empty)]
     restarted = moved_to.copy()
     restarted[empty[: len(far)]] = far
     return restarted

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from udfs.kernels.grid import distinct
 from udfs.kernels.hashing import derive_seed, uniform
 from udfs.kernels.memory import DistanceMemory
 from udfs.kernels.nearest import Centroids
@@ -62,7 +63,7 @@ def draw_candidates(
         drawn = source.reduce(step)["draw_rows"]
         if len(drawn) == 0:
             break
-        found = np.vstack([found, _distinct(drawn)])
+        found = np.vstack([found, distinct(drawn)])
     if len(found) < n_clusters:
         raise ValueError(
             f"n_clusters={n_clusters} should be <= {len(found)}, the number of distinct points"
@@ -155,11 +156,3 @@ class _Distances:
         np.minimum(products, self._largest, out=products)
         products *= self.scale
         return np.floor(products, out=products)
-
-
-def _distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Drop repeated rows, keeping the first of each and the order."""
-    first: dict[bytes, int] = {}
-    for i, row in enumerate(rows + np.float32(0)):  # which makes 0 of -0
-        first.setdefault(row.tobytes(), i)
-    return rows[list(first.values())]
