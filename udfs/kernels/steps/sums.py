@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from udfs.kernels.cluster_sums import ClusterSums
 from udfs.kernels.grid import LIMB_BITS, exact_sum, join_limbs, limbs_of, split_limbs
 from udfs.kernels.memory import LabelMemory
 from udfs.kernels.nearest import Centroids, NearestCentroids
@@ -113,17 +114,11 @@ class _AssignAndSumPass:
     def __init__(
         self, shape: tuple[int, ...], find_labels: FindLabels, memory: LabelMemory | None
     ) -> None:
-        k, d = shape
         self.find_labels = find_labels
         self.memory = memory
         self.sums_afresh = memory is None or memory.totals is None
         self.n_changed = 0
-        self.counts = np.zeros(k, np.int64)
-        self.sums = np.zeros((k, d))
-        self.rows = list(self.sums)  # views
-        self.wide = np.empty((0, d))
-        self.wide_rows: list[NDArray[np.float64]] = []
-        self.is_touched = np.zeros(k, bool)
+        self.clusters = ClusterSums(*shape)
         self.sq_norms = np.zeros(2, np.int64)
 
     def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
@@ -131,41 +126,22 @@ class _AssignAndSumPass:
         old = self.memory.exchange(int(where[0]), labels) if self.memory else None
         changed = labels != (-1 if old is None else old)
         self.n_changed += int(np.count_nonzero(changed))
+        clusters = self.clusters
         if old is None or self.sums_afresh:
-            wide = self._widened(X)
-            self._sum(labels, np.add)
+            wide = clusters.widened(X)
+            clusters.apply(np.add, labels)
             self.sq_norms += split_limbs(np.einsum("ij,ij->i", wide, wide)).sum(axis=0)
         else:
-            self._widened(X[changed])
-            self._sum(old[changed], np.subtract)
-            self._sum(labels[changed], np.add)
-
-    def _widened(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Put points into the buffer that sums are taken from."""
-        if len(self.wide) < len(X):
-            self.wide = np.empty(X.shape)
-            self.wide_rows = list(self.wide)  # views
-        wide = self.wide[: len(X)]
-        np.copyto(wide, X)
-        return wide
-
-    def _sum(self, labels: NDArray[np.int32], apply: np.ufunc) -> None:
-        """Add or subtract the points in the buffer."""
-        count = np.bincount(labels, minlength=len(self.counts))
-        apply(self.counts, count, out=self.counts)
-        self.is_touched[labels] = True
-        # one addition a row: .25 us at d=256, against 2 us for sorting and reduceat
-        rows = self.rows
-        for label, x in zip(labels.tolist(), self.wide_rows, strict=False):
-            row = rows[label]
-            apply(row, x, row)
+            clusters.widened(X[changed])
+            clusters.apply(np.subtract, old[changed])
+            clusters.apply(np.add, labels[changed])
 
     def result(self) -> Arrays:
-        touched = np.flatnonzero(self.is_touched)
+        touched = np.flatnonzero(self.clusters.is_touched)
         return {
             "labels": touched,
-            "counts": self.counts[touched],
-            "sums": self.sums[touched],
+            "counts": self.clusters.counts[touched],
+            "sums": self.clusters.sums[touched],
             "sq_norms": self.sq_norms,
             "n_changed": np.array([self.n_changed]),
         }

@@ -1,0 +1,64 @@
+"""Exact sums of clusters' points: one task's, as runs of points come and go."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_IN_CACHE = 1 << 20  # bytes of sums that are added to one by one; a core's own cache holds as much
+
+
+class ClusterSums:
+    """Counts and sums of the points of k clusters, added to and taken from.
+
+    Attributes
+    ----------
+    counts : (k,) int64
+    sums : (k, n_features) float64, exact: of grid coordinates
+    is_touched : (k,) bool, whether a point was added or taken
+    """
+
+    def __init__(self, n_clusters: int, n_features: int) -> None:
+        self.counts = np.zeros(n_clusters, np.int64)
+        self.sums = np.zeros((n_clusters, n_features))
+        self.is_touched = np.zeros(n_clusters, bool)
+        self._sums = list(self.sums)  # views
+        self._wide = np.empty((0, n_features))
+        self._points: list[NDArray[np.float64]] = []  # views
+        self._gathered = self._wide
+
+    def widened(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Put points into the buffer that sums are taken from, until the next : (n, d)."""
+        if len(self._wide) < len(X):
+            self._wide, self._gathered = np.empty(X.shape), np.empty(X.shape)
+            self._points = list(self._wide)
+        wide = self._wide[: len(X)]
+        np.copyto(wide, X)
+        return wide
+
+    def apply(self, ufunc: np.ufunc, labels: NDArray[np.int32]) -> None:
+        """Add or subtract the points in the buffer : (n,), the clusters that they are of."""
+        ufunc(self.counts, np.bincount(labels, minlength=len(self.counts)), out=self.counts)
+        self.is_touched[labels] = True
+        rest = np.arange(len(labels))
+        if self.sums.nbytes > _IN_CACHE:
+            rest = self._apply_together(ufunc, labels, rest)
+        # one operation a point: .25 us at d=256, against 2 us for sorting and reduceat
+        for i, label in zip(rest.tolist(), labels[rest].tolist(), strict=True):
+            row = self._sums[label]
+            ufunc(row, self._points[i], row)
+
+    def _apply_together(
+        self, ufunc: np.ufunc, labels: NDArray[np.int32], rest: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Apply the points of one cluster each at once, while they are many; give those left.
+
+        One by one, each would wait for its sum to come from memory: 1 us at d=256, k=8000; so .5.
+        """
+        while len(rest):
+            clusters, first = np.unique(labels[rest], return_index=True)
+            if 2 * len(first) < len(rest):
+                break
+            gathered = self._gathered[: len(first)]
+            np.take(self.sums, clusters, axis=0, out=gathered, mode="clip")
+            self.sums[clusters] = ufunc(gathered, self._wide[rest[first]], out=gathered)
+            rest = np.delete(rest, first)
+        return rest
