@@ -8,12 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import Centroids, NearestCentroids
-from udfs.kernels.routing import NearestLeaves, Routing, leaf_finder
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.routing import LeafFinder, NearestLeaves, Routing, leaf_finder
 from udfs.points import Batches, LocalPoints, OnBatches, PointReader
 from udfs.shipping import Shipped
-
-FindLeaves = NearestCentroids | NearestLeaves
 
 ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
 ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell, so many pay
@@ -21,7 +19,7 @@ _MOST_ROWS = 1 << 16  # however short they are
 
 
 def make_assign(
-    read: PointReader, begin: Callable[[], FindLeaves], paths: NDArray[np.int64]
+    read: PointReader, begin: Callable[[], LeafFinder], paths: NDArray[np.int64]
 ) -> OnBatches:
     """Make the function that labels every point, rows of id and embedding, with its leaf.
 
@@ -40,7 +38,7 @@ def make_assign(
 
 
 def _labelled(
-    ids: pa.Array, X: NDArray[np.float32], find: FindLeaves, paths: NDArray[np.int64]
+    ids: pa.Array, X: NDArray[np.float32], find: LeafFinder, paths: NDArray[np.int64]
 ) -> pa.RecordBatch:
     labels, sq_dist = find(X)
     path = pa.array(paths[labels].ravel())
@@ -56,7 +54,7 @@ def _labelled(
     )
 
 
-def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | None) -> FindLeaves:
+def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | None) -> LeafFinder:
     """Give the function from points to leaves on a worker.
 
     Parameters
@@ -83,7 +81,7 @@ def _joined(batches: Batches, n_rows: int) -> Batches:
 
 
 def assigned(
-    points: LocalPoints, begin: Callable[[], FindLeaves], paths: NDArray[np.int64]
+    points: LocalPoints, begin: Callable[[], LeafFinder], paths: NDArray[np.int64]
 ) -> pa.Table:
     """Label points in memory, as ``make_assign``."""
     ids, n_threads = points.ids, points.n_threads

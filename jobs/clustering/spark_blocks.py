@@ -4,8 +4,9 @@ DataFrame API only, so that it runs on Connect and serverless as well.
 """
 
 import contextlib
+import logging
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ from udfs.kernels.steps.sums import AssignListed
 from udfs.list_files import ListsBeside
 from udfs.shipping import Shipped, digest_of
 
+log = logging.getLogger(__name__)
+
 
 class SparkBlocks:
     """Blocks in a DataFrame (block_id, n_rows, vectors), kept by the executors for many passes."""
@@ -63,6 +66,8 @@ class SparkBlocks:
         if isinstance(step, AssignListed):
             beside = ListsBeside(digest_of(step.anchors.vectors.tobytes() + repr(batch).encode()))
             step = replace(step, lists=beside)
+            if self._files is None:
+                _say_that_lists_are_not_kept()
         lean = replace(step, centroids=None)  # type: ignore[type-var]  # steps are dataclasses
         rows: list[dict[str, bytes]] = []
         is_wanted = F.lit(True)
@@ -148,6 +153,15 @@ class SparkBlocks:
                 rows.unpersist()
         if self._shipped is not None:
             self._shipped.release()
+
+
+@cache
+def _say_that_lists_are_not_kept() -> None:
+    """Say it once."""
+    log.warning(
+        "mini-batches make their shortlists again in every pass: executors keep no files here "
+        "(serverless, or spark.io.encryption.enabled); cluster.algorithm=lloyd may be faster"
+    )
 
 
 def _collected(rows: DataFrame) -> list[dict[str, bytes]]:

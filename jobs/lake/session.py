@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pyspark
 from pyspark.sql import SparkSession
 
 from jobs.lake.config import SparkConfig
@@ -49,7 +50,12 @@ _EXCLUDES = ",".join(
 _JAVA_OPTIONS = ("-XX:+UseParallelGC", "-XX:GCTimeRatio=9", "-XX:+DisplayVMOutputToStderr")
 _ON_LINUX = "-XX:+UseTransparentHugePages"
 _COLLECTOR = re.compile(r"-XX:\+Use\w*GC\b")
-_JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
+_JAVA_VARIABLES = (
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+    "PYSPARK_SUBMIT_ARGS",
+)
 
 
 def get_session(config: SparkConfig, *, app_name: str = "evenlake") -> tuple[SparkSession, bool]:
@@ -151,9 +157,14 @@ def known_slots(spark: SparkSession) -> int | None:
 
 
 def _java_options() -> str:
-    """Give Java's options; a collector that the environment names stays, as Java takes but one."""
+    """Give Java's options; a collector that the user names stays, as Java takes but one."""
     options = [*_JAVA_OPTIONS, _ON_LINUX] if sys.platform == "linux" else [*_JAVA_OPTIONS]
-    if _COLLECTOR.search(" ".join(os.environ.get(name, "") for name in _JAVA_VARIABLES)):
+    named = [os.environ.get(name, "") for name in _JAVA_VARIABLES]
+    home = Path(os.environ.get("SPARK_HOME") or pyspark.__path__[0])
+    defaults = Path(os.environ.get("SPARK_CONF_DIR") or home / "conf") / "spark-defaults.conf"
+    with contextlib.suppress(OSError):
+        named.append(defaults.read_text())
+    if _COLLECTOR.search(" ".join(named)):
         options = [option for option in options if not _COLLECTOR.fullmatch(option)]
     return " ".join(options)
 

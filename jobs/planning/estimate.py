@@ -229,19 +229,22 @@ class _Estimator:
     def _assign(self) -> Part:
         """Estimate the tables of the tree, written together; points in the driver stay there."""
         k, n_cells = self.cluster.levels[0], self.cluster.cells_at(1)
-        is_local = self.problem.is_local
         near = n_cells + k / n_cells if n_cells else k  # centroids that a point is compared with
-        shipped = 0.0 if is_local else 4.0 * self.d * (k + n_cells)
-        speed, is_split = self.machine.speed, n_cells > 0
-        work = self.n * ((1 + is_split) * speed.row_seconds + near * speed.pair_seconds)
+        is_split = n_cells > 0
+        speed, pairs = self.machine.speed, near * self.n
+        work = (1 + is_split) * self.n * speed.row_seconds + pairs * speed.pair_seconds
         leaves = LEAF_BYTES * self.d * float(k)
-        labelled = self.n_bytes + self.n * (ASSIGNED_BYTES + 8.0 * len(self.cluster.levels))
+        if self.problem.is_local:
+            labelled = self.n_bytes + self.n * (ASSIGNED_BYTES + 8.0 * len(self.cluster.levels))
+            worker, driver, shipped = 0.0, leaves + labelled, 0.0
+            per_byte, seconds = 0.0, work / self.machine.n_threads
+        else:
+            worker, driver, shipped = leaves, 0.0, 4.0 * self.d * (k + n_cells)
+            per_byte, seconds = READ_PER_BYTE, work / self.machine.n_slots + SHIP_PER_BYTE * shipped
         return self._spark(
-            "cluster_levels", "assign", 0 if is_local else READ_PER_BYTE, ASSIGN_PER_POINT,
-            tables=3 + is_split, flops=2.0 * self.d * self.n * near, shipped=shipped,
-            seconds=work / (self.machine.n_threads if is_local else self.machine.n_slots)
-            + SHIP_PER_BYTE * shipped, worker=0 if is_local else leaves,
-            driver=self.tree_bytes + is_local * (leaves + labelled),
+            "cluster_levels", "assign", per_byte, ASSIGN_PER_POINT, tables=3 + is_split,
+            seconds=seconds, flops=2.0 * self.d * pairs, shipped=shipped, worker=worker,
+            driver=self.tree_bytes + driver,
         )  # fmt: skip
 
     def _report(self) -> Part:

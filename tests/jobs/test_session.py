@@ -1,20 +1,30 @@
 """The local session's settings."""
 
+from pathlib import Path
+
 import pytest
 
 from jobs.lake.config import SparkConfig
 from jobs.lake.session import local_settings
 
 
-def test_a_collector_named_by_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_that_the_user_names_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def collectors() -> list[str]:
         options = local_settings(SparkConfig())["spark.driver.defaultJavaOptions"].split()
         return [option for option in options if option.endswith("GC")]
 
-    for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"):
+    for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "PYSPARK_SUBMIT_ARGS"):
         monkeypatch.delenv(name, raising=False)
     assert collectors() == ["-XX:+UseParallelGC"]
     monkeypatch.setenv("JDK_JAVA_OPTIONS", "-Xss4m -XX:MaxGCPauseMillis=200")
     assert collectors() == ["-XX:+UseParallelGC"]
     monkeypatch.setenv("JDK_JAVA_OPTIONS", "-Xss4m -XX:+UseSerialGC")  # Java starts with but one
+    assert collectors() == []
+    monkeypatch.delenv("JDK_JAVA_OPTIONS")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    assert collectors() == ["-XX:+UseParallelGC"]
+    defaults = "spark.driver.extraJavaOptions -Xss4m -XX:+UseG1GC\n"
+    (tmp_path / "spark-defaults.conf").write_text(defaults)
     assert collectors() == []

@@ -174,6 +174,21 @@ def test_shortlists_are_made_once_and_again_where_they_are_lost(trio: Trio, lost
     assert not any(path.exists() or lists_of(path) for path in files)
 
 
+def test_shortlists_without_files_are_made_in_every_pass_and_that_is_said(
+    trio: Trio, caplog: pytest.LogCaptureFixture
+) -> None:
+    local, _, pool = trio
+    remote = blocks_in_spark(pool, pool.pack())
+    vars(remote)["_files"] = None  # as on serverless
+    anchors = local.X[::50]
+    for shift in (0, 1):
+        step = AssignListed.of(anchors + np.float32(shift), anchors, RunLists())
+        one, other = local.reduce(step), remote.reduce(step)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    remote.release()
+    assert caplog.text.count("cluster.algorithm=lloyd") == 1
+
+
 def files_of(blocks: SparkBlocks) -> list[Path]:
     """Give the files that the executors keep blocks in."""
     assert blocks._files is not None

@@ -53,8 +53,9 @@ class NearestLeaves:
         return labels, sq_dist
 
 
-def leaf_finder(
-    leaves: Centroids, routing: Routing | None = None
-) -> NearestCentroids | NearestLeaves:
+LeafFinder = NearestCentroids | NearestLeaves
+
+
+def leaf_finder(leaves: Centroids, routing: Routing | None = None) -> LeafFinder:
     """Give the function from points to their leaves, by way of cells where there are any."""
     return NearestLeaves(routing) if routing else NearestCentroids(leaves)
