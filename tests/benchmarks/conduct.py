@@ -69,4 +69,14 @@ def _row(task: Task, runs: list[Outcome], time_limit: float) -> Row:
     for name in ("seconds", "at_ten", "inertia", "nearest_inertia"):
         values = [said[name] for said in done if said.get(name) is not None]
         row[name] = statistics.median(values) if values else None
-    return row | {name: done[-1].get(name) for name in ("ran", "n_nearest", "figures")}
+    row["figures"] = _medians([said["figures"] for said in done])
+    return row | {name: done[-1].get(name) for name in ("ran", "n_nearest")}
+
+
+def _medians(figures: list[Row]) -> Row:
+    """Give each figure's median; of words, the last run's."""
+    medians = dict(figures[-1])
+    for name, last in medians.items():
+        if isinstance(last, int | float):
+            medians[name] = statistics.median(one[name] for one in figures if name in one)
+    return medians
