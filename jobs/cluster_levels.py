@@ -18,7 +18,7 @@ from pyspark.sql.utils import is_remote
 from threadpoolctl import threadpool_limits
 
 from jobs.clustering.level import Level
-from jobs.clustering.sizes import is_local
+from jobs.clustering.sizes import is_local, is_routed
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
 from jobs.clustering.tree import grow_tree, leaf_paths
@@ -32,7 +32,7 @@ from jobs.lake.host import n_threads
 from jobs.lake.runs import Run, open_run
 from jobs.lake.session import n_slots
 from udfs.assign import ASSIGN_SCHEMA, assigned, make_assign, shipped_leaves
-from udfs.kernels.grid import grid_unit
+from udfs.kernels.grid import grid_unit, join_limbs
 from udfs.kernels.iterations import Iteration
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.routing import leaf_finder
@@ -54,10 +54,14 @@ def assign_points(
             table = assigned(source, partial(leaf_finder, Centroids(leaves), routing), paths)
         rows = this.spark.createDataFrame(table, schema).coalesce(n_slots(this.spark))
     else:
-        cells = (this.ship(routing.cells.vectors), routing.starts) if routing else None
+        rows, cells = pool.embeddings, None
+        if routing:
+            cells = (this.ship(routing.cells.vectors), routing.starts)
+            if is_routed(*leaves.shape):
+                rows = pool.by_cell(cells[0], routing.n_points(levels[0].n_points))
         begin = partial(shipped_leaves, this.ship(leaves), cells)
         read = PointReader(pool.unit, pool.n_features)
-        rows = pool.embeddings.mapInArrow(make_assign(read, begin, paths), schema)
+        rows = rows.mapInArrow(make_assign(read, begin, this.ship(paths)), schema)
     return rows.withColumn("sq_distance", F.col("sq_distance") * F.lit(pool.unit**2))
 
 
@@ -109,7 +113,7 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
     return _figures(levels, this.config) | {
         "n_blocks": pool.n_blocks,
         "grid_unit": unit,
-        "inertia": sum(levels[0].inertia) * unit**2,
+        "inertia": join_limbs(levels[0].inertia.sum(axis=0)) * unit**2,
     }
 
 

@@ -18,9 +18,7 @@ ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell
 _MOST_ROWS = 1 << 16  # however short they are
 
 
-def make_assign(
-    read: PointReader, begin: Callable[[], LeafFinder], paths: NDArray[np.int64]
-) -> OnBatches:
+def make_assign(read: PointReader, begin: Callable[[], LeafFinder], paths: Shipped) -> OnBatches:
     """Make the function that labels every point, rows of id and embedding, with its leaf.
 
     Parameters
@@ -30,9 +28,9 @@ def make_assign(
     """
 
     def assign(batches: Batches) -> Batches:
-        find = begin()
+        find, path_of = begin(), paths.get()
         for batch in _joined(batches, _rows_at_once(read.n_features)):
-            yield _labelled(batch.column("id"), read.vectors(batch), find, paths)
+            yield _labelled(batch.column("id"), read.vectors(batch), find, path_of)
 
     return assign
 

@@ -1,7 +1,7 @@
 """Blocks on the executors: passes over them, points taken from them, results on their way back."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from udfs.kernels.nearest import RUN_ROWS, Centroids
 from udfs.kernels.passes import Arrays, block_of, positions, renumbered
 from udfs.kernels.sources import LocalBlocks
+from udfs.kernels.steps.sums import added, divided
 from udfs.points import Batches, OnBatches, Points, gathered, in_one_row, put_in_order
 from udfs.shipping import Shipped
 
 SOURCE_SCHEMA = "block_id int, n_rows int, vectors binary"
-REDUCE_SCHEMA = "payload binary, missing binary"
+REDUCE_SCHEMA = "range int, payload binary, missing binary"
 CHOSEN_SCHEMA = "positions binary, vectors binary"
 
 Missing = list[bytes]  # int32 ids of the blocks that a reader could not find
@@ -37,13 +38,16 @@ class FromRows:
                 yield where[start : start + RUN_ROWS], X[start : start + RUN_ROWS]
 
 
-def make_reduce(step: Any, centroids: Shipped, read: Read) -> OnBatches:
+def make_reduce(
+    step: Any, centroids: Shipped, read: Read, ranges: NDArray[np.int64] | None = None
+) -> OnBatches:
     """Make the function that runs one pass's share over a task's blocks.
 
     Parameters
     ----------
     step : a step of ``udfs.kernels.steps``, its centroids left out
     centroids : what was left out
+    ranges : (n_ranges,) first clusters of the ranges that sums are cut into, a row each
     """
 
     def reduce_blocks(batches: Batches) -> Batches:
@@ -54,10 +58,34 @@ def make_reduce(step: Any, centroids: Shipped, read: Read) -> OnBatches:
             share.add(where, X)
             is_empty = False
         if missing or not is_empty:
-            row = {"payload": [to_bytes(share.result())], "missing": [b"".join(missing)]}
-            yield pa.RecordBatch.from_pydict(row)
+            parts = [share.result()]
+            if ranges is not None:
+                parts = divided(parts[0], ranges)
+            yield from _as_rows(parts, missing)
 
     return reduce_blocks
+
+
+def make_add_up() -> OnBatches:
+    """Make the function that adds up the sums of tasks that come to this one, into one row."""
+
+    def add_up(batches: Batches) -> Batches:
+        parts, missing = [], []
+        for batch in batches:
+            parts += [from_bytes(payload) for payload in batch.column("payload").to_pylist()]
+            missing += batch.column("missing").to_pylist()
+        if parts:
+            yield from _as_rows([added(parts)], missing)
+
+    return add_up
+
+
+def _as_rows(parts: Sequence[Arrays], missing: Missing) -> Batches:
+    """Give results as rows of REDUCE_SCHEMA; what is missing is told in the first."""
+    for i, part in enumerate(parts):
+        missed = b"" if i else b"".join(missing)
+        row = {"range": pa.array([i], pa.int32()), "payload": [to_bytes(part)], "missing": [missed]}
+        yield pa.RecordBatch.from_pydict(row)
 
 
 def make_choose(wanted: Shipped, read: Read) -> OnBatches:

@@ -91,6 +91,24 @@ def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32])
     return scatter
 
 
+def make_route(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> OnBatches:
+    """Make the function that adds to rows the key of their bin, by the nearest cell.
+
+    Parameters
+    ----------
+    bins : (n_cells,) int32, the key of each cell's bin
+    """
+
+    def route(batches: Batches) -> Batches:
+        nearest = NearestCentroids(Centroids(cells.get()))
+        for batch in batches:
+            bin_ = pa.array(bins[nearest.labels(read.vectors(batch))])
+            names = [*batch.schema.names, "bin"]
+            yield pa.RecordBatch.from_arrays([*batch.columns, bin_], names=names)
+
+    return route
+
+
 def _sorted_out(
     batches: Batches, n_features: int, n_blocks: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:

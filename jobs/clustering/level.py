@@ -10,7 +10,7 @@ from udfs.kernels.journal import State
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.routing import Routing
 
-_ARRAYS = ("centroids", "parents", "n_children", "n_leaves", "n_points", "sq_radius")
+_ARRAYS = ("centroids", "parents", "n_children", "n_leaves", "n_points", "inertia", "sq_radius")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Level:
     centroids : (n_nodes, n_features) float32, grid coordinates
     parents : (n_nodes,) int64, nodes of the level above; -1 at the top
     n_children, n_leaves, n_points : (n_nodes,) int64
-    inertia : n_nodes exact Python ints, squared distances of the level's inputs summed
+    inertia : (n_nodes, 2) int64 limbs of exact sums, squared distances of the level's inputs
     sq_radius : (n_nodes,) float64, exact, the largest of those distances
     routing : how the level's inputs find their nodes, where it was split
     """
@@ -32,17 +32,16 @@ class Level:
     n_children: NDArray[np.int64]
     n_leaves: NDArray[np.int64]
     n_points: NDArray[np.int64]
-    inertia: list[int]
+    inertia: NDArray[np.int64]
     sq_radius: NDArray[np.float64]
     routing: Routing | None = None
 
 
 def state_of(levels: Sequence[Level]) -> State:
-    """Give levels as arrays by name, for a journal; inertia as texts, as it may exceed int64."""
+    """Give levels as arrays by name, for a journal."""
     state: dict[str, object] = {"n_levels": len(levels)}
     for t, level in enumerate(levels, start=1):
         state |= {f"{t}.{name}": getattr(level, name) for name in _ARRAYS}
-        state[f"{t}.inertia"] = np.array([str(i) for i in level.inertia], dtype=np.str_)
         if level.routing:
             state[f"{t}.cells"] = level.routing.cells.vectors
             state[f"{t}.leaves"] = level.routing.leaves
@@ -59,6 +58,5 @@ def levels_of(state: State) -> list[Level]:
             cells = Centroids(state[f"{t}.cells"])
             routing = Routing(cells, state[f"{t}.leaves"], state[f"{t}.starts"])
         arrays = {name: state[f"{t}.{name}"] for name in _ARRAYS}
-        inertia = [int(i) for i in state[f"{t}.inertia"]]
-        levels.append(Level(**arrays, inertia=inertia, routing=routing))
+        levels.append(Level(**arrays, routing=routing))
     return levels

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.clustering.sizes import comes_to_driver
+from jobs.clustering.sizes import comes_to_driver, ranges_of_sums
 from jobs.lake.host import n_threads
-from jobs.lake.session import known_slots
+from jobs.lake.session import known_slots, n_slots
 from jobs.lake.shipping import ship
 from udfs.block_files import FILES_SCHEMA, FromFiles, make_forget, make_keep
 from udfs.blocks import (
@@ -26,13 +26,14 @@ from udfs.blocks import (
     Read,
     brought,
     from_bytes,
+    make_add_up,
     make_choose,
     make_reduce,
     make_take,
 )
 from udfs.kernels.passes import Arrays, Step
 from udfs.kernels.sources import Batch, LocalBlocks
-from udfs.kernels.steps.sums import AssignListed
+from udfs.kernels.steps.sums import AssignAndSum, AssignListed
 from udfs.list_files import ListsBeside
 from udfs.shipping import Shipped, digest_of
 
@@ -62,7 +63,18 @@ class SparkBlocks:
         Or as two, where not all blocks are found in files.
         """
         centroids = ship(self._blocks.sparkSession, step.centroids.vectors)
-        beside = None
+        try:
+            parts = self._parts(step, centroids, batch)
+        finally:
+            centroids.release()
+        return step.merge(parts or [step.begin().result()])
+
+    def _parts(self, step: Step, centroids: Shipped, batch: Batch | None) -> list[Arrays]:
+        """Give the tasks' results."""
+        beside, ranges = None, None
+        if isinstance(step, AssignAndSum | AssignListed):
+            slots = n_slots(self._blocks.sparkSession)
+            ranges = ranges_of_sums(step.n_clusters, self.n_features, slots)
         if isinstance(step, AssignListed):
             beside = ListsBeside(digest_of(step.anchors.vectors.tobytes() + repr(batch).encode()))
             step = replace(step, lists=beside)
@@ -72,18 +84,17 @@ class SparkBlocks:
         rows: list[dict[str, bytes]] = []
         is_wanted = F.lit(True)
         if self._files is not None:
-            share = make_reduce(lean, centroids, FromFiles(self.n_features, batch, beside))
-            rows = _collected(self._in_slots(self._files).mapInArrow(share, REDUCE_SCHEMA))
+            share = make_reduce(lean, centroids, FromFiles(self.n_features, batch, beside), ranges)
+            rows = _collected(self._in_slots(self._files).mapInArrow(share, REDUCE_SCHEMA), ranges)
             missing = np.frombuffer(b"".join(row["missing"] for row in rows), np.int32)
             is_wanted = F.col("block_id").isin(missing.tolist())
         if self._files is None or len(missing):
             if batch is not None:
                 is_wanted &= F.col("block_id") % batch.n_batches < batch.size
-            share = make_reduce(lean, centroids, FromRows(self.n_features))
-            rows += _collected(self._rows.where(is_wanted).mapInArrow(share, REDUCE_SCHEMA))
-        centroids.release()
-        parts = [from_bytes(row["payload"]) for row in rows]
-        return step.merge(parts or [step.begin().result()])
+            share = make_reduce(lean, centroids, FromRows(self.n_features), ranges)
+            wanted = self._rows.where(is_wanted)
+            rows += _collected(wanted.mapInArrow(share, REDUCE_SCHEMA), ranges)
+        return [from_bytes(row["payload"]) for row in rows]
 
     def _in_slots(self, files: DataFrame) -> DataFrame:
         """Give as many tasks as run at once: each sends its sums, of all clusters, but once."""
@@ -94,9 +105,10 @@ class SparkBlocks:
         """Give a source of only the points at these positions; in memory where they fit."""
         shipped = ship(self._blocks.sparkSession, wanted)
         if comes_to_driver(4 * len(wanted) * self.n_features):
-            taken_here = self._bring(shipped, len(wanted))
-            shipped.release()
-            return taken_here
+            try:
+                return self._bring(shipped, len(wanted))
+            finally:
+                shipped.release()
         taken = SparkBlocks(
             self._blocks.mapInArrow(make_take(shipped, self.n_features), SOURCE_SCHEMA),
             n_rows=len(wanted),
@@ -164,8 +176,13 @@ def _say_that_lists_are_not_kept() -> None:
     )
 
 
-def _collected(rows: DataFrame) -> list[dict[str, bytes]]:
-    """Bring rows to the driver as Arrow: pickled, large values take twice as long."""
+def _collected(rows: DataFrame, ranges: NDArray[np.int64] | None = None) -> list[dict[str, bytes]]:
+    """Bring results to the driver, sums in ranges added up on their way.
+
+    As Arrow: pickled, large values take twice as long.
+    """
+    if ranges is not None:
+        rows = rows.repartition(len(ranges), "range").mapInArrow(make_add_up(), REDUCE_SCHEMA)
     found: list[dict[str, bytes]] = rows.toArrow().to_pylist()
     return found
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, StructField, StructType
 
 from jobs.clustering.sizes import bins_of, n_packing_bins, n_solving_bins
 from jobs.lake.host import n_threads
@@ -19,6 +20,7 @@ from udfs.blocks import SOURCE_SCHEMA, from_bytes
 from udfs.kernels.passes import Arrays
 from udfs.kernels.sources import BLOCK_ROWS, CellProblem, LocalBlocks
 from udfs.points import PointReader, fetched
+from udfs.shipping import Shipped
 from udfs.shuffles import (
     SCATTER_SCHEMA,
     SOLVE_SCHEMA,
@@ -26,6 +28,7 @@ from udfs.shuffles import (
     ByCell,
     Grouping,
     make_pack,
+    make_route,
     make_scatter,
     make_solve,
 )
@@ -85,9 +88,25 @@ class SparkPoints:
         scattered = self._scatter(ByCell(cells), bins_of(problem.n_points, n_bins), n_bins)
         lean = replace(problem, centroids=None)  # type: ignore[type-var]  # problems are dataclasses
         solve = make_solve(lean, self.n_features, self.n_blocks)
-        solved = scattered.mapInArrow(solve, SOLVE_SCHEMA).toArrow().sort_by("cell")
-        cells.release()
+        try:
+            solved = scattered.mapInArrow(solve, SOLVE_SCHEMA).toArrow().sort_by("cell")
+        finally:
+            cells.release()
         return [from_bytes(payload.as_py()) for payload in solved["payload"]]
+
+    def by_cell(self, cells: Shipped, n_points: NDArray[np.int64]) -> DataFrame:
+        """Shuffle the embeddings so that a task has all points of some cells.
+
+        Parameters
+        ----------
+        cells : their centroids
+        n_points : (n_cells,), points in each
+        """
+        n_bins = n_solving_bins(self.n_bytes, len(n_points), n_slots(self._spark))
+        keys = keys_of_partitions(self._spark, n_bins)[bins_of(n_points, n_bins)]
+        schema = StructType([*self.embeddings.schema, StructField("bin", IntegerType())])
+        routed = self.embeddings.mapInArrow(make_route(self._read, cells, keys), schema)
+        return routed.repartition(n_bins, "bin").drop("bin")
 
     def release(self) -> None:
         """Nothing to do: the points stay in their table."""

@@ -17,7 +17,6 @@ from jobs.lake.config import ClusterConfig
 from jobs.lake.errors import ConfigError
 from udfs.kernels.breathing import MAX_WORK
 from udfs.kernels.cells import fit_split
-from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.journal import NO_JOURNAL, Journal
@@ -139,7 +138,7 @@ def _level(C: NDArray[np.float32], described: Arrays, routing: Routing | None = 
         n_children=described["counts"][filled],
         n_leaves=np.ones(n_nodes, np.int64),
         n_points=described["counts"][filled],
-        inertia=[join_limbs(limbs) for limbs in described["inertia"][filled]],
+        inertia=described["inertia"][filled],
         sq_radius=described["sq_radius"][filled],
         routing=routing,
     )

@@ -5,7 +5,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.clustering.level import Level
-from udfs.kernels.grid import from_grid
+from udfs.kernels.grid import from_grid, limbs_as_float
+
+_MOST_VALUES = 2**31 - 1  # in one chunk of a column of vectors
 
 
 def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
@@ -23,7 +25,7 @@ def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
                     "n_children": pa.array(level.n_children),
                     "n_leaves": pa.array(level.n_leaves),
                     "n_points": pa.array(level.n_points),
-                    "inertia": pa.array([float(i) * unit**2 for i in level.inertia]),
+                    "inertia": pa.array(limbs_as_float(level.inertia) * unit**2),
                     "radius": pa.array((np.sqrt(level.sq_radius) * unit).astype(np.float32)),
                     "centroid": _vectors(level.centroids, unit),
                 }
@@ -54,6 +56,12 @@ def routing_table(levels: list[Level], *, unit: float) -> pa.Table | None:
     return pa.concat_tables(parts) if parts else None
 
 
-def _vectors(C: NDArray[np.float32], unit: float) -> pa.ListArray:
-    offsets = np.arange(len(C) + 1, dtype=np.int32) * C.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(from_grid(C, unit).ravel()))
+def _vectors(C: NDArray[np.float32], unit: float) -> pa.ChunkedArray:
+    """Give vectors as lists, in chunks whose offsets are 32 bits wide, as Spark reads them."""
+    n_rows, d = max(1, _MOST_VALUES // C.shape[1]), C.shape[1]
+    chunks = []
+    for start in range(0, len(C), n_rows):
+        values = from_grid(C[start : start + n_rows], unit).ravel()
+        offsets = np.arange(0, len(values) + 1, d, dtype=np.int32)
+        chunks.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values)))
+    return pa.chunked_array(chunks, pa.list_(pa.float32()))

@@ -129,5 +129,5 @@ def test_what_was_shipped_is_freed_once_the_stage_is_finished(
 
     monkeypatch.setattr(runs, "ship", shipping)
     run_on(spark, folder, solver="spark")
-    assert [array.shape for array in shipped] == [(LEVELS[0], 5)]
+    assert [array.shape for array in shipped] == [(LEVELS[0], 5), (LEVELS[0], 3)]  # paths too
     assert not any(array.carrier._jbroadcast.isValid() for array in shipped)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs.clustering import sizes
+from jobs.lake import shipping
 from tests.jobs.determinism import curated_bytes, tied_pool, write_files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,6 +52,19 @@ def test_files_and_solver_change_nothing(
 ) -> None:
     got = curated_bytes(spark, pools / f"files-{n_files}", tmp_path / "lake", solver, split)
     assert got == expected[split]
+
+
+def test_leaves_too_many_for_every_worker_change_nothing(
+    spark: SparkSession,
+    pools: Path,
+    expected: dict[str, dict[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sizes, "ROUTED_BYTES", 0)  # points go to their cells
+    monkeypatch.setattr(shipping, "FILE_BYTES", 0)  # arrays go as files
+    got = curated_bytes(spark, pools / "files-7", tmp_path / "lake", "spark", "9")
+    assert got == expected["9"]
 
 
 @pytest.mark.cluster  # a session of its own each

@@ -12,6 +12,7 @@ from udfs.kernels.grid import (
     from_grid,
     grid_unit,
     join_limbs,
+    limbs_as_float,
     limbs_of,
     mean_on_grid,
     order_of_limbs,
@@ -49,6 +50,12 @@ def test_rounding_moves_a_vector_by_at_most_half_a_unit_and_survives_the_way_bac
 def test_limbs_sum_exactly(distances: list[int]) -> None:
     assert exact_sum(np.array(distances, dtype=np.float64)) == sum(distances)
     assert join_limbs(limbs_of(sum(distances))) == sum(distances)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**52), st.integers(0, 2**50)), min_size=1, max_size=9))
+def test_sums_in_limbs_become_the_nearest_floats(pairs: list[tuple[int, int]]) -> None:
+    limbs = np.array(pairs)
+    assert limbs_as_float(limbs).tolist() == [float(join_limbs(pair)) for pair in limbs]
 
 
 @given(st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 2**40)), min_size=1, max_size=9))

@@ -12,6 +12,7 @@ from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
 from udfs.kernels.routing import Routing, leaf_finder
 from udfs.points import LocalPoints, PointReader
+from udfs.shipping import Shipped, digest_of
 
 
 def test_points_in_memory_are_labelled_as_on_executors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,12 +22,13 @@ def test_points_in_memory_are_labelled_as_on_executors(monkeypatch: pytest.Monke
     routing = Routing(Centroids(cells), leaves, np.array([0, 5, 8, 12]))
     paths = np.stack([np.arange(12), np.arange(12) // 4], axis=1)
     where = positions(np.array([0]), np.array([60]))
+    sent = Shipped(paths.tobytes(), paths.shape, paths.dtype.str, digest_of(paths.tobytes()))
     ids = pa.array([f"p{i}" for i in range(60)])
     table = pa.table({"id": ids, "embedding": pa.array(list(X * np.float32(0.5)))})
     monkeypatch.setattr(assign_module, "ASSIGN_BYTES", 7 * 4 * 2)
     for routed in (None, routing):
         begin = partial(leaf_finder, Centroids(leaves), routed)
-        assign = make_assign(PointReader(0.5, 2), begin, paths)
+        assign = make_assign(PointReader(0.5, 2), begin, sent)
         remote = list(assign(iter(table.to_batches(max_chunksize=4))))
         assert [len(batch) for batch in remote] == [8] * 7 + [4]
         for n_threads in (1, 3):

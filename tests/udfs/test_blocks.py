@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.clustering import spark_blocks
+from jobs.clustering import sizes, spark_blocks
 from jobs.clustering.sizes import bins_of
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
@@ -145,6 +145,26 @@ def test_a_pass_on_executors_equals_one_in_memory(trio: Trio) -> None:
         one, other = local.part(batch).reduce(step), remote.part(batch).reduce(step)
         assert one["counts"].sum() == (2500 if batch.size == 4 else 878)
         assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_sums_are_the_same_added_up_on_executors(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, _, pool = trio
+    remote = blocks_in_spark(pool, pool.pack())
+    monkeypatch.setattr(sizes, "SUMS_BYTES", 0)
+    anchors = local.X[::50]
+    for step in (
+        AssignAndSum(Centroids(local.X[::9])),
+        AssignListed.of(anchors, anchors, RunLists()),
+    ):
+        one, other = local.reduce(step), remote.reduce(step)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+        for path in files_of(remote)[:1]:  # blocks from elsewhere come in ranges too
+            path.unlink(missing_ok=True)
+        again = remote.reduce(step)
+        assert all(np.array_equal(one[name], again[name]) for name in one)
+    remote.release()
 
 
 @pytest.mark.parametrize("lost", ["none", "lists", "blocks"])

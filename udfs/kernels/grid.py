@@ -75,6 +75,12 @@ def limbs_of(total: int) -> NDArray[np.int64]:
     return np.array([total >> LIMB_BITS, total & _LOW])
 
 
+def limbs_as_float(limbs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give exact sums as floats, rounded once where they are below 2^79 : (k, 2) -> (k,)."""
+    high, low = limbs[:, 0] + (limbs[:, 1] >> LIMB_BITS), limbs[:, 1] & _LOW
+    return np.asarray(high * 2.0**LIMB_BITS + low)
+
+
 def exact_sum(numbers: NDArray[np.float64] | NDArray[np.int64]) -> int:
     """Add up whole numbers exactly, however many."""
     return join_limbs(split_limbs(numbers).sum(axis=0))

@@ -141,7 +141,8 @@ def _iterate(
         moved = float(np.any(moved_to != at.C, axis=1).mean())
         seconds = time.perf_counter() - began
         kind = "minibatch" if is_full else "shortlists"
-        on_iteration(Iteration(at.done, kind, n_rows, objective, moved, 0, seconds))
+        n_empty = len(at.C) - len(sums["labels"])
+        on_iteration(Iteration(at.done, kind, n_rows, objective, moved, n_empty, seconds))
         at.done += 1
         # 3. grow early when the batch has no more to give
         at.without_gain = 0 if at.best is None or objective < at.best else at.without_gain + 1

@@ -78,6 +78,8 @@ def fit_level(
         members = source.reduce(ClosestMembers(Centroids(C), n_closest))
         subset = source.take(np.sort(members["positions"]))
         # 2. a fresh fit on those only
-        C = fit(subset, m)
-        subset.release()
+        try:
+            C = fit(subset, m)
+        finally:
+            subset.release()
     return C

@@ -31,6 +31,11 @@ class Routing:
         starts = self.starts.tolist()
         return [Centroids(self.leaves[a:b]) for a, b in pairwise(starts)]
 
+    def n_points(self, of_leaves: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give the points of each cell : (n_leaves,) -> (n_cells,)."""
+        counts: NDArray[np.int64] = np.diff(np.append(0, of_leaves.cumsum())[self.starts])
+        return counts
+
 
 class NearestLeaves:
     """Finds points' leaves by way of their cells; see ``NearestCentroids``."""

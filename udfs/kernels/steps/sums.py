@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -17,6 +18,8 @@ from udfs.kernels.shortlists import ListsMaker, NearestListed, ShortlistMemory
 
 FindLabels = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.int32]]
 
+_PER_CLUSTER = ("labels", "counts", "sums")
+_OF_ALL = ("sq_norms", "n_changed")
 N_FARTHEST = 64  # farthest points kept for reseeding empty clusters, per pass
 
 
@@ -38,6 +41,11 @@ class AssignAndSum:
         nearest = NearestCentroids(self.centroids)
         shape = self.centroids.vectors.shape
         return _AssignAndSumPass(shape, lambda where, X: nearest.labels(X), self.memory)
+
+    @property
+    def n_clusters(self) -> int:
+        """Clusters that points are summed by."""
+        return len(self.centroids.vectors)
 
     def merge(self, parts: Sequence[Arrays]) -> Arrays:
         """Add up; the objective follows from the sums."""
@@ -86,15 +94,20 @@ class AssignListed:
         """Describe a pass : (k, n_features) centroids and anchors."""
         return cls(Centroids(np.concatenate([C, anchors])), lists, memory)
 
+    @property
+    def n_clusters(self) -> int:
+        """Clusters that points are summed by."""
+        return len(self.centroids.vectors) // 2
+
     @cached_property
     def moved(self) -> Centroids:
         """The centroids."""
-        return Centroids(self.centroids.vectors[: len(self.centroids.vectors) // 2])
+        return Centroids(self.centroids.vectors[: self.n_clusters])
 
     @cached_property
     def anchors(self) -> Centroids:
         """What the shortlists were made with."""
-        return Centroids(self.centroids.vectors[len(self.centroids.vectors) // 2 :])
+        return Centroids(self.centroids.vectors[self.n_clusters :])
 
     def begin(self) -> "_AssignAndSumPass":
         """Start one task's share."""
@@ -145,6 +158,37 @@ class _AssignAndSumPass:
             "sq_norms": self.sq_norms,
             "n_changed": np.array([self.n_changed]),
         }
+
+
+def divided(part: Arrays, starts: NDArray[np.int64]) -> list[Arrays]:
+    """Cut a task's sums into ranges of clusters, so that each can be added up elsewhere.
+
+    Figures of no cluster stay with the first range.
+
+    Parameters
+    ----------
+    starts : (n_ranges,) the first cluster of each
+    """
+    edges = np.append(np.searchsorted(part["labels"], starts), len(part["labels"]))
+    of_all = {name: part[name] for name in _OF_ALL}
+    ranges = []
+    for a, b in pairwise(edges.tolist()):
+        ranges.append(of_all | {name: part[name][a:b] for name in _PER_CLUSTER})
+        of_all = {name: np.zeros_like(value) for name, value in of_all.items()}
+    return ranges
+
+
+def added(parts: Sequence[Arrays]) -> Arrays:
+    """Add up tasks' sums, of any clusters, to those of one task."""
+    total = {name: np.sum([part[name] for part in parts], axis=0) for name in _OF_ALL}
+    labels = np.unique(np.concatenate([part["labels"] for part in parts]))
+    counts = np.zeros(len(labels), np.int64)
+    sums = np.zeros((len(labels), parts[0]["sums"].shape[1]))
+    for part in parts:
+        place = np.searchsorted(labels, part["labels"])
+        counts[place] += part["counts"]
+        sums[place] += part["sums"]
+    return total | {"labels": labels, "counts": counts, "sums": sums}
 
 
 def sq_norms_saved(
