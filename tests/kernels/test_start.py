@@ -15,7 +15,12 @@ from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.hashing import uniform
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.sources import blocks_of
-from udfs.kernels.start import draw_candidates, greedy_kmeans_plusplus, start_centroids
+from udfs.kernels.start import (
+    TooFewDistinct,
+    draw_candidates,
+    greedy_kmeans_plusplus,
+    start_centroids,
+)
 from udfs.kernels.steps.sums import AssignAndSum
 
 
@@ -62,6 +67,24 @@ def test_keeping_all_distances_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert np.array_equal(kept, greedy_kmeans_plusplus(X, weights, 40, seed=3))
 
 
+@pytest.mark.parametrize("exponent", [10, 21, 25, 45])
+def test_steps_are_refined_only_while_they_grow(
+    exponent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # two tight, heavy groups and a far point: its distance needs all the steps that there are
+    X = np.array([[0], [1], [2], [4096], [4097], [2**20]], np.float32)
+    weights = np.array([1, 1, 1, 1, 1, 0]) * 2**exponent + 1
+    refine, calls = start._Distances.refine, iter(range(100))
+
+    def counted(self: start._Distances, nearest: NDArray[np.float64]) -> bool:
+        assert next(calls, None) is not None, "refined without end"
+        return refine(self, nearest)
+
+    monkeypatch.setattr(start._Distances, "refine", counted)
+    chosen = greedy_kmeans_plusplus(X, weights, len(X), seed=0)
+    assert sorted(chosen.tolist()) == [0, 1, 2, 3, 4, 5]
+
+
 def test_start_is_no_worse_than_scikit_learns_on_all_points(seed: int) -> None:
     X = to_grid(zipf_mixture(seed, n_points=4000, n_features=32)[0], 2.0**-24)
     source = blocks_of(X)
@@ -86,7 +109,7 @@ def test_candidates_are_distinct_points_of_the_pool(seed: int) -> None:
 
 def test_more_clusters_than_distinct_points_are_refused() -> None:
     X = np.array([[1.0, 2.0]] * 50 + [[3.0, 4.0]] * 50, dtype=np.float32)
-    with pytest.raises(ValueError, match="n_clusters=3 should be <= 2, the number of distinct"):
+    with pytest.raises(TooFewDistinct, match="n_clusters=3 should be <= 2, the number of distinct"):
         start_centroids(blocks_of(X), 3, seed=0)
 
 

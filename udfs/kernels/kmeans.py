@@ -40,7 +40,7 @@ def fit_kmeans(
 
     Raises
     ------
-    ValueError
+    TooFewDistinct
         If the source has fewer distinct points than clusters.
     """
     known = journal.load()

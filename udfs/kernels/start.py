@@ -25,6 +25,10 @@ GRAM_CANDIDATES = 5000  # up to here all distances between candidates are kept (
 _FINE_ENOUGH = 2.0**30  # steps in a potential, below which finer ones are due
 
 
+class TooFewDistinct(ValueError):
+    """Points of which fewer are distinct than clusters are wanted."""
+
+
 def start_centroids(source: BlockSource, n_clusters: int, *, seed: int) -> NDArray[np.float32]:
     """Choose distinct points to start from.
 
@@ -34,7 +38,7 @@ def start_centroids(source: BlockSource, n_clusters: int, *, seed: int) -> NDArr
 
     Raises
     ------
-    ValueError
+    TooFewDistinct
         If the source has fewer distinct points than clusters.
     """
     memory = DistanceMemory() if source.remembers else None
@@ -65,7 +69,7 @@ def draw_candidates(
             break
         found = np.vstack([found, distinct(drawn)])
     if len(found) < n_clusters:
-        raise ValueError(
+        raise TooFewDistinct(
             f"n_clusters={n_clusters} should be <= {len(found)}, the number of distinct points"
         )
     return found
@@ -99,8 +103,7 @@ def greedy_kmeans_plusplus(
     nearest = distances.to([first])[0]
     for i in range(1, n_clusters):
         cumulative = np.cumsum(nearest * weight)
-        while cumulative[-1] < _FINE_ENOUGH and distances.scale < 1:
-            distances.refine(nearest)
+        while cumulative[-1] < _FINE_ENOUGH and distances.refine(nearest):
             nearest = distances.to(chosen).min(axis=0)
             cumulative = np.cumsum(nearest * weight)
         trials = np.searchsorted(cumulative, draws[i] * cumulative[-1], side="right")
@@ -115,27 +118,35 @@ class _Distances:
     """Squared distances between candidates, in steps so coarse that weighted sums are exact.
 
     A sum over all candidates of weight * steps stays below 2^53, so no order of summation matters.
+    Distances that all round to no step can be refined while the total weight is below 2^51, so a
+    draw always has a candidate to fall on.
     """
 
     def __init__(self, candidates: NDArray[np.float32], total_weight: float) -> None:
         self._X = candidates.astype(np.float64)
         self._sq_norms = np.einsum("ij,ij->i", self._X, self._X)  # integers below 2^53: exact
         self._total_weight = total_weight
-        self._everything: NDArray[np.float64] | None = None
+        self._scale = 0.0  # steps per squared unit
         self._set_steps(4 * float(self._sq_norms.max()))
 
-    def _set_steps(self, largest: float) -> None:
-        """Choose the steps per unit for distances up to this."""
+    def _set_steps(self, largest: float) -> bool:
+        """Choose steps for distances up to this, unless they would be no finer."""
         _, exponent = math.frexp(largest * self._total_weight)
-        self.scale = min(1.0, math.ldexp(1.0, 52 - exponent))  # whole units are exact already
-        self._largest = largest
-        self._everything = None
+        scale = min(1.0, math.ldexp(1.0, 52 - exponent))  # whole units are exact already
+        if scale <= self._scale:
+            return False
+        self._scale, self._largest = scale, largest
+        self._everything: NDArray[np.float64] | None = None
         if len(self._X) <= GRAM_CANDIDATES:
             self._everything = self._in_steps(self._X @ self._X.T, self._sq_norms)
+        return True
 
-    def refine(self, nearest: NDArray[np.float64]) -> None:
-        """Take finer steps, enough for distances no larger than these, (m,) in old steps."""
-        self._set_steps((float(nearest.max()) + 1) / self.scale)
+    def refine(self, nearest: NDArray[np.float64]) -> bool:
+        """Take finer steps, enough for distances no larger than these, (m,) in old steps.
+
+        False where there are none: the largest distance needs all that a sum has room for.
+        """
+        return self._set_steps((float(nearest.max()) + 1) / self._scale)
 
     def to(self, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
         """Give the steps from some candidates to all : (t,) -> (t, m) float64, whole numbers."""
@@ -154,5 +165,5 @@ class _Distances:
         products += self._sq_norms
         products += sq_norms[:, None]
         np.minimum(products, self._largest, out=products)
-        products *= self.scale
+        products *= self._scale
         return np.floor(products, out=products)
