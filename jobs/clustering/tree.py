@@ -16,7 +16,7 @@ from jobs.clustering.sizes import max_cell_rows
 from jobs.lake.config import ClusterConfig
 from jobs.lake.errors import ConfigError
 from udfs.kernels.breathing import MAX_WORK
-from udfs.kernels.cells import fit_split
+from udfs.kernels.cells import CellTooLarge, fit_split
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.journal import NO_JOURNAL, Journal
@@ -25,6 +25,7 @@ from udfs.kernels.passes import Arrays
 from udfs.kernels.resampling import fit_level
 from udfs.kernels.routing import Routing
 from udfs.kernels.sources import BlockSource, CellSource, LocalBlocks, blocks_of
+from udfs.kernels.start import TooFewDistinct
 from udfs.kernels.steps.members import DescribeClusters, LabelPoints
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def grow_tree(
     Raises
     ------
     ConfigError
-        If a level asks for more clusters than it has distinct inputs.
+        If a level asks for more clusters than it has distinct inputs, or has a cell too large.
     """
     levels = levels_of(state) if (state := journal.load()) else [*known]
     for t, k in enumerate(config.levels[len(levels) :], start=len(levels) + 1):
@@ -65,10 +66,12 @@ def grow_tree(
         try:
             solve: Callable[..., Level] = _solve_in_cells if config.cells_at(t) else _solve_flat
             level = solve(source, t, config, derive_seed(seed, t), tell, journal.parts())
-        except ValueError as error:
+        except TooFewDistinct as error:
             raise ConfigError(
                 f"cluster.levels[{t - 1}]={k}: {error}; lower it or drop the level"
             ) from error
+        except CellTooLarge as error:
+            raise ConfigError(f"cluster.levels[{t - 1}]={k}: {error}") from error
         levels = [level] if below is None else _stacked(levels, below, level)
         journal.save(**state_of(levels))
     return levels

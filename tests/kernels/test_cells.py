@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from udfs.kernels.cells import fit_cells, fit_split, share_clusters
+from udfs.kernels.cells import CellTooLarge, fit_cells, fit_split, share_clusters
 from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.kmeans import fit_kmeans
 from udfs.kernels.nearest import Centroids, nearest_centroids
 from udfs.kernels.routing import NearestLeaves
 from udfs.kernels.sources import blocks_of
+from udfs.kernels.start import TooFewDistinct
 from udfs.kernels.steps.members import DescribeClusters
 
 PARAMS = KMeansParams()
@@ -63,15 +64,31 @@ def test_cells_that_are_too_large_are_divided(seed: int) -> None:
     assert len(C) == len(n_points)
 
 
+@pytest.mark.parametrize("near", [5, 1000, 100_000])
+@pytest.mark.parametrize("spread", [30, 1000, 100_000])
+def test_copies_and_their_neighbours_settle_in_one_cell(near: int, spread: int, seed: int) -> None:
+    # a copied point is large; its neighbours, divided from it, are too few for a cluster
+    copies, neighbours = np.zeros((700, 2)), near * np.eye(2)
+    far = 10**6 + np.random.default_rng(seed).integers(0, spread, (298, 2))
+    X = np.concatenate([copies, neighbours, far]).astype(np.float32)
+    C, n_points = fit_cells(blocks_of(X), 100, 4, max_rows=10**6, seed=seed)
+    labels, _ = nearest_centroids(X, Centroids(C))
+    assert np.bincount(labels, minlength=len(C)).tolist() == n_points.tolist()
+    assert (share_clusters(100, n_points) > 0).all()
+    assert set(labels[:702].tolist()) == {labels[0]}
+    split = fit_split(blocks_of(X), 100, 4, PARAMS, max_rows=10**6, seed=seed)
+    assert split.described["counts"].sum() == len(X)
+
+
 def test_copies_that_cannot_be_divided_are_refused() -> None:
     X = np.concatenate([np.zeros((900, 2)), np.eye(2) * 9]).astype(np.float32)
-    with pytest.raises(ValueError, match="a cell holds 90. points .* remove duplicates"):
+    with pytest.raises(CellTooLarge, match="a cell of 90. points .* want at most 500; filter"):
         fit_split(blocks_of(X), 3, 2, PARAMS, max_rows=500, seed=0)
 
 
 def test_more_clusters_than_distinct_points_are_refused() -> None:
     X = np.repeat(np.arange(40, dtype=np.float32), 5)[:, None]
-    with pytest.raises(ValueError, match="n_clusters=50 should be <= 40"):
+    with pytest.raises(TooFewDistinct, match="n_clusters=50 should be <= 40"):
         fit_split(blocks_of(X), 50, 7, PARAMS, max_rows=500, seed=0)
 
 

@@ -22,12 +22,17 @@ from udfs.kernels.passes import Arrays
 from udfs.kernels.quotas import divide_quotas
 from udfs.kernels.routing import Routing
 from udfs.kernels.sources import CellSource, LocalBlocks
+from udfs.kernels.start import TooFewDistinct
 from udfs.kernels.steps.members import DescribeClusters, LabelPoints
 
 SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
 LARGEST_CELL = 2.0  # in mean cells: beyond, it is divided, as a cell's work grows with its square
 _MAX_DIVISIONS = 8  # rounds of dividing cells that are too large
 _COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
+
+
+class CellTooLarge(ValueError):
+    """A cell holds more points than it may, and cannot be divided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +95,10 @@ def fit_split(
 
     Raises
     ------
-    ValueError
-        If the source has fewer distinct points than clusters, or more copies of one point than a
-        cell may hold.
+    TooFewDistinct
+        If the source has fewer distinct points than clusters.
+    CellTooLarge
+        If points lie so close together that a cell holds more of them than it may.
     """
     if known := journal.load():
         centroids, n_points = known["centroids"], known["n_points"]
@@ -106,7 +112,7 @@ def fit_split(
     solved = source.solve(SplitProblem(Centroids(centroids), n_points, shares, params, seed))
     n_leaves = np.array([len(cell["leaves"]) for cell in solved])
     if n_leaves.sum() < n_clusters and (n_leaves < shares).all():
-        raise ValueError(
+        raise TooFewDistinct(
             f"n_clusters={n_clusters} should be <= {n_leaves.sum()}, the number of distinct points"
         )
     joined = {name: np.concatenate([cell[name] for cell in solved]) for name in solved[0]}
@@ -136,17 +142,21 @@ def fit_cells(
     -------
     centroids : (about n_cells, n_features) float32
     n_points : (about n_cells,) int64, as the sample has it: each enough for a cluster, at most
-        max_rows and, where the points can be told apart, LARGEST_CELL mean cells
+        max_rows and, where the points can be told apart, about LARGEST_CELL mean cells
+
+    Raises
+    ------
+    CellTooLarge
+        If a cell stays larger than max_rows.
     """
     share = min(1.0, SAMPLE_PER_CELL * n_cells / source.n_rows)
     sample = source.head(max(1, round(share * source.n_blocks)))
     limit = min(max_rows, int(LARGEST_CELL * source.n_rows / n_cells))
     seed_here = derive_seed(seed, -2)
     C = _fit_at_most(sample, n_cells, _COARSE, seed=seed_here, on_iteration=on_iteration)
+    # 1. divide large cells and drop starved ones, those too small for a cluster
     for i in range(_MAX_DIVISIONS):
-        labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
-        sampled = np.bincount(labels, minlength=len(C))
-        n_points = -(-sampled * source.n_rows // sample.n_rows)
+        labels, n_points = _count(sample, C, source.n_rows)
         starved = share_clusters(n_clusters, n_points) == 0
         large = n_points > limit
         if not (starved.any() or large.any()):
@@ -156,13 +166,28 @@ def fit_cells(
             mine = sample.take(sample.positions[labels == cell])
             n_parts = int(-(-3 * n_points[cell] // (2 * limit)))
             parts.append(_fit_at_most(mine, n_parts, _COARSE, seed=derive_seed(seed, -3 - i)))
-        C = np.concatenate(parts)
-    if n_points.max() <= max_rows and not starved.any():
-        return C, n_points
-    raise ValueError(
-        f"a cell holds {n_points.max()} points that lie too close together to be divided; "
-        f"want at most {max_rows}: remove duplicates or raise cluster.max_cell_rows"
-    )
+        before, C = C, np.concatenate(parts)
+        if np.array_equal(before, C):  # all that is large are copies of one point
+            break
+    # 2. now drop only, as the parts of a cell may be what starves
+    _, n_points = _count(sample, C, source.n_rows)
+    while (starved := share_clusters(n_clusters, n_points) == 0).any():
+        C = C[~starved]
+        _, n_points = _count(sample, C, source.n_rows)
+    if n_points.max() > max_rows:
+        raise CellTooLarge(
+            f"a cell of {n_points.max()} points cannot be divided, want at most {max_rows}; "
+            "filter out copies by input.where, or set cluster.split: off"
+        )
+    return C, n_points
+
+
+def _count(
+    sample: LocalBlocks, C: NDArray[np.float32], n_rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Give the sample's cells, (n_sampled,), and the points that it shows in each, (n_cells,)."""
+    labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
+    return labels, -(-np.bincount(labels, minlength=len(C)) * n_rows // sample.n_rows)
 
 
 def _fit_at_most(
@@ -176,7 +201,7 @@ def _fit_at_most(
     """Fit clusters, or give each distinct point where there are fewer of those."""
     try:
         return fit_kmeans(points, n_clusters, params, seed=seed, on_iteration=on_iteration)
-    except ValueError:
+    except TooFewDistinct:
         return np.unique(points.X, axis=0)
 
 
