@@ -1,6 +1,8 @@
 """Points on their way through a shuffle: as matrices into bins, and sorted out again by group.
 
-A *group* is a block to be packed, or a cell to be solved; a bin holds whole groups.
+A *group* is a block to be packed, or a cell to be solved; a bin holds whole groups. Where a cell
+has more copies of its centroid than a worker has room for, they travel without hash and vector,
+and their group is ~cell.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,14 +57,29 @@ class ByBlock:
 
 @dataclass(frozen=True)
 class ByCell:
-    """Points of a cell, which is the nearest one, come together."""
+    """Points of a cell, which is the nearest one, come together.
+
+    Attributes
+    ----------
+    copied : the cells whose copies of the centroid are only counted
+    """
 
     cells: Shipped
+    copied: frozenset[int] = frozenset()
 
     def begin(self) -> FindGroups:
         """Give the function."""
-        nearest = NearestCentroids(Centroids(self.cells.get()))
-        return lambda hashes, X: nearest.labels(X)
+        C = self.cells.get()
+        nearest = NearestCentroids(Centroids(C))
+
+        def find(hashes: NDArray[np.int64], X: NDArray[np.float32]) -> NDArray[np.int32]:
+            groups = nearest.labels(X)
+            for cell in self.copied:
+                mine = np.flatnonzero(groups == cell)
+                groups[mine[(X[mine] == C[cell]).all(axis=1)]] = ~cell
+            return groups
+
+        return find
 
 
 def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32]) -> OnBatches:
@@ -80,12 +97,16 @@ def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32])
                 continue
             hashes, X = read(batch)
             groups = find_groups(hashes, X)
-            order = np.argsort(bins[groups], kind="stable")
-            present, starts = np.unique(bins[groups[order]], return_index=True)
+            bin_of = bins[np.maximum(groups, ~groups)]
+            order = np.argsort(bin_of, kind="stable")
+            present, starts = np.unique(bin_of[order], return_index=True)
             edges = np.append(starts, len(order))
-            fragments = (as_binary(array[order], edges) for array in (groups, hashes, X))
+            is_whole = groups[order] >= 0
+            whole, whole_edges = order[is_whole], np.append(0, np.cumsum(is_whole))[edges]
+            fragments = (as_binary(array[whole], whole_edges) for array in (hashes, X))
             yield pa.RecordBatch.from_arrays(
-                [pa.array(present), *fragments], names=["bin", "groups", "hashes", "vectors"]
+                [pa.array(present), as_binary(groups[order], edges), *fragments],
+                names=["bin", "groups", "hashes", "vectors"],
             )
 
     return scatter
@@ -111,19 +132,23 @@ def make_route(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> On
 
 def _sorted_out(
     batches: Batches, n_features: int, n_blocks: int
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Gather a bin and give its groups, each with its points in the pool's order."""
+) -> Iterator[tuple[int, NDArray[np.float32], int]]:
+    """Gather a bin and give its groups: points in the pool's order, and the number of copies."""
     values = gathered(batches, groups="i4", hashes="i8", vectors="f4")
     if not values["groups"]:
         return
     groups, hashes = (np.concatenate(values[name]) for name in ("groups", "hashes"))
+    copied, n_copies = np.unique(~groups[groups < 0], return_counts=True)
+    copies = dict(zip(copied.tolist(), n_copies.tolist(), strict=True))
+    groups = groups[groups >= 0]
     fragments = [v.reshape(-1, n_features) for v in values.pop("vectors")]
     order = pool_order(hashes, fragments, n_blocks, within=groups)
     X = put_in_order(fragments, order, n_features)
     fragments.clear()
     present, starts = np.unique(groups[order], return_index=True)
     for group, (a, b) in zip(present.tolist(), pairwise([*starts, len(order)]), strict=True):
-        yield group, X[a:b]
+        yield group, X[a:b], copies.pop(group, 0)
+    yield from ((group, X[:0], n) for group, n in copies.items())
 
 
 def make_pack(n_features: int, n_blocks: int) -> OnBatches:
@@ -132,7 +157,7 @@ def make_pack(n_features: int, n_blocks: int) -> OnBatches:
     def pack(batches: Batches) -> Batches:
         blocks = _sorted_out(batches, n_features, n_blocks)
         while some := list(islice(blocks, BLOCKS_PER_BATCH)):
-            block_ids, parts = zip(*some, strict=True)
+            block_ids, parts, _ = zip(*some, strict=True)
             where = positions(np.array(block_ids), np.array([len(X) for X in parts]))
             yield source_batch(where, np.concatenate(parts))
 
@@ -148,8 +173,8 @@ def make_solve(problem: Any, n_features: int, n_blocks: int) -> OnBatches:
     """
 
     def solve(batches: Batches) -> Batches:
-        for cell, X in _sorted_out(batches, n_features, n_blocks):
-            payload = to_bytes(problem.solve(cell, blocks_of(X)))
+        for cell, X, n_copies in _sorted_out(batches, n_features, n_blocks):
+            payload = to_bytes(problem.solve(cell, blocks_of(X), n_copies))
             yield pa.RecordBatch.from_arrays(
                 [pa.array([cell], pa.int32()), pa.array([payload], pa.binary())],
                 names=["cell", "payload"],

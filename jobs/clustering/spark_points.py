@@ -85,7 +85,8 @@ class SparkPoints:
         """Shuffle the points by cell and solve the cells, the largest first, as one Spark job."""
         n_bins = n_solving_bins(self.n_bytes, len(problem.n_points), n_slots(self._spark))
         cells = ship(self._spark, problem.centroids.vectors)
-        scattered = self._scatter(ByCell(cells), bins_of(problem.n_points, n_bins), n_bins)
+        grouping = ByCell(cells, frozenset(problem.copied))
+        scattered = self._scatter(grouping, bins_of(problem.n_points, n_bins), n_bins)
         lean = replace(problem, centroids=None)  # type: ignore[type-var]  # problems are dataclasses
         solve = make_solve(lean, self.n_features, self.n_blocks)
         try:

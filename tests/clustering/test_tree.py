@@ -38,6 +38,6 @@ def test_a_cell_too_large_asks_for_none() -> None:
     said = refusal(X, levels=[3], split=2, max_cell_rows=200)
     assert re.fullmatch(
         r"cluster.levels\[0\]=3: a cell of \d+ points cannot be divided, want at most 200; "
-        "filter out copies by input.where, or set cluster.split: off",
+        "filter out near copies by input.where, or set cluster.split: off",
         said,
     )

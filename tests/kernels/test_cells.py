@@ -80,10 +80,25 @@ def test_copies_and_their_neighbours_settle_in_one_cell(near: int, spread: int, 
     assert split.described["counts"].sum() == len(X)
 
 
-def test_copies_that_cannot_be_divided_are_refused() -> None:
-    X = np.concatenate([np.zeros((900, 2)), np.eye(2) * 9]).astype(np.float32)
-    with pytest.raises(CellTooLarge, match="a cell of 90. points .* want at most 500; filter"):
-        fit_split(blocks_of(X), 3, 2, PARAMS, max_rows=500, seed=0)
+@pytest.mark.parametrize("apart", [1, 1000])
+def test_copies_beyond_a_cells_room_are_one_leaf_of_it(apart: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    around = np.rint(apart * rng.standard_normal((1100, 4)))
+    X = rng.permutation(np.concatenate([np.zeros((2000, 4)), around])).astype(np.float32)
+    split = fit_split(blocks_of(X), 60, 8, PARAMS, max_rows=500, seed=seed)
+    labels, sq_dist = NearestLeaves(split.routing)(X)
+    counts = split.described["counts"]
+    assert np.bincount(labels, minlength=len(counts)).tolist() == counts.tolist()
+    assert int(sq_dist.sum()) == total(split.described)
+    copied = labels[(X == 0).all(axis=1)]
+    assert set(copied.tolist()) == {copied[0]}
+    assert not split.routing.leaves[copied[0]].any()
+
+
+def test_points_in_more_cells_than_clusters_are_refused() -> None:
+    X = np.arange(900, dtype=np.float32)[:, None]
+    with pytest.raises(CellTooLarge, match=r"a cell of \d+ points cannot be .* want at most 200"):
+        fit_split(blocks_of(X), 3, 2, PARAMS, max_rows=200, seed=0)
 
 
 def test_more_clusters_than_distinct_points_are_refused() -> None:

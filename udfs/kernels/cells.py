@@ -7,6 +7,7 @@ the nearest leaf.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
 from udfs.kernels.quotas import divide_quotas
 from udfs.kernels.routing import Routing
-from udfs.kernels.sources import CellSource, LocalBlocks
+from udfs.kernels.sources import CellSource, LocalBlocks, blocks_of
 from udfs.kernels.start import TooFewDistinct
 from udfs.kernels.steps.members import DescribeClusters, LabelPoints
 
@@ -55,23 +56,34 @@ class SplitProblem:
     Attributes
     ----------
     n_points, n_clusters : (n_cells,) int64
+    copied : the centroids, (1, n_features) each, of cells too large but for copies of them
     """
 
     centroids: Centroids
     n_points: NDArray[np.int64]
     n_clusters: NDArray[np.int64]
+    copied: Mapping[int, NDArray[np.float32]]
     params: KMeansParams
     seed: int
 
-    def solve(self, cell: int, points: LocalBlocks) -> Arrays:
+    def solve(self, cell: int, points: LocalBlocks, n_copies: int = 0) -> Arrays:
         """Fit a cell's clusters and describe them.
 
         Result: ``leaves`` (k, d) and what ``DescribeClusters`` gives. A cell with fewer distinct
-        points than clusters has a leaf for each of them.
+        points than clusters has a leaf for each of them. Copies are a leaf, and of no weight in
+        the fit of the others.
         """
         n_clusters, seed = int(self.n_clusters[cell]), derive_seed(self.seed, cell)
-        leaves = _fit_at_most(points, n_clusters, self.params, seed=seed)
+        leaves = self.copied.get(cell, points.X[:0])
+        if len(leaves):
+            others = points.X[(points.X != leaves).any(axis=1)]
+            n_copies += len(points.X) - len(others)
+            points = blocks_of(others)
+        if n_clusters > len(leaves):
+            fitted = _fit_at_most(points, n_clusters - len(leaves), self.params, seed=seed)
+            leaves = np.concatenate([leaves, fitted])
         described = points.reduce(DescribeClusters(Centroids(leaves)))
+        described["counts"][0] += n_copies
         filled = described["counts"] > 0
         return {"leaves": leaves[filled]} | {n: a[filled] for n, a in described.items()}
 
@@ -91,7 +103,7 @@ def fit_split(
 
     Parameters
     ----------
-    max_rows : points that one cell may hold
+    max_rows : points that one cell may hold, besides copies of its centroid
 
     Raises
     ------
@@ -109,7 +121,9 @@ def fit_split(
         journal.save(centroids=centroids, n_points=n_points)
     began = time.perf_counter()
     shares = share_clusters(n_clusters, n_points)
-    solved = source.solve(SplitProblem(Centroids(centroids), n_points, shares, params, seed))
+    copied = {int(cell): centroids[[cell]] for cell in np.flatnonzero(n_points > max_rows)}
+    cells = Centroids(centroids)
+    solved = source.solve(SplitProblem(cells, n_points, shares, copied, params, seed))
     n_leaves = np.array([len(cell["leaves"]) for cell in solved])
     if n_leaves.sum() < n_clusters and (n_leaves < shares).all():
         raise TooFewDistinct(
@@ -123,7 +137,7 @@ def fit_split(
         Iteration(_COARSE.max_iter, "cells", source.n_rows, objective, 0.0, n_empty, seconds)
     )
     starts = np.concatenate([[0], np.cumsum(n_leaves)])
-    routing = Routing(Centroids(centroids), joined.pop("leaves"), starts)
+    routing = Routing(cells, joined.pop("leaves"), starts)
     return SplitLevel(routing, joined)
 
 
@@ -142,19 +156,20 @@ def fit_cells(
     -------
     centroids : (about n_cells, n_features) float32
     n_points : (about n_cells,) int64, as the sample has it: each enough for a cluster, at most
-        max_rows and, where the points can be told apart, about LARGEST_CELL mean cells
+        max_rows but for copies of the centroid, and, where the points can be told apart, about
+        LARGEST_CELL mean cells
 
     Raises
     ------
     CellTooLarge
-        If a cell stays larger than max_rows.
+        If a cell stays larger than max_rows, without those copies.
     """
     share = min(1.0, SAMPLE_PER_CELL * n_cells / source.n_rows)
     sample = source.head(max(1, round(share * source.n_blocks)))
     limit = min(max_rows, int(LARGEST_CELL * source.n_rows / n_cells))
     seed_here = derive_seed(seed, -2)
     C = _fit_at_most(sample, n_cells, _COARSE, seed=seed_here, on_iteration=on_iteration)
-    # 1. divide large cells and drop starved ones, those too small for a cluster
+    # divide large cells, and drop starved ones: too small for a cluster
     for i in range(_MAX_DIVISIONS):
         labels, n_points = _count(sample, C, source.n_rows)
         starved = share_clusters(n_clusters, n_points) == 0
@@ -169,17 +184,44 @@ def fit_cells(
         before, C = C, np.concatenate(parts)
         if np.array_equal(before, C):  # all that is large are copies of one point
             break
-    # 2. now drop only, as the parts of a cell may be what starves
-    _, n_points = _count(sample, C, source.n_rows)
+    labels, n_points = _count(sample, C, source.n_rows)
+    C = _put_on_copies(C, sample.X, labels, np.flatnonzero(n_points > limit))
+    return _without_starved(sample, C, n_clusters, source.n_rows, max_rows=max_rows)
+
+
+def _without_starved(
+    sample: LocalBlocks, C: NDArray[np.float32], n_clusters: int, n_rows: int, *, max_rows: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Drop starved cells for good: divided again, their neighbours may give them back for ever."""
+    labels, n_points = _count(sample, C, n_rows)
     while (starved := share_clusters(n_clusters, n_points) == 0).any():
         C = C[~starved]
-        _, n_points = _count(sample, C, source.n_rows)
-    if n_points.max() > max_rows:
-        raise CellTooLarge(
-            f"a cell of {n_points.max()} points cannot be divided, want at most {max_rows}; "
-            "filter out copies by input.where, or set cluster.split: off"
-        )
+        labels, n_points = _count(sample, C, n_rows)
+    for cell in np.flatnonzero(n_points > max_rows):
+        n_apart = int((sample.X[labels == cell] != C[cell]).any(axis=1).sum())
+        n_apart = -(-n_apart * n_rows // sample.n_rows)
+        if n_apart > max_rows:
+            raise CellTooLarge(
+                f"a cell of {n_apart} points cannot be divided, want at most {max_rows}; filter "
+                "out near copies by input.where, or set cluster.split: off"
+            )
     return C, n_points
+
+
+def _put_on_copies(
+    C: NDArray[np.float32],
+    X: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    cells: NDArray[np.intp],
+) -> NDArray[np.float32]:
+    """Move the centroid of a cell whose points are mostly copies of one onto that point."""
+    C = C.copy()
+    for cell in cells:
+        mine = X[labels == cell]
+        middle = np.median(mine, axis=0)  # where most are copies, one of them
+        if (mine == middle).all(axis=1).mean() > 0.5 and (C[cell] != middle).any():
+            C[cell] = middle
+    return C
 
 
 def _count(

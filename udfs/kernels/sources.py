@@ -1,6 +1,6 @@
 """Block sources: where a solver's points live. Here the protocol and the one in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -37,8 +37,12 @@ class CellProblem(Protocol):
     def n_points(self) -> NDArray[np.int64]:
         """Points in each cell : (n_cells,)."""
 
-    def solve(self, cell: int, points: "LocalBlocks") -> Arrays:
-        """Solve one cell, given its points."""
+    @property
+    def copied(self) -> Mapping[int, NDArray[np.float32]]:
+        """The cells whose centroid has so many copies that these are better only counted."""
+
+    def solve(self, cell: int, points: "LocalBlocks", n_copies: int = 0) -> Arrays:
+        """Solve one cell, given its points, and how many copies of the centroid are not there."""
 
 
 class Source(Protocol):
