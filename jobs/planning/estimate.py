@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from jobs.clustering.sizes import (
-    BIN_BYTES,
     comes_to_driver,
     max_cell_rows,
     n_packing_bins,
@@ -190,8 +189,8 @@ class _Estimator:
             work += FILE_PER_BYTE * n_bytes * passes.n_passes
             worker = float(FLAT_BYTES * self.d * k)
         seconds = work / machine.n_slots + passes.calls * JOB_SECONDS + passes.serial
-        tasks = max(machine.n_slots, n_bytes / BIN_BYTES)
-        gathered = 0.0 if n_cells else 16.0 * self.d * k * tasks  # every task's sums come back
+        # as many tasks as slots; the sums of each come back, as bytes and as arrays
+        gathered = 0.0 if n_cells else 16.0 * self.d * k * machine.n_slots
         return self._part(
             t, name, "spark", n_rows, passes, seconds=seconds, worker=worker, driver=gathered,
             shipped=shipped, shuffled=n_bytes if name == "cells" else 0.0,

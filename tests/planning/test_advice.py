@@ -94,7 +94,7 @@ def test_shares_by_leaves_need_no_large_top() -> None:
 def test_a_heap_that_would_fill_the_host_is_a_warning() -> None:
     large = problem(40_000_000, 256, [1000, 200])
     (warning,) = make_plan(large, replace(MACHINE, heap=30 * GIB)).warnings
-    assert warning.startswith("the host has 23.00 GiB, and all processes may come to hold 34")
+    assert warning.startswith("the host has 23.00 GiB, and all processes may come to hold 33")
     assert "lower spark.driver_memory, now 30.00 GiB" in warning
 
 

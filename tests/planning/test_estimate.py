@@ -14,7 +14,15 @@ from jobs.planning import estimate as planned
 from jobs.planning import passes
 from jobs.planning.calibration import calibrate
 from jobs.planning.estimate import estimate
-from jobs.planning.machine import CALL_SECONDS, GIB, JOB_SECONDS, Machine, Speed, assumed_speed
+from jobs.planning.machine import (
+    CALL_SECONDS,
+    DRIVER_BASE,
+    GIB,
+    JOB_SECONDS,
+    Machine,
+    Speed,
+    assumed_speed,
+)
 from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
 from jobs.reporting import coverage_rows
@@ -61,6 +69,15 @@ def test_a_flat_level_on_spark_ships_its_centroids_in_every_pass() -> None:
     assert iterated.shipped == 5 * 10 * 3 * 4
     assert iterated.seconds > 5 * JOB_SECONDS
     assert iterated.worker > 0
+
+
+@pytest.mark.parametrize("n", [10**7, 3 * 10**8])
+def test_the_driver_gathers_the_sums_of_as_many_tasks_as_there_are_slots(n: int) -> None:
+    k, d, slots = 5000, 256, 64
+    cluster = replace(MACHINE, n_slots=slots, is_local=False)
+    iterated = part(estimate(problem(n, [k], solver="spark"), cluster), "iterations", 1)
+    tree = planned.TREE_BYTES * d * k
+    assert iterated.driver == DRIVER_BASE + tree + slots * 16 * d * k
 
 
 def test_a_resampling_round_is_a_pass_over_all_and_a_fit_of_the_kept() -> None:
