@@ -215,9 +215,9 @@ class _Estimator:
         shipped: float = 0.0,
         shuffled: float = 0.0,
     ) -> Part:
-        if passes.serial:  # greedy k-means++ keeps the distances between candidates, float64
-            k = self.cluster.cells_at(t) or self.cluster.levels[t - 1]
-            driver += 8.0 * min(OVERSAMPLING * k, GRAM_CANDIDATES) ** 2
+        candidates = OVERSAMPLING * (self.cluster.cells_at(t) or self.cluster.levels[t - 1])
+        if passes.serial and candidates <= GRAM_CANDIDATES:  # all distances between them are kept
+            driver += 8.0 * candidates**2
         return Part(
             "cluster_levels", name, t, solver, -(-n_rows // BLOCK_ROWS), passes.n_passes,
             flops=2.0 * self.d * passes.pairs, shipped=shipped, shuffled=shuffled,

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from jobs.planning.machine import (
 from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
 from jobs.reporting import coverage_rows
+from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
 
@@ -78,6 +80,19 @@ def test_the_driver_gathers_the_sums_of_as_many_tasks_as_there_are_slots(n: int)
     iterated = part(estimate(problem(n, [k], solver="spark"), cluster), "iterations", 1)
     tree = planned.TREE_BYTES * d * k
     assert iterated.driver == DRIVER_BASE + tree + slots * 16 * d * k
+
+
+@pytest.mark.parametrize(("k", "kept"), [(2500, 8 * 5000**2), (2501, 0)])
+def test_the_distances_between_candidates_are_planned_where_they_are_kept(
+    k: int, kept: int
+) -> None:
+    n, d = 10_000_000, 256
+    begun = part(estimate(problem(n, [k], solver="spark"), MACHINE), "start", 1)
+    sums = MACHINE.n_slots * 16 * d * k
+    assert begun.driver == DRIVER_BASE + planned.TREE_BYTES * d * k + sums + kept
+    X = np.arange(2 * k, dtype=np.float32)[:, None]
+    held = _Distances(X, total_weight=1.0)._everything
+    assert kept == (0 if held is None else held.nbytes)
 
 
 def test_a_resampling_round_is_a_pass_over_all_and_a_fit_of_the_kept() -> None:
@@ -133,8 +148,11 @@ def test_more_clusters_never_take_less_memory(k: int, more: int, solver: str) ->
     few, many = (
         make_plan(problem(500_000, [m], solver=solver, split="off"), MACHINE) for m in (k, k + more)
     )
-    for process in ("worker", "driver", "jvm"):
+    for process in ("worker", "jvm"):
         assert many.peak(process) >= few.peak(process)
+    limit = GRAM_CANDIDATES / OVERSAMPLING  # beyond, no distances between candidates are kept
+    if (k <= limit) == (k + more <= limit):
+        assert many.peak("driver") >= few.peak("driver")
 
 
 @given(n=st.integers(1000, 10**8), slots=st.integers(1, 500), levels=TREES)
