@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from jobs.clustering.sizes import CELL_BYTES
+from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
+from jobs.lake.config import ClusterConfig
 from jobs.planning.problem import Problem
 from udfs.kernels.resampling import closest_points
 
@@ -56,10 +57,7 @@ def _leaves(problem: Problem) -> Iterator[str]:
         )
     if n_cells == 0:
         return
-    by_bytes = CELL_BYTES // (4 * problem.n_features)
-    key, rows = "cluster.max_cell_rows", cluster.max_cell_rows
-    if by_bytes < rows:
-        key, rows = f"the {CELL_BYTES >> 20} MiB of a cell", by_bytes
+    rows, key = cell_limit(cluster, problem.n_features)
     if n / n_cells > rows:
         yield (
             f"cluster.split={cluster.split} makes {n_cells} cells of {n / n_cells:.0f} points in "
@@ -73,12 +71,19 @@ def _leaves(problem: Problem) -> Iterator[str]:
         )
 
 
+def cell_limit(cluster: ClusterConfig, n_features: int) -> tuple[int, str]:
+    """Give the points that one cell may hold, and what says so."""
+    limit = max_cell_rows(cluster, n_features)
+    is_given = limit == cluster.max_cell_rows
+    return limit, "cluster.max_cell_rows" if is_given else f"the {CELL_BYTES >> 20} MiB of a cell"
+
+
 def _resampling(problem: Problem) -> Iterator[str]:
     cluster = problem.config.cluster
     for t, k in enumerate(cluster.levels, start=1):
         if not cluster.rounds_at(t):
             continue
-        n_rows = problem.n_points if t == 1 else cluster.levels[t - 2]
+        n_rows = problem.inputs_of(t)
         kept = min(closest_points(cluster.points_at(t), n_rows, k), n_rows / k)
         if cluster.cells_at(t):
             yield (

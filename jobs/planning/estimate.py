@@ -142,7 +142,7 @@ class _Estimator:
 
     def _level(self, t: int) -> Iterator[Part]:
         """Estimate the parts of one level, in memory or on Spark."""
-        n_rows = self.n if t == 1 else self.cluster.levels[t - 2]
+        n_rows = self.problem.inputs_of(t)
         is_local = self.problem.is_local or t > 1
         is_split = self.cluster.cells_at(t) > 0
         solve = split_level if is_split else flat_level

@@ -1,9 +1,10 @@
 """What cannot fit: what was found, what is wanted, and which key to change."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jobs.lake.config import FLAT_CLUSTERS
+from jobs.planning.advice import cell_limit
 from jobs.planning.estimate import FLAT_BYTES, LEAF_BYTES
 from jobs.planning.machine import GIB, JVM_BASE, WORKER_BASE, Machine
 from jobs.planning.problem import Part, Problem
@@ -15,7 +16,21 @@ _HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to be written, an
 def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[str]:
     """Say what cannot fit; empty where all does."""
     found = (_worker(problem, parts, machine), _heap(problem, machine), _host(parts, machine))
-    return [refusal for refusal in found if refusal]
+    return [*_cells(problem), *(refusal for refusal in found if refusal)]
+
+
+def _cells(problem: Problem) -> Iterator[str]:
+    """Refuse more points than cells have room for: each cell needs a cluster of its own."""
+    cluster = problem.config.cluster
+    limit, key = cell_limit(cluster, problem.n_features)
+    for t, k in enumerate(cluster.levels, start=1):
+        n_rows = problem.inputs_of(t)
+        if cluster.cells_at(t) and k * limit < n_rows:
+            yield (
+                f"cluster.levels[{t - 1}]={k} makes at most {k} cells, of at most {limit} points "
+                f"each ({key}), and there are {n_rows}; raise cluster.levels[{t - 1}] to "
+                f"{-(-n_rows // limit)} or more, or set cluster.split: off"
+            )
 
 
 def _worker(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | None:

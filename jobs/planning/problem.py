@@ -66,6 +66,10 @@ class Problem:
         """Whether level 1 is solved in the driver's memory."""
         return is_local(self.config.cluster, self.n_bytes)
 
+    def inputs_of(self, level: int) -> int:
+        """Give what a level clusters: points, or nodes of the level below."""
+        return self.n_points if level == 1 else self.config.cluster.levels[level - 2]
+
 
 def problem_for(n_points: int, n_features: int, config: RunConfig) -> Problem:
     """Describe what is to be curated, with likely levels where they are left to tuning."""

@@ -107,6 +107,20 @@ REFUSED = {  # -> machine, what it starts with, what it ends with
         "1.50 GiB; ",
         "set cluster.split: auto, or lower cluster.levels[0]=60000 to 43581 or less",
     ),
+    "more points than cells have room for": (
+        problem(10**9, 1024, [10_000]),
+        NOT_LOCAL,
+        "cluster.levels[0]=10000 makes at most 10000 cells, of at most 65536 points each (the 256 "
+        "MiB of a cell), and there are 1000000000; ",
+        "raise cluster.levels[0] to 15259 or more, or set cluster.split: off",
+    ),
+    "more nodes than cells have room for": (
+        problem(10**6, 16, [200_000, 30_000], max_cell_rows=6),
+        MACHINE,
+        "cluster.levels[1]=30000 makes at most 30000 cells, of at most 6 points each "
+        "(cluster.max_cell_rows), and there are 200000; ",
+        "raise cluster.levels[1] to 33334 or more, or set cluster.split: off",
+    ),
     "leaves that workers cannot hold": (
         problem(10**8, 1024, [1_000_000]),
         NOT_LOCAL,
@@ -141,3 +155,10 @@ def test_what_cannot_fit_is_refused_with_what_would(limit: str) -> None:
     refusal = make_plan(tried, machine).refusals[0]
     assert refusal.startswith(start)
     assert refusal.endswith(end)
+
+
+def test_points_are_not_refused_while_every_cell_has_room_for_a_cluster() -> None:
+    k, limit = 10_000, 65_536  # of 1024 float32, in 256 MiB
+    for n, is_refused in ((k * limit, False), (k * limit + 1, True)):
+        refusals = make_plan(problem(n, 1024, [k]), NOT_LOCAL).refusals
+        assert any("there are" in refusal for refusal in refusals) == is_refused
