@@ -13,6 +13,7 @@ MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500
 FEW_AT_TOP = 200
 POINTS_PER_TOP_NODE = 100  # a pool of fewer has no room for a top of FEW_AT_TOP
 FEW_PER_LEAF = 5  # points
+FEW_PER_CELL = 2  # leaves
 LARGE_SHARE = 0.5  # of the pool, in one sample
 
 
@@ -48,26 +49,40 @@ def _levels(problem: Problem) -> Iterator[str]:
 
 def _leaves(problem: Problem) -> Iterator[str]:
     cluster, n = problem.config.cluster, problem.n_points
-    k, n_cells = cluster.levels[0], cluster.cells_at(1)
+    k = cluster.levels[0]
     if n / k < FEW_PER_LEAF:
         yield (
             f"cluster.levels[0]={k} leaves {n / k:.1f} points per leaf of a pool of {n}, fewer "
             f"than {FEW_PER_LEAF}: leaves follow noise; lower cluster.levels[0] to "
             f"{max(1, n // FEW_PER_LEAF)} or less"
         )
+    yield from _cells(problem)
+
+
+def _cells(problem: Problem) -> Iterator[str]:
+    """Name cells that are too large to be found at once, or too many for their leaves."""
+    cluster, n = problem.config.cluster, problem.n_points
+    k, n_cells = cluster.levels[0], cluster.cells_at(1)
     if n_cells == 0:
         return
     rows, key = cell_limit(cluster, problem.n_features)
+    fitting = -(-2 * n // rows)  # cells, which in the mean hold half of what they may
+    fix = f"set cluster.split to {fitting}"
+    if k < FEW_PER_CELL * fitting:
+        fix += f", and raise cluster.levels[0]={k} to {FEW_PER_CELL * fitting} or more"
     if n / n_cells > rows:
         yield (
             f"cluster.split={cluster.split} makes {n_cells} cells of {n / n_cells:.0f} points in "
             f"the mean; those over {rows} ({key}) are divided again, on what a sample shows of "
-            f"them: set cluster.split to {-(-2 * n // rows)} or more"
+            f"them: {fix}"
         )
-    if k / n_cells < 2:
+    elif k / n_cells < FEW_PER_CELL:
+        usual = cluster.model_copy(update={"split": "auto"}).cells_at(1)
+        fits = not usual or n / usual <= rows
         yield (
             f"cluster.split={cluster.split} leaves {k / n_cells:.1f} of cluster.levels[0]={k} "
-            "leaves to a cell, so that cells are the clusters; set cluster.split: auto"
+            f"leaves to a cell, so that cells are the clusters; "
+            f"{'set cluster.split: auto' if fits else fix}"
         )
 
 

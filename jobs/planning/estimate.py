@@ -36,7 +36,14 @@ from jobs.planning.machine import (
     WRITE_SECONDS,
     Machine,
 )
-from jobs.planning.passes import Passes, flat_level, n_resampled, split_level
+from jobs.planning.passes import (
+    Passes,
+    cells_of,
+    flat_level,
+    n_in_sample,
+    n_resampled,
+    split_level,
+)
 from jobs.planning.problem import Part, Problem
 from jobs.tuning.families import n_leaves, n_sampled
 from udfs.kernels.cells import LARGEST_CELL
@@ -153,6 +160,8 @@ class _Estimator:
                 yield self._in_memory(t, name, n_rows, passes, fetches=fetches)
             elif name == "resampling" and comes_to_driver(4 * kept * self.d):
                 yield self._in_memory(t, name, int(kept), passes, fetches=False)
+            elif is_split and name == "start":
+                yield self._on_sample(t, n_rows, passes)
             else:
                 yield self._on_spark(t, name, n_rows, passes)
 
@@ -161,9 +170,9 @@ class _Estimator:
         work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
         seconds = work / n_threads + passes.calls * CALL_SECONDS + passes.serial
         seconds += fetches * FETCH_PER_BYTE * self.n_bytes
-        k, n_bytes = self.cluster.levels[t - 1], 4.0 * n_rows * self.d
+        k, n_bytes = float(self.cluster.levels[t - 1]), 4.0 * n_rows * self.d
         kept = 0.0 if name in ("start", "iterations") else n_bytes / 2  # a resampled subset
-        if n_cells := self.cluster.cells_at(t):  # a thread has one cell in hand
+        if n_cells := self._cells(t):  # a thread has one cell in hand
             kept, k = CELL_SKEW * n_threads * n_bytes / n_cells, n_cells
         held = FETCHED_COPIES * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
         if name == "breathing":  # a look around is float64, rows by centroids
@@ -172,31 +181,44 @@ class _Estimator:
             t, name, "local", n_rows, passes, seconds=seconds, worker=0.0, driver=held
         )
 
+    def _on_sample(self, t: int, n_rows: int, passes: Passes) -> Part:
+        """Estimate the fit of the cells, on a sample that the driver fetches."""
+        machine, speed, n_cells = self.machine, self.machine.speed, self.cluster.cells_at(t)
+        work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
+        seconds = work / machine.n_threads + passes.calls * CALL_SECONDS + passes.serial
+        seconds += READ_PER_BYTE * 4.0 * n_rows * self.d / machine.n_slots + JOB_SECONDS
+        held = FETCHED_COPIES * 4.0 * self.d * n_in_sample(n_rows, t, self.cluster)
+        held += machine.n_threads * self.d * n_cells * FLAT_BYTES
+        return self._part(
+            t, "start", "spark", n_rows, passes, seconds=seconds, worker=0.0, driver=held
+        )
+
     def _on_spark(self, t: int, name: str, n_rows: int, passes: Passes) -> Part:
-        machine, k, n_cells = self.machine, self.cluster.levels[t - 1], self.cluster.cells_at(t)
+        machine, k, n_cells = self.machine, self.cluster.levels[t - 1], self._cells(t)
         speed, n_bytes = machine.speed, 4.0 * n_rows * self.d
         shipped = 4.0 * self.d * passes.shipped
         work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
         work += SHIP_PER_BYTE * shipped * machine.n_slots
-        if name == "cells":
+        if n_cells:
             work += ROUTE_PER_BYTE * n_bytes
-            n_bins = n_solving_bins(int(n_bytes), n_cells, machine.n_slots)
+            n_bins = n_solving_bins(int(n_bytes), int(n_cells), machine.n_slots)
             worker = BIN_COPIES * max(n_bytes / n_bins, self._largest_cell(n_bytes, n_cells))
-        elif n_cells:
-            work += READ_PER_BYTE * n_bytes
-            worker = float(FLAT_BYTES * self.d * n_cells)
+            gathered = 0.0  # the leaves, which are counted with the tree
         else:
             work += FILE_PER_BYTE * n_bytes * passes.n_passes
             worker = float(FLAT_BYTES * self.d * k)
+            # as many tasks as slots; the sums of each come back, as bytes and as arrays
+            gathered = 16.0 * self.d * k * machine.n_slots
         seconds = work / machine.n_slots + passes.calls * JOB_SECONDS + passes.serial
-        # as many tasks as slots; the sums of each come back, as bytes and as arrays
-        gathered = 0.0 if n_cells else 16.0 * self.d * k * machine.n_slots
         return self._part(
             t, name, "spark", n_rows, passes, seconds=seconds, worker=worker, driver=gathered,
-            shipped=shipped, shuffled=n_bytes if name == "cells" else 0.0,
+            shipped=shipped, shuffled=n_bytes if n_cells else 0.0,
         )  # fmt: skip
 
-    def _largest_cell(self, n_bytes: float, n_cells: int) -> float:
+    def _cells(self, t: int) -> float:
+        return cells_of(self.problem.inputs_of(t), t, self.d, self.cluster)
+
+    def _largest_cell(self, n_bytes: float, n_cells: float) -> float:
         """Give the bytes of vectors that the largest cell is likely to hold."""
         allowed = 4.0 * self.d * max_cell_rows(self.cluster, self.d)
         return min(allowed, n_bytes, CELL_SKEW * n_bytes / n_cells)
@@ -227,7 +249,7 @@ class _Estimator:
 
     def _assign(self) -> Part:
         """Estimate the tables of the tree, written together; points in the driver stay there."""
-        k, n_cells = self.cluster.levels[0], self.cluster.cells_at(1)
+        k, n_cells = self.cluster.levels[0], self._cells(1)
         near = n_cells + k / n_cells if n_cells else k  # centroids that a point is compared with
         is_split = n_cells > 0
         speed, pairs = self.machine.speed, near * self.n

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from jobs.lake.config import FLAT_CLUSTERS
+from jobs.lake.config import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
-from jobs.planning.estimate import FLAT_BYTES, LEAF_BYTES
+from jobs.planning.estimate import BIN_COPIES, FLAT_BYTES, LEAF_BYTES
 from jobs.planning.machine import GIB, JVM_BASE, WORKER_BASE, Machine
 from jobs.planning.problem import Part, Problem
 
@@ -15,7 +15,11 @@ _HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to be written, an
 
 def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[str]:
     """Say what cannot fit; empty where all does."""
-    found = (_worker(problem, parts, machine), _heap(problem, machine), _host(parts, machine))
+    found = (
+        _worker(problem, parts, machine),
+        _heap(problem, machine),
+        _host(problem, parts, machine),
+    )
     return [*_cells(problem), *(refusal for refusal in found if refusal)]
 
 
@@ -46,10 +50,9 @@ def _worker(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | 
         return found + "give workers more memory, by spark.executor.pyspark.memory"
     cluster, t = problem.config.cluster, largest.level or 1
     if largest.part == "cells":
-        return found + (
-            f"raise cluster.split={cluster.split}, or lower cluster.max_cell_rows="
-            f"{cluster.max_cell_rows}"
-        )
+        room = machine.worker_limit - WORKER_BASE
+        fits = max(1, int(room / (BIN_COPIES * 4 * problem.n_features)))
+        return found + f"lower cluster.max_cell_rows={cluster.max_cell_rows} to {fits} or less"
     return found + _fewer_nodes(problem, machine, t, is_leaves=largest.part == "assign")
 
 
@@ -87,7 +90,7 @@ def _heap(problem: Problem, machine: Machine) -> str | None:
     )
 
 
-def _host(parts: Sequence[Part], machine: Machine) -> str | None:
+def _host(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | None:
     """Refuse what the driver's host cannot hold, however little of its heap the JVM takes."""
     if machine.host is None:
         return None
@@ -97,12 +100,20 @@ def _host(parts: Sequence[Part], machine: Machine) -> str | None:
         return None
     fix = "lower spark.master to fewer slots"
     if largest.driver > machine.host / 2:
-        is_local = largest.solver == "local"
-        fix = "set cluster.solver: spark" if is_local else "lower cluster.levels[0]"
+        fix = _lighter(largest, problem.config.cluster)
     return (
         f"{largest.stage} {largest.part}: the host would hold {_gib(wanted)}, "
         f"{_gib(largest.driver)} of it in the driver's Python, and has {_gib(machine.host)}; {fix}"
     )
+
+
+def _lighter(part: Part, cluster: ClusterConfig) -> str:
+    """Say what makes a part hold less in the driver."""
+    if part.solver == "local":
+        return "set cluster.solver: spark"
+    if part.part == "start" and (n_cells := cluster.cells_at(part.level or 1)):
+        return f"lower cluster.split, now {n_cells} cells"
+    return "lower cluster.levels[0]"
 
 
 def tight_heap(parts: Sequence[Part], machine: Machine) -> list[str]:

@@ -7,7 +7,7 @@ concepts (20,000 x 256 at 1000/200, 10,000 at 1000/100, 200,000 at 1000, cells o
 import math
 from dataclasses import dataclass, replace
 
-from jobs.clustering.sizes import comes_to_driver
+from jobs.clustering.sizes import comes_to_driver, max_cell_rows
 from jobs.lake.config import ClusterConfig
 from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
 from udfs.kernels.cells import SAMPLE_PER_CELL
@@ -29,6 +29,7 @@ LOOKS = 2.0  # of a breath; float64 and three comparisons a distance,
 LOOK_COST = 3.3  # so that one takes as long as this many float32 distances
 CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting so many rows
 _COARSE_ITERATIONS = 10
+_PARTS = 1.5  # of a cell that holds too much, for each time that it holds what it may
 _TRIAL_SECONDS = 1.5e-9  # greedy k-means++: one candidate compared with one trial
 _FLOAT64_SECONDS = 1 / 45e9  # per FLOP, dgemm on one core
 
@@ -64,12 +65,12 @@ class Passes:
         return Passes(**{name: n * value for name, value in vars(self).items()})
 
 
-def full(n_rows: float, k: int, n: float = 1.0, *, share: float = 1.0) -> Passes:
+def full(n_rows: float, k: float, n: float = 1.0, *, share: float = 1.0) -> Passes:
     """Give n passes over a share of the level's inputs, against k centroids."""
     return Passes(n * share, n * n_rows, n * n_rows * k, n, n * k)
 
 
-def start(n_rows: float, k: int, d: int, *, remembers: bool, share: float = 1.0) -> Passes:
+def start(n_rows: float, k: float, d: int, *, remembers: bool, share: float = 1.0) -> Passes:
     """k-means||, in rounds over all points, then greedy k-means++ on the driver."""
     candidates = OVERSAMPLING * k
     # without a memory round i compares with all found so far, and counting with all once more
@@ -151,17 +152,30 @@ def breathes(n_rows: int, t: int, config: ClusterConfig) -> bool:
     return config.breathing == "auto" and t > 1 and n_rows * config.levels[t - 1] <= MAX_WORK
 
 
+def cells_of(n_rows: int, t: int, d: int, config: ClusterConfig) -> float:
+    """Give the cells that a level comes to have, those that hold too much divided; 0 if flat."""
+    if not config.cells_at(t):
+        return 0.0
+    divided = _PARTS * n_rows / max_cell_rows(config, d)
+    return min(config.levels[t - 1], max(config.cells_at(t), divided))
+
+
+def n_in_sample(n_rows: int, t: int, config: ClusterConfig) -> int:
+    """Give the points that a level's cells are fitted on."""
+    return min(n_rows, SAMPLE_PER_CELL * config.cells_at(t))
+
+
 def split_level(
     n_rows: int, t: int, d: int, config: ClusterConfig, *, remembers: bool
 ) -> dict[str, Passes]:
     """Give the parts of a level solved in cells: the cells on a sample, then the points in each."""
-    k, n_cells = config.levels[t - 1], config.cells_at(t)
-    sample = min(n_rows, SAMPLE_PER_CELL * n_cells)
+    k, n_asked, n_cells = config.levels[t - 1], config.cells_at(t), cells_of(n_rows, t, d, config)
+    sample = n_in_sample(n_rows, t, config)
     share = sample / n_rows
-    coarse = start(sample, n_cells, d, remembers=True, share=share) + full(
-        sample, n_cells, _COARSE_ITERATIONS, share=share
+    coarse = start(sample, n_asked, d, remembers=True, share=share) + full(
+        sample, n_asked, _COARSE_ITERATIONS, share=share
     )
-    in_cell = max(1, round(k / n_cells))
+    in_cell = max(1.0, k / n_cells)
     inside = start(n_rows, in_cell, d, remembers=True) + full(n_rows, in_cell, LLOYD + 1)
     cells = replace(
         inside,

@@ -1,5 +1,6 @@
 """Each trap and each limit is named, with the key to change; a sound plan has neither."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +46,7 @@ WARNED = {  # -> how the warning starts
         problem(1_000_000, 256, [2000], split=40, max_cell_rows=20_000, resampling={"rounds": 0}),
         "cluster.split=40 makes 40 cells of 25000 points in the mean; those over 20000 "
         "(cluster.max_cell_rows) are divided again, on what a sample shows of them: set "
-        "cluster.split to 100 or more",
+        "cluster.split to 100",
     ),
     "cells by bytes": (
         problem(40_000_000, 256, [10_000], resampling={"rounds": 0}),
@@ -132,7 +133,14 @@ REFUSED = {  # -> machine, what it starts with, what it ends with
         replace(MACHINE, worker_limit=0.6 * GIB, n_slots=16),
         "cluster_levels cells, level 1: a Python worker would hold 0.92 GiB, want at most "
         "0.60 GiB; ",
-        "raise cluster.split=10, or lower cluster.max_cell_rows=2000000",
+        "lower cluster.max_cell_rows=2000000 to 150295 or less",
+    ),
+    "a sample for cells that the host cannot hold": (
+        problem(10**9, 256, [200_000], split=100_000),
+        NOT_LOCAL,
+        "cluster_levels start: the host would hold 40.46 GiB, 39.56 GiB of it in the driver's "
+        "Python, ",
+        "and has 23.00 GiB; lower cluster.split, now 100000 cells",
     ),
     "a heap too small for the tree": (
         problem(10**6, 256, [100_000], resampling={"rounds": 0}),
@@ -147,6 +155,31 @@ REFUSED = {  # -> machine, what it starts with, what it ends with
         "and has 23.00 GiB; set cluster.solver: spark",
     ),
 }
+
+
+@pytest.mark.parametrize("k", [10_000, 20_000, 100_000])
+def test_cells_are_warned_of_once_and_the_advice_ends_it(k: int) -> None:
+    (warning,) = about_cells(problem(10**9, 256, [k], resampling={"rounds": 0}))
+    split, *leaves = map(int, re.findall(r" to (\d+)", warning))
+    assert (split, leaves) == (7630, [15_260] if k == 10_000 else [])
+    followed = problem(10**9, 256, leaves or [k], split=split, resampling={"rounds": 0})
+    assert about_cells(followed) == []
+    if k == 10_000:  # half of the advice, and auto would not do either
+        half = problem(10**9, 256, [k], split=split, resampling={"rounds": 0})
+        assert about_cells(half)[0].endswith(
+            "leaves 1.3 of cluster.levels[0]=10000 leaves to a cell, so that cells are the "
+            "clusters; set cluster.split to 7630, and raise cluster.levels[0]=10000 to 15260 or "
+            "more"
+        )
+
+
+def about_cells(planned: Problem) -> list[str]:
+    return [w for w in make_plan(planned, NOT_LOCAL).warnings if w.startswith("cluster.split=")]
+
+
+def test_cells_without_leaves_are_not_left_to_auto_where_its_cells_are_too_large() -> None:
+    planned = problem(10**9, 256, [15_300], split=10_000, resampling={"rounds": 0})
+    assert about_cells(planned)[0].endswith("cells are the clusters; set cluster.split to 7630")
 
 
 @pytest.mark.parametrize("limit", REFUSED)

@@ -18,8 +18,10 @@ from jobs.planning.estimate import estimate
 from jobs.planning.machine import (
     CALL_SECONDS,
     DRIVER_BASE,
+    FETCHED_COPIES,
     GIB,
     JOB_SECONDS,
+    WORKER_BASE,
     Machine,
     Speed,
     assumed_speed,
@@ -27,6 +29,8 @@ from jobs.planning.machine import (
 from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
 from jobs.reporting import coverage_rows
+from udfs.kernels.cells import SAMPLE_PER_CELL, fit_cells
+from udfs.kernels.sources import blocks_of
 from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
@@ -118,6 +122,38 @@ def test_a_split_level_routes_every_point_once() -> None:
     # routed by 100 cells; inside, 200 candidates and 8 passes over 100 clusters
     assert cells.flops == 2 * d * n * (n_cells + 200 + (passes.LLOYD + 1) * 100)
     assert cells.flops < 2 * d * n * 10_000  # one flat pass costs more
+
+
+def test_cells_that_hold_too_much_are_planned_as_they_are_divided() -> None:
+    n, d, k, limit = 10**8, 256, 100_000, 2**28 // (4 * 256)
+    assert passes.cells_of(n // 10, 1, d, problem(n, [k]).config.cluster) == 316  # the root of k
+    n_cells = 1.5 * n / limit  # in parts of two thirds of the limit each
+    assert passes.cells_of(n, 1, d, problem(n, [k]).config.cluster) == n_cells > 316
+    parts = estimate(problem(n, [k], solver="spark"), replace(MACHINE, n_slots=64))
+    cells, assign = part(parts, "cells", 1), part(parts, "assign")
+    per_point = n_cells + (2 + passes.LLOYD + 1) * k / n_cells
+    assert cells.flops == pytest.approx(2 * d * n * per_point)
+    assert assign.flops == pytest.approx(2 * d * n * (n_cells + k / n_cells))
+    assert cells.worker == WORKER_BASE + planned.BIN_COPIES * 4 * d * limit
+
+
+@pytest.mark.parametrize(("k", "limit"), [(200, 3000), (1000, 1000), (400, 10**6)])
+def test_about_as_many_cells_are_planned_as_are_found(k: int, limit: int) -> None:
+    X = np.random.default_rng(0).integers(-1000, 1000, (20_000, 4)).astype(np.float32)
+    config = problem(len(X), [k], d=4, max_cell_rows=limit, split=14).config.cluster
+    C, _ = fit_cells(blocks_of(X), k, config.cells_at(1), max_rows=limit, seed=0)
+    assert len(C) == pytest.approx(passes.cells_of(len(X), 1, 4, config), rel=0.4)
+
+
+def test_cells_are_fitted_on_a_sample_that_the_driver_holds() -> None:
+    n, d, k, split = 10_000_000, 256, 10_000, 2000
+    begun = part(estimate(problem(n, [k], split=split, solver="spark"), MACHINE), "start", 1)
+    sample = SAMPLE_PER_CELL * split * 4 * d
+    fitting = MACHINE.n_threads * split * d * planned.FLAT_BYTES + 8 * (2 * split) ** 2
+    assert begun.driver == (
+        DRIVER_BASE + planned.TREE_BYTES * d * k + FETCHED_COPIES * sample + fitting
+    )
+    assert begun.shipped == begun.worker == 0
 
 
 def test_breathing_is_planned_where_the_tree_breathes() -> None:
