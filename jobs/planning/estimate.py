@@ -166,9 +166,8 @@ class _Estimator:
                 yield self._on_spark(t, name, n_rows, passes)
 
     def _in_memory(self, t: int, name: str, n_rows: int, passes: Passes, *, fetches: bool) -> Part:
-        speed, n_threads = self.machine.speed, self.machine.n_threads
-        work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
-        seconds = work / n_threads + passes.calls * CALL_SECONDS + passes.serial
+        n_threads = self.machine.n_threads
+        seconds = self._work(passes) / n_threads + passes.calls * CALL_SECONDS + passes.serial
         seconds += fetches * FETCH_PER_BYTE * self.n_bytes
         k, n_bytes = float(self.cluster.levels[t - 1]), 4.0 * n_rows * self.d
         kept = 0.0 if name in ("start", "iterations") else n_bytes / 2  # a resampled subset
@@ -183,9 +182,10 @@ class _Estimator:
 
     def _on_sample(self, t: int, n_rows: int, passes: Passes) -> Part:
         """Estimate the fit of the cells, on a sample that the driver fetches."""
-        machine, speed, n_cells = self.machine, self.machine.speed, self.cluster.cells_at(t)
-        work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
-        seconds = work / machine.n_threads + passes.calls * CALL_SECONDS + passes.serial
+        machine, n_cells = self.machine, self.cluster.cells_at(t)
+        seconds = (
+            self._work(passes) / machine.n_threads + passes.calls * CALL_SECONDS + passes.serial
+        )
         seconds += READ_PER_BYTE * 4.0 * n_rows * self.d / machine.n_slots + JOB_SECONDS
         held = FETCHED_COPIES * 4.0 * self.d * n_in_sample(n_rows, t, self.cluster)
         held += machine.n_threads * self.d * n_cells * FLAT_BYTES
@@ -195,10 +195,8 @@ class _Estimator:
 
     def _on_spark(self, t: int, name: str, n_rows: int, passes: Passes) -> Part:
         machine, k, n_cells = self.machine, self.cluster.levels[t - 1], self._cells(t)
-        speed, n_bytes = machine.speed, 4.0 * n_rows * self.d
-        shipped = 4.0 * self.d * passes.shipped
-        work = passes.rows * speed.row_seconds + passes.pairs * speed.pair_seconds
-        work += SHIP_PER_BYTE * shipped * machine.n_slots
+        n_bytes, shipped = 4.0 * n_rows * self.d, 4.0 * self.d * passes.shipped
+        work = self._work(passes) + SHIP_PER_BYTE * shipped * machine.n_slots
         if n_cells:
             work += ROUTE_PER_BYTE * n_bytes
             n_bins = n_solving_bins(int(n_bytes), int(n_cells), machine.n_slots)
@@ -214,6 +212,11 @@ class _Estimator:
             t, name, "spark", n_rows, passes, seconds=seconds, worker=worker, driver=gathered,
             shipped=shipped, shuffled=n_bytes if n_cells else 0.0,
         )  # fmt: skip
+
+    def _work(self, passes: Passes) -> float:
+        """Give the seconds of one slot."""
+        speed = self.machine.speed
+        return passes.rows * speed.row_seconds + passes.cost * speed.pair_seconds
 
     def _cells(self, t: int) -> float:
         return cells_of(self.problem.inputs_of(t), t, self.d, self.cluster)

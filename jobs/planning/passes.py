@@ -42,7 +42,8 @@ class Passes:
     ----------
     n_passes : over all of the level's inputs, fractions counted
     rows : visited, in all passes
-    pairs : distances, in all passes, in float32 ones' time
+    pairs : distances, in all passes
+    cost : of those distances, as many as float32 matrix products give in the same time
     calls : passes of whatever size; Spark jobs where Spark solves
     shipped : centroids sent to the executors where Spark solves, in all passes
     serial : seconds on the driver, in one thread
@@ -51,6 +52,7 @@ class Passes:
     n_passes: float = 0.0
     rows: float = 0.0
     pairs: float = 0.0
+    cost: float = 0.0
     calls: float = 0.0
     shipped: float = 0.0
     serial: float = 0.0
@@ -67,7 +69,8 @@ class Passes:
 
 def full(n_rows: float, k: float, n: float = 1.0, *, share: float = 1.0) -> Passes:
     """Give n passes over a share of the level's inputs, against k centroids."""
-    return Passes(n * share, n * n_rows, n * n_rows * k, n, n * k)
+    pairs = n * n_rows * k
+    return Passes(n * share, n * n_rows, pairs, cost=pairs, calls=n, shipped=n * k)
 
 
 def start(n_rows: float, k: float, d: int, *, remembers: bool, share: float = 1.0) -> Passes:
@@ -84,6 +87,7 @@ def start(n_rows: float, k: float, d: int, *, remembers: bool, share: float = 1.
         n_passes=n * share,
         rows=(n - 2 * remembers) * n_rows,  # the first round and the count then cost nothing
         pairs=n_rows * compared,
+        cost=n_rows * compared,
         calls=n,
         shipped=candidates * (1 + (N_ROUNDS - 1) / 2),
         serial=gram * 2 * d * _FLOAT64_SECONDS + k * n_trials * candidates * _TRIAL_SECONDS,
@@ -104,8 +108,8 @@ def iterate(
         n_full = n_steps / period
         anchored = full(n_rows * part, k, n_full, share=part * share)
         listed = full(n_rows * part, min(N_LISTED, k), n_steps - n_full, share=part * share)
-        work += replace(anchored, pairs=ANCHORED_COST * anchored.pairs)
-        work += replace(listed, pairs=LISTED_COST * listed.pairs, shipped=2 * k * listed.calls)
+        work += replace(anchored, cost=ANCHORED_COST * anchored.pairs)
+        work += replace(listed, cost=LISTED_COST * listed.pairs, shipped=2 * k * listed.calls)
     return work
 
 
@@ -114,7 +118,7 @@ def breathe(n_rows: float, k: int, *, share: float = 1.0) -> Passes:
     n = BREATHS_GAINED + math.log2(max(2.0, FIRST_BREATH * k))
     lloyd = full(n_rows, k, n * BREATH_LLOYD, share=share)
     looks = full(n_rows, k, n * LOOKS, share=share)
-    return lloyd + replace(looks, pairs=LOOK_COST * looks.pairs)
+    return lloyd + replace(looks, cost=LOOK_COST * looks.pairs)
 
 
 def flat_level(

@@ -30,6 +30,7 @@ from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
 from jobs.reporting import coverage_rows
 from udfs.kernels.cells import SAMPLE_PER_CELL, fit_cells
+from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import blocks_of
 from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
 
@@ -156,6 +157,23 @@ def test_cells_are_fitted_on_a_sample_that_the_driver_holds() -> None:
     assert begun.shipped == begun.worker == 0
 
 
+def test_distances_that_take_longer_are_counted_once() -> None:
+    n, k, d = 100_000, 1000, 256
+    parts = estimate(problem(n, [k, 200], algorithm="minibatch"), MACHINE)
+    # mini-batches of a quarter, 8 iterations, and of all, 9: every 4th and the 1st of those find
+    # shortlists among all centroids; then 4 of Lloyd, and 1 that describes the clusters
+    full, listed = 2 / 4 + 1 + 4 + 1, 6 / 4 + 8
+    iterated = part(parts, "iterations", 1)
+    assert iterated.flops == pytest.approx(2 * d * n * (full * k + listed * N_LISTED))
+    slow = iterated.seconds - n * (full + listed) * 1e-6 / 2 - (8 + 9 + 4 + 1) * CALL_SECONDS
+    assert slow == pytest.approx(
+        n
+        * 1e-8
+        / 2
+        * (k * (1.5 * passes.ANCHORED_COST + 5) + passes.LISTED_COST * listed * N_LISTED)
+    )
+
+
 def test_breathing_is_planned_where_the_tree_breathes() -> None:
     parts = estimate(problem(20_000, [1000, 200]), MACHINE)
     assert {p.level for p in parts if p.part == "breathing"} == {2}
@@ -169,11 +187,23 @@ TREES = st.sampled_from([[50], [1000, 100], [6000], [10_000, 1000, 100]])
 SOLVERS = st.sampled_from(["auto", "spark", "local"])
 
 
-@given(n=st.integers(20_000, 10**8), more=st.integers(1, 10**8), levels=TREES, solver=SOLVERS)
-def test_more_points_never_cost_less(n: int, more: int, levels: list[int], solver: str) -> None:
-    few, many = (make_plan(problem(m, levels, solver=solver), MACHINE) for m in (n, n + more))
-    for name in ("flops", "shuffled"):
-        assert many.figures[name] >= few.figures[name]
+@given(
+    n=st.integers(20_000, 10**8),
+    more=st.integers(1, 10**8),
+    levels=TREES,
+    solver=SOLVERS,
+    algorithm=st.sampled_from(["auto", "lloyd"]),
+)
+def test_more_points_never_cost_less(
+    n: int, more: int, levels: list[int], solver: str, algorithm: str
+) -> None:
+    few, many = (
+        make_plan(problem(m, levels, solver=solver, algorithm=algorithm), MACHINE)
+        for m in (n, n + more)
+    )
+    assert many.figures["shuffled"] >= few.figures["shuffled"]
+    if algorithm == "lloyd":  # mini-batches, from some size on, save distances
+        assert many.figures["flops"] >= few.figures["flops"]
     if [p.solver for p in few.parts] == [p.solver for p in many.parts]:
         assert many.seconds >= few.seconds
         assert all(many.peak(p) >= few.peak(p) for p in ("driver", "jvm"))
