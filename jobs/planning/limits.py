@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from jobs.lake.config import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
-from jobs.planning.estimate import BIN_COPIES, FLAT_BYTES, LEAF_BYTES
+from jobs.planning.estimate import LEAF_BYTES
+from jobs.planning.level_parts import BIN_COPIES, FLAT_BYTES
 from jobs.planning.machine import GIB, JVM_BASE, WORKER_BASE, Machine
 from jobs.planning.problem import Part, Problem
 

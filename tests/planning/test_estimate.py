@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobs import tune_tree
 from jobs.lake.loading import parse_config
 from jobs.planning import estimate as planned
-from jobs.planning import passes
+from jobs.planning import level_parts, passes
 from jobs.planning.calibration import calibrate
 from jobs.planning.estimate import estimate
 from jobs.planning.machine import (
@@ -83,7 +83,7 @@ def test_the_driver_gathers_the_sums_of_as_many_tasks_as_there_are_slots(n: int)
     k, d, slots = 5000, 256, 64
     cluster = replace(MACHINE, n_slots=slots, is_local=False)
     iterated = part(estimate(problem(n, [k], solver="spark"), cluster), "iterations", 1)
-    tree = planned.TREE_BYTES * d * k
+    tree = level_parts.TREE_BYTES * d * k
     assert iterated.driver == DRIVER_BASE + tree + slots * 16 * d * k
 
 
@@ -94,7 +94,7 @@ def test_the_distances_between_candidates_are_planned_where_they_are_kept(
     n, d = 10_000_000, 256
     begun = part(estimate(problem(n, [k], solver="spark"), MACHINE), "start", 1)
     sums = MACHINE.n_slots * 16 * d * k
-    assert begun.driver == DRIVER_BASE + planned.TREE_BYTES * d * k + sums + kept
+    assert begun.driver == DRIVER_BASE + level_parts.TREE_BYTES * d * k + sums + kept
     X = np.arange(2 * k, dtype=np.float32)[:, None]
     held = _Distances(X, total_weight=1.0)._everything
     assert kept == (0 if held is None else held.nbytes)
@@ -135,7 +135,7 @@ def test_cells_that_hold_too_much_are_planned_as_they_are_divided() -> None:
     per_point = n_cells + (2 + passes.LLOYD + 1) * k / n_cells
     assert cells.flops == pytest.approx(2 * d * n * per_point)
     assert assign.flops == pytest.approx(2 * d * n * (n_cells + k / n_cells))
-    assert cells.worker == WORKER_BASE + planned.BIN_COPIES * 4 * d * limit
+    assert cells.worker == WORKER_BASE + level_parts.BIN_COPIES * 4 * d * limit
 
 
 @pytest.mark.parametrize(("k", "limit"), [(200, 3000), (1000, 1000), (400, 10**6)])
@@ -150,9 +150,9 @@ def test_cells_are_fitted_on_a_sample_that_the_driver_holds() -> None:
     n, d, k, split = 10_000_000, 256, 10_000, 2000
     begun = part(estimate(problem(n, [k], split=split, solver="spark"), MACHINE), "start", 1)
     sample = SAMPLE_PER_CELL * split * 4 * d
-    fitting = MACHINE.n_threads * split * d * planned.FLAT_BYTES + 8 * (2 * split) ** 2
+    fitting = MACHINE.n_threads * split * d * level_parts.FLAT_BYTES + 8 * (2 * split) ** 2
     assert begun.driver == (
-        DRIVER_BASE + planned.TREE_BYTES * d * k + FETCHED_COPIES * sample + fitting
+        DRIVER_BASE + level_parts.TREE_BYTES * d * k + FETCHED_COPIES * sample + fitting
     )
     assert begun.shipped == begun.worker == 0
 

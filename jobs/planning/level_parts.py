@@ -1,0 +1,161 @@
+"""What each part of a level will cost, in the driver's memory or on the executors."""
+
+from collections.abc import Iterator
+
+from jobs.clustering.sizes import comes_to_driver, max_cell_rows, n_solving_bins
+from jobs.planning.machine import (
+    CALL_SECONDS,
+    DRIVER_BASE,
+    FETCH_PER_BYTE,
+    FETCHED_COPIES,
+    FILE_PER_BYTE,
+    JOB_SECONDS,
+    READ_PER_BYTE,
+    ROUTE_PER_BYTE,
+    SHIP_PER_BYTE,
+    WORKER_BASE,
+    Machine,
+)
+from jobs.planning.passes import (
+    Passes,
+    cells_of,
+    flat_level,
+    n_in_sample,
+    n_resampled,
+    split_level,
+)
+from jobs.planning.problem import Part, Problem
+from udfs.kernels.cells import LARGEST_CELL
+from udfs.kernels.nearest import RUN_ROWS
+from udfs.kernels.sources import BLOCK_ROWS
+from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING
+
+BIN_COPIES = 3.0  # of a bin's vectors in a worker: as they come, joined, as they go
+CELL_SKEW = LARGEST_CELL  # the largest cell, in mean cells
+# Bytes per component of a centroid in a task: itself, the GEMM's side, sums and their result.
+FLAT_BYTES = 4 + 4 + 8 + 8 + 8
+TREE_BYTES = 24  # per component of a node on the driver: solved, joined, written
+
+
+def tree_bytes(problem: Problem) -> float:
+    """Give what the driver holds of the tree."""
+    return TREE_BYTES * problem.n_features * float(sum(problem.config.cluster.levels))
+
+
+def level_parts(problem: Problem, t: int, machine: Machine, *, jvm: float) -> Iterator[Part]:
+    """Estimate the parts of one level.
+
+    Parameters
+    ----------
+    t : the level, from 1
+    jvm : bytes of the JVM at the driver
+    """
+    return _LevelEstimator(problem, t, machine, jvm).parts()
+
+
+class _LevelEstimator:
+    """One level's sizes at hand for every part of it."""
+
+    def __init__(self, problem: Problem, t: int, machine: Machine, jvm: float) -> None:
+        self.problem, self.t, self.machine, self.jvm = problem, t, machine, jvm
+        self.cluster, self.d = problem.config.cluster, problem.n_features
+        self.k, self.n_rows = self.cluster.levels[t - 1], problem.inputs_of(t)
+        self.n_cells = cells_of(self.n_rows, t, self.d, self.cluster)
+        self.n_bytes = 4.0 * self.n_rows * self.d
+
+    def parts(self) -> Iterator[Part]:
+        is_local = self.problem.is_local or self.t > 1
+        solve = split_level if self.n_cells else flat_level
+        parts = solve(self.n_rows, self.t, self.d, self.cluster, remembers=is_local)
+        kept = int(n_resampled(self.n_rows, self.t, self.cluster))
+        for name, passes in parts.items():
+            if is_local:
+                yield self._in_memory(name, passes, self.n_rows)
+            elif name == "resampling" and comes_to_driver(4 * kept * self.d):
+                yield self._in_memory(name, passes, kept)
+            elif not self.n_cells:
+                yield self._flat(name, passes)
+            else:
+                yield self._on_sample(passes) if name == "start" else self._in_cells(passes)
+
+    def _in_memory(self, name: str, passes: Passes, n_rows: int) -> Part:
+        """Estimate what the driver does on points, or nodes, in its memory."""
+        n_threads = self.machine.n_threads
+        seconds = self._in_threads(passes)
+        if self.t == 1 and name == "start":
+            seconds += FETCH_PER_BYTE * self.n_bytes
+        k, n_bytes = float(self.k), 4.0 * n_rows * self.d
+        kept = 0.0 if name in ("start", "iterations") else n_bytes / 2  # a resampled subset
+        if self.n_cells:  # a thread has one cell in hand
+            kept, k = CELL_SKEW * n_threads * n_bytes / self.n_cells, self.n_cells
+        held = FETCHED_COPIES * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
+        if name == "breathing":  # a look around is float64, rows by centroids
+            held += n_threads * 3 * 8.0 * k * RUN_ROWS
+        return self._part(name, "local", passes, seconds, n_rows=n_rows, driver=held)
+
+    def _on_sample(self, passes: Passes) -> Part:
+        """Estimate the fit of cells on a sample, which the driver fetches."""
+        machine = self.machine
+        seconds = self._in_threads(passes) + JOB_SECONDS
+        seconds += READ_PER_BYTE * self.n_bytes / machine.n_slots
+        held = FETCHED_COPIES * 4.0 * self.d * n_in_sample(self.n_rows, self.t, self.cluster)
+        held += machine.n_threads * self.d * self.cluster.cells_at(self.t) * FLAT_BYTES
+        return self._part("start", "spark", passes, seconds, driver=held)
+
+    def _in_cells(self, passes: Passes) -> Part:
+        """Estimate the job that brings the points to their cells and solves those."""
+        n_slots = self.machine.n_slots
+        seconds = (self._work(passes) + ROUTE_PER_BYTE * self.n_bytes) / n_slots
+        seconds += passes.calls * JOB_SECONDS
+        n_bins = n_solving_bins(int(self.n_bytes), int(self.n_cells), n_slots)
+        allowed = 4.0 * self.d * max_cell_rows(self.cluster, self.d)
+        largest = min(allowed, self.n_bytes, CELL_SKEW * self.n_bytes / self.n_cells)
+        worker = BIN_COPIES * max(self.n_bytes / n_bins, largest)
+        return self._part("cells", "spark", passes, seconds, worker=worker, shuffled=self.n_bytes)
+
+    def _flat(self, name: str, passes: Passes) -> Part:
+        """Estimate passes over blocks on the executors, each with as many tasks as slots."""
+        n_slots, shipped = self.machine.n_slots, 4.0 * self.d * passes.shipped
+        work = self._work(passes) + SHIP_PER_BYTE * shipped * n_slots
+        work += FILE_PER_BYTE * self.n_bytes * passes.n_passes
+        seconds = work / n_slots + passes.calls * JOB_SECONDS + passes.serial
+        worker = float(FLAT_BYTES * self.d * self.k)
+        sums = 16.0 * self.d * self.k * n_slots  # of every task, as bytes and as arrays
+        return self._part(
+            name, "spark", passes, seconds, worker=worker, driver=sums, shipped=shipped
+        )  # fmt: skip
+
+    def _work(self, passes: Passes) -> float:
+        """Give the seconds of one slot or thread."""
+        speed = self.machine.speed
+        return passes.rows * speed.row_seconds + passes.cost * speed.pair_seconds
+
+    def _in_threads(self, passes: Passes) -> float:
+        """Give the seconds of passes in the driver's memory."""
+        work = self._work(passes) / self.machine.n_threads
+        return work + passes.calls * CALL_SECONDS + passes.serial
+
+    def _part(
+        self,
+        name: str,
+        solver: str,
+        passes: Passes,
+        seconds: float,
+        *,
+        n_rows: int | None = None,
+        worker: float = 0.0,
+        driver: float = 0.0,
+        shipped: float = 0.0,
+        shuffled: float = 0.0,
+    ) -> Part:
+        n_blocks = -(-(self.n_rows if n_rows is None else n_rows) // BLOCK_ROWS)
+        candidates = OVERSAMPLING * (self.cluster.cells_at(self.t) or self.k)
+        if passes.serial and candidates <= GRAM_CANDIDATES:  # all distances between them are kept
+            driver += 8.0 * candidates**2
+        return Part(
+            "cluster_levels", name, self.t, solver, n_blocks, passes.n_passes,
+            flops=2.0 * self.d * passes.pairs, shipped=shipped, shuffled=shuffled,
+            worker=WORKER_BASE + worker if worker else 0.0,
+            driver=DRIVER_BASE + driver + tree_bytes(self.problem), jvm=self.jvm,
+            seconds=seconds,
+        )  # fmt: skip
