@@ -7,9 +7,11 @@ Run      evenlake plan --config conf/quickstart.yaml
 """
 
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
@@ -22,6 +24,7 @@ from jobs.lake.errors import ConfigError, GuardError
 from jobs.lake.host import host_bytes, n_threads, size_bytes
 from jobs.lake.runs import Run, open_run
 from jobs.lake.session import n_slots
+from jobs.planning import executors
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
@@ -114,18 +117,26 @@ def problem_of(this: Run) -> Problem:
 
 def machine_of(spark: SparkSession, n_features: int) -> Machine:
     """Describe the session, as far as it tells; speed as assumed."""
-    is_local = _setting(spark, "spark.master", "local").startswith("local")
-    heap = _setting(spark, "spark.driver.memory", "" if is_remote() else "1g")
-    cores = int(_setting(spark, "spark.executor.cores", "1"))
-    pyspark = size_bytes(_setting(spark, "spark.executor.pyspark.memory", ""), "m")
+    setting = partial(_setting, spark)
+    slots, host = n_slots(spark), None if is_remote() else host_bytes()
+    is_local = setting("spark.master", "local").startswith("local")
+    unknown = "" if is_remote() else "1g"
+    heap = executors.size_of(setting, "spark.driver.memory", unknown)
+    max_result = size_bytes(setting("spark.driver.maxResultSize", unknown))
+    workers, overhead = executors.n_workers(setting), executors.overhead(setting)
+    # the workers share a container, or where there is none, the host
+    room = overhead / workers if overhead else host / slots if is_local and host else 0.0
     return Machine(
-        n_slots=n_slots(spark),
+        n_slots=slots,
         n_threads=n_threads(),
-        heap=size_bytes(heap) or float("inf"),
+        heap=heap or math.inf,
         speed=assumed_speed(n_features),
-        worker_limit=pyspark / cores if pyspark else WORKER_LIMIT,
-        host=None if is_remote() else host_bytes(),
+        worker_limit=executors.own_limit(setting) or max(WORKER_LIMIT, room),
+        host=host,
         is_local=is_local,
+        max_result=max_result or math.inf,
+        n_workers=workers,
+        overhead=overhead,
     )
 
 

@@ -114,7 +114,7 @@ class _Estimator:
         seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
         return self._spark(
             "tune_tree", "search", SCAN_PER_BYTE, seconds=seconds, flops=2.0 * self.d * pairs,
-            driver=3 * 4.0 * self.d * rows,
+            driver=3 * 4.0 * self.d * rows, gathered=4.0 * self.d * rows,
         )  # fmt: skip
 
     def _bins(self) -> float:

@@ -27,6 +27,7 @@ from jobs.planning.passes import (
 from jobs.planning.problem import Part, Problem
 from udfs.kernels.cells import LARGEST_CELL
 from udfs.kernels.nearest import RUN_ROWS
+from udfs.kernels.resampling import closest_points
 from udfs.kernels.sources import BLOCK_ROWS
 from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING
 
@@ -34,6 +35,8 @@ BIN_COPIES = 3.0  # of a bin's vectors in a worker: as they come, joined, as the
 CELL_SKEW = LARGEST_CELL  # the largest cell, in mean cells
 # Bytes per component of a centroid in a task: itself, the GEMM's side, sums and their result.
 FLAT_BYTES = 4 + 4 + 8 + 8 + 8
+MEMBER_BYTES = 4 + 8 + 8  # a point in search of the closest: label, distance, position
+MEMBER_HELD = 95  # while it is sorted: as it came, as arrays, joined, in order (seen: 90 to 94)
 TREE_BYTES = 24  # per component of a node on the driver: solved, joined, written
 
 
@@ -62,17 +65,17 @@ class _LevelEstimator:
         self.k, self.n_rows = self.cluster.levels[t - 1], problem.inputs_of(t)
         self.n_cells = cells_of(self.n_rows, t, self.d, self.cluster)
         self.n_bytes = 4.0 * self.n_rows * self.d
+        self.kept = int(n_resampled(self.n_rows, t, self.cluster))
 
     def parts(self) -> Iterator[Part]:
         is_local = self.problem.is_local or self.t > 1
         solve = split_level if self.n_cells else flat_level
         parts = solve(self.n_rows, self.t, self.d, self.cluster, remembers=is_local)
-        kept = int(n_resampled(self.n_rows, self.t, self.cluster))
         for name, passes in parts.items():
             if is_local:
                 yield self._in_memory(name, passes, self.n_rows)
-            elif name == "resampling" and comes_to_driver(4 * kept * self.d):
-                yield self._in_memory(name, passes, kept)
+            elif name == "resampling" and comes_to_driver(4 * self.kept * self.d):
+                yield self._in_memory(name, passes, self.kept)
             elif not self.n_cells:
                 yield self._flat(name, passes)
             else:
@@ -82,8 +85,8 @@ class _LevelEstimator:
         """Estimate what the driver does on points, or nodes, in its memory."""
         n_threads = self.machine.n_threads
         seconds = self._in_threads(passes)
-        if self.t == 1 and name == "start":
-            seconds += FETCH_PER_BYTE * self.n_bytes
+        fetched = self.n_rows if self.t == 1 and name == "start" else 0
+        seconds += FETCH_PER_BYTE * 4.0 * self.d * fetched
         k, n_bytes = float(self.k), 4.0 * n_rows * self.d
         kept = 0.0 if name in ("start", "iterations") else n_bytes / 2  # a resampled subset
         if self.n_cells:  # a thread has one cell in hand
@@ -91,16 +94,20 @@ class _LevelEstimator:
         held = FETCHED_COPIES * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
         if name == "breathing":  # a look around is float64, rows by centroids
             held += n_threads * 3 * 8.0 * k * RUN_ROWS
-        return self._part(name, "local", passes, seconds, n_rows=n_rows, driver=held)
+        gathered = (4.0 * self.d + 2 * 8) * fetched  # with ids and hashes
+        return self._part(
+            name, "local", passes, seconds, n_rows=n_rows, driver=held, gathered=gathered
+        )
 
     def _on_sample(self, passes: Passes) -> Part:
         """Estimate the fit of cells on a sample, which the driver fetches."""
         machine = self.machine
         seconds = self._in_threads(passes) + JOB_SECONDS
         seconds += READ_PER_BYTE * self.n_bytes / machine.n_slots
-        held = FETCHED_COPIES * 4.0 * self.d * n_in_sample(self.n_rows, self.t, self.cluster)
+        gathered = (4.0 * self.d + 8) * n_in_sample(self.n_rows, self.t, self.cluster)
+        held = FETCHED_COPIES * gathered
         held += machine.n_threads * self.d * self.cluster.cells_at(self.t) * FLAT_BYTES
-        return self._part("start", "spark", passes, seconds, driver=held)
+        return self._part("start", "spark", passes, seconds, driver=held, gathered=gathered)
 
     def _in_cells(self, passes: Passes) -> Part:
         """Estimate the job that brings the points to their cells and solves those."""
@@ -111,7 +118,11 @@ class _LevelEstimator:
         allowed = 4.0 * self.d * max_cell_rows(self.cluster, self.d)
         largest = min(allowed, self.n_bytes, CELL_SKEW * self.n_bytes / self.n_cells)
         worker = BIN_COPIES * max(self.n_bytes / n_bins, largest)
-        return self._part("cells", "spark", passes, seconds, worker=worker, shuffled=self.n_bytes)
+        gathered = 4.0 * (self.d + 8) * self.k  # leaves, and what describes them
+        return self._part(
+            "cells", "spark", passes, seconds, worker=worker, shuffled=self.n_bytes,
+            gathered=gathered,
+        )  # fmt: skip
 
     def _flat(self, name: str, passes: Passes) -> Part:
         """Estimate passes over blocks on the executors, each with as many tasks as slots."""
@@ -120,9 +131,19 @@ class _LevelEstimator:
         work += FILE_PER_BYTE * self.n_bytes * passes.n_passes
         seconds = work / n_slots + passes.calls * JOB_SECONDS + passes.serial
         worker = float(FLAT_BYTES * self.d * self.k)
-        sums = 16.0 * self.d * self.k * n_slots  # of every task, as bytes and as arrays
+        gathered = 8.0 * self.d * self.k * n_slots  # the sums of every task,
+        driver = 2 * gathered  # as bytes and as arrays
+        if name == "closest":
+            each = closest_points(self.cluster.points_at(self.t), self.n_rows, self.k)
+            sent = min(self.n_rows, n_slots * self.k * each)
+            gathered, driver = float(MEMBER_BYTES * sent), float(MEMBER_HELD * sent)
+            worker += MEMBER_HELD * self.n_rows / n_slots
+        elif name == "resampling":  # the kept stay known, and workers are told their positions
+            driver += (MEMBER_BYTES + 8) * self.kept
+            worker += 8 * self.kept
         return self._part(
-            name, "spark", passes, seconds, worker=worker, driver=sums, shipped=shipped
+            name, "spark", passes, seconds, worker=worker, driver=driver, shipped=shipped,
+            gathered=gathered,
         )  # fmt: skip
 
     def _work(self, passes: Passes) -> float:
@@ -145,8 +166,7 @@ class _LevelEstimator:
         n_rows: int | None = None,
         worker: float = 0.0,
         driver: float = 0.0,
-        shipped: float = 0.0,
-        shuffled: float = 0.0,
+        **moved: float,
     ) -> Part:
         n_blocks = -(-(self.n_rows if n_rows is None else n_rows) // BLOCK_ROWS)
         candidates = OVERSAMPLING * (self.cluster.cells_at(self.t) or self.k)
@@ -154,8 +174,8 @@ class _LevelEstimator:
             driver += 8.0 * candidates**2
         return Part(
             "cluster_levels", name, self.t, solver, n_blocks, passes.n_passes,
-            flops=2.0 * self.d * passes.pairs, shipped=shipped, shuffled=shuffled,
+            flops=2.0 * self.d * passes.pairs,
             worker=WORKER_BASE + worker if worker else 0.0,
             driver=DRIVER_BASE + driver + tree_bytes(self.problem), jvm=self.jvm,
-            seconds=seconds,
+            seconds=seconds, **({"shipped": 0.0, "shuffled": 0.0} | moved),
         )  # fmt: skip

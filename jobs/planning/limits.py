@@ -7,7 +7,7 @@ from jobs.lake.config import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
 from jobs.planning.estimate import LEAF_BYTES
 from jobs.planning.level_parts import BIN_COPIES, FLAT_BYTES
-from jobs.planning.machine import GIB, JVM_BASE, WORKER_BASE, Machine
+from jobs.planning.machine import EXECUTOR_OUTSIDE, GIB, JVM_BASE, WORKER_BASE, Machine
 from jobs.planning.problem import Part, Problem
 
 _HEAP_BASE = 0.3 * GIB  # Spark and Delta themselves
@@ -20,6 +20,7 @@ def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[
         _worker(problem, parts, machine),
         _heap(problem, machine),
         _host(problem, parts, machine),
+        _results(parts, machine),
     )
     return [*_cells(problem), *(refusal for refusal in found if refusal)]
 
@@ -39,22 +40,23 @@ def _cells(problem: Problem) -> Iterator[str]:
 
 
 def _worker(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | None:
-    largest = max(parts, key=lambda part: part.worker)
-    if largest.worker <= machine.worker_limit:
+    part = next((part for part in parts if part.worker > machine.worker_limit), None)
+    if part is None:
         return None
-    place = f"{largest.stage} {largest.part}" + (f", level {largest.level}" * bool(largest.level))
     found = (
-        f"{place}: a Python worker would hold {_gib(largest.worker)}, want at most "
+        f"{_place(part)}: a Python worker would hold {_gib(part.worker)}, want at most "
         f"{_gib(machine.worker_limit)}; "
     )
-    if largest.part == "pack":
+    if part.part == "pack":
         return found + "give workers more memory, by spark.executor.pyspark.memory"
-    cluster, t = problem.config.cluster, largest.level or 1
-    if largest.part == "cells":
+    if part.part in ("closest", "resampling"):
+        return found + "set cluster.resampling.rounds: 0"
+    cluster, t = problem.config.cluster, part.level or 1
+    if part.part == "cells":
         room = machine.worker_limit - WORKER_BASE
         fits = max(1, int(room / (BIN_COPIES * 4 * problem.n_features)))
         return found + f"lower cluster.max_cell_rows={cluster.max_cell_rows} to {fits} or less"
-    return found + _fewer_nodes(problem, machine, t, is_leaves=largest.part == "assign")
+    return found + _fewer_nodes(problem, machine, t, is_leaves=part.part == "assign")
 
 
 def _fewer_nodes(problem: Problem, machine: Machine, t: int, *, is_leaves: bool) -> str:
@@ -100,10 +102,10 @@ def _host(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | No
     if wanted <= machine.host:
         return None
     fix = "lower spark.master to fewer slots"
-    if largest.driver > machine.host / 2:
+    if largest.driver > machine.host / 2 or largest.part == "closest":  # whatever the slots
         fix = _lighter(largest, problem.config.cluster)
     return (
-        f"{largest.stage} {largest.part}: the host would hold {_gib(wanted)}, "
+        f"{_place(largest)}: the host would hold {_gib(wanted)}, "
         f"{_gib(largest.driver)} of it in the driver's Python, and has {_gib(machine.host)}; {fix}"
     )
 
@@ -112,9 +114,23 @@ def _lighter(part: Part, cluster: ClusterConfig) -> str:
     """Say what makes a part hold less in the driver."""
     if part.solver == "local":
         return "set cluster.solver: spark"
+    if part.part in ("closest", "resampling"):
+        return "set cluster.resampling.rounds: 0"
     if part.part == "start" and (n_cells := cluster.cells_at(part.level or 1)):
         return f"lower cluster.split, now {n_cells} cells"
     return "lower cluster.levels[0]"
+
+
+def _results(parts: Sequence[Part], machine: Machine) -> str | None:
+    """Refuse results at which Spark would end their job."""
+    largest = max(parts, key=lambda part: part.gathered)
+    if largest.gathered <= machine.max_result:
+        return None
+    return (
+        f"{_place(largest)}: the tasks of a pass would send {_gib(largest.gathered)} to the "
+        f"driver, spark.driver.maxResultSize is {_gib(machine.max_result)}; set it to "
+        f"{math.ceil(1.1 * largest.gathered / GIB)}g, or to 0 for no limit"
+    )
 
 
 def tight_heap(parts: Sequence[Part], machine: Machine) -> list[str]:
@@ -130,9 +146,26 @@ def tight_heap(parts: Sequence[Part], machine: Machine) -> list[str]:
     ]
 
 
+def tight_containers(parts: Sequence[Part], machine: Machine) -> list[str]:
+    """Warn of Python workers that a cluster manager may end, as not all of them do."""
+    largest = max(parts, key=lambda part: part.worker)
+    wanted = machine.n_workers * largest.worker
+    if machine.overhead is None or wanted <= machine.overhead:
+        return []
+    return [
+        f"{_place(largest)}: the Python workers of an executor ({machine.n_workers}) may come to "
+        f"hold {_gib(wanted)}, and its container has {_gib(machine.overhead)} beside the heap: set "
+        f"spark.executor.memoryOverhead to {math.ceil((wanted + EXECUTOR_OUTSIDE) / GIB)}g"
+    ]
+
+
 def _held(part: Part, machine: Machine) -> float:
     """Give what a part holds on the driver's host outside the JVM."""
     return part.driver + (machine.n_slots * part.worker if machine.is_local else 0.0)
+
+
+def _place(part: Part) -> str:
+    return f"{part.stage} {part.part}" + (f", level {part.level}" if part.level else "")
 
 
 def _gib(n_bytes: float) -> str:

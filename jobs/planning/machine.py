@@ -4,6 +4,7 @@ The constants are figures of one machine (two Xeon cores of 110 GFLOP/s at best,
 Spark 4.2, Delta 4.4, d = 256, a warm JVM); the calibration replaces the speed, not these.
 """
 
+import math
 from dataclasses import dataclass
 
 GIB = 2**30
@@ -33,6 +34,7 @@ REPORT_PER_POINT = 6e-6  # joined with a sample and a control
 WORKER_BASE = 0.17 * GIB  # numpy, pyarrow, pandas imported
 DRIVER_BASE = 0.27 * GIB  # those and pyspark, plotly, scikit-learn
 JVM_BASE = 0.9 * GIB  # Spark and Delta, code and stacks outside the heap included
+EXECUTOR_OUTSIDE = 384 * 2**20  # of an executor's heap: Spark's own least overhead
 JVM_OUTSIDE = 0.05  # of the heap, at most: buffers of Arrow and the network
 JVM_PER_BYTE = 1.0  # heap that fills per byte of the pool's vectors, until the heap is full;
 JVM_PER_FETCHED_BYTE = 2.0  # so much more where the driver fetches the points;
@@ -76,6 +78,10 @@ class Machine:
     worker_limit : bytes that one Python worker may hold
     host : bytes of the driver's host; None where it does not say
     is_local : driver and executors share the host and one JVM
+    max_result : bytes that the tasks of one job may send to the driver
+    n_workers : Python workers of one executor
+    overhead : bytes that an executor's container has beside its heap, for all of these; None where
+        the session does not say
     """
 
     n_slots: int
@@ -85,3 +91,6 @@ class Machine:
     worker_limit: float = WORKER_LIMIT
     host: float | None = None
     is_local: bool = True
+    max_result: float = math.inf
+    n_workers: int = 1
+    overhead: float | None = None

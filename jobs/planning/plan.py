@@ -1,5 +1,6 @@
 """A plan to read: a table, one sentence, log lines, or plain data."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from rich.table import Table
 
 from jobs.planning.advice import warnings
 from jobs.planning.estimate import estimate
-from jobs.planning.limits import refusals, tight_heap
+from jobs.planning.limits import refusals, tight_containers, tight_heap
 from jobs.planning.machine import GIB, Machine
 from jobs.planning.problem import Part, Problem
 
@@ -59,9 +60,8 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the plan as plain data; bytes, seconds, FLOPs."""
-        machine = asdict(self.machine)
-        if self.machine.heap == float("inf"):  # not known, and no JSON
-            machine["heap"] = None
+        sizes = asdict(self.machine)
+        machine = {name: None if v == math.inf else v for name, v in sizes.items()}  # no JSON
         parts = [asdict(part) for part in self.parts]
         found = {"warnings": self.warnings, "refusals": self.refusals}
         return {"plan": {"estimate": self.figures, "machine": machine, "parts": parts} | found}
@@ -100,7 +100,7 @@ class Plan:
 def make_plan(problem: Problem, machine: Machine) -> Plan:
     """Plan a run; whether it fits is among what the plan says."""
     parts = estimate(problem, machine)
-    warned = warnings(problem) + tight_heap(parts, machine)
+    warned = warnings(problem) + tight_heap(parts, machine) + tight_containers(parts, machine)
     return Plan(problem, machine, parts, warned, refusals(problem, parts, machine))
 
 

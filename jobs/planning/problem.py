@@ -22,6 +22,7 @@ class Part:
     shipped, shuffled : bytes to the executors; bytes that change places between tasks
     worker, driver, jvm : bytes at their highest: the largest Python worker, the driver's Python
         process, the JVM beside it
+    gathered : bytes that the tasks of one pass send to the driver
     """
 
     stage: str
@@ -37,6 +38,7 @@ class Part:
     driver: float
     jvm: float
     seconds: float
+    gathered: float = 0.0
 
 
 @dataclass(frozen=True)

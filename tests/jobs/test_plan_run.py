@@ -12,7 +12,7 @@ from jobs import curate, plan_run
 from jobs.__main__ import main as evenlake
 from jobs.lake.config import as_dict
 from jobs.lake.host import size_bytes
-from jobs.planning.machine import GIB
+from jobs.planning.machine import GIB, WORKER_LIMIT
 from tests.jobs.tiny import config_of, write_pool
 
 
@@ -41,7 +41,11 @@ def test_a_plan_counts_the_rows_that_match_and_writes_nothing(
     assert result["status"] == "ok"
     plan = result["plan"]
     assert (plan["estimate"]["n_points"], plan["estimate"]["n_features"]) == (20, 4)
-    assert plan["machine"]["heap"] == 3 * GIB
+    machine = plan["machine"]
+    assert machine["heap"] == 3 * GIB
+    assert machine["max_result"] is None  # without a limit, in a session of our own
+    assert machine["overhead"] is None  # no container
+    assert machine["worker_limit"] >= WORKER_LIMIT
     stages = ["embed_pool", "cluster_levels", "balance_sample", "report_curation"]
     assert list(dict.fromkeys(part["stage"] for part in plan["parts"])) == stages
     assert plan["refusals"] == []
@@ -52,11 +56,12 @@ def test_a_plan_counts_the_rows_that_match_and_writes_nothing(
 def test_what_cannot_fit_exits_with_3_before_anything_is_written(
     command, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_run, "WORKER_LIMIT", 0.1 * GIB)
+    monkeypatch.setattr(plan_run, "host_bytes", lambda: 0.5 * GIB)
     assert command(["--config", f"{folder}/my.yaml"]) == 3
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: the plan does not fit: ")
-    assert "want at most 0.10 GiB" in last
+    assert "the host would hold" in last
+    assert "and has 0.50 GiB; " in last
     assert not (folder / "lake").exists()
 
 

@@ -95,8 +95,22 @@ def test_shares_by_leaves_need_no_large_top() -> None:
 def test_a_heap_that_would_fill_the_host_is_a_warning() -> None:
     large = problem(40_000_000, 256, [1000, 200])
     (warning,) = make_plan(large, replace(MACHINE, heap=30 * GIB)).warnings
-    assert warning.startswith("the host has 23.00 GiB, and all processes may come to hold 33")
+    assert warning.startswith("the host has 23.00 GiB, and all processes may come to hold 40")
     assert "lower spark.driver_memory, now 30.00 GiB" in warning
+
+
+def test_workers_that_a_container_has_no_room_for_are_a_warning() -> None:
+    split = problem(10**8, 256, [10_000], resampling={"rounds": 0}, split=800)
+    on_cluster = replace(NOT_LOCAL, n_workers=4, overhead=0.4 * GIB)
+    plan = make_plan(split, on_cluster)
+    (warning,) = plan.warnings
+    assert warning == (  # three copies of two mean cells, beside what an idle one holds, in each
+        "cluster_levels cells, level 1: the Python workers of an executor (4) may come to hold "
+        "3.54 GiB, and its container has 0.40 GiB beside the heap: set "
+        "spark.executor.memoryOverhead to 4g"
+    )
+    assert plan.refusals == []
+    assert make_plan(split, replace(on_cluster, overhead=4.0 * GIB)).warnings == []
 
 
 NOT_LOCAL = replace(MACHINE, is_local=False, heap=64 * GIB, n_slots=64)
@@ -138,9 +152,27 @@ REFUSED = {  # -> machine, what it starts with, what it ends with
     "a sample for cells that the host cannot hold": (
         problem(10**9, 256, [200_000], split=100_000),
         NOT_LOCAL,
-        "cluster_levels start: the host would hold 40.46 GiB, 39.56 GiB of it in the driver's "
-        "Python, ",
+        "cluster_levels start, level 1: the host would hold ",
         "and has 23.00 GiB; lower cluster.split, now 100000 cells",
+    ),
+    "closest members that the driver's host cannot hold": (
+        problem(3 * 10**8, 256, [5000]),
+        replace(NOT_LOCAL, host=16 * GIB),
+        "cluster_levels closest, level 1: the host would hold 27.",
+        "has 16.00 GiB; set cluster.resampling.rounds: 0",
+    ),
+    "closest members that workers cannot hold": (
+        problem(2 * 10**9, 32, [5000]),
+        NOT_LOCAL,
+        "cluster_levels closest, level 1: a Python worker would hold 2.94 GiB, want at most 1.50 ",
+        "GiB; set cluster.resampling.rounds: 0",
+    ),
+    "results beyond what Spark takes": (
+        problem(3 * 10**8, 256, [5000]),
+        replace(NOT_LOCAL, host=None, max_result=1.0 * GIB),
+        "cluster_levels closest, level 1: the tasks of a pass would send 5.59 GiB to the driver, "
+        "spark.driver.maxResultSize is 1.00 GiB; ",
+        "set it to 7g, or to 0 for no limit",
     ),
     "a heap too small for the tree": (
         problem(10**6, 256, [100_000], resampling={"rounds": 0}),
@@ -151,7 +183,7 @@ REFUSED = {  # -> machine, what it starts with, what it ends with
     "a pool that the host cannot hold": (
         problem(20_000_000, 256, [1000], solver="local"),
         MACHINE,
-        "cluster_levels resampling: the host would hold ",
+        "cluster_levels resampling, level 1: the host would hold ",
         "and has 23.00 GiB; set cluster.solver: spark",
     ),
 }

@@ -1,6 +1,7 @@
 """The planner's arithmetic: a level by hand, more is never less, and what the stages really do."""
 
 import sys
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -29,10 +30,13 @@ from jobs.planning.machine import (
 from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
 from jobs.reporting import coverage_rows
+from udfs.blocks import from_bytes, to_bytes
 from udfs.kernels.cells import SAMPLE_PER_CELL, fit_cells
+from udfs.kernels.nearest import Centroids
 from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import blocks_of
 from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
+from udfs.kernels.steps.members import ClosestMembers
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
 
@@ -109,6 +113,33 @@ def test_a_resampling_round_is_a_pass_over_all_and_a_fit_of_the_kept() -> None:
     assert resampled.n_passes == pytest.approx(3 * kept * (6 + passes.LLOYD_RESAMPLED))
 
 
+@pytest.mark.parametrize(("points", "sent"), [("auto", 10**8), (30, 64 * 5000 * 30)])
+def test_the_closest_members_of_every_task_come_to_the_driver(points: Any, sent: int) -> None:
+    n, k, d, slots = 10**8, 5000, 256, 64
+    cluster = replace(MACHINE, n_slots=slots, is_local=False)
+    resampled = problem(n, [k], solver="spark", resampling={"rounds": 1, "points": points})
+    closest = part(estimate(resampled, cluster), "closest", 1)
+    assert closest.gathered == 20 * sent  # label, distance, position
+    assert closest.driver == DRIVER_BASE + level_parts.TREE_BYTES * d * k + 95 * sent
+    sums = level_parts.FLAT_BYTES * d * k
+    assert closest.worker == WORKER_BASE + sums + 95 * n / slots
+
+
+def test_closest_members_take_as_much_memory_as_is_planned() -> None:
+    n, k, n_tasks = 100_000, 10, 4
+    rng = np.random.default_rng(0)
+    step = ClosestMembers(Centroids(np.zeros((k, 1), np.float32)), n // (2 * k))
+    share = {"labels": rng.integers(0, k, n // n_tasks, np.int32), "sq_dist": rng.random(n // 4)}
+    rows = [to_bytes(share | {"positions": np.arange(task, n, n_tasks)}) for task in range(n_tasks)]
+    sent = sum(map(len, rows))
+    assert sent == pytest.approx(level_parts.MEMBER_BYTES * n, rel=0.05)
+    tracemalloc.start()
+    step.merge([from_bytes(row) for row in rows])
+    held = sent + tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held == pytest.approx(level_parts.MEMBER_HELD * n, rel=0.2)
+
+
 @pytest.mark.parametrize(("n", "solver"), [(100_000, "local"), (1_000_000, "spark")])
 def test_a_small_resampling_round_is_solved_on_the_driver(n: int, solver: str) -> None:
     parts = estimate(problem(n, [1000], solver="spark", split="off"), MACHINE)
@@ -149,12 +180,12 @@ def test_about_as_many_cells_are_planned_as_are_found(k: int, limit: int) -> Non
 def test_cells_are_fitted_on_a_sample_that_the_driver_holds() -> None:
     n, d, k, split = 10_000_000, 256, 10_000, 2000
     begun = part(estimate(problem(n, [k], split=split, solver="spark"), MACHINE), "start", 1)
-    sample = SAMPLE_PER_CELL * split * 4 * d
+    sample = SAMPLE_PER_CELL * split * (4 * d + 8)  # vectors and hashes
     fitting = MACHINE.n_threads * split * d * level_parts.FLAT_BYTES + 8 * (2 * split) ** 2
     assert begun.driver == (
         DRIVER_BASE + level_parts.TREE_BYTES * d * k + FETCHED_COPIES * sample + fitting
     )
-    assert begun.shipped == begun.worker == 0
+    assert (begun.gathered, begun.shipped, begun.worker) == (sample, 0, 0)
 
 
 def test_distances_that_take_longer_are_counted_once() -> None:
