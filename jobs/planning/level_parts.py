@@ -166,7 +166,9 @@ class _LevelEstimator:
         n_rows: int | None = None,
         worker: float = 0.0,
         driver: float = 0.0,
-        **moved: float,
+        shipped: float = 0.0,
+        shuffled: float = 0.0,
+        gathered: float = 0.0,
     ) -> Part:
         n_blocks = -(-(self.n_rows if n_rows is None else n_rows) // BLOCK_ROWS)
         candidates = OVERSAMPLING * (self.cluster.cells_at(self.t) or self.k)
@@ -174,8 +176,8 @@ class _LevelEstimator:
             driver += 8.0 * candidates**2
         return Part(
             "cluster_levels", name, self.t, solver, n_blocks, passes.n_passes,
-            flops=2.0 * self.d * passes.pairs,
+            flops=2.0 * self.d * passes.pairs, shipped=shipped, shuffled=shuffled,
             worker=WORKER_BASE + worker if worker else 0.0,
             driver=DRIVER_BASE + driver + tree_bytes(self.problem), jvm=self.jvm,
-            seconds=seconds, **({"shipped": 0.0, "shuffled": 0.0} | moved),
+            seconds=seconds, gathered=gathered,
         )  # fmt: skip
