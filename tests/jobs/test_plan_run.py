@@ -74,6 +74,26 @@ def test_more_leaves_than_rows_are_refused_before_any_work(
     )
 
 
+def test_a_session_on_a_cluster_tells_what_its_processes_may_hold(spark: SparkSession) -> None:
+    cluster = spark.newSession()
+    cluster.conf.set("spark.sql.legacy.setCommandRejectsSparkCoreConfs", "false")
+    said = {
+        "spark.master": "yarn",
+        "spark.driver.maxResultSize": "2g",
+        "spark.executor.cores": "4",
+        "spark.executor.memory": "80g",
+    }
+    for key, value in said.items():
+        cluster.conf.set(key, value)
+    machine = plan_run.machine_of(cluster, 4)
+    assert (machine.is_local, machine.max_result) == (False, 2 * GIB)
+    assert (machine.n_workers, machine.overhead) == (4, 8 * GIB)
+    assert machine.worker_limit == 2 * GIB
+    cluster.conf.set("spark.executor.pyspark.memory", "4g")
+    machine = plan_run.machine_of(cluster, 4)
+    assert (machine.overhead, machine.worker_limit) == (None, 1 * GIB)
+
+
 @pytest.mark.parametrize(
     ("said", "n_bytes"),
     [("8g", 8 * GIB), ("512m", GIB / 2), ("2048", 2048 * 2**20), ("1GB", GIB), ("", 0)],
