@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
 from jobs.lake.config import ClusterConfig
+from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
 from udfs.kernels.resampling import closest_points
 
@@ -76,14 +77,21 @@ def _cells(problem: Problem) -> Iterator[str]:
             f"the mean; those over {rows} ({key}) are divided again, on what a sample shows of "
             f"them: {fix}"
         )
-    elif k / n_cells < FEW_PER_CELL:
-        usual = cluster.model_copy(update={"split": "auto"}).cells_at(1)
-        fits = not usual or n / usual <= rows
+    elif _leaves_per_cell(problem, cluster) < FEW_PER_CELL:
+        auto = cluster.model_copy(update={"split": "auto"})
+        is_enough = n <= rows * (auto.cells_at(1) or n)
+        if is_enough and _leaves_per_cell(problem, auto) >= FEW_PER_CELL:
+            fix = "set cluster.split: auto"
         yield (
-            f"cluster.split={cluster.split} leaves {k / n_cells:.1f} of cluster.levels[0]={k} "
-            f"leaves to a cell, so that cells are the clusters; "
-            f"{'set cluster.split: auto' if fits else fix}"
+            f"cluster.split={cluster.split} leaves {_leaves_per_cell(problem, cluster):.1f} of "
+            f"cluster.levels[0]={k} leaves to a cell, so that cells are the clusters; {fix}"
         )
+
+
+def _leaves_per_cell(problem: Problem, cluster: ClusterConfig) -> float:
+    """Give the leaves of level 1 in a mean cell; all of them where it is not split."""
+    n_cells = cells_of(problem.n_points, 1, problem.n_features, cluster)
+    return cluster.levels[0] / (n_cells or 1)
 
 
 def cell_limit(cluster: ClusterConfig, n_features: int) -> tuple[int, str]:

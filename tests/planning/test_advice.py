@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.lake.loading import parse_config
 from jobs.planning.machine import GIB, Machine, assumed_speed
@@ -203,6 +205,25 @@ def test_cells_are_warned_of_once_and_the_advice_ends_it(k: int) -> None:
             "clusters; set cluster.split to 7630, and raise cluster.levels[0]=10000 to 15260 or "
             "more"
         )
+
+
+@given(
+    n=st.integers(10_000, 10**8),
+    k=st.integers(2, 20_000),
+    split=st.one_of(st.just("auto"), st.integers(2, 5000)),
+    limit=st.integers(50, 10**6),
+)
+def test_advice_on_cells_that_is_followed_is_not_given_again(
+    n: int, k: int, split: Any, limit: int
+) -> None:
+    def advised(k: int, split: Any) -> list[str]:
+        return about_cells(problem(n, 256, [min(n, k)], split=split, max_cell_rows=limit))
+
+    for advice in advised(k, split):
+        fix = advice.rpartition("set cluster.split")[2]
+        numbers = [int(number) for number in re.findall(r" to (\d+)", fix)]
+        split, *leaves = numbers or ["auto"]
+        assert advised([k, *leaves][-1], split) == []
 
 
 def about_cells(planned: Problem) -> list[str]:
