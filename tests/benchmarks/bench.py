@@ -58,7 +58,7 @@ class Bench:
         outcome = self._process(task, files, setting)
         folder = self._folder(task)
         if (folder / "centroids.npy").exists() and outcome.status == "done":
-            outcome.said |= score(Path(files.vectors), folder)
+            outcome.said |= score(files, folder)
         shutil.rmtree(folder)
         said = outcome.note or outcome.said.get("seconds")
         log.info("rival=%s status=%s said=%s", task.name, outcome.status, said)
@@ -68,7 +68,11 @@ class Bench:
         self.n_runs += 1
         env = {k: v for k, v in os.environ.items() if k not in _BLAS_VARIABLES} | setting
         return run_task(
-            task, files or Files("", ""), self._folder(task), time_limit=self.time_limit, env=env
+            task,
+            files or Files("", "", ""),
+            self._folder(task),
+            time_limit=self.time_limit,
+            env=env,
         )
 
     def _folder(self, task: Task) -> Path:
@@ -76,7 +80,7 @@ class Bench:
 
     def _files(self, task: Task) -> Files:
         stem = self.work / f"points-{task.n_points}x{task.n_features}"
-        files = Files(f"{stem}.npy", f"{stem}.parquet")
+        files = Files(f"{stem}.npy", f"{stem}.parquet", f"{stem}-concepts.npy")
         if not stem.with_suffix(".done").exists():
             made = self._process(replace(task, rival="data"), files, {})
             if made.status != "done":

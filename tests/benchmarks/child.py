@@ -25,6 +25,10 @@ def rival_named(name: str) -> Callable[[Task, Files, Stopwatch], Fit]:
         from tests.benchmarks import evenlake
 
         return evenlake.fit_evenlake if name == "evenlake" else evenlake.pass_over_blocks
+    if name == "curate":
+        from tests.benchmarks.curation import curate_as_planned
+
+        return curate_as_planned
     if name.startswith("mllib-"):
         from tests.benchmarks.mllib import fit_mllib
 

@@ -65,12 +65,12 @@ def _row(task: Task, runs: list[Outcome], time_limit: float) -> Row:
     if row["status"] == "over":
         row["seconds"] = time_limit
     if row["status"] != "done":
-        return row
-    for name in ("seconds", "at_ten", "inertia", "nearest_inertia"):
+        return row | {"figures": runs[-1].said.get("figures", {})}
+    for name in ("seconds", "at_ten", "inertia", "nearest_inertia", "kl"):
         values = [said[name] for said in done if said.get(name) is not None]
         row[name] = statistics.median(values) if values else None
     row["figures"] = _medians([said["figures"] for said in done])
-    return row | {name: done[-1].get(name) for name in ("ran", "n_nearest")}
+    return row | {name: done[-1].get(name) for name in ("ran", "n_nearest", "uniform_kl")}
 
 
 def _medians(figures: list[Row]) -> Row:

@@ -1,4 +1,4 @@
-"""The grouped mixture, written once for all rivals: a .npy file, and Parquet for Spark."""
+"""The grouped mixture, written once for all rivals: .npy files, and Parquet for Spark."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,11 @@ _SEED = 0
 
 
 def write_data(task: Task, files: Files, watch: Stopwatch) -> Fit:
-    """Draw the pool and write both files; a child process does this, to give its memory back."""
+    """Draw the pool and write its files; a child process does this, to give its memory back."""
     watch.start()
-    X, _ = grouped_mixture(_SEED, n_points=task.n_points, n_features=task.n_features)
+    X, concepts = grouped_mixture(_SEED, n_points=task.n_points, n_features=task.n_features)
     np.save(files.vectors, X)
+    np.save(files.concepts, concepts)
     schema = pa.schema({"id": pa.int64(), "embedding": pa.list_(pa.float32())})
     with pq.ParquetWriter(files.pool, schema, use_dictionary=False) as writer:
         for start in range(0, len(X), _ROWS_AT_ONCE):

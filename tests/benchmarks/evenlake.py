@@ -3,6 +3,7 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,9 @@ _WARM_UP_SECONDS = 10
 def fit_evenlake(task: Task, files: Files, watch: Stopwatch) -> Fit:
     """Level 1 from the committed embeddings: packing, solving and table writes."""
     spark = start_session(task)
+    levels = {"levels": [task.n_clusters], "resampling": {"rounds": 0}}
     with tempfile.TemporaryDirectory(dir=Path(files.pool).parent) as root:
-        config = _config(task, files, root)
+        config = config_for(files, root, levels, task.n_clusters)
         run = open_run(spark, config)
         embed_pool.run(spark, config, within=run)
         watch.start()
@@ -40,16 +42,15 @@ def fit_evenlake(task: Task, files: Files, watch: Stopwatch) -> Fit:
     return Fit(figures["seconds"], ran, None, own, centroids, labels)
 
 
-def _config(task: Task, files: Files, root: str) -> RunConfig:
+def config_for(files: Files, root: str, cluster: dict[str, Any], target_size: int) -> RunConfig:
+    """Give the config that curates the benchmark's pool into a root of its own."""
     return parse_config(
         {
             "seed": _SEED,
             "input": {"table": files.pool, "embedding": "embedding"},
             "output": {"root": root},
-            "cluster": {"levels": [task.n_clusters], "resampling": {"rounds": 0}},
-            "samples": [
-                {"name": "balanced", "target_size": task.n_clusters, "share": {"leaves": 0.0}}
-            ],
+            "cluster": cluster,
+            "samples": [{"name": "balanced", "target_size": target_size, "share": {"leaves": 0.0}}],
         }
     )
 

@@ -21,7 +21,6 @@ def fit_mllib(task: Task, files: Files, watch: Stopwatch) -> Fit:
     """``pyspark.ml.clustering.KMeans`` from cached vectors to the model and all predictions."""
     spark = start_session(task)
     log_iterations(spark)
-    blas = {"blas": blas_of(spark)}
     rows = spark.read.parquet(files.pool).repartition(2 * n_cores(), "id")
     cached = rows.select("id", array_to_vector(F.col("embedding")).alias("features")).cache()
     cached.count()
@@ -32,7 +31,7 @@ def fit_mllib(task: Task, files: Files, watch: Stopwatch) -> Fit:
         seed=_SEED,
         solver=task.rival.removeprefix("mllib-"),
     )
-    watch.start()
+    watch.start(blas=blas_of(spark))
     fitted = model.fit(cached)
     fit = watch.lap()
     predicted = fitted.transform(cached).select("id", "prediction").toArrow()
@@ -48,7 +47,7 @@ def fit_mllib(task: Task, files: Files, watch: Stopwatch) -> Fit:
     if n_iterations == task.iterations != ITERATIONS:
         iterate = figures.get("iterate_seconds")
         at_ten = iterate and seconds + iterate * (ITERATIONS / n_iterations - 1)
-    return Fit(seconds, str(n_iterations), at_ten, figures | blas, centroids, labels)
+    return Fit(seconds, str(n_iterations), at_ten, figures, centroids, labels)
 
 
 def log_iterations(spark: SparkSession) -> None:

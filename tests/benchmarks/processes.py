@@ -25,7 +25,7 @@ class Outcome:
     Attributes
     ----------
     status : ``done``, ``over`` (the time limit) or ``failed``
-    said : seconds, ran, at_ten and figures, where it is done
+    said : seconds, ran and at_ten, where it is done; figures
     peak_rss : bytes at their highest: ``python`` (its own), ``jvm``, ``worker`` (the largest Python
         worker), ``all`` (all together, as
         sampled; shared pages count once per process)
@@ -66,6 +66,9 @@ def run_task(
     elif outcome.status == "failed":
         lines = (folder / "log").read_text(errors="replace").strip().splitlines()
         outcome.note = lines[-1][:300] if lines else f"exit code {process.returncode}"
+    if (folder / MARKER).exists():
+        known = json.loads((folder / MARKER).read_text())
+        outcome.said["figures"] = outcome.said.get("figures", {}) | known
     return outcome
 
 

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from tests.benchmarks.balance import N_PICKS, ROUNDS, SEEDS, UPPER
 from tests.benchmarks.tasks import ITERATIONS
 
 Row = dict[str, Any]
 
 _COLUMNS = (
     "rival", "n", "k", "time, s", "iterations", f"{ITERATIONS} iterations, s", "times Evenlake",
-    "us per point", "inertia per point", "with every point at its nearest",
+    "us per point", "inertia per point", "with every point at its nearest", "KL",
     "peak RSS, GiB: all", "Python", "JVM", "largest worker",
 )  # fmt: skip
 _PASS_COLUMNS = ("n", "k", "time, s", "GFLOP/s", "of the sgemm peak", "largest worker, GiB")
@@ -26,6 +27,7 @@ def _section(name: str, result: Row) -> str:
         f"{who} " + " ".join(f"{k}={v}" for k, v in env.items())
         for who, env in result["settings"].items()
     )
+    settings += "".join(f"; mllib {name}" for name in _blas_of_mllib(result["rows"]))
     lines += [machine, "", f"Best of the BLAS settings tried: {settings}.", ""]
     passes = [row for row in result["rows"] if row["rival"] == "assignment"]
     if passes:
@@ -42,6 +44,12 @@ def _section(name: str, result: Row) -> str:
     return "\n".join([*lines, _notes(result), ""])
 
 
+def _blas_of_mllib(rows: list[Row]) -> list[str]:
+    """Give the classes that MLlib multiplied with, packages left out."""
+    classes = {(row.get("figures") or {}).get("blas") for row in rows} - {None}
+    return sorted(name.rpartition(".")[2] for name in classes)
+
+
 def _notes(result: Row) -> str:
     subsample = [row for row in result["rows"] if row.get("n_nearest")]
     over = {f"{row['n_nearest']:,} of {row['n_points']:,}" for row in subsample}
@@ -52,8 +60,23 @@ def _notes(result: Row) -> str:
         "include the assignment of every point; Evenlake's are the stage's seconds, packing and "
         "table writes included. (scaled): by the rival's own time per iteration. Inertia is "
         f"float64 over all points, each at the centroid that the rival assigned it to.{nearest} "
-        "Iterations are those of the last run; `all` counts pages that processes share once each."
-        "\n"
+        f"{_balance_note(result['rows'])}Iterations are those of the last run; `all` counts pages "
+        "that processes share once each.\n"
+    )
+
+
+def _balance_note(rows: list[Row]) -> str:
+    """Say what KL is of, and what a uniform draw has, where anything was scored."""
+    uniform = {r["n_points"]: r["uniform_kl"] for r in rows if r.get("uniform_kl") is not None}
+    if not uniform:
+        return ""
+    pools = ", ".join(f"{kl:.2f} at n={n:,}" for n, kl in sorted(uniform.items()))
+    upper = " and ".join(f"{n_nodes:,}" for n_nodes in UPPER)
+    return (
+        f"KL is to uniform over the planted concepts, of {N_PICKS:,} picks: Evenlake's solver puts "
+        f"levels of {upper} nodes (those below k; {ROUNDS} resampling rounds) on every rival's "
+        f"clusters alike, quotas are equal shares, nothing of it is timed; mean of {len(SEEDS)} "
+        f"seeds. As many uniform picks have {pools}. "
     )
 
 
@@ -102,6 +125,7 @@ def _fit_cells(row: Row, evenlake: float | None) -> list[str]:
         _number(per_point, ".1f", bound),
         _number(row.get("inertia"), ".6f"),
         _number(row.get("nearest_inertia"), ".6f"),
+        _number(row.get("kl"), ".3f"),
         *(_gib(row, role) for role in ("all", "python", "jvm", "worker")),
     ]
 

@@ -1,9 +1,12 @@
-"""Inertia, computed for every rival alike in float64 from its centroids and labels."""
+"""Inertia and balance, computed for every rival alike from its centroids and labels."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.benchmarks.balance import sampled_kl, uniform_kl
+from tests.benchmarks.tasks import Files
 
 SUBSAMPLE = 20_000  # points whose nearest centroid is looked up, where all would take too long
 _MOST_FLOPS = 2e12  # of such a look-up: half a minute
@@ -12,18 +15,21 @@ _SCORES_AT_ONCE = 1 << 24  # float64 scores: 128 MiB
 _SEED = 0
 
 
-def score(vectors: Path, folder: Path) -> dict[str, float]:
-    """Give the mean squared distance per point.
+def score(files: Files, folder: Path) -> dict[str, float]:
+    """Give the mean squared distance per point, in float64, and what a sample is like.
 
     Returns
     -------
     inertia : to the centroid that the rival assigned each point to; all points
     nearest_inertia : to the nearest of its centroids
     n_nearest : the points that ``nearest_inertia`` is the mean of: all, or a fixed subsample
+    kl : of a balanced sample to uniform over the planted concepts
+    uniform_kl : of a uniform sample, likewise
     """
-    X = np.load(vectors, mmap_mode="r")
+    X = np.load(files.vectors, mmap_mode="r")
     C = np.load(folder / "centroids.npy").astype(np.float64)
     labels = np.load(folder / "labels.npy")
+    concepts = np.load(files.concepts)
     if labels.min() < 0:
         raise ValueError(f"{(labels < 0).sum()} of {len(labels)} points were left without a label")
     chosen = np.arange(len(X))
@@ -33,6 +39,8 @@ def score(vectors: Path, folder: Path) -> dict[str, float]:
         "inertia": _assigned(X, C, labels) / len(X),
         "nearest_inertia": _nearest(X, C, chosen) / len(chosen),
         "n_nearest": len(chosen),
+        "kl": sampled_kl(C, labels, concepts),
+        "uniform_kl": uniform_kl(concepts),
     }
 
 

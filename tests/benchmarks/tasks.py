@@ -1,5 +1,6 @@
 """The words that the harness and its child processes share."""
 
+import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class Files:
 
     vectors: str  # .npy, (n_points, n_features) float32
     pool: str  # Parquet: id, embedding
+    concepts: str  # .npy, (n_points,) int64, as planted
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ class Stopwatch:
         self.marker = marker
         self._at = time.perf_counter()
 
-    def start(self) -> None:
-        """Begin what is timed."""
-        self.marker.touch()
+    def start(self, **known: str) -> None:
+        """Begin what is timed; ``known`` is told even of a run that does not end in time."""
+        self.marker.write_text(json.dumps(known))
         self._at = time.perf_counter()
 
     def lap(self) -> float:

@@ -7,14 +7,12 @@ import sys
 import time
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
 from jobs.lake.config import ClusterConfig
+from tests.benchmarks.balance import draw
 from tests.pools import zipf_mixture
-from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.grid import to_grid
 from udfs.kernels.measures import kl_to_uniform
 from udfs.kernels.nearest import Centroids
@@ -42,18 +40,8 @@ def curate(seed: int) -> tuple[float, float, int]:
     )
     seconds = time.perf_counter() - began
     leaves = source.reduce(LabelPoints(Centroids(levels[0].centroids)))["labels"]
-    counts = np.bincount(concepts[draw(levels, leaves, seed)], minlength=N_CONCEPTS)
+    counts = np.bincount(concepts[draw(levels, leaves, TARGET_SIZE, seed)], minlength=N_CONCEPTS)
     return seconds, kl_to_uniform(counts), int((counts > 0).sum())
-
-
-def draw(levels: list[Level], leaves: NDArray[np.int32], seed: int) -> NDArray[np.intp]:
-    """Draw the sample at random inside the leaves : (n_sampled,) points."""
-    tree = [TreeLevel(np.maximum(t.parents, 0), t.n_leaves, t.n_points) for t in levels]
-    quotas = quotas_down(tree, TARGET_SIZE, seed=seed)[0]
-    order = np.lexsort((np.random.default_rng(seed).random(len(leaves)), leaves))
-    first = np.searchsorted(leaves[order], np.arange(len(quotas)))
-    rank = np.arange(len(order)) - first[leaves[order]]
-    return order[rank < quotas[leaves[order]]]
 
 
 def main(n_seeds: int) -> None:

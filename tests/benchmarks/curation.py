@@ -1,0 +1,45 @@
+"""A whole curation of the benchmark's pool, beside the plan that it begins with."""
+
+import tempfile
+from pathlib import Path
+
+from jobs import curate, plan_run
+from jobs.lake.progress import Progress
+from jobs.lake.runs import open_run
+from tests.benchmarks.evenlake import config_for
+from tests.benchmarks.sessions import start_session
+from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
+
+N_PICKS = 5000
+CLUSTERS = {  # pools of so many points: their trees
+    20_000: {"levels": [1000, 200], "resampling": {"rounds": 10, "points": [10, 3]}},
+    200_000: {"levels": [10_000, 1000]},
+    1_000_000: {"levels": [10_000, 1000]},
+}
+
+
+class _FromPlan(Progress):
+    """Starts the watch when the plan is told."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def note(self, stage: str, text: str) -> None:
+        """Say one thing about a stage."""
+        super().note(stage, text)
+        if stage == plan_run.STAGE:
+            self.watch.start()
+
+
+def curate_as_planned(task: Task, files: Files, watch: Stopwatch) -> Fit:
+    """``evenlake curate``, timed from its own plan to the published sample."""
+    spark = start_session(task)
+    with tempfile.TemporaryDirectory(dir=Path(files.pool).parent) as root:
+        config = config_for(files, root, CLUSTERS[task.n_points], N_PICKS)
+        run = open_run(spark, config, progress=_FromPlan(watch))
+        summary = curate.run(spark, config, within=run)
+        seconds = watch.lap()
+    spark.stop()
+    figures: dict[str, float | str] = {**summary.metrics[plan_run.STAGE]}
+    return Fit(seconds, "", figures=figures)
