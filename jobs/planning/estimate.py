@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from jobs.clustering.sizes import n_packing_bins
-from jobs.planning.level_parts import BIN_COPIES, level_parts, tree_bytes
+from jobs.clustering.sizes import is_routed, n_packing_bins, n_solving_bins
+from jobs.planning.level_parts import BIN_COPIES, CELL_SKEW, level_parts, tree_bytes
 from jobs.planning.machine import (
     ASSIGN_PER_POINT,
     COLD_SECONDS,
@@ -20,6 +20,7 @@ from jobs.planning.machine import (
     PACK_PER_BYTE,
     READ_PER_BYTE,
     REPORT_PER_POINT,
+    ROUTE_PER_BYTE,
     SCAN_PER_BYTE,
     SHIP_PER_BYTE,
     WORKER_BASE,
@@ -137,10 +138,15 @@ class _Estimator:
         else:
             worker, driver, shipped = leaves, 0.0, 4.0 * self.d * (k + n_cells)
             per_byte, seconds = READ_PER_BYTE, work / self.machine.n_slots + SHIP_PER_BYTE * shipped
+        goes_to_cells = is_split and not self.problem.is_local and is_routed(k, self.d)
+        if goes_to_cells:  # a task reads the leaves of its own cells
+            per_byte += ROUTE_PER_BYTE
+            n_bins = n_solving_bins(self.problem.n_bytes, int(n_cells), self.machine.n_slots)
+            worker *= CELL_SKEW / n_bins
         return self._spark(
             "cluster_levels", "assign", per_byte, ASSIGN_PER_POINT, tables=3 + is_split,
             seconds=seconds, flops=2.0 * self.d * pairs, shipped=shipped, worker=worker,
-            driver=self.tree_bytes + driver,
+            shuffles=goes_to_cells, driver=self.tree_bytes + driver,
         )  # fmt: skip
 
     def _report(self) -> Part:

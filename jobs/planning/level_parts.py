@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from jobs.clustering.sizes import comes_to_driver, max_cell_rows, n_solving_bins
+from jobs.clustering.sizes import comes_to_driver, max_cell_rows, n_solving_bins, ranges_of_sums
 from jobs.planning.machine import (
     CALL_SECONDS,
     DRIVER_BASE,
@@ -43,6 +43,12 @@ TREE_BYTES = 24  # per component of a node on the driver: solved, joined, writte
 def tree_bytes(problem: Problem) -> float:
     """Give what the driver holds of the tree."""
     return TREE_BYTES * problem.n_features * float(sum(problem.config.cluster.levels))
+
+
+def sums_bytes(n_clusters: int, n_features: int, n_slots: int) -> float:
+    """Give the bytes of sums that a pass brings to the driver: every task's, or each once."""
+    adds_up = ranges_of_sums(n_clusters, n_features, n_slots) is not None  # on the executors
+    return 8.0 * n_clusters * n_features * (1 if adds_up else n_slots)
 
 
 def level_parts(problem: Problem, t: int, machine: Machine, *, jvm: float) -> Iterator[Part]:
@@ -131,7 +137,7 @@ class _LevelEstimator:
         work += FILE_PER_BYTE * self.n_bytes * passes.n_passes
         seconds = work / n_slots + passes.calls * JOB_SECONDS + passes.serial
         worker = float(FLAT_BYTES * self.d * self.k)
-        gathered = 8.0 * self.d * self.k * n_slots  # the sums of every task,
+        gathered = sums_bytes(self.k, self.d, n_slots)
         driver = 2 * gathered  # as bytes and as arrays
         if name == "closest":
             each = closest_points(self.cluster.points_at(self.t), self.n_rows, self.k)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from jobs.lake.config import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
 from jobs.planning.estimate import LEAF_BYTES
-from jobs.planning.level_parts import BIN_COPIES, FLAT_BYTES
+from jobs.planning.level_parts import BIN_COPIES, FLAT_BYTES, sums_bytes, tree_bytes
 from jobs.planning.machine import EXECUTOR_OUTSIDE, GIB, JVM_BASE, WORKER_BASE, Machine
 from jobs.planning.problem import Part, Problem
 
@@ -70,9 +70,7 @@ def _fewer_nodes(problem: Problem, machine: Machine, t: int, *, is_leaves: bool)
     if t > 1:
         return lower + f"{flat} or less"
     cells = "auto" if k > FLAT_CLUSTERS else round(k**0.5)
-    if k <= split:
-        return f"set cluster.split: {cells}, or {lower}{flat} or less"
-    return f"set cluster.split: {cells} and {lower}{split} or less"
+    return f"set cluster.split: {cells}, or {lower}{flat} or less"
 
 
 def _heap(problem: Problem, machine: Machine) -> str | None:
@@ -80,8 +78,8 @@ def _heap(problem: Problem, machine: Machine) -> str | None:
     cluster = problem.config.cluster
     per_node = 4.0 * problem.n_features * _HEAP_COPIES
     gathered = 0.0
-    if not problem.is_local and not cluster.cells_at(1):  # every task's sums come back
-        gathered = 16.0 * problem.n_features * cluster.levels[0] * machine.n_slots
+    if not problem.is_local and not cluster.cells_at(1):
+        gathered = 2 * sums_bytes(cluster.levels[0], problem.n_features, machine.n_slots)
     wanted = _HEAP_BASE + per_node * sum(cluster.levels) + gathered
     if wanted <= machine.heap:
         return None
@@ -102,7 +100,11 @@ def _host(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | No
     if wanted <= machine.host:
         return None
     fix = "lower spark.master to fewer slots"
-    if largest.driver > machine.host / 2 or largest.part == "closest":  # whatever the slots
+    if (tree := tree_bytes(problem)) > machine.host / 2:
+        k = problem.config.cluster.levels[0]
+        fits = max(1, int(k * (1 - (wanted - machine.host) / tree)))
+        fix = f"lower cluster.levels[0]={k} to about {fits}"
+    elif largest.driver > machine.host / 2 or largest.part == "closest":  # whatever the slots
         fix = _lighter(largest, problem.config.cluster)
     return (
         f"{_place(largest)}: the host would hold {_gib(wanted)}, "

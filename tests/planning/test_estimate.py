@@ -83,12 +83,15 @@ def test_a_flat_level_on_spark_ships_its_centroids_in_every_pass() -> None:
 
 
 @pytest.mark.parametrize("n", [10**7, 3 * 10**8])
-def test_the_driver_gathers_the_sums_of_as_many_tasks_as_there_are_slots(n: int) -> None:
-    k, d, slots = 5000, 256, 64
+@pytest.mark.parametrize(("slots", "n_sums"), [(2, 2), (26, 26), (27, 1), (64, 1)])
+def test_the_driver_gathers_the_sums_of_every_slot_or_once_where_they_are_large(
+    n: int, slots: int, n_sums: int
+) -> None:
+    k, d = 5000, 256  # 10 MB of sums a task, 256 MiB at most
     cluster = replace(MACHINE, n_slots=slots, is_local=False)
     iterated = part(estimate(problem(n, [k], solver="spark"), cluster), "iterations", 1)
     tree = level_parts.TREE_BYTES * d * k
-    assert iterated.driver == DRIVER_BASE + tree + slots * 16 * d * k
+    assert iterated.driver == DRIVER_BASE + tree + n_sums * 16 * d * k
 
 
 @pytest.mark.parametrize(("k", "kept"), [(2500, 8 * 5000**2), (2501, 0)])
