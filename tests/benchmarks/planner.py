@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             task = Task("curate", n_points, N_FEATURES, CLUSTERS[n_points]["levels"][0])
             outcome = Bench(Path(work).resolve(), TIME_LIMIT).run(task, {})
         print(f"| {' | '.join(_cells(n_points, outcome))} |", flush=True)
-    print("\nTime is from the end of the plan to the published sample; memory is the peak RSS of ")
-    print("the whole run. Ratio: measured over planned.")
+    print("\nTime is from the end of the plan to the published sample; memory is peak RSS over the")
+    print("whole run. Ratio: measured over planned.")
 
 
 def _cells(n_points: int, outcome: Outcome) -> list[str]:
