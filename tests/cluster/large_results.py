@@ -1,0 +1,26 @@
+"""Curate with every array taken for a large one, on two executors; print what comes out."""
+
+import json
+import sys
+from pathlib import Path
+
+from jobs.clustering import sizes
+from jobs.lake import shipping
+from tests.cluster.sessions import start_cluster
+from tests.jobs.determinism import curated_bytes
+
+
+def main(folder: Path) -> None:
+    """Print the digests of the tables as JSON, by ``cluster.split``."""
+    sizes.ROUTED_BYTES = sizes.SUMS_BYTES = shipping.FILE_BYTES = 0
+    spark = start_cluster()
+    found = {
+        split: curated_bytes(spark, folder / "pool", folder / f"lake-{split}", "spark", split)
+        for split in ("off", "9")
+    }
+    print(json.dumps(found))
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
