@@ -43,7 +43,7 @@ format: $(VENV)/.dev  ## format the code and repair what lint can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench  ## time, inertia and memory beside the rivals (ARGS="level1-200k"; -h lists)
+bench: $(VENV)/.bench  ## time, inertia, balance and memory beside the rivals (ARGS="level1-200k"; -h lists)
 	$(WITH_JAVA) $(BIN)/python -m tests.benchmarks $(ARGS)
 
 zip:  ## dist/evenlake.zip, for spark-submit --py-files
