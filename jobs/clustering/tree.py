@@ -16,7 +16,8 @@ from jobs.clustering.sizes import max_cell_rows
 from jobs.lake.config import ClusterConfig
 from jobs.lake.errors import ConfigError
 from udfs.kernels.breathing import MAX_WORK
-from udfs.kernels.cells import CellTooLarge, fit_split
+from udfs.kernels.cells import fit_split
+from udfs.kernels.coarse_cells import CellTooLarge
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.journal import NO_JOURNAL, Journal

@@ -25,7 +25,7 @@ from jobs.planning.passes import (
     split_level,
 )
 from jobs.planning.problem import Part, Problem
-from udfs.kernels.cells import LARGEST_CELL
+from udfs.kernels.coarse_cells import LARGEST_CELL
 from udfs.kernels.nearest import RUN_ROWS
 from udfs.kernels.resampling import closest_points
 from udfs.kernels.sources import BLOCK_ROWS

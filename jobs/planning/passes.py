@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from jobs.clustering.sizes import comes_to_driver, max_cell_rows
 from jobs.lake.config import ClusterConfig
 from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
-from udfs.kernels.cells import SAMPLE_PER_CELL
+from udfs.kernels.coarse_cells import SAMPLE_PER_CELL
 from udfs.kernels.minibatch import schedule, takes_minibatches
 from udfs.kernels.resampling import closest_points
 from udfs.kernels.shortlists import N_LISTED

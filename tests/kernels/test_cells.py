@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from udfs.kernels.cells import CellTooLarge, fit_cells, fit_split, share_clusters
+from udfs.kernels.cells import fit_split
+from udfs.kernels.coarse_cells import CellTooLarge, fit_cells, share_clusters
 from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.kmeans import fit_kmeans

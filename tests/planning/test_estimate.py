@@ -31,7 +31,7 @@ from jobs.planning.plan import make_plan
 from jobs.planning.problem import Part, Problem
 from jobs.reporting import coverage_rows
 from udfs.blocks import from_bytes, to_bytes
-from udfs.kernels.cells import SAMPLE_PER_CELL, fit_cells
+from udfs.kernels.coarse_cells import SAMPLE_PER_CELL, fit_cells
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import blocks_of

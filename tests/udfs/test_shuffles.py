@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from udfs.blocks import from_bytes
-from udfs.kernels.cells import SplitProblem, fit_cells, share_clusters
+from udfs.kernels.cells import SplitProblem
+from udfs.kernels.coarse_cells import fit_cells, share_clusters
 from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.points import PointReader, fetched

@@ -1,0 +1,140 @@
+"""Coarse cells of a level: fitted on a sample, and divided until none holds too much."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.hashing import derive_seed, hash_keys
+from udfs.kernels.iterations import KMeansParams, OnIteration
+from udfs.kernels.kmeans import fit_kmeans
+from udfs.kernels.nearest import Centroids
+from udfs.kernels.quotas import divide_quotas
+from udfs.kernels.sources import CellSource, LocalBlocks
+from udfs.kernels.start import TooFewDistinct
+from udfs.kernels.steps.members import LabelPoints
+
+SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
+LARGEST_CELL = 2.0  # in mean cells: beyond, it is divided, as a cell's work grows with its square
+_MAX_DIVISIONS = 8  # rounds of dividing cells that are too large
+COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
+
+
+class CellTooLarge(ValueError):
+    """A cell holds more points than it may, and cannot be divided."""
+
+
+def fit_cells(
+    source: CellSource,
+    n_clusters: int,
+    n_cells: int,
+    *,
+    max_rows: int,
+    seed: int,
+    on_iteration: OnIteration = lambda iteration: None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Fit coarse cells on a sample by hash, and divide those that are too large.
+
+    Returns
+    -------
+    centroids : (about n_cells, n_features) float32
+    n_points : (about n_cells,) int64, as the sample has it: each enough for a cluster, at most
+        max_rows but for copies of the centroid, and, where the points can be told apart, about
+        LARGEST_CELL mean cells
+
+    Raises
+    ------
+    CellTooLarge
+        If a cell stays larger than max_rows, without those copies.
+    """
+    share = min(1.0, SAMPLE_PER_CELL * n_cells / source.n_rows)
+    sample = source.head(max(1, round(share * source.n_blocks)))
+    limit = min(max_rows, int(LARGEST_CELL * source.n_rows / n_cells))
+    seed_here = derive_seed(seed, -2)
+    C = fit_at_most(sample, n_cells, COARSE, seed=seed_here, on_iteration=on_iteration)
+    # divide large cells, and drop starved ones: too small for a cluster
+    for i in range(_MAX_DIVISIONS):
+        labels, n_points = _count(sample, C, source.n_rows)
+        starved = share_clusters(n_clusters, n_points) == 0
+        large = n_points > limit
+        if not (starved.any() or large.any()):
+            return C, n_points
+        parts = [C[~starved & ~large]]
+        for cell in np.flatnonzero(large):
+            mine = sample.take(sample.positions[labels == cell])
+            n_parts = int(-(-3 * n_points[cell] // (2 * limit)))
+            parts.append(fit_at_most(mine, n_parts, COARSE, seed=derive_seed(seed, -3 - i)))
+        before, C = C, np.concatenate(parts)
+        if np.array_equal(before, C):  # all that is large are copies of one point
+            break
+    labels, n_points = _count(sample, C, source.n_rows)
+    C = _put_on_copies(C, sample.X, labels, np.flatnonzero(n_points > limit))
+    return _without_starved(sample, C, n_clusters, source.n_rows, max_rows=max_rows)
+
+
+def _without_starved(
+    sample: LocalBlocks, C: NDArray[np.float32], n_clusters: int, n_rows: int, *, max_rows: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Drop starved cells for good: divided again, their neighbours may give them back for ever."""
+    labels, n_points = _count(sample, C, n_rows)
+    while (starved := share_clusters(n_clusters, n_points) == 0).any():
+        C = C[~starved]
+        labels, n_points = _count(sample, C, n_rows)
+    for cell in np.flatnonzero(n_points > max_rows):
+        n_apart = int((sample.X[labels == cell] != C[cell]).any(axis=1).sum())
+        n_apart = -(-n_apart * n_rows // sample.n_rows)
+        if n_apart > max_rows:
+            raise CellTooLarge(
+                f"a cell of {n_apart} points cannot be divided, want at most {max_rows}; filter "
+                "out near copies by input.where, or set cluster.split: off"
+            )
+    return C, n_points
+
+
+def _put_on_copies(
+    C: NDArray[np.float32],
+    X: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    cells: NDArray[np.intp],
+) -> NDArray[np.float32]:
+    """Move the centroid of a cell whose points are mostly copies of one onto that point."""
+    C = C.copy()
+    for cell in cells:
+        mine = X[labels == cell]
+        middle = np.median(mine, axis=0)  # where most are copies, one of them
+        if (mine == middle).all(axis=1).mean() > 0.5 and (C[cell] != middle).any():
+            C[cell] = middle
+    return C
+
+
+def _count(
+    sample: LocalBlocks, C: NDArray[np.float32], n_rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Give the sample's cells, (n_sampled,), and the points that it shows in each, (n_cells,)."""
+    labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
+    return labels, -(-np.bincount(labels, minlength=len(C)) * n_rows // sample.n_rows)
+
+
+def fit_at_most(
+    points: LocalBlocks,
+    n_clusters: int,
+    params: KMeansParams,
+    *,
+    seed: int,
+    on_iteration: OnIteration = lambda iteration: None,
+) -> NDArray[np.float32]:
+    """Fit clusters, or give each distinct point where there are fewer of those."""
+    try:
+        return fit_kmeans(points, n_clusters, params, seed=seed, on_iteration=on_iteration)
+    except TooFewDistinct:
+        return np.unique(points.X, axis=0)
+
+
+def share_clusters(n_clusters: int, n_points: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Share clusters among cells in proportion to their points : (n_cells,) int64."""
+    cells = np.arange(len(n_points))
+    return divide_quotas(
+        np.array([n_clusters]),
+        np.zeros(len(n_points), np.int64),
+        np.maximum(n_points, 1).astype(np.float64),
+        n_points,
+        hash_keys(0, cells),
+    )
