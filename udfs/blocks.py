@@ -70,12 +70,14 @@ def make_add_up() -> OnBatches:
     """Make the function that adds up the sums of tasks that come to this one, into one row."""
 
     def add_up(batches: Batches) -> Batches:
-        parts, missing = [], []
+        total: list[Arrays] = []
+        missing: Missing = []
         for batch in batches:
-            parts += [from_bytes(payload) for payload in batch.column("payload").to_pylist()]
+            for payload in batch.column("payload"):
+                total = [added([*total, from_bytes(payload.as_py())])]
             missing += batch.column("missing").to_pylist()
-        if parts:
-            yield from _as_rows([added(parts)], missing)
+        if total:
+            yield from _as_rows(total, missing)
 
     return add_up
 

@@ -12,7 +12,7 @@ LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool's vectors to the driver
 TAKEN_BYTES = 64 << 20  # vectors of a resampling round, likewise: a pass is short against a job
 CELL_BYTES = 256 << 20  # vectors of one cell, at most: a worker needs about three times that
 BIN_BYTES = 128 << 20  # vectors that one bin of a shuffle should hold, likewise
-ROUTED_BYTES = 256 << 20  # of leaves: more do not go to every worker, but points to their cells
+ROUTED_BYTES = 256 << 20  # of leaves: with more, points go to their cells to be labelled
 SUMS_BYTES = 256 << 20  # of all tasks' sums in a pass: more are added up before they are brought
 _BINS_PER_SLOT = 8  # of cells: enough to level out the work at the end
 
@@ -33,18 +33,21 @@ def max_cell_rows(config: ClusterConfig, n_features: int) -> int:
 
 
 def is_routed(n_leaves: int, n_features: int) -> bool:
-    """Tell whether points go to their cells to be labelled, as all leaves are too many to ship."""
+    """Tell whether points go to their cells to be labelled.
+
+    A worker then holds the leaves as they were shipped, but prepares those of its own cells alone.
+    """
     return 4 * n_leaves * n_features > ROUTED_BYTES
 
 
-def ranges_of_sums(n_clusters: int, n_features: int, n_slots: int) -> NDArray[np.int64] | None:
+def ranges_of_sums(n_clusters: int, n_features: int, n_tasks: int) -> NDArray[np.int64] | None:
     """Give the first clusters of ranges that tasks' sums are added up in; None for the driver.
 
     A pass then brings each cluster's sum to the driver once, not once a task.
     """
-    if 8 * n_clusters * n_features * n_slots <= SUMS_BYTES:
+    if 8 * n_clusters * n_features * n_tasks <= SUMS_BYTES:
         return None
-    return np.arange(n_slots) * n_clusters // n_slots
+    return np.arange(n_tasks) * n_clusters // n_tasks
 
 
 def n_packing_bins(n_bytes: int, n_blocks: int, n_slots: int) -> int:

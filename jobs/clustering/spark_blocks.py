@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.clustering.sizes import comes_to_driver, ranges_of_sums
+from jobs.clustering.sizes import comes_to_driver, n_packing_bins, ranges_of_sums
 from jobs.lake.host import n_threads
 from jobs.lake.session import known_slots, n_slots
 from jobs.lake.shipping import ship
@@ -73,8 +73,7 @@ class SparkBlocks:
         """Give the tasks' results."""
         beside, ranges = None, None
         if isinstance(step, AssignAndSum | AssignListed):
-            slots = n_slots(self._blocks.sparkSession)
-            ranges = ranges_of_sums(step.n_clusters, self.n_features, slots)
+            ranges = ranges_of_sums(step.n_clusters, self.n_features, self._n_tasks)
         if isinstance(step, AssignListed):
             beside = ListsBeside(digest_of(step.anchors.vectors.tobytes() + repr(batch).encode()))
             step = replace(step, lists=beside)
@@ -92,14 +91,20 @@ class SparkBlocks:
             if batch is not None:
                 is_wanted &= F.col("block_id") % batch.n_batches < batch.size
             share = make_reduce(lean, centroids, FromRows(self.n_features), ranges)
-            wanted = self._rows.where(is_wanted)
+            wanted = self._in_slots(self._rows.where(is_wanted))
             rows += _collected(wanted.mapInArrow(share, REDUCE_SCHEMA), ranges)
         return [from_bytes(row["payload"]) for row in rows]
 
-    def _in_slots(self, files: DataFrame) -> DataFrame:
+    @property
+    def _n_tasks(self) -> int:
+        """Tasks of a pass: a slot has one, where Spark tells its slots, else a bin of blocks."""
+        spark, n_bytes = self._blocks.sparkSession, 4 * self.n_rows * self.n_features
+        return known_slots(spark) or n_packing_bins(n_bytes, self.n_blocks, n_slots(spark))
+
+    def _in_slots(self, rows: DataFrame) -> DataFrame:
         """Give as many tasks as run at once: each sends its sums, of all clusters, but once."""
-        slots = known_slots(files.sparkSession)
-        return files.coalesce(slots) if slots else files
+        slots = known_slots(rows.sparkSession)
+        return rows.coalesce(slots) if slots else rows
 
     def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks | LocalBlocks":
         """Give a source of only the points at these positions; in memory where they fit."""

@@ -50,6 +50,7 @@ _EXCLUDES = ",".join(
 _JAVA_OPTIONS = ("-XX:+UseParallelGC", "-XX:GCTimeRatio=9", "-XX:+DisplayVMOutputToStderr")
 _ON_LINUX = "-XX:+UseTransparentHugePages"
 _COLLECTOR = re.compile(r"-XX:\+Use\w*GC\b")
+_DRIVER_OPTIONS = re.compile(r"^\s*spark\.driver\.\w+JavaOptions.*$", re.MULTILINE)
 _JAVA_VARIABLES = (
     "JAVA_TOOL_OPTIONS",
     "JDK_JAVA_OPTIONS",
@@ -163,7 +164,7 @@ def _java_options() -> str:
     home = Path(os.environ.get("SPARK_HOME") or pyspark.__path__[0])
     defaults = Path(os.environ.get("SPARK_CONF_DIR") or home / "conf") / "spark-defaults.conf"
     with contextlib.suppress(OSError):
-        named.append(defaults.read_text())
+        named += _DRIVER_OPTIONS.findall(defaults.read_text(errors="replace"))
     if _COLLECTOR.search(" ".join(named)):
         options = [option for option in options if not _COLLECTOR.fullmatch(option)]
     return " ".join(options)

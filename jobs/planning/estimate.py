@@ -139,10 +139,10 @@ class _Estimator:
             worker, driver, shipped = leaves, 0.0, 4.0 * self.d * (k + n_cells)
             per_byte, seconds = READ_PER_BYTE, work / self.machine.n_slots + SHIP_PER_BYTE * shipped
         goes_to_cells = is_split and not self.problem.is_local and is_routed(k, self.d)
-        if goes_to_cells:  # a task reads the leaves of its own cells
+        if goes_to_cells:  # a task prepares the leaves of its own cells
             per_byte += ROUTE_PER_BYTE
             n_bins = n_solving_bins(self.problem.n_bytes, int(n_cells), self.machine.n_slots)
-            worker *= CELL_SKEW / n_bins
+            worker = shipped + (leaves - shipped) * CELL_SKEW / n_bins
         return self._spark(
             "cluster_levels", "assign", per_byte, ASSIGN_PER_POINT, tables=3 + is_split,
             seconds=seconds, flops=2.0 * self.d * pairs, shipped=shipped, worker=worker,

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from jobs.lake.config import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
-from jobs.planning.estimate import LEAF_BYTES
-from jobs.planning.level_parts import BIN_COPIES, FLAT_BYTES, sums_bytes, tree_bytes
+from jobs.planning.level_parts import BIN_COPIES, sums_bytes, tree_bytes
 from jobs.planning.machine import EXECUTOR_OUTSIDE, GIB, JVM_BASE, WORKER_BASE, Machine
 from jobs.planning.problem import Part, Problem
 
@@ -56,21 +55,17 @@ def _worker(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | 
         room = machine.worker_limit - WORKER_BASE
         fits = max(1, int(room / (BIN_COPIES * 4 * problem.n_features)))
         return found + f"lower cluster.max_cell_rows={cluster.max_cell_rows} to {fits} or less"
-    return found + _fewer_nodes(problem, machine, t, is_leaves=part.part == "assign")
+    return found + _fewer_nodes(cluster, machine, t, held=part.worker - WORKER_BASE)
 
 
-def _fewer_nodes(problem: Problem, machine: Machine, t: int, *, is_leaves: bool) -> str:
-    """Say how many nodes a worker has room for, in cells or flat."""
-    cluster, room = problem.config.cluster, max(0.0, machine.worker_limit - WORKER_BASE)
-    k = cluster.levels[t - 1]
-    flat, split = (int(room / (each * problem.n_features)) for each in (FLAT_BYTES, LEAF_BYTES))
-    lower = f"lower cluster.levels[{t - 1}]={k} to "
-    if cluster.cells_at(t) or is_leaves:
-        return lower + f"{split} or less"
-    if t > 1:
-        return lower + f"{flat} or less"
+def _fewer_nodes(cluster: ClusterConfig, machine: Machine, t: int, *, held: float) -> str:
+    """Say how many nodes a worker has room for, where it holds so many bytes of all of them."""
+    k, room = cluster.levels[t - 1], max(0.0, machine.worker_limit - WORKER_BASE)
+    lower = f"lower cluster.levels[{t - 1}]={k} to {int(k * room / held)} or less"
+    if cluster.cells_at(t) or t > 1:
+        return lower
     cells = "auto" if k > FLAT_CLUSTERS else round(k**0.5)
-    return f"set cluster.split: {cells}, or {lower}{flat} or less"
+    return f"set cluster.split: {cells}, or {lower}"
 
 
 def _heap(problem: Problem, machine: Machine) -> str | None:

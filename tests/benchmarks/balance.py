@@ -66,7 +66,7 @@ def _level_1(C: NDArray[np.floating], n_points: NDArray[np.int64]) -> Level:
         n_children=n_points,
         n_leaves=np.ones(len(C), np.int64),
         n_points=n_points,
-        inertia=[0] * len(C),
+        inertia=np.zeros((len(C), 2), np.int64),
         sq_radius=np.zeros(len(C)),
     )
 

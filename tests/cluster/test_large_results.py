@@ -1,4 +1,4 @@
-"""Leaves, sums and arrays that are too large to go whole: by other ways, to the same bytes."""
+"""Leaves and sums that are too large to go whole: by other ways, to the same bytes."""
 
 from pathlib import Path
 

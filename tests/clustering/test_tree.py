@@ -27,8 +27,8 @@ def refusal(X: NDArray[np.float32], **config: object) -> str:
 @pytest.mark.parametrize("split", ["off", 2])
 def test_too_few_distinct_points_ask_for_fewer_clusters(split: str | int) -> None:
     X = np.repeat(np.arange(6, dtype=np.float32), 5)[:, None]
-    assert refusal(X, levels=[8], split=split) == (
-        "cluster.levels[0]=8: n_clusters=8 should be <= 6, the number of distinct points; "
+    assert refusal(X, levels=[12], split=split) == (
+        "cluster.levels[0]=12: n_clusters=12 should be <= 6, the number of distinct points; "
         "lower it or drop the level"
     )
 
@@ -38,6 +38,6 @@ def test_a_cell_too_large_asks_for_none() -> None:
     said = refusal(X, levels=[3], split=2, max_cell_rows=200)
     assert re.fullmatch(
         r"cluster.levels\[0\]=3: a cell of \d+ points cannot be divided, want at most 200; "
-        "filter out near copies by input.where, or set cluster.split: off",
+        "raise it, or filter out near copies by input.where",
         said,
     )

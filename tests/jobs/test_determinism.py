@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from jobs.clustering import sizes
-from jobs.lake import shipping
+from jobs.clustering.spark_points import SparkPoints
 from tests.jobs.determinism import curated_bytes, tied_pool, write_files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,17 +55,24 @@ def test_files_and_solver_change_nothing(
     assert got == expected[split]
 
 
-def test_leaves_too_many_for_every_worker_change_nothing(
+def test_points_that_go_to_their_cells_get_the_same_leaves(
     spark: SparkSession,
     pools: Path,
     expected: dict[str, dict[str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sizes, "ROUTED_BYTES", 0)  # points go to their cells
-    monkeypatch.setattr(shipping, "FILE_BYTES", 0)  # arrays go as files
+    routed, way = [], SparkPoints.by_cell
+
+    def by_cell(pool: SparkPoints, *arguments: Any) -> DataFrame:
+        routed.append(pool)
+        return way(pool, *arguments)
+
+    monkeypatch.setattr(sizes, "ROUTED_BYTES", 0)
+    monkeypatch.setattr(SparkPoints, "by_cell", by_cell)
     got = curated_bytes(spark, pools / "files-7", tmp_path / "lake", "spark", "9")
     assert got == expected["9"]
+    assert len(routed) == 1
 
 
 @pytest.mark.cluster  # a session of its own each

@@ -25,6 +25,8 @@ def test_a_collector_that_the_user_names_stays(
     monkeypatch.delenv("JDK_JAVA_OPTIONS")
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     assert collectors() == ["-XX:+UseParallelGC"]
-    defaults = "spark.driver.extraJavaOptions -Xss4m -XX:+UseG1GC\n"
-    (tmp_path / "spark-defaults.conf").write_text(defaults)
+    defaults = tmp_path / "spark-defaults.conf"
+    defaults.write_bytes(b"# -XX:+UseG1GC \xff\nspark.executor.extraJavaOptions -XX:+UseG1GC\n")
+    assert collectors() == ["-XX:+UseParallelGC"]  # nothing there is for the driver
+    defaults.write_text("# none\n spark.driver.extraJavaOptions=-Xss4m -XX:+UseG1GC\n")
     assert collectors() == []

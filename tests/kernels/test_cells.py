@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from udfs.kernels.cells import fit_split
-from udfs.kernels.coarse_cells import CellTooLarge, fit_cells, share_clusters
+from udfs.kernels.coarse_cells import CellTooLarge, CoarseCells, fit_cells
 from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.kmeans import fit_kmeans
@@ -29,7 +29,17 @@ def total(described: dict[str, NDArray[np.int64]]) -> int:
 
 
 def test_clusters_are_shared_in_proportion_to_points() -> None:
-    assert share_clusters(10, np.array([600, 300, 100])).tolist() == [6, 3, 1]
+    def shares(n_clusters: int, n_points: list[int], n_apart: list[int]) -> list[int]:
+        centroids = np.empty((len(n_points), 1), np.float32)
+        cells = CoarseCells(centroids, np.array(n_points), np.array(n_apart))
+        return cells.share(n_clusters).tolist()
+
+    assert shares(10, [600, 300, 100], [600, 300, 100]) == [6, 3, 1]
+    # copies of a centroid are one cluster, beside those of the points around it
+    assert shares(11, [6000, 300, 100], [600, 300, 100]) == [7, 3, 1]
+    assert shares(10, [9000, 300, 100], [0, 300, 100]) == [1, 7, 2]
+    # too few points are left for the clusters: shared as if there were no copies
+    assert shares(10, [600, 300, 100], [0, 5, 0]) == [6, 3, 1]
 
 
 def test_a_split_level_costs_little_inertia(seed: int) -> None:
@@ -59,10 +69,10 @@ def test_cells_that_are_too_large_are_divided(seed: int) -> None:
     rng = np.random.default_rng(seed)
     giant = 0.01 * rng.standard_normal((2000, 4))
     X = to_grid(np.concatenate([giant, 5 + rng.standard_normal((400, 4))]), 2.0**-20)
-    C, n_points = fit_cells(blocks_of(rng.permutation(X)), 100, 5, max_rows=500, seed=seed)
-    assert n_points.max() <= 500
-    assert n_points.sum() == 2400
-    assert len(C) == len(n_points)
+    cells = fit_cells(blocks_of(rng.permutation(X)), 100, 5, max_rows=500, seed=seed)
+    assert cells.n_points.max() <= 500
+    assert cells.n_points.sum() == 2400
+    assert len(cells.centroids) == len(cells.n_points)
 
 
 @pytest.mark.parametrize("near", [5, 1000, 100_000])
@@ -72,10 +82,10 @@ def test_copies_and_their_neighbours_settle_in_one_cell(near: int, spread: int, 
     copies, neighbours = np.zeros((700, 2)), near * np.eye(2)
     far = 10**6 + np.random.default_rng(seed).integers(0, spread, (298, 2))
     X = np.concatenate([copies, neighbours, far]).astype(np.float32)
-    C, n_points = fit_cells(blocks_of(X), 100, 4, max_rows=10**6, seed=seed)
-    labels, _ = nearest_centroids(X, Centroids(C))
-    assert np.bincount(labels, minlength=len(C)).tolist() == n_points.tolist()
-    assert (share_clusters(100, n_points) > 0).all()
+    cells = fit_cells(blocks_of(X), 100, 4, max_rows=10**6, seed=seed)
+    labels, _ = nearest_centroids(X, Centroids(cells.centroids))
+    assert np.bincount(labels, minlength=len(cells.n_points)).tolist() == cells.n_points.tolist()
+    assert (cells.share(100) > 0).all()
     assert set(labels[:702].tolist()) == {labels[0]}
     split = fit_split(blocks_of(X), 100, 4, PARAMS, max_rows=10**6, seed=seed)
     assert split.described["counts"].sum() == len(X)
@@ -91,6 +101,7 @@ def test_copies_beyond_a_cells_room_are_one_leaf_of_it(apart: int, seed: int) ->
     counts = split.described["counts"]
     assert np.bincount(labels, minlength=len(counts)).tolist() == counts.tolist()
     assert int(sq_dist.sum()) == total(split.described)
+    assert len(counts) >= 57  # of 60: copies take no more than one
     copied = labels[(X == 0).all(axis=1)]
     assert set(copied.tolist()) == {copied[0]}
     assert not split.routing.leaves[copied[0]].any()
@@ -108,10 +119,13 @@ def test_more_clusters_than_distinct_points_are_refused() -> None:
         fit_split(blocks_of(X), 50, 7, PARAMS, max_rows=500, seed=0)
 
 
-def test_a_cell_short_of_distinct_points_gets_a_leaf_for_each() -> None:
+@pytest.mark.parametrize(("n_distinct", "leaves"), [(1, range(100, 101)), (4, range(50, 100))])
+def test_a_cell_short_of_distinct_points_gets_a_leaf_for_each(
+    n_distinct: int, leaves: range
+) -> None:
     rng = np.random.default_rng(0)
-    copies = np.zeros((500, 2))
+    copies = np.stack([np.arange(500) % n_distinct, np.zeros(500)], axis=1)
     X = np.concatenate([copies, 1000 + rng.integers(0, 500, (500, 2))]).astype(np.float32)
     split = fit_split(blocks_of(X), 100, 4, PARAMS, max_rows=10**6, seed=0)
-    assert 50 < len(split.routing.leaves) < 100
+    assert len(split.routing.leaves) in leaves  # copies of a cell's centroid take but one
     assert (split.described["counts"] > 0).all()

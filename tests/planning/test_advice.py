@@ -138,9 +138,15 @@ REFUSED = {  # -> machine, what it starts with, what it ends with
         "(cluster.max_cell_rows), and there are 200000; ",
         "raise cluster.levels[1] to 33334 or more, or set cluster.split: off",
     ),
-    "a tree that the driver's host cannot hold": (
+    "leaves that workers cannot hold": (
         problem(10**8, 1024, [1_000_000]),
         NOT_LOCAL,
+        "cluster_levels assign: a Python worker would hold 4.00 GiB, want at most 1.50 GiB; ",
+        "lower cluster.levels[0]=1000000 to 347250 or less",
+    ),
+    "a tree that the driver's host cannot hold": (
+        problem(10**8, 1024, [1_000_000]),
+        replace(NOT_LOCAL, worker_limit=8 * GIB),
         "cluster_levels start, level 1: the host would hold 25.62 GiB, 24.72 GiB of it in the "
         "driver's Python, and has 23.00 GiB; ",
         "lower cluster.levels[0]=1000000 to about 885673",

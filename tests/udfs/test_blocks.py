@@ -200,6 +200,7 @@ def test_shortlists_without_files_are_made_in_every_pass_and_that_is_said(
     local, _, pool = trio
     remote = blocks_in_spark(pool, pool.pack())
     vars(remote)["_files"] = None  # as on serverless
+    spark_blocks._say_that_lists_are_not_kept.cache_clear()
     anchors = local.X[::50]
     for shift in (0, 1):
         step = AssignListed.of(anchors + np.float32(shift), anchors, RunLists())

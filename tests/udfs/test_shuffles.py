@@ -8,7 +8,7 @@ import pytest
 
 from udfs.blocks import from_bytes
 from udfs.kernels.cells import SplitProblem
-from udfs.kernels.coarse_cells import fit_cells, share_clusters
+from udfs.kernels.coarse_cells import fit_cells
 from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.points import PointReader, fetched
@@ -36,9 +36,10 @@ def test_copies_that_are_only_counted_change_no_result(
 ) -> None:
     rows = pool(seed, n_around)
     local = fetched(rows, READ, N_BLOCKS, 1)
-    C, n_points = fit_cells(local, 50, 6, max_rows=MAX_ROWS, seed=seed)
+    coarse = fit_cells(local, 50, 6, max_rows=MAX_ROWS, seed=seed)
+    C, n_points = coarse.centroids, coarse.n_points
     copied = {int(c): C[[c]] for c in np.flatnonzero(n_points > MAX_ROWS)}
-    shares = share_clusters(50, n_points)
+    shares = coarse.share(50)
     problem = SplitProblem(Centroids(C), n_points, shares, copied, KMeansParams(), seed)
     # through the shuffle, into two bins
     cells = Shipped(C.tobytes(), C.shape, "float32", f"{seed} {n_around}")

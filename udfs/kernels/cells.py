@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.coarse_cells import COARSE, fit_at_most, fit_cells, share_clusters
+from udfs.kernels.coarse_cells import COARSE, CoarseCells, fit_at_most, fit_cells
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.iterations import Iteration, KMeansParams, OnIteration
@@ -103,17 +103,17 @@ def fit_split(
         If points lie so close together that a cell holds more of them than it may.
     """
     if known := journal.load():
-        centroids, n_points = known["centroids"], known["n_points"]
+        cells = CoarseCells(**{name: known[name] for name in ("centroids", "n_points", "n_apart")})
     else:
-        centroids, n_points = fit_cells(
+        cells = fit_cells(
             source, n_clusters, n_cells, max_rows=max_rows, seed=seed, on_iteration=on_iteration
         )
-        journal.save(centroids=centroids, n_points=n_points)
+        journal.save(**vars(cells))
     began = time.perf_counter()
-    shares = share_clusters(n_clusters, n_points)
-    copied = {int(cell): centroids[[cell]] for cell in np.flatnonzero(n_points > max_rows)}
-    cells = Centroids(centroids)
-    solved = source.solve(SplitProblem(cells, n_points, shares, copied, params, seed))
+    shares, centroids = cells.share(n_clusters), Centroids(cells.centroids)
+    too_large = np.flatnonzero(cells.n_points > max_rows)
+    copied = {int(cell): cells.centroids[[cell]] for cell in too_large}
+    solved = source.solve(SplitProblem(centroids, cells.n_points, shares, copied, params, seed))
     n_leaves = np.array([len(cell["leaves"]) for cell in solved])
     if n_leaves.sum() < n_clusters and (n_leaves < shares).all():
         raise TooFewDistinct(
@@ -127,5 +127,5 @@ def fit_split(
         Iteration(COARSE.max_iter, "cells", source.n_rows, objective, 0.0, n_empty, seconds)
     )
     starts = np.concatenate([[0], np.cumsum(n_leaves)])
-    routing = Routing(cells, joined.pop("leaves"), starts)
+    routing = Routing(centroids, joined.pop("leaves"), starts)
     return SplitLevel(routing, joined)

@@ -38,21 +38,19 @@ class ClusterSums:
         """Add or subtract the points in the buffer : (n,), the clusters that they are of."""
         ufunc(self.counts, np.bincount(labels, minlength=len(self.counts)), out=self.counts)
         self.is_touched[labels] = True
-        rest = np.arange(len(labels))
-        if self.sums.nbytes > _IN_CACHE:
-            rest = self._apply_together(ufunc, labels, rest)
+        is_large = self.sums.nbytes > _IN_CACHE
+        rest = self._apply_together(ufunc, labels) if is_large else np.arange(len(labels))
         # one operation a point: .25 us at d=256, against 2 us for sorting and reduceat
         for i, label in zip(rest.tolist(), labels[rest].tolist(), strict=True):
             row = self._sums[label]
             ufunc(row, self._points[i], row)
 
-    def _apply_together(
-        self, ufunc: np.ufunc, labels: NDArray[np.int32], rest: NDArray[np.intp]
-    ) -> NDArray[np.intp]:
+    def _apply_together(self, ufunc: np.ufunc, labels: NDArray[np.int32]) -> NDArray[np.intp]:
         """Apply the points of one cluster each at once, while they are many; give those left.
 
-        One by one, each would wait for its sum to come from memory: 1 us at d=256, k=8000; so .5.
+        One by one, each would wait for its sum to come from memory: 1 us at d=256, k=8000; so .6.
         """
+        rest = np.arange(len(labels))
         while len(rest):
             clusters, first = np.unique(labels[rest], return_index=True)
             if 2 * len(first) < len(rest):

@@ -1,5 +1,7 @@
 """Coarse cells of a level: fitted on a sample, and divided until none holds too much."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,38 @@ class CellTooLarge(ValueError):
     """A cell holds more points than it may, and cannot be divided."""
 
 
+@dataclass(frozen=True, eq=False)
+class CoarseCells:
+    """Cells, and how many points each holds, as a sample shows it.
+
+    Attributes
+    ----------
+    centroids : (n_cells, n_features) float32
+    n_points : (n_cells,) int64
+    n_apart : (n_cells,) int64, those that are not copies of the centroid
+    """
+
+    centroids: NDArray[np.float32]
+    n_points: NDArray[np.int64]
+    n_apart: NDArray[np.int64]
+
+    def share(self, n_clusters: int) -> NDArray[np.int64]:
+        """Share clusters among the cells in proportion to their points : (n_cells,) int64.
+
+        Copies of a centroid need one cluster, however many, as long as the others can use the rest.
+        """
+        one, weights = (self.n_apart < self.n_points).astype(np.int64), self.n_apart
+        if not 0 <= n_clusters - one.sum() <= weights.sum():
+            one, weights = np.zeros_like(one), self.n_points
+        return one + divide_quotas(
+            np.array([n_clusters - one.sum()]),
+            np.zeros(len(weights), np.int64),
+            np.maximum(weights, 1).astype(np.float64),
+            weights,
+            hash_keys(0, np.arange(len(weights))),
+        )
+
+
 def fit_cells(
     source: CellSource,
     n_clusters: int,
@@ -30,15 +64,11 @@ def fit_cells(
     max_rows: int,
     seed: int,
     on_iteration: OnIteration = lambda iteration: None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+) -> CoarseCells:
     """Fit coarse cells on a sample by hash, and divide those that are too large.
 
-    Returns
-    -------
-    centroids : (about n_cells, n_features) float32
-    n_points : (about n_cells,) int64, as the sample has it: each enough for a cluster, at most
-        max_rows but for copies of the centroid, and, where the points can be told apart, about
-        LARGEST_CELL mean cells
+    Each is enough for a cluster, at most max_rows but for copies of its centroid, and, where the
+    points can be told apart, at most about LARGEST_CELL mean cells.
 
     Raises
     ------
@@ -52,41 +82,37 @@ def fit_cells(
     C = fit_at_most(sample, n_cells, COARSE, seed=seed_here, on_iteration=on_iteration)
     # divide large cells, and drop starved ones: too small for a cluster
     for i in range(_MAX_DIVISIONS):
-        labels, n_points = _count(sample, C, source.n_rows)
-        starved = share_clusters(n_clusters, n_points) == 0
-        large = n_points > limit
+        labels, cells = _count(sample, C, source.n_rows)
+        starved = cells.share(n_clusters) == 0
+        large = cells.n_points > limit
         if not (starved.any() or large.any()):
-            return C, n_points
+            return cells
         parts = [C[~starved & ~large]]
         for cell in np.flatnonzero(large):
             mine = sample.take(sample.positions[labels == cell])
-            n_parts = int(-(-3 * n_points[cell] // (2 * limit)))
+            n_parts = int(-(-3 * cells.n_points[cell] // (2 * limit)))
             parts.append(fit_at_most(mine, n_parts, COARSE, seed=derive_seed(seed, -3 - i)))
         before, C = C, np.concatenate(parts)
         if np.array_equal(before, C):  # all that is large are copies of one point
             break
-    labels, n_points = _count(sample, C, source.n_rows)
-    C = _put_on_copies(C, sample.X, labels, np.flatnonzero(n_points > limit))
+    labels, cells = _count(sample, C, source.n_rows)
+    C = _put_on_copies(C, sample.X, labels, np.flatnonzero(cells.n_points > limit))
     return _without_starved(sample, C, n_clusters, source.n_rows, max_rows=max_rows)
 
 
 def _without_starved(
     sample: LocalBlocks, C: NDArray[np.float32], n_clusters: int, n_rows: int, *, max_rows: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+) -> CoarseCells:
     """Drop starved cells for good: divided again, their neighbours may give them back for ever."""
-    labels, n_points = _count(sample, C, n_rows)
-    while (starved := share_clusters(n_clusters, n_points) == 0).any():
-        C = C[~starved]
-        labels, n_points = _count(sample, C, n_rows)
-    for cell in np.flatnonzero(n_points > max_rows):
-        n_apart = int((sample.X[labels == cell] != C[cell]).any(axis=1).sum())
-        n_apart = -(-n_apart * n_rows // sample.n_rows)
-        if n_apart > max_rows:
-            raise CellTooLarge(
-                f"a cell of {n_apart} points cannot be divided, want at most {max_rows}; filter "
-                "out near copies by input.where, or set cluster.split: off"
-            )
-    return C, n_points
+    _, cells = _count(sample, C, n_rows)
+    while (starved := cells.share(n_clusters) == 0).any():
+        _, cells = _count(sample, cells.centroids[~starved], n_rows)
+    if cells.n_apart.max() > max_rows:
+        raise CellTooLarge(
+            f"a cell of {cells.n_apart.max()} points cannot be divided, want at most {max_rows}; "
+            "raise it, or filter out near copies by input.where"
+        )
+    return cells
 
 
 def _put_on_copies(
@@ -107,10 +133,15 @@ def _put_on_copies(
 
 def _count(
     sample: LocalBlocks, C: NDArray[np.float32], n_rows: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Give the sample's cells, (n_sampled,), and the points that it shows in each, (n_cells,)."""
-    labels = sample.reduce(LabelPoints(Centroids(C)))["labels"]
-    return labels, -(-np.bincount(labels, minlength=len(C)) * n_rows // sample.n_rows)
+) -> tuple[NDArray[np.int32], CoarseCells]:
+    """Give the sample's cells, (n_sampled,), and what it shows of them."""
+    found = sample.reduce(LabelPoints(Centroids(C)))
+    labels = found["labels"]
+    sampled = np.bincount(labels, minlength=len(C))
+    copies = np.bincount(labels[found["sq_dist"] == 0], minlength=len(C))
+    copies[copies < 2] = 0  # a point by itself
+    n_points, n_apart = (-(-n * n_rows // sample.n_rows) for n in (sampled, sampled - copies))
+    return labels, CoarseCells(C, n_points, n_apart)
 
 
 def fit_at_most(
@@ -126,15 +157,3 @@ def fit_at_most(
         return fit_kmeans(points, n_clusters, params, seed=seed, on_iteration=on_iteration)
     except TooFewDistinct:
         return np.unique(points.X, axis=0)
-
-
-def share_clusters(n_clusters: int, n_points: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Share clusters among cells in proportion to their points : (n_cells,) int64."""
-    cells = np.arange(len(n_points))
-    return divide_quotas(
-        np.array([n_clusters]),
-        np.zeros(len(n_points), np.int64),
-        np.maximum(n_points, 1).astype(np.float64),
-        n_points,
-        hash_keys(0, cells),
-    )
