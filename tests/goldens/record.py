@@ -1,0 +1,115 @@
+"""What the goldens hold: keys of configs, digests and transactions of whole runs.
+
+``python -m tests.goldens.record`` writes them anew; a change of them is a change of the public
+interface, and its commit says why.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from jobs import curate
+from jobs.lake.config import RunConfig, SparkConfig
+from jobs.lake.events import read_events
+from jobs.lake.keys import lineage, run_id, stage_keys
+from jobs.lake.loading import parse_config
+from jobs.lake.session import start_local
+from jobs.lake.tables import Lake
+from tests.goldens.recipes import CONFIGS, FINGERPRINT, RUNS, base, write_pool
+
+HERE = Path(__file__).parent
+KEYS, TABLES = HERE / "keys.json", HERE / "tables.json"
+_CURVES = ("node_sizes", "lorenz")  # of the report: long, and of the same counts as its figures
+
+
+def keys_of(config: RunConfig) -> dict[str, Any]:
+    """Return a config's identities."""
+    keys = stage_keys(config, FINGERPRINT)
+    return {"stage_keys": keys, "run_id": run_id(keys), "lineage": lineage(config)}
+
+
+def all_keys() -> dict[str, Any]:
+    """Return the identities of every config."""
+    return {name: keys_of(parse_config(base(), said)) for name, said in CONFIGS.items()}
+
+
+def run_config(folder: Path, name: str) -> RunConfig:
+    """Return the config of a run, whose pool is written into the folder."""
+    n_points, n_features, overrides = RUNS[name]
+    write_pool(folder / "pool" / "part.parquet", n_points, n_features)
+    places = [f"input.table={folder}/pool", f"output.root={folder}/lake"]
+    return parse_config(base(), [*places, *overrides])
+
+
+def tables_of(spark: SparkSession, folder: Path, name: str) -> dict[str, Any]:
+    """Curate a pool; return its tables' digests, figures and transactions."""
+    config = run_config(folder, name)
+    curate.run(spark, config)
+    lake = Lake(spark, config.output)
+    events = [e for e in read_events(lake) if e.event == "finished"]
+    stages = {e.stage_key: e.stage for e in events}
+    digests = {e.stage: dict(sorted(e.digests.items())) for e in events}
+    for found in digests.values():
+        found.pop("artifacts", None)  # the page holds the paths and the time
+        found.pop("report", None)  # measured: compared within a tolerance
+    return {
+        "digests": digests,
+        "figures": {
+            e.stage: {k: v for k, v in sorted(e.metrics.items()) if k != "seconds"} for e in events
+        },
+        "report": _report(lake),
+        "transactions": sorted(transactions(folder / "lake", stages)),
+    }
+
+
+def _report(lake: Lake) -> dict[str, list[float | None]]:
+    rows = lake.read("report").where(f"section not in {_CURVES}").collect()
+    names = ("sample", "section", "level", "key", "metric")
+    found = {"|".join(str(row[n]) for n in names): [row.value, row.control] for row in rows}
+    return dict(sorted(found.items()))
+
+
+def transactions(root: Path, stages: dict[str, str]) -> set[str]:
+    """Return the transactions in the tables' logs, as table: name@version.
+
+    Parameters
+    ----------
+    stages : stage_key -> stage, which takes the key's place in the names
+    """
+    found = set()
+    for log in root.glob("*/_delta_log/*.json"):
+        for line in log.read_text().splitlines():
+            txn = json.loads(line).get("txn")
+            if txn is not None:
+                name, table = txn["appId"], log.parent.parent.name
+                for key, stage in stages.items():
+                    name = name.replace(key, stage)
+                version = "<time>" if name.startswith("publish/") else txn["version"]
+                found.add(f"{table}: {name}@{version}")
+    return found
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a golden file."""
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> int:
+    """Record the goldens of the code as it is."""
+    import tempfile
+
+    write(KEYS, all_keys())
+    if "keys" in sys.argv[1:]:
+        return 0
+    spark = start_local(SparkConfig(master="local[2]", driver_memory="3g", shuffle_partitions=2))
+    with tempfile.TemporaryDirectory() as folder:
+        write(TABLES, {name: tables_of(spark, Path(folder) / name, name) for name in RUNS})
+    spark.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
