@@ -27,7 +27,7 @@ UNREACHABLE = (
 
 
 def verdict(stdout: str, stderr: str) -> tuple[int, str]:
-    """Give the exit code and what to say, from what pip-audit wrote."""
+    """Return the exit code and what to say, from what pip-audit wrote."""
     try:
         audited = json.loads(stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):

@@ -63,7 +63,7 @@ say "first Spark session; Delta's jars (90 MB) are fetched once, into ~/.ivy2.5.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cd "$prefix"  # so that the installed package is what runs
-if ! probe=$(bin/python -m jobs.lake.session 2>"$log"); then
+if ! probe=$(bin/python -m jobs.spark.session 2>"$log"); then
     cat "$log" >&2
     fail "the first Spark session failed, for the reason above; put it right and repeat the command"
 fi

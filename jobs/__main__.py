@@ -38,7 +38,7 @@ class _Whole(TyperCommand):
 
 
 def build_app() -> typer.Typer:
-    """Give the command-line application; every command hands its arguments to its job."""
+    """Return the command-line application; every command hands its arguments to its job."""
     app = typer.Typer(
         help="Turn a long-tailed lake table into a balanced training set, without labels.",
         no_args_is_help=True,

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.lake.command import job_main
-from jobs.lake.config import RunConfig, SampleConfig
-from jobs.lake.errors import ConfigError
-from jobs.lake.events import Metrics
-from jobs.lake.keys import lineage
-from jobs.lake.levels import read_by_level
-from jobs.lake.ranks import ranked
-from jobs.lake.runs import Run, open_run
+from jobs.cli.command import job_main
+from jobs.config.errors import ConfigError
+from jobs.config.model import RunConfig, SampleConfig
+from jobs.points.ranks import ranked
+from jobs.runs.events import Metrics
+from jobs.runs.keys import lineage
+from jobs.runs.run import Run, open_run
+from jobs.tables.levels import read_by_level
 from udfs.kernels.allocation import TreeLevel, quotas_down
 
 log = logging.getLogger(__name__)

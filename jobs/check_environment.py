@@ -43,7 +43,7 @@ def _check_package(name: str) -> tuple[str, str]:
 
 
 def _places(name: str) -> list[str]:
-    """Give where an import would find a package now, whatever was imported before."""
+    """Return where an import would find a package now, whatever was imported before."""
     # what sys.path does not hold, an editable install may find
     spec = PathFinder.find_spec(name) or find_spec(name)
     if spec is None:

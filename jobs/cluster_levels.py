@@ -17,20 +17,20 @@ from pyspark.sql import functions as F
 from pyspark.sql.utils import is_remote
 from threadpoolctl import threadpool_limits
 
+from jobs.cli.command import job_main
 from jobs.clustering.level import Level
 from jobs.clustering.sizes import is_local, is_routed
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
 from jobs.clustering.tree import grow_tree, leaf_paths
 from jobs.clustering.tree_rows import nodes_table, routing_table
-from jobs.lake.checkpoints import Checkpoints
-from jobs.lake.command import job_main
-from jobs.lake.config import RunConfig
-from jobs.lake.events import Metrics
-from jobs.lake.frames import as_frame
-from jobs.lake.host import n_threads
-from jobs.lake.runs import Run, open_run
-from jobs.lake.session import n_slots
+from jobs.config.model import RunConfig
+from jobs.runs.checkpoints import Checkpoints
+from jobs.runs.events import Metrics
+from jobs.runs.run import Run, open_run
+from jobs.spark.frames import as_frame
+from jobs.spark.host import n_threads
+from jobs.spark.session import n_slots
 from udfs.assign import ASSIGN_SCHEMA, assigned, make_assign, shipped_leaves
 from udfs.kernels.grid import grid_unit, join_limbs
 from udfs.kernels.iterations import Iteration
@@ -118,7 +118,7 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
 
 
 def _source(this: Run, pool: SparkPoints) -> BlockSource | CellSource:
-    """Give the pool to the solver that the config, or the pool's size, asks for."""
+    """Return the pool to the solver that the config, or the pool's size, asks for."""
     if is_local(this.config.cluster, pool.n_bytes):
         return pool.fetch()
     if this.config.cluster.cells_at(1):
@@ -133,7 +133,7 @@ def _source(this: Run, pool: SparkPoints) -> BlockSource | CellSource:
 def _tables(
     this: Run, levels: list[Level], unit: float, log: "_IterationLog"
 ) -> dict[str, DataFrame]:
-    """Give what describes the tree, by table."""
+    """Return what describes the tree, by table."""
     spark, routing = this.spark, routing_table(levels, unit=unit)
     tables = {"nodes": spark.createDataFrame(nodes_table(levels, unit=unit))}
     if routing is not None:
@@ -173,7 +173,7 @@ class _IterationLog:
         )
 
     def rows(self) -> DataFrame:
-        """Give them as a DataFrame."""
+        """Return them as a DataFrame."""
         names = (
             "level int, round int, iteration int, algorithm string, solver string, n_rows bigint, "
             "inertia double, moved double, n_empty bigint, seconds double"

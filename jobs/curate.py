@@ -20,10 +20,10 @@ from jobs import (
     report_curation,
     tune_tree,
 )
-from jobs.lake.command import job_main
-from jobs.lake.config import RunConfig
-from jobs.lake.events import Metrics
-from jobs.lake.runs import Run, open_run
+from jobs.cli.command import job_main
+from jobs.config.model import RunConfig
+from jobs.runs.events import Metrics
+from jobs.runs.run import Run, open_run
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 from threadpoolctl import threadpool_limits
 
-from jobs.lake.columns import nothing_in, pool_columns
-from jobs.lake.command import job_main
-from jobs.lake.config import EmbedConfig, RunConfig
-from jobs.lake.errors import CurationError, GuardError, InputError
-from jobs.lake.events import Metrics
-from jobs.lake.frames import as_frame
-from jobs.lake.runs import Run, open_run
-from jobs.lake.spark_errors import SPARK_ERRORS
+from jobs.cli.command import job_main
+from jobs.config.errors import CurationError, GuardError, InputError
+from jobs.config.model import EmbedConfig, RunConfig
+from jobs.pool.columns import nothing_in, pool_columns
+from jobs.runs.events import Metrics
+from jobs.runs.run import Run, open_run
+from jobs.spark.errors import SPARK_ERRORS
+from jobs.spark.frames import as_frame
 from udfs.blocks import from_bytes, to_bytes
 from udfs.embed import make_gated_embed
 from udfs.embedders import lsa, pixels, precomputed
@@ -79,7 +79,7 @@ def gate_rows(
 
 
 def _content_hash(value: Column) -> Column:
-    """Give 16 bytes that name a content: two 64-bit hashes of different seeds."""
+    """Return 16 bytes that name a content: two 64-bit hashes of different seeds."""
     halves = [F.lpad(F.hex(F.xxhash64(value, F.lit(seed))), 16, "0") for seed in (0, 1)]
     return F.unhex(F.concat(*halves))
 
@@ -201,7 +201,7 @@ def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: floa
 
 
 def _embedder(this: Run, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
-    """Give the embedder's loader, and the length of its vectors."""
+    """Return the embedder's loader, and the length of its vectors."""
     embed = this.config.embed
     if embed.model == "precomputed":
         n_features = _common_length(rows, this.config.input.embedding)
@@ -251,7 +251,7 @@ def _loader(shipped: Shipped, make: Callable[..., Embedder]) -> Callable[[], Emb
 
 
 def _common_length(rows: DataFrame, column: str | None) -> int:
-    """Give the length that most vectors have; ties go to the longer.
+    """Return the length that most vectors have; ties go to the longer.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 Reads    embeddings, rejects, nodes, assignments, allocations, samples
 Writes   nothing
 Method   what the tables say; the rank of a point that was not drawn is counted as drawing would,
-         among its leaf's points: see ``jobs.lake.ranks``
+         among its leaf's points: see ``jobs.points.ranks``
 Run      evenlake explain ID --config conf/quickstart.yaml
 """
 
@@ -18,12 +18,12 @@ import typer
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.lake.command import PASS_ON, ConfigOption, Options, ResultOption, execute, exit_code
-from jobs.lake.config import RunConfig
-from jobs.lake.ids import Id, parse_id
-from jobs.lake.ranks import ranked
-from jobs.lake.runs import Run, open_run
+from jobs.cli.command import PASS_ON, ConfigOption, Options, ResultOption, execute, exit_code
+from jobs.config.model import RunConfig
+from jobs.points.ranks import ranked
+from jobs.pool.ids import Id, parse_id
 from jobs.reporting.explanation import Explanation, Gate, Node, Place
+from jobs.runs.run import Run, open_run
 
 PointArgument = Annotated[
     str,
@@ -83,7 +83,7 @@ def _gate(this: Run, id_: Id) -> Gate:
 
 
 def _followed(this: Run, id_: Id) -> tuple[list[Node], list[Place]]:
-    """Give an accepted point's nodes, and its place in every sample."""
+    """Return an accepted point's nodes, and its place in every sample."""
     assignments = this.lake.read("assignments", this.keys["cluster_levels"])
     (own,) = _of(assignments, id_).select("leaf_id", "path").collect()
     nodes = _nodes(this, own.path)
@@ -119,7 +119,7 @@ def _nodes(this: Run, path: Sequence[int]) -> list[Node]:
 
 
 def _ranks(this: Run, leaf: DataFrame, id_: Id) -> dict[str, int]:
-    """Give the point's rank in its leaf by strategy."""
+    """Return the point's rank in its leaf by strategy."""
     seed, found = this.config.seed, []
     for strategy in sorted({sample.strategy for sample in this.config.samples}):
         points = _of(ranked(leaf, strategy=strategy, seed=seed), id_)

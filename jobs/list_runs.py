@@ -17,7 +17,7 @@ import typer
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from jobs.lake.command import (
+from jobs.cli.command import (
     PASS_ON,
     ConfigOption,
     execute_on_lake,
@@ -25,13 +25,13 @@ from jobs.lake.command import (
     fail,
     names_and_overrides,
 )
-from jobs.lake.config import RunConfig
-from jobs.lake.errors import ConfigError
-from jobs.lake.tables import Lake
-from jobs.ledger.cleaning import Leftover, find_leftovers, remove
-from jobs.ledger.history import read_history
-from jobs.ledger.listing import RunList, describe_run
-from jobs.ledger.tidying import tidy
+from jobs.config.errors import ConfigError
+from jobs.config.model import RunConfig
+from jobs.past.cleaning import Leftover, find_leftovers, remove
+from jobs.past.history import read_history
+from jobs.past.listing import RunList, describe_run
+from jobs.past.tidying import tidy
+from jobs.tables.lake import Lake
 
 _HELP = """List the runs of a root, the newest first.
 
@@ -53,7 +53,7 @@ class Cleaning:
     files: str | None = None  # what became of files
 
     def __str__(self) -> str:
-        """Give the lines."""
+        """Return the lines."""
         n_rows: dict[str, int] = {}
         for leftover in self.leftovers:
             for table, n in leftover.n_rows.items() if not leftover.may_be_running else ():
@@ -76,7 +76,7 @@ def run(spark: SparkSession, config: RunConfig) -> RunList:
 
 
 def show(spark: SparkSession, config: RunConfig, run_id: str) -> str:
-    """Give one run in full.
+    """Return one run in full.
 
     Raises
     ------

@@ -17,18 +17,18 @@ from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 from rich.console import Console
 
-from jobs.lake.columns import nothing_in, pool_columns
-from jobs.lake.command import job_main
-from jobs.lake.config import RunConfig
-from jobs.lake.errors import ConfigError, GuardError
-from jobs.lake.host import host_bytes, n_threads, size_bytes
-from jobs.lake.runs import Run, open_run
-from jobs.lake.session import n_slots
+from jobs.cli.command import job_main
+from jobs.config.errors import ConfigError, GuardError
+from jobs.config.model import RunConfig
 from jobs.planning import executors
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
 from jobs.planning.problem import Problem, problem_for
+from jobs.pool.columns import nothing_in, pool_columns
+from jobs.runs.run import Run, open_run
+from jobs.spark.host import host_bytes, n_threads, size_bytes
+from jobs.spark.session import n_slots
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,10 @@ import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.lake.command import job_main
-from jobs.lake.config import RunConfig
-from jobs.lake.errors import GuardError
-from jobs.lake.events import Metrics
-from jobs.lake.frames import as_frame
-from jobs.lake.hash_sample import sample_rows
-from jobs.lake.runs import Run, open_run
-from jobs.lake.tables import PAGES
+from jobs.cli.command import job_main
+from jobs.config.errors import GuardError
+from jobs.config.model import RunConfig
+from jobs.points.hash_sample import sample_rows
 from jobs.reporting.context import page_context, worse_than_uniform
 from jobs.reporting.coverage_rows import coverage_rows
 from jobs.reporting.node_rows import node_rows, sample_size, size_rows, tree_rows
@@ -33,6 +29,10 @@ from jobs.reporting.page import headlines as page_headlines
 from jobs.reporting.page import render_page
 from jobs.reporting.point_rows import label_point_rows
 from jobs.reporting.rows import REPORT_SCHEMA, Row
+from jobs.runs.events import Metrics
+from jobs.runs.run import Run, open_run
+from jobs.spark.frames import as_frame
+from jobs.tables.lake import PAGES
 from udfs.kernels.coverage import is_worse
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def _report(this: Run) -> Metrics:
 
 
 def _headline_figures(rows: list[Row]) -> Metrics:
-    """Give the measures that `runs` keeps."""
+    """Return the measures that `runs` keeps."""
     of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
     kept = {("coverage", metric) for metric in of_coverage}
     kept |= {("labels", "kl_uniform"), ("balance", "kl_uniform")}
@@ -116,7 +116,7 @@ def check(this: Run) -> None:
 
 
 def headlines(this: Run) -> list[str]:
-    """Give one sentence per sample, the balance before and after, then the warnings."""
+    """Return one sentence per sample, the balance before and after, then the warnings."""
     context = page_context(this)
     return page_headlines(context) + [f"warning: {note}" for note in context.notes]
 

@@ -17,15 +17,15 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
-from jobs.lake.command import job_main
-from jobs.lake.config import RunConfig
-from jobs.lake.events import Metrics
-from jobs.lake.frames import as_frame
-from jobs.lake.hash_sample import sample_rows, vectors_of
-from jobs.lake.host import n_threads
-from jobs.lake.runs import Run, open_run
-from jobs.lake.settling import figures_of, settled
+from jobs.cli.command import job_main
+from jobs.config.model import RunConfig
+from jobs.config.resolving import figures_of, settled
+from jobs.points.hash_sample import sample_rows, vectors_of
 from jobs.reporting.rows import REPORT_SCHEMA, Row
+from jobs.runs.events import Metrics
+from jobs.runs.run import Run, open_run
+from jobs.spark.frames import as_frame
+from jobs.spark.host import n_threads
 from jobs.tuning.families import n_sampled
 from jobs.tuning.search import Choice, Problem, search
 from udfs.kernels.grid import grid_unit
@@ -42,7 +42,7 @@ class Tuned:
     figures: Metrics
 
     def __str__(self) -> str:
-        """Give the choice as YAML, after a line that says how it covers."""
+        """Return the choice as YAML, after a line that says how it covers."""
         cluster = self.config.cluster
         plain: dict[str, Any] = {
             "cluster": {
@@ -116,7 +116,7 @@ def _tune(this: Run, embedded: Metrics) -> Metrics:
 
 
 def _rows(choice: Choice) -> list[Row]:
-    """Give every finalist's coverage over the uniform control's, and how sure its lag is."""
+    """Return every finalist's coverage over the uniform control's, and how sure its lag is."""
     rows = []
     for trial in choice.trials:
         name = f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}"

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.lake.command import (
+from jobs.cli.command import (
     PASS_ON,
     ConfigOption,
     execute_on_lake,
@@ -21,11 +21,11 @@ from jobs.lake.command import (
     fail,
     names_and_overrides,
 )
-from jobs.lake.config import RunConfig
-from jobs.lake.errors import ConfigError
-from jobs.lake.tables import Lake
-from jobs.ledger.checking import Verification, verify
-from jobs.ledger.history import read_history
+from jobs.config.errors import ConfigError
+from jobs.config.model import RunConfig
+from jobs.past.checking import Verification, verify
+from jobs.past.history import read_history
+from jobs.tables.lake import Lake
 
 _HELP = """Recompute the rows and digests of a run's tables, and compare them with the ledger.
 

@@ -15,16 +15,16 @@ from PIL import Image
 from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
-from jobs.lake.config import RunConfig
-from jobs.lake.errors import CurationError
-from jobs.lake.loading import load_config
-from jobs.lake.session import get_session
+from jobs.config.errors import CurationError
+from jobs.config.loading import load_config
+from jobs.config.model import RunConfig
+from jobs.spark.session import get_session
 
 LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
 
 
 def long_tailed_digits(seed: int) -> list[tuple[str, bytearray, str]]:
-    """Give (id, PNG, digit) rows; which images of a class stay depends on the seed."""
+    """Return (id, PNG, digit) rows; which images of a class stay depends on the seed."""
     digits = load_digits()
     return [
         (f"digit-{index:04d}", _png(digits.images[index]), str(digits.target[index]))
@@ -33,7 +33,7 @@ def long_tailed_digits(seed: int) -> list[tuple[str, bytearray, str]]:
 
 
 def kept_digits(seed: int) -> np.ndarray:
-    """Give the images that stay, class by class : (n_images,) positions in scikit-learn's set."""
+    """Return the images that stay, class by class : (n_images,) positions in scikit-learn's set."""
     target = load_digits().target
     sizes = np.geomspace(LARGEST, SMALLEST, N_CLASSES).round().astype(int)
     rng = np.random.default_rng(seed)

@@ -13,8 +13,8 @@ root = os.path.abspath(os.environ.get("EVENLAKE_HOME", os.getcwd()))
 sys.path.insert(0, root if os.path.isdir(os.path.join(root, "jobs")) else os.path.dirname(root))
 
 from jobs import curate, write_example
-from jobs.lake.loading import load_config
-from jobs.lake.session import get_session
+from jobs.config.loading import load_config
+from jobs.spark.session import get_session
 
 # COMMAND ----------
 

@@ -8,8 +8,8 @@ import pytest
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
-from jobs.lake.config import SparkConfig
-from jobs.lake.session import start_local
+from jobs.config.model import SparkConfig
+from jobs.spark.session import start_local
 
 # Tests are short, and so are the drivers that they start: the JVM's second compiler would take half
 # of two cores and give little. Its first has too small a cache of its own.
@@ -38,7 +38,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give tests their seed: 42, or ten of them with SEEDS=all."""
+    """Return tests their seed: 42, or ten of them with SEEDS=all."""
     if "seed" in metafunc.fixturenames:
         seeds = SWEPT_SEEDS if os.environ.get("SEEDS") == "all" else [42]
         metafunc.parametrize("seed", list(seeds))

@@ -53,7 +53,7 @@ def _labelled(
 
 
 def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | None) -> LeafFinder:
-    """Give the function from points to leaves on a worker.
+    """Return the function from points to leaves on a worker.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class _ScratchFile:
                 os.unlink(self._path)  # others may need the room
 
     def close(self) -> str:
-        """Give the file's path; who reads it sees whether all of it is there."""
+        """Return the file's path; who reads it sees whether all of it is there."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -120,7 +120,7 @@ class FromFiles:
 
 
 def _size(path: str) -> int:
-    """Give a file's bytes, -1 where there is none."""
+    """Return a file's bytes, -1 where there is none."""
     try:
         return os.stat(path).st_size
     except OSError:

@@ -83,7 +83,7 @@ def make_add_up() -> OnBatches:
 
 
 def _as_rows(parts: Sequence[Arrays], missing: Missing) -> Batches:
-    """Give results as rows of REDUCE_SCHEMA; what is missing is told in the first."""
+    """Return results as rows of REDUCE_SCHEMA; what is missing is told in the first."""
     for i, part in enumerate(parts):
         missed = b"" if i else b"".join(missing)
         row = {"range": pa.array([i], pa.int32()), "payload": [to_bytes(part)], "missing": [missed]}
@@ -131,7 +131,7 @@ def _are_in(kept: NDArray[np.int64], where: NDArray[np.int64]) -> NDArray[np.boo
 
 
 def points_in(batch: pa.RecordBatch, n_features: int) -> Points:
-    """Give the points of a batch of blocks : (n,) positions, (n, d), a view of its memory."""
+    """Return the points of a batch of blocks : (n,) positions, (n, d), a view of its memory."""
     if batch.num_rows == 0:
         return np.empty(0, np.int64), np.empty((0, n_features), np.float32)
     block_ids, n_rows = (batch.column(name).to_numpy() for name in ("block_id", "n_rows"))
@@ -144,7 +144,7 @@ def points_in(batch: pa.RecordBatch, n_features: int) -> Points:
 
 
 def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordBatch:
-    """Give points, block after block in any order, as the rows of SOURCE_SCHEMA."""
+    """Return points, block after block in any order, as the rows of SOURCE_SCHEMA."""
     blocks = block_of(where)
     starts = np.flatnonzero(np.r_[len(blocks) > 0, blocks[1:] != blocks[:-1]])
     block_ids, n_rows = blocks[starts], np.diff(np.append(starts, len(where)))
@@ -166,6 +166,6 @@ def to_bytes(arrays: Arrays) -> bytes:
 
 
 def from_bytes(content: bytes) -> Arrays:
-    """Give arrays back from .npz, without pickle."""
+    """Return arrays back from .npz, without pickle."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)

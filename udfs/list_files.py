@@ -46,7 +46,7 @@ class ListsBeside:
         self._known, self._made = None, None
 
     def recall(self, where: NDArray[np.int64], make: Callable[[], Lists]) -> Lists:
-        """Give the next run's lists."""
+        """Return the next run's lists."""
         if self._known is not None:
             self._n_read += len(where)
             return self._known[self._n_read - len(where) : self._n_read]
@@ -72,5 +72,5 @@ def _replace_lists(path: str, file: str, lists: Lists) -> None:
 
 
 def files_beside(path: str) -> list[str]:
-    """Give the files of lists beside one of blocks."""
+    """Return the files of lists beside one of blocks."""
     return glob(f"{escape(path)}.*.npy")

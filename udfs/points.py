@@ -80,7 +80,7 @@ def put_in_order(
 
 
 def _places(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give where each row goes : (n,), the inverse of an order."""
+    """Return where each row goes : (n,), the inverse of an order."""
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return place
@@ -116,7 +116,7 @@ def as_binary(rows: NDArray[Any], edges: NDArray[np.integer]) -> pa.Array:
 
 
 def in_one_row(**arrays: NDArray[Any]) -> pa.RecordBatch:
-    """Give arrays as one row of binary values, in their own memory."""
+    """Return arrays as one row of binary values, in their own memory."""
     values = [as_binary(array, np.array([0, len(array)])) for array in arrays.values()]
     return pa.RecordBatch.from_arrays(values, names=[*arrays])
 

@@ -24,7 +24,7 @@ def make_probe() -> Any:
 
 
 def worker_facts() -> dict[str, str | None]:
-    """Give this process's facts, columns of PROBE_SCHEMA; null threads where none are set."""
+    """Return this process's facts, columns of PROBE_SCHEMA; null threads where none are set."""
     limits = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
     return {
         "python": platform.python_version(),

@@ -36,7 +36,7 @@ class Shipped:
         self.__dict__.update(state, release=lambda: None)
 
     def get(self) -> NDArray[Any]:
-        """Give the array, read-only; loaded once per worker process."""
+        """Return the array, read-only; loaded once per worker process."""
         if self.digest not in _cached:
             _cached.clear()
             _cached[self.digest] = self._load()

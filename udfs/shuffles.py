@@ -41,7 +41,7 @@ class Grouping(Protocol):
     """Tells points' groups; picklable."""
 
     def begin(self) -> FindGroups:
-        """Give one task's function from (n,) hashes and (n, d) points to (n,) groups."""
+        """Return one task's function from (n,) hashes and (n, d) points to (n,) groups."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ByBlock:
     n_blocks: int
 
     def begin(self) -> FindGroups:
-        """Give the function."""
+        """Return the function."""
         return lambda hashes, X: (hashes % self.n_blocks).astype(np.int32)
 
 
@@ -68,7 +68,7 @@ class ByCell:
     copied: frozenset[int] = frozenset()
 
     def begin(self) -> FindGroups:
-        """Give the function."""
+        """Return the function."""
         C = self.cells.get()
         nearest = NearestCentroids(Centroids(C))
 

@@ -38,7 +38,7 @@ class Level:
 
 
 def state_of(levels: Sequence[Level]) -> State:
-    """Give levels as arrays by name, for a journal."""
+    """Return levels as arrays by name, for a journal."""
     state: dict[str, object] = {"n_levels": len(levels)}
     for t, level in enumerate(levels, start=1):
         state |= {f"{t}.{name}": getattr(level, name) for name in _ARRAYS}
@@ -50,7 +50,7 @@ def state_of(levels: Sequence[Level]) -> State:
 
 
 def levels_of(state: State) -> list[Level]:
-    """Give the levels back."""
+    """Return the levels back."""
     levels = []
     for t in range(1, int(state["n_levels"]) + 1):
         routing = None

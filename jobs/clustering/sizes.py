@@ -6,7 +6,7 @@ The solver and the planner both go by these.
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 
 LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool's vectors to the driver up to this size
 TAKEN_BYTES = 64 << 20  # vectors of a resampling round, likewise: a pass is short against a job
@@ -28,7 +28,7 @@ def comes_to_driver(n_bytes: float) -> bool:
 
 
 def max_cell_rows(config: ClusterConfig, n_features: int) -> int:
-    """Give the points that one cell may hold."""
+    """Return the points that one cell may hold."""
     return min(config.max_cell_rows, CELL_BYTES // (4 * n_features))
 
 
@@ -41,7 +41,7 @@ def is_routed(n_leaves: int, n_features: int) -> bool:
 
 
 def ranges_of_sums(n_clusters: int, n_features: int, n_tasks: int) -> NDArray[np.int64] | None:
-    """Give the first clusters of ranges that tasks' sums are added up in; None for the driver.
+    """Return the first clusters of ranges that tasks' sums are added up in; None for the driver.
 
     A pass then brings each cluster's sum to the driver once, not once a task.
     """
@@ -51,12 +51,12 @@ def ranges_of_sums(n_clusters: int, n_features: int, n_tasks: int) -> NDArray[np
 
 
 def n_packing_bins(n_bytes: int, n_blocks: int, n_slots: int) -> int:
-    """Give the number of bins that blocks are packed in."""
+    """Return the number of bins that blocks are packed in."""
     return min(n_blocks, max(n_slots, -(-n_bytes // BIN_BYTES)))
 
 
 def n_solving_bins(n_bytes: int, n_cells: int, n_slots: int) -> int:
-    """Give the number of bins that cells are solved in."""
+    """Return the number of bins that cells are solved in."""
     return min(n_cells, max(_BINS_PER_SLOT * n_slots, -(-n_bytes // BIN_BYTES)))
 
 

@@ -14,9 +14,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.clustering.sizes import comes_to_driver, n_packing_bins, ranges_of_sums
-from jobs.lake.host import n_threads
-from jobs.lake.session import known_slots, n_slots
-from jobs.lake.shipping import ship
+from jobs.spark.host import n_threads
+from jobs.spark.session import known_slots, n_slots
+from jobs.spark.shipping import ship
 from udfs.block_files import FILES_SCHEMA, FromFiles, make_forget, make_keep
 from udfs.blocks import (
     CHOSEN_SCHEMA,
@@ -54,7 +54,7 @@ class SparkBlocks:
         self._shipped: Shipped | None = None
 
     def part(self, batch: Batch) -> "_Part":
-        """Give some of the blocks; they stay where they are."""
+        """Return some of the blocks; they stay where they are."""
         return _Part(self, batch)
 
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
@@ -70,7 +70,7 @@ class SparkBlocks:
         return step.merge(parts or [step.begin().result()])
 
     def _parts(self, step: Step, centroids: Shipped, batch: Batch | None) -> list[Arrays]:
-        """Give the tasks' results."""
+        """Return the tasks' results."""
         beside, ranges = None, None
         if isinstance(step, AssignAndSum | AssignListed):
             ranges = ranges_of_sums(step.n_clusters, self.n_features, self._n_tasks)
@@ -102,12 +102,12 @@ class SparkBlocks:
         return known_slots(spark) or n_packing_bins(n_bytes, self.n_blocks, n_slots(spark))
 
     def _in_slots(self, rows: DataFrame) -> DataFrame:
-        """Give as many tasks as run at once: each sends its sums, of all clusters, but once."""
+        """Return as many tasks as run at once: each sends its sums, of all clusters, but once."""
         slots = known_slots(rows.sparkSession)
         return rows.coalesce(slots) if slots else rows
 
     def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks | LocalBlocks":
-        """Give a source of only the points at these positions; in memory where they fit."""
+        """Return a source of only the points at these positions; in memory where they fit."""
         shipped = ship(self._blocks.sparkSession, wanted)
         if comes_to_driver(4 * len(wanted) * self.n_features):
             try:

@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from jobs.clustering.sizes import bins_of, n_packing_bins, n_solving_bins
-from jobs.lake.host import n_threads
-from jobs.lake.session import n_slots
-from jobs.lake.shipping import ship
+from jobs.spark.host import n_threads
+from jobs.spark.session import n_slots
+from jobs.spark.shipping import ship
 from udfs.blocks import SOURCE_SCHEMA, from_bytes
 from udfs.kernels.passes import Arrays
 from udfs.kernels.sources import BLOCK_ROWS, CellProblem, LocalBlocks

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import Level, levels_of, state_of
 from jobs.clustering.sizes import max_cell_rows
-from jobs.lake.config import ClusterConfig
-from jobs.lake.errors import ConfigError
+from jobs.config.errors import ConfigError
+from jobs.config.model import ClusterConfig
 from udfs.kernels.breathing import MAX_WORK
 from udfs.kernels.cells import fit_split
 from udfs.kernels.coarse_cells import CellTooLarge
@@ -173,7 +173,7 @@ def _stacked(levels: list[Level], inputs: LocalBlocks, top: Level) -> list[Level
 
 
 def leaf_paths(levels: list[Level]) -> NDArray[np.int64]:
-    """Give every leaf's nodes from level 1 to the top : (n_leaves, n_levels) int64."""
+    """Return every leaf's nodes from level 1 to the top : (n_leaves, n_levels) int64."""
     path = [np.arange(len(levels[0].centroids))]
     for level in levels[:-1]:
         path.append(level.parents[path[-1]])

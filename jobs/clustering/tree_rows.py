@@ -11,7 +11,7 @@ _MOST_VALUES = 2**31 - 1  # in one chunk of a column of vectors
 
 
 def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
-    """Give the tree as rows of ``nodes``."""
+    """Return the tree as rows of ``nodes``."""
     parts = []
     for t, level in enumerate(levels, start=1):
         n_nodes = len(level.centroids)
@@ -35,7 +35,7 @@ def nodes_table(levels: list[Level], *, unit: float) -> pa.Table:
 
 
 def routing_table(levels: list[Level], *, unit: float) -> pa.Table | None:
-    """Give the cells of split levels as rows of ``routing``."""
+    """Return the cells of split levels as rows of ``routing``."""
     parts = []
     for t, level in enumerate(levels, start=1):
         if level.routing is None:
@@ -57,7 +57,7 @@ def routing_table(levels: list[Level], *, unit: float) -> pa.Table | None:
 
 
 def _vectors(C: NDArray[np.float32], unit: float) -> pa.ChunkedArray:
-    """Give vectors as lists, in chunks whose offsets are 32 bits wide, as Spark reads them."""
+    """Return vectors as lists, in chunks whose offsets are 32 bits wide, as Spark reads them."""
     n_rows, d = max(1, _MOST_VALUES // C.shape[1]), C.shape[1]
     chunks = []
     for start in range(0, len(C), n_rows):

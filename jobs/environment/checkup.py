@@ -4,13 +4,13 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from jobs.config.errors import ConfigError
 from jobs.environment import host
 from jobs.environment.findings import Finding, cause_of, guarded
 from jobs.environment.packages import check_packages
-from jobs.lake.errors import ConfigError
 
 if TYPE_CHECKING:  # neither may be there to import
-    from jobs.lake.config import RunConfig
+    from jobs.config.model import RunConfig
 
 
 def check_up(path: str | None, overrides: Sequence[str] = ()) -> Iterator[Finding]:
@@ -44,7 +44,7 @@ def _config(path: str | None, overrides: Sequence[str]) -> tuple["RunConfig | No
     if path is None:
         return None, []
     try:
-        from jobs.lake.loading import load_config
+        from jobs.config.loading import load_config
 
         return load_config(path, overrides), [Finding("config", "ok", path)]
     except ConfigError as error:
@@ -54,7 +54,7 @@ def _config(path: str | None, overrides: Sequence[str]) -> tuple["RunConfig | No
 
 
 def _driver_memory(config: "RunConfig | None") -> str:
-    from jobs.lake.config import SparkConfig
+    from jobs.config.model import SparkConfig
 
     return (config.spark if config is not None else SparkConfig()).driver_memory
 
@@ -72,9 +72,9 @@ def _session(config: "RunConfig | None") -> Iterator[Finding]:
     """Check what takes a session; one that was started here is stopped."""
     names = ["delta", "workers"] + (["input"] if config is not None else [])
     try:
+        from jobs.config.model import SparkConfig
         from jobs.environment import sessions
-        from jobs.lake.config import SparkConfig
-        from jobs.lake.session import get_session
+        from jobs.spark.session import get_session
 
         settings = config.spark if config is not None else SparkConfig()
         spark, is_ours = get_session(settings, app_name="evenlake-doctor")

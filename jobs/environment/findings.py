@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.lake.errors import CurationError
+from jobs.config.errors import CurationError
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def guarded(name: str, check: Callable[[], Finding]) -> Finding:
 
 
 def cause_of(error: Exception) -> str:
-    """Give an error's one line that a person needs; of a worker's, the line it ended with."""
+    """Return an error's one line that a person needs; of a worker's, the line it ended with."""
     if isinstance(error, CurationError):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -52,7 +52,7 @@ def cause_of(error: Exception) -> str:
 def _public(text: str) -> str:
     """Blank out credentials, which only a loaded config can have brought."""
     try:
-        from jobs.lake.secrets import without_secrets
+        from jobs.config.secrets import without_secrets
     except ImportError:  # then no config was loaded
         return text
     return without_secrets(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from jobs.environment.findings import Finding
-from jobs.lake.host import host_bytes, is_submitted, n_threads, size_bytes
+from jobs.spark.host import host_bytes, is_submitted, n_threads, size_bytes
 
 PYTHONS = ((3, 11), (3, 12))
 JAVAS = (17, 21)  # that Spark 4 is built for

@@ -4,7 +4,7 @@ import re
 from importlib import metadata
 
 from jobs.environment.findings import Finding
-from jobs.lake.host import is_submitted
+from jobs.spark.host import is_submitted
 
 SUPPORTED = {"pyspark": ">=4.0.1,<4.3", "delta-spark": ">=4.3,<5"}  # as in setup.cfg
 TESTED = "pyspark==4.2.0 delta-spark==4.4.0"
@@ -38,7 +38,7 @@ def _version(name: str) -> str | None:
 
 
 def _spark_of_delta() -> list[str]:
-    """Give what delta-spark's own wheel says of pyspark."""
+    """Return what delta-spark's own wheel says of pyspark."""
     wanted = metadata.requires("delta-spark") or []
     found = [re.match(r"pyspark\s*\(?([<>=!~][^;)]*)", line) for line in wanted]
     return [match[1].strip() for match in found if match]

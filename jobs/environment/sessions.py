@@ -7,13 +7,13 @@ from importlib import metadata
 
 from pyspark.sql import SparkSession
 
+from jobs.config.model import OutputConfig, RunConfig
 from jobs.environment.findings import Finding
-from jobs.lake.columns import pool_columns
-from jobs.lake.config import OutputConfig, RunConfig
-from jobs.lake.host import is_submitted
-from jobs.lake.inputs import open_pool
-from jobs.lake.naming import quote
-from jobs.lake.tables import Lake
+from jobs.pool.columns import pool_columns
+from jobs.pool.inputs import open_pool
+from jobs.spark.host import is_submitted
+from jobs.spark.naming import quote
+from jobs.tables.lake import Lake
 from udfs.probe import make_probe
 
 N_PROBED = 3  # rows

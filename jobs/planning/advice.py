@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
 from udfs.kernels.resampling import closest_points
@@ -89,13 +89,13 @@ def _cells(problem: Problem) -> Iterator[str]:
 
 
 def _leaves_per_cell(problem: Problem, cluster: ClusterConfig) -> float:
-    """Give the leaves of level 1 in a mean cell; all of them where it is not split."""
+    """Return the leaves of level 1 in a mean cell; all of them where it is not split."""
     n_cells = cells_of(problem.n_points, 1, problem.n_features, cluster)
     return cluster.levels[0] / (n_cells or 1)
 
 
 def cell_limit(cluster: ClusterConfig, n_features: int) -> tuple[int, str]:
-    """Give the points that one cell may hold, and what says so."""
+    """Return the points that one cell may hold, and what says so."""
     limit = max_cell_rows(cluster, n_features)
     is_given = limit == cluster.max_cell_rows
     return limit, "cluster.max_cell_rows" if is_given else f"the {CELL_BYTES >> 20} MiB of a cell"

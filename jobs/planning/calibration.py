@@ -31,7 +31,7 @@ def calibrate(n_features: int, n_threads: int) -> Speed:
 
 
 def _row_seconds(n_clusters: int, n_features: int, n_threads: int) -> float:
-    """Give a slot's seconds per row against so many centroids."""
+    """Return a slot's seconds per row against so many centroids."""
     rng = np.random.default_rng(0)
     X = rng.integers(-(2**20), 2**20, (RUN_ROWS, n_features)).astype(np.float32)
     C = rng.integers(-(2**20), 2**20, (n_clusters, n_features)).astype(np.float32)

@@ -119,7 +119,7 @@ class _Estimator:
         )  # fmt: skip
 
     def _bins(self) -> float:
-        """Give what a worker holds while it packs a bin."""
+        """Return what a worker holds while it packs a bin."""
         n_bins = n_packing_bins(self.problem.n_bytes, self.n_blocks, self.machine.n_slots)
         return BIN_COPIES * self.n_bytes / n_bins
 

@@ -2,28 +2,28 @@
 
 from collections.abc import Callable
 
-from jobs.lake.host import size_bytes
+from jobs.spark.host import size_bytes
 
 Setting = Callable[[str, str], str]  # from a key and a default to a value
 
 
 def size_of(setting: Setting, key: str, default: str = "") -> float:
-    """Give bytes, where a bare number stands for MiB; 0 where nothing is said."""
+    """Return bytes, where a bare number stands for MiB; 0 where nothing is said."""
     return size_bytes(setting(key, default), "m")
 
 
 def n_workers(setting: Setting) -> int:
-    """Give the Python workers of an executor: one for each task that it runs at once."""
+    """Return the Python workers of an executor: one for each task that it runs at once."""
     return max(1, _cores(setting) // int(setting("spark.task.cpus", "1")))
 
 
 def own_limit(setting: Setting) -> float | None:
-    """Give the bytes at which Spark itself ends a worker; None where it does not."""
+    """Return the bytes at which Spark itself ends a worker; None where it does not."""
     return size_of(setting, "spark.executor.pyspark.memory") / _cores(setting) or None
 
 
 def overhead(setting: Setting) -> float | None:
-    """Give the bytes that an executor's container has beside its heap; None where it has no limit.
+    """Return the bytes of an executor's container beside its heap; None where it has no limit.
 
     Where Spark itself limits the workers, their memory comes on top, and is no part of this.
     """

@@ -41,12 +41,12 @@ TREE_BYTES = 24  # per component of a node on the driver: solved, joined, writte
 
 
 def tree_bytes(problem: Problem) -> float:
-    """Give what the driver holds of the tree."""
+    """Return what the driver holds of the tree."""
     return TREE_BYTES * problem.n_features * float(sum(problem.config.cluster.levels))
 
 
 def sums_bytes(n_clusters: int, n_features: int, n_slots: int) -> float:
-    """Give the bytes of sums that a pass brings to the driver: every task's, or each once."""
+    """Return the bytes of sums that a pass brings to the driver: every task's, or each once."""
     adds_up = ranges_of_sums(n_clusters, n_features, n_slots) is not None  # on the executors
     return 8.0 * n_clusters * n_features * (1 if adds_up else n_slots)
 
@@ -153,12 +153,12 @@ class _LevelEstimator:
         )  # fmt: skip
 
     def _work(self, passes: Passes) -> float:
-        """Give the seconds of one slot or thread."""
+        """Return the seconds of one slot or thread."""
         speed = self.machine.speed
         return passes.rows * speed.row_seconds + passes.cost * speed.pair_seconds
 
     def _in_threads(self, passes: Passes) -> float:
-        """Give the seconds of passes in the driver's memory."""
+        """Return the seconds of passes in the driver's memory."""
         work = self._work(passes) / self.machine.n_threads
         return work + passes.calls * CALL_SECONDS + passes.serial
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from jobs.lake.config import FLAT_CLUSTERS, ClusterConfig
+from jobs.config.model import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
 from jobs.planning.level_parts import BIN_COPIES, sums_bytes, tree_bytes
 from jobs.planning.machine import EXECUTOR_OUTSIDE, GIB, JVM_BASE, WORKER_BASE, Machine
@@ -157,7 +157,7 @@ def tight_containers(parts: Sequence[Part], machine: Machine) -> list[str]:
 
 
 def _held(part: Part, machine: Machine) -> float:
-    """Give what a part holds on the driver's host outside the JVM."""
+    """Return what a part holds on the driver's host outside the JVM."""
     return part.driver + (machine.n_slots * part.worker if machine.is_local else 0.0)
 
 

@@ -62,7 +62,7 @@ class Speed:
 
 
 def assumed_speed(n_features: int) -> Speed:
-    """Give the speed of the machine above : 55 GFLOP/s a slot, 1 us of NumPy calls a row."""
+    """Return the speed of the machine above : 55 GFLOP/s a slot, 1 us of NumPy calls a row."""
     return Speed(0.5e-6 + 2e-9 * n_features, 2 * (n_features + 1) / 55e9, is_measured=False)
 
 

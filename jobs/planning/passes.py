@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from jobs.clustering.sizes import comes_to_driver, max_cell_rows
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
 from udfs.kernels.coarse_cells import SAMPLE_PER_CELL
 from udfs.kernels.minibatch import schedule, takes_minibatches
@@ -68,7 +68,7 @@ class Passes:
 
 
 def full(n_rows: float, k: float, n: float = 1.0, *, share: float = 1.0) -> Passes:
-    """Give n passes over a share of the level's inputs, against k centroids."""
+    """Return n passes over a share of the level's inputs, against k centroids."""
     pairs = n * n_rows * k
     return Passes(n * share, n * n_rows, pairs, cost=pairs, calls=n, shipped=n * k)
 
@@ -124,7 +124,7 @@ def breathe(n_rows: float, k: int, *, share: float = 1.0) -> Passes:
 def flat_level(
     n_rows: int, t: int, d: int, config: ClusterConfig, *, remembers: bool
 ) -> dict[str, Passes]:
-    """Give the parts of a level solved over all its inputs at once."""
+    """Return the parts of a level solved over all its inputs at once."""
     k, rounds = config.levels[t - 1], config.rounds_at(t)
     kept = n_resampled(n_rows, t, config)
     share = kept / n_rows
@@ -146,7 +146,7 @@ def flat_level(
 
 
 def n_resampled(n_rows: int, t: int, config: ClusterConfig) -> float:
-    """Give the points that a resampling round keeps."""
+    """Return the points that a resampling round keeps."""
     k = config.levels[t - 1]
     return KEPT * min(n_rows, k * closest_points(config.points_at(t), n_rows, k))
 
@@ -157,7 +157,7 @@ def breathes(n_rows: int, t: int, config: ClusterConfig) -> bool:
 
 
 def cells_of(n_rows: int, t: int, d: int, config: ClusterConfig) -> float:
-    """Give the cells that a level comes to have, those that hold too much divided; 0 if flat."""
+    """Return the cells that a level comes to have, those that hold too much divided; 0 if flat."""
     if not config.cells_at(t):
         return 0.0
     divided = _PARTS * n_rows / max_cell_rows(config, d)
@@ -165,14 +165,14 @@ def cells_of(n_rows: int, t: int, d: int, config: ClusterConfig) -> float:
 
 
 def n_in_sample(n_rows: int, t: int, config: ClusterConfig) -> int:
-    """Give the points that a level's cells are fitted on."""
+    """Return the points that a level's cells are fitted on."""
     return min(n_rows, SAMPLE_PER_CELL * config.cells_at(t))
 
 
 def split_level(
     n_rows: int, t: int, d: int, config: ClusterConfig, *, remembers: bool
 ) -> dict[str, Passes]:
-    """Give the parts of a level solved in cells: the cells on a sample, then the points in each."""
+    """Return the parts of a level solved in cells: cells on a sample, then the points in each."""
     k, n_asked, n_cells = config.levels[t - 1], config.cells_at(t), cells_of(n_rows, t, d, config)
     sample = n_in_sample(n_rows, t, config)
     share = sample / n_rows

@@ -36,7 +36,7 @@ class Plan:
         return sum(part.seconds for part in self.parts)
 
     def peak(self, process: str) -> float:
-        """Give the most bytes of ``worker``, ``driver`` or ``jvm``."""
+        """Return the most bytes of ``worker``, ``driver`` or ``jvm``."""
         return float(max(getattr(part, process) for part in self.parts))
 
     @property
@@ -59,7 +59,7 @@ class Plan:
         return "\n".join([said, *(f"warning: {text}" for text in self.warnings)])
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the plan as plain data; bytes, seconds, FLOPs."""
+        """Return the plan as plain data; bytes, seconds, FLOPs."""
         sizes = asdict(self.machine)
         machine = {name: None if v == math.inf else v for name, v in sizes.items()}  # no JSON
         parts = [asdict(part) for part in self.parts]
@@ -67,14 +67,14 @@ class Plan:
         return {"plan": {"estimate": self.figures, "machine": machine, "parts": parts} | found}
 
     def lines(self) -> list[str]:
-        """Give each part as key=value."""
+        """Return each part as key=value."""
         return [
             " ".join(f"{k}={_short(v)}" for k, v in asdict(part).items() if v is not None)
             for part in self.parts
         ]
 
     def table(self) -> Table:
-        """Give the parts as a table for the terminal."""
+        """Return the parts as a table for the terminal."""
         table = Table(title="Plan (estimates)", title_justify="left")
         table.add_column("stage")
         table.add_column("part")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from jobs.clustering.sizes import is_local
-from jobs.lake.config import RunConfig
-from jobs.lake.settling import figures_of, needs_tuning, settled
+from jobs.config.model import RunConfig
+from jobs.config.resolving import figures_of, needs_tuning, settled
 from jobs.tuning.families import LIKELY_TOP, families
 
 
@@ -69,7 +69,7 @@ class Problem:
         return is_local(self.config.cluster, self.n_bytes)
 
     def inputs_of(self, level: int) -> int:
-        """Give what a level clusters: points, or nodes of the level below."""
+        """Return what a level clusters: points, or nodes of the level below."""
         return self.n_points if level == 1 else self.config.cluster.levels[level - 2]
 
 

@@ -6,19 +6,19 @@ import pandas as pd
 import yaml
 from pyspark.sql import functions as F
 
-from jobs.lake.config import as_public_dict
-from jobs.lake.run_ledger import code_version
-from jobs.lake.runs import Run
-from jobs.lake.secrets import without_secrets
+from jobs.config.model import as_public_dict
+from jobs.config.secrets import without_secrets
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.page import PageContext
+from jobs.runs.ledger import code_version
+from jobs.runs.run import Run
 from udfs.kernels.coverage import is_worse
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 
 
 def page_context(this: Run) -> PageContext:
-    """Give what the page shows, read back from the tables."""
+    """Return what the page shows, read back from the tables."""
     report = this.lake.read("report").where(F.col("stage_key").isin(_keys_of(this)))
     rows = report.drop("stage_key", "run_id").toPandas()
     config = yaml.safe_dump(as_public_dict(this.config), sort_keys=False)
@@ -66,7 +66,7 @@ def worse_than_uniform(this: Run, name: str, gap: float, error: float) -> str:
 
 
 def _keys_of(this: Run) -> list[str]:
-    """Give the keys of the stages that report; tuning only where the run has it."""
+    """Return the keys of the stages that report; tuning only where the run has it."""
     keys = [this.keys["report_curation"]]
     return [*keys, this.keys["tune_tree"]] if this.is_tuned else keys
 

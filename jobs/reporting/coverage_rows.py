@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
-from jobs.lake.hash_sample import sample_rows, vectors_of
-from jobs.lake.host import n_threads
-from jobs.lake.runs import Run
+from jobs.points.hash_sample import sample_rows, vectors_of
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.rows import Row, figure_rows
+from jobs.runs.run import Run
+from jobs.spark.host import n_threads
 from udfs.kernels.coverage import IndependentNodes, cluster_independently, measure_coverage
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.measures import effective_number
@@ -50,7 +50,7 @@ def coverage_rows(this: Run) -> list[Row]:
 
 
 def compared_rows(name: str, mine: Sequence[Figures], theirs: Sequence[Figures]) -> list[Row]:
-    """Give the means over the clusterings, each clustering's own, and the gap with its error.
+    """Return the means over the clusterings, each clustering's own, and the gap with its error.
 
     ``coverage_gap`` is the sample's coverage distance less the control's, in controls;
     ``coverage_gap_error`` the standard error of its mean over the clusterings.
@@ -75,7 +75,7 @@ def compared_rows(name: str, mine: Sequence[Figures], theirs: Sequence[Figures])
 def _clusterings(
     this: Run, n_drawn: int
 ) -> tuple[list[IndependentNodes], list[NDArray[np.float32]]]:
-    """Give the independent clusterings, and beside each a uniform draw."""
+    """Return the independent clusterings, and beside each a uniform draw."""
     wanted = [
         pair
         for i in range(N_CLUSTERINGS)
@@ -98,7 +98,7 @@ def _clusterings(
 
 
 def _sampled(this: Run, name: str, size: int) -> NDArray[np.float32]:
-    """Give a sample's vectors, or a hash sample of them where they are many."""
+    """Return a sample's vectors, or a hash sample of them where they are many."""
     drawn = this.lake.read("samples", this.keys["balance_sample"])
     ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
     embeddings = this.lake.read("embeddings", this.keys["embed_pool"]).select("id", "embedding")

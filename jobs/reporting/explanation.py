@@ -76,5 +76,5 @@ class Explanation:
         return "\n".join([*facts, *map(str, self.path), *map(str, self.samples)])
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the same facts as plain data."""
+        """Return the same facts as plain data."""
         return {"explanation": asdict(self)}

@@ -4,9 +4,9 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.lake.levels import read_by_level
-from jobs.lake.runs import Run
 from jobs.reporting.rows import Row, balance_rows, figure_rows
+from jobs.runs.run import Run
+from jobs.tables.levels import read_by_level
 
 
 def size_rows(this: Run) -> list[Row]:
@@ -66,5 +66,5 @@ def node_rows(this: Run, controls: DataFrame) -> list[Row]:
 
 
 def sample_size(this: Run, sample: str) -> int:
-    """Give the rows of a drawn sample."""
+    """Return the rows of a drawn sample."""
     return int(this.figures("balance_sample")[f"n_{sample}"])

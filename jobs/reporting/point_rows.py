@@ -5,10 +5,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sklearn.neighbors import KNeighborsClassifier
 
-from jobs.lake.hash_sample import sample_rows, vectors_of
-from jobs.lake.runs import Run
+from jobs.points.hash_sample import sample_rows, vectors_of
 from jobs.reporting.node_rows import sample_size
 from jobs.reporting.rows import Row, figure_rows, label_rows
+from jobs.runs.run import Run
 
 CLASSIFIED_ROWS = 20_000  # hash sample of the pool
 _NEIGHBOURS = 5

@@ -39,7 +39,7 @@ def figure_rows(
     level: int | None = None,
     control: Mapping[str, float] | None = None,
 ) -> list[Row]:
-    """Give one row per named figure."""
+    """Return one row per named figure."""
     return [
         Row(sample, section, level, None, None, name, float(value), (control or {}).get(name))
         for name, value in figures.items()
@@ -63,7 +63,7 @@ def balance_rows(
     counts: NDArray[np.int64],
     control: NDArray[np.int64] | None = None,
 ) -> list[Row]:
-    """Give all balance measures and curves of one level : (n_nodes,) int64 counts."""
+    """Return all balance measures and curves of one level : (n_nodes,) int64 counts."""
     versus = None if control is None else balance_figures(control)
     rows = figure_rows("balance", sample, balance_figures(counts), level=level, control=versus)
     rows += _curve("node_sizes", "share_of_mean", level, sample, _sizes, counts, control)
@@ -89,7 +89,7 @@ def _curve(
 
 
 def _sizes(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give node sizes over their mean, largest first, at evenly spaced positions."""
+    """Return node sizes over their mean, largest first, at evenly spaced positions."""
     ordered = np.sort(counts)[::-1] / max(counts.mean(), 1e-300)
     at = np.unique(np.linspace(0, len(ordered) - 1, _N_POSITIONS).round().astype(int))
     return at / max(1, len(ordered) - 1), ordered[at]
@@ -101,7 +101,7 @@ def label_rows(
     control: Mapping[str, int] | None,
     labels: list[str],
 ) -> list[Row]:
-    """Give how evenly labels are spread, and each one's count, over all labels of the pool."""
+    """Return how evenly labels are spread, and each one's count, over all labels of the pool."""
     mine = _label_figures(counts, labels)
     versus = None if control is None else _label_figures(control, labels)
     rows = figure_rows("labels", sample, mine, control=versus)

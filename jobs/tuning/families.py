@@ -7,7 +7,7 @@ is the size of the top, and the levels between it and the leaves are filled in.
 
 from dataclasses import dataclass
 
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 
 MIN_SAMPLED = 20_000  # points of the hash sample; with fewer, a thousand concepts look like noise
 SAMPLED_NUMBERS = 5_000_000  # short vectors leave room for more points in the same time
@@ -37,14 +37,14 @@ class Family:
     rounds: int
 
     def ladder(self, n_points: int) -> list[int]:
-        """Give nodes per level, leaves first, down to the smallest top."""
+        """Return nodes per level, leaves first, down to the smallest top."""
         sizes = [n_leaves(n_points)]
         while (smaller := round(sizes[-1] / self.ratio)) >= MIN_TOP:
             sizes.append(smaller)
         return sizes
 
     def levels(self, n_points: int, top: int) -> list[int]:
-        """Give nodes per level, leaves first, of the tree with this top over that many points."""
+        """Return nodes per level, leaves first, of the tree with this top over that many points."""
         leaves = n_leaves(n_points)
         uppers = [max(1, top)]
         while (larger := uppers[-1] * self.ratio) <= MAX_UPPER:
@@ -60,18 +60,18 @@ class Family:
 
 
 def n_leaves(n_points: int) -> int:
-    """Give level 1's nodes, for points whose copies are counted once."""
+    """Return level 1's nodes, for points whose copies are counted once."""
     few = min(FEW_LEAVES, n_points // FEW_LEAF_POINTS)
     return max(1, few, min(MAX_LEAVES, n_points // LEAF_POINTS))
 
 
 def n_sampled(n_points: int, n_features: int) -> int:
-    """Give the points of the hash sample that trees are tried on."""
+    """Return the points of the hash sample that trees are tried on."""
     return min(n_points, max(MIN_SAMPLED, SAMPLED_NUMBERS // n_features))
 
 
 def families(base: ClusterConfig) -> list[Family]:
-    """Give all families, the simplest first; resampling is tried where the config leaves it."""
+    """Return all families, the simplest first; resampling is tried where the config leaves it."""
     given = base.resampling.rounds
     return [
         Family(ratio, rounds)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 from jobs.tuning.families import RATIOS, Family, families
 from jobs.tuning.trials import NOISE, Grove, Judge, SampledTree, Trial, simplest
 from udfs.kernels.coverage import cluster_independently
@@ -170,7 +170,7 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
 
 
 def _handicapped(family: Family, trials: Sequence[Trial]) -> float:
-    """Give a family's best score; all but the first have to be better by more than noise."""
+    """Return a family's best score; all but the first have to be better by more than noise."""
     is_first = family.rounds > 0 and family.ratio == RATIOS[0]
     return min(t.score for t in trials) * (1 if is_first else 1 + 2 * NOISE)
 

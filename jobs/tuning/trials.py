@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.coverage import IndependentNodes, distances_to, mean_by_node
 from udfs.kernels.hashing import derive_seed, hash_keys
@@ -137,7 +137,7 @@ class Trial:
         return math.fsum(self.relative.ravel()) / self.relative.size
 
     def error_of_lead(self, best: "Trial") -> float:
-        """Give the standard error of another trial's lead, over nodes and over trees.
+        """Return the standard error of another trial's lead, over nodes and over trees.
 
         Clusterings look at the same points, so that together they count as one; where those are
         the whole pool, nodes add no error (the finite population correction).
@@ -150,13 +150,13 @@ class Trial:
 
 
 def _variance(values: NDArray[np.float64]) -> float:
-    """Give the variance by exact sums: NumPy's differ between CPUs."""
+    """Return the variance by exact sums: NumPy's differ between CPUs."""
     mean = math.fsum(values) / len(values)
     return math.fsum((values - mean) ** 2) / len(values)
 
 
 def simplest(trials: Sequence[Trial]) -> Trial:
-    """Give the simplest trial among those that are as good as the best.
+    """Return the simplest trial among those that are as good as the best.
 
     As good is within one standard error, or within NOISE, which a tree's own seed makes. Simplest
     is what trusts the tree most: the share nearest the paper's equal one, then the smallest top,

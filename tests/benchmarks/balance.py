@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 from tests.benchmarks.machine import n_cores
 from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.grid import grid_unit, to_grid
@@ -25,7 +25,7 @@ SEEDS = range(3)  # of the upper levels and draws
 def sampled_kl(
     C: NDArray[np.floating], labels: NDArray[np.int64], concepts: NDArray[np.int64]
 ) -> float:
-    """Give the KL to uniform of N_PICKS points, the mean over seeds.
+    """Return the KL to uniform of N_PICKS points, the mean over seeds.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def sampled_kl(
 
 
 def uniform_kl(concepts: NDArray[np.int64]) -> float:
-    """Give the KL of as many points drawn uniformly, likewise."""
+    """Return the KL of as many points drawn uniformly, likewise."""
     orders = [np.random.default_rng(seed).permutation(len(concepts)) for seed in SEEDS]
     return float(np.mean([_kl(concepts, order[:N_PICKS]) for order in orders]))
 

@@ -25,7 +25,7 @@ FULL = 50  # Lloyd iterations that the others are compared with
 
 
 def pools() -> Iterator[tuple[str, NDArray[np.floating], int]]:
-    """Give pools with the number of clusters to fit."""
+    """Return pools with the number of clusters to fit."""
     rng = np.random.default_rng(0)
     decay = 1 / np.sqrt(1 + np.arange(64))
     yield "a cloud of decaying spectrum, d=64", rng.standard_normal((N_POINTS, 64)) * decay, 200
@@ -36,12 +36,12 @@ def pools() -> Iterator[tuple[str, NDArray[np.floating], int]]:
 
 
 def inertia(source: BlockSource, C: NDArray[np.float32]) -> int:
-    """Give the exact inertia after one more assignment."""
+    """Return the exact inertia after one more assignment."""
     return join_limbs(source.reduce(AssignAndSum(Centroids(C)))["objective"])
 
 
 def compare(X: NDArray[np.floating], k: int) -> tuple[float, float, float]:
-    """Give the work of mini-batches and a closing pass, their excess inertia, and Lloyd's."""
+    """Return the work of mini-batches and a closing pass, their excess inertia, and Lloyd's."""
     source = blocks_of(to_grid(X, grid_unit(float(np.linalg.norm(X, axis=1).max()))), n_threads=2)
     start = start_centroids(source, k, seed=1)
     exhaustive = KMeansParams(algorithm="lloyd", tol=0.0, max_iter=FULL)

@@ -28,7 +28,7 @@ class Bench:
         self.n_runs = 0
 
     def sgemm_peak(self, sizes: Iterable[int]) -> tuple[float, str]:
-        """Give the best rate over sizes and OpenBLAS kernels, and the kernel that had it."""
+        """Return the best rate over sizes and OpenBLAS kernels, and the kernel that had it."""
         rates = []
         for coretype in _CORETYPES:
             for size in sizes:
@@ -41,7 +41,7 @@ class Bench:
         return peak, coretype if peak > 1.05 * plain else ""
 
     def fastest_faiss(self) -> str:
-        """Give the OpenBLAS kernel that a short trial of faiss is faster with."""
+        """Return the OpenBLAS kernel that a short trial of faiss is faster with."""
         tried = {}
         for coretype in _CORETYPES:
             outcome = self._process(_TRIAL, self._files(_TRIAL), blas_setting(coretype))
@@ -91,6 +91,6 @@ class Bench:
 
 
 def blas_setting(coretype: str) -> dict[str, str]:
-    """Give the environment of this OpenBLAS kernel on the bench's cores."""
+    """Return the environment of this OpenBLAS kernel on the bench's cores."""
     threads = {"OMP_NUM_THREADS": str(n_cores())}
     return threads | ({"OPENBLAS_CORETYPE": coretype} if coretype else {})

@@ -16,7 +16,7 @@ OUTCOME, MARKER = "outcome.json", "timing"
 
 
 def rival_named(name: str) -> Callable[[Task, Files, Stopwatch], Fit]:
-    """Give the function behind a name; only its own imports are paid for."""
+    """Return the function behind a name; only its own imports are paid for."""
     if name == "data":
         from tests.benchmarks.data import write_data
 
@@ -56,7 +56,7 @@ def main(task: Task, files: Files, folder: Path) -> None:
 
 
 def high_water(process: psutil.Process) -> int:
-    """Give the most bytes that a process has held; what it holds now, where nobody keeps that."""
+    """Return the most bytes that a process has held; what it holds now, where nobody keeps that."""
     status = Path(f"/proc/{process.pid}/status")
     if status.exists():
         match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
@@ -66,7 +66,7 @@ def high_water(process: psutil.Process) -> int:
 
 
 def arguments(task: Task, files: Files, folder: Path) -> list[str]:
-    """Give the command line that makes a process do this."""
+    """Return the command line that makes a process do this."""
     said = [json.dumps(asdict(task)), json.dumps(asdict(files)), str(folder)]
     return [sys.executable, "-m", "tests.benchmarks.child", *said]
 

@@ -56,7 +56,7 @@ def conduct(
 
 
 def _row(task: Task, runs: list[Outcome], time_limit: float) -> Row:
-    """Give a task's median over its runs."""
+    """Return a task's median over its runs."""
     done = [run.said for run in runs if run.status == "done"]
     row: Row = asdict(task) | {"status": runs[-1].status, "note": runs[-1].note}
     roles = runs[-1].peak_rss
@@ -74,7 +74,7 @@ def _row(task: Task, runs: list[Outcome], time_limit: float) -> Row:
 
 
 def _medians(figures: list[Row]) -> Row:
-    """Give each figure's median; of words, the last run's."""
+    """Return each figure's median; of words, the last run's."""
     medians = dict(figures[-1])
     for name, last in medians.items():
         if isinstance(last, int | float):

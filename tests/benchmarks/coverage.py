@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import Judge, SampledTree
@@ -54,7 +54,7 @@ class Grown:
     rounds: int
 
     def config(self) -> ClusterConfig:
-        """Give the config that a user would write."""
+        """Return the config that a user would write."""
         return ClusterConfig.model_validate(
             {"levels": [*self.levels], "resampling": {"rounds": self.rounds}}
         )
@@ -193,7 +193,7 @@ def grid(court: Court) -> Iterator[Measured]:
 
 
 def best_of(measured: Sequence[Measured]) -> list[tuple[Grown, float]]:
-    """Give the recipes of the grid that are best by coverage, then those that are best by KL."""
+    """Return the recipes of the grid that are best by coverage, then those that are best by KL."""
     found: dict[tuple[Grown, float], None] = {}
     for figure in ("coverage", "kl"):
         ranked = sorted(measured, key=lambda m: float(np.mean(getattr(m, figure))))

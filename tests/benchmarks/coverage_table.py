@@ -13,7 +13,7 @@ _HEAD = (
 
 
 def as_markdown(pools: Mapping[str, Sequence[Row]]) -> str:
-    """Give the table: figures at the three target sizes, smallest first, means over seeds."""
+    """Return the table: figures at the three target sizes, smallest first, means over seeds."""
     lines = [*_HEAD]
     for pool, rows in pools.items():
         n_seeds = len({row["seed"] for row in rows})
@@ -27,7 +27,7 @@ def as_markdown(pools: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _methods(rows: Sequence[Row], n_seeds: int) -> list[tuple[str, list[Row]]]:
-    """Give every method's rows, one a seed; of the grid the best by coverage and by KL."""
+    """Return every method's rows, one a seed; of the grid the best by coverage and by KL."""
     named: dict[str, list[Row]] = {}
     tried: dict[str, list[Row]] = {}
     for row in rows:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from jobs import cluster_levels, embed_pool
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
-from jobs.lake.config import RunConfig
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import Run, open_run
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig
+from jobs.runs.run import Run, open_run
 from tests.benchmarks.sessions import start_session
 from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
 from udfs.kernels.grid import grid_unit, to_grid
@@ -43,7 +43,7 @@ def fit_evenlake(task: Task, files: Files, watch: Stopwatch) -> Fit:
 
 
 def config_for(files: Files, root: str, cluster: dict[str, Any], target_size: int) -> RunConfig:
-    """Give the config that curates the benchmark's pool into a root of its own."""
+    """Return the config that curates the benchmark's pool into a root of its own."""
     return parse_config(
         {
             "seed": _SEED,
@@ -56,7 +56,7 @@ def config_for(files: Files, root: str, cluster: dict[str, Any], target_size: in
 
 
 def _read_back(run: Run, task: Task) -> tuple[NDArray[np.float32], NDArray[np.int64], str]:
-    """Give centroids, labels by id, and the iterations that the stage logged."""
+    """Return centroids, labels by id, and the iterations that the stage logged."""
     key = run.keys["cluster_levels"]
     nodes = run.lake.read("nodes", key).where("level = 1").orderBy("node_id")
     vectors = nodes.select("centroid").toArrow()["centroid"].combine_chunks().flatten()

@@ -32,7 +32,7 @@ class JudgedPool:
 
 
 def digits(seed: int) -> Pool:
-    """Give the example pool's long-tailed digits as plain pixels."""
+    """Return the example pool's long-tailed digits as plain pixels."""
     data = load_digits()
     kept = kept_digits(seed)
     X = data.data[kept].astype(np.float32)
@@ -40,7 +40,7 @@ def digits(seed: int) -> Pool:
 
 
 def packages(seed: int) -> Pool:
-    """Give the package descriptions that apt knows, embedded by ``lsa``; any seed, the same."""
+    """Return the package descriptions that apt knows, embedded by ``lsa``; any seed, the same."""
     X = _embedded_packages()
     return X, np.full(len(X), -1)
 
@@ -61,12 +61,12 @@ def embedded_texts(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def package_descriptions() -> list[str]:
-    """Give all package descriptions of the machine's index, short and long line joined."""
+    """Return all package descriptions of the machine's index, short and long line joined."""
     return [record["Description"] for record in package_index() if "Description" in record]
 
 
 def package_index() -> Iterator[dict[str, str]]:
-    """Give the packages that apt knows, field by field."""
+    """Return the packages that apt knows, field by field."""
     asked = ["apt-cache", "dumpavail"]
     return records(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
 

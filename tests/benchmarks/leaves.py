@@ -38,7 +38,7 @@ def long_tailed_tree(n_leaves: int, seed: int = 0) -> list[TreeLevel]:
 
 
 def peak_gib() -> float:
-    """Give the most memory this process ever held; Linux counts it in KiB."""
+    """Return the most memory this process ever held; Linux counts it in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

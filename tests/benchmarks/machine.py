@@ -14,7 +14,7 @@ _PACKAGES = ("numpy", "pyspark", "delta-spark", "faiss-cpu", "scikit-learn", "py
 
 
 def n_cores() -> int:
-    """Give the cores that this process may run on."""
+    """Return the cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else CORES
 
 
@@ -26,7 +26,7 @@ def keep_to_cores() -> int:
 
 
 def describe_machine() -> dict[str, str]:
-    """Give CPU, cores, RAM and versions."""
+    """Return CPU, cores, RAM and versions."""
     blas: dict[str, str] = next((b for b in threadpool_info() if b["user_api"] == "blas"), {})
     version = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["version"]
     return {

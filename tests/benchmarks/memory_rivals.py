@@ -106,7 +106,7 @@ def _scaled(
     C: NDArray[np.floating],
     labels: NDArray[np.integer],
 ) -> Fit:
-    """Give a fit whose start costs nothing and whose iterations all cost the same.
+    """Return a fit whose start costs nothing and whose iterations all cost the same.
 
     One that stopped of itself is not scaled: it has converged.
     """

@@ -59,7 +59,7 @@ def log_iterations(spark: SparkSession) -> None:
 
 
 def blas_of(spark: SparkSession) -> str:
-    """Give the class behind MLlib's matrix products: the system's libblas, or Java's own."""
+    """Return the class behind MLlib's matrix products: the system's libblas, or Java's own."""
     jvm: Any = spark.sparkContext._jvm
     blas = jvm.dev.ludovic.netlib.blas
     try:

@@ -16,7 +16,7 @@ _PASS_COLUMNS = ("n", "k", "time, s", "GFLOP/s", "of the sgemm peak", "largest w
 
 
 def as_markdown(results: dict[str, Row]) -> str:
-    """Give every scenario's tables, one section each."""
+    """Return every scenario's tables, one section each."""
     return "# Benchmarks\n\n" + "\n".join(_section(name, r) for name, r in results.items())
 
 
@@ -45,7 +45,7 @@ def _section(name: str, result: Row) -> str:
 
 
 def _blas_of_mllib(rows: list[Row]) -> list[str]:
-    """Give the classes that MLlib multiplied with, packages left out."""
+    """Return the classes that MLlib multiplied with, packages left out."""
     classes = {(row.get("figures") or {}).get("blas") for row in rows} - {None}
     return sorted(name.rpartition(".")[2] for name in classes)
 
@@ -85,7 +85,7 @@ def _problems(rows: list[Row]) -> list[tuple[int, int, int]]:
 
 
 def flat_seconds(n: int, d: int, k: int, peak_flops: float) -> float:
-    """Give the seconds of ITERATIONS flat assignment passes at the sgemm peak."""
+    """Return the seconds of ITERATIONS flat assignment passes at the sgemm peak."""
     return 2.0 * n * d * k * ITERATIONS / peak_flops
 
 
@@ -100,7 +100,7 @@ def _flat_line(n: int, d: int, k: int, result: Row) -> str:
 
 
 def evenlakes_time(row: Row, rows: list[Row]) -> float | None:
-    """Give Evenlake's seconds on a row's problem, where it finished."""
+    """Return Evenlake's seconds on a row's problem, where it finished."""
     for other in rows:
         is_same = all(other[key] == row[key] for key in ("n_points", "n_clusters"))
         if other["rival"] == "evenlake" and other["status"] == "done" and is_same:

@@ -33,7 +33,7 @@ def _rivals(
     mllib: tuple[str, ...] = ("mllib-block", "mllib-row"),
     mllib_iterations: int = 10,
 ) -> tuple[Task, ...]:
-    """Give Evenlake and its rivals; ``flat_iterations`` and ``mllib_iterations`` may be scaled.
+    """Return Evenlake and its rivals; ``flat_iterations`` and ``mllib_iterations`` may be scaled.
 
     MLlib gets the memory to hold its doubles twice.
     """

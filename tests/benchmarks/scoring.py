@@ -16,7 +16,7 @@ _SEED = 0
 
 
 def score(files: Files, folder: Path) -> dict[str, float]:
-    """Give the mean squared distance per point, in float64, and what a sample is like.
+    """Return the mean squared distance per point, in float64, and what a sample is like.
 
     Returns
     -------

@@ -20,7 +20,7 @@ N_KNOWN, N_ASKED, N_DRAWS = 10_000, 5_000, 4
 
 
 def accuracy(texts: Sequence[str], sections: Sequence[str]) -> tuple[float, float]:
-    """Give the mean share that is told, and its deviation over the draws."""
+    """Return the mean share that is told, and its deviation over the draws."""
     X, y = embedded_texts(texts), np.array(sections)
     n_known = min(N_KNOWN, 3 * len(texts) // 4)
     told = []

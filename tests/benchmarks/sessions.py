@@ -2,8 +2,8 @@
 
 from pyspark.sql import SparkSession
 
-from jobs.lake.config import SparkConfig
-from jobs.lake.session import start_local
+from jobs.config.model import SparkConfig
+from jobs.spark.session import start_local
 from tests.benchmarks.machine import n_cores
 from tests.benchmarks.tasks import Task
 

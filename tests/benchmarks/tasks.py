@@ -80,7 +80,7 @@ class Stopwatch:
         self._at = time.perf_counter()
 
     def lap(self) -> float:
-        """Give the seconds since the start or the last lap."""
+        """Return the seconds since the start or the last lap."""
         now = time.perf_counter()
         seconds, self._at = now - self._at, now
         return seconds

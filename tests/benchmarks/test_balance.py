@@ -9,7 +9,7 @@ N_CONCEPTS = 100
 
 
 def pool(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give orthogonal centres, and the concepts of points of sizes from 50 to 1040."""
+    """Return orthogonal centres, and the concepts of points of sizes from 50 to 1040."""
     sizes = N_PICKS // N_CONCEPTS + 10 * np.arange(N_CONCEPTS)
     concepts = np.random.default_rng(seed).permutation(np.repeat(np.arange(N_CONCEPTS), sizes))
     return np.eye(N_CONCEPTS, 128), concepts

@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jobs.clustering.tree import grow_tree
-from jobs.lake.config import ClusterConfig
+from jobs.config.model import ClusterConfig
 from tests.benchmarks.balance import draw
 from tests.pools import zipf_mixture
 from udfs.kernels.grid import to_grid
@@ -27,7 +27,7 @@ TARGET_SIZE = 1000
 
 
 def curate(seed: int) -> tuple[float, float, int]:
-    """Give the solver's seconds, KL and the number of concepts present."""
+    """Return the solver's seconds, KL and the number of concepts present."""
     X, concepts = zipf_mixture(seed, n_concepts=N_CONCEPTS)
     source = blocks_of(to_grid(X, 2.0**-24), n_threads=2)
     began = time.perf_counter()

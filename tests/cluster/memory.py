@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import curate
-from jobs.lake.config import SparkConfig
-from jobs.lake.loading import parse_config
-from jobs.lake.session import start_local
+from jobs.config.loading import parse_config
+from jobs.config.model import SparkConfig
+from jobs.spark.session import start_local
 
 N_POINTS, N_FEATURES, N_CONCEPTS = 1_200_000, 256, 500
 HEAP, WORKER = "1g", "1000m"  # a worker that has done nothing takes 370 MB of address space

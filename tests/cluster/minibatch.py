@@ -25,7 +25,7 @@ SEED = 0
 
 
 def lloyd_inertia(X: np.ndarray, k: int, level: int) -> float:
-    """Give Lloyd's inertia on the same inputs, from the same seed."""
+    """Return Lloyd's inertia on the same inputs, from the same seed."""
     seen = []
     fit_kmeans(
         blocks_of(to_grid(X, 2.0**-24), n_threads=2),

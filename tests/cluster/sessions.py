@@ -11,15 +11,15 @@ from typing import Any
 import pyspark
 from pyspark.sql import SparkSession
 
-from jobs.lake.config import SparkConfig
-from jobs.lake.session import local_settings
+from jobs.config.model import SparkConfig
+from jobs.spark.session import local_settings
 
 MASTER = "local-cluster[2,1,1536]"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def cluster_environment() -> dict[str, str]:
-    """Give the environment that local-cluster needs: its executors start from SPARK_HOME."""
+    """Return the environment that local-cluster needs: its executors start from SPARK_HOME."""
     return os.environ | {
         "SPARK_HOME": str(Path(pyspark.__file__).parent),
         "PYSPARK_PYTHON": sys.executable,
@@ -29,7 +29,7 @@ def cluster_environment() -> dict[str, str]:
 
 
 def cluster_settings() -> dict[str, str]:
-    """Give Spark's settings for two executors of one core each."""
+    """Return Spark's settings for two executors of one core each."""
     return local_settings(SparkConfig(driver_memory="2g", shuffle_partitions=2)) | {
         "spark.executor.memory": "1536m",
         "spark.default.parallelism": "2",

@@ -51,5 +51,5 @@ def test_an_empty_prefix_becomes_a_working_installation(tmp_path):
     assert "curate" in run(tmp_path / "prefix/bin/evenlake", "--help")
 
     environment["JAVA_HOME"] = run(DOCKER / "java.sh")
-    probe = run(tmp_path / "prefix/bin/python", "-m", "jobs.lake.session")
+    probe = run(tmp_path / "prefix/bin/python", "-m", "jobs.spark.session")
     assert re.fullmatch(r"spark=4\S+ delta=4\S+ java=(17|21)\S* ok", probe.splitlines()[-1])

@@ -112,10 +112,10 @@ class Driver:
         return self
 
     def end_of_log(self) -> str:
-        """Give the last lines, for a failed test to show."""
+        """Return the last lines, for a failed test to show."""
         return "\n".join(self.lines[-20:])
 
     def last_checkpoint(self) -> int:
-        """Give the last checkpoint that its log tells of; 0 for none."""
+        """Return the last checkpoint that its log tells of; 0 for none."""
         found = [re.search(r"checkpoint=(\d+)", line) for line in self.lines]
         return max((int(m[1]) for m in found if m), default=0)

@@ -6,10 +6,10 @@ from typing import Any
 import yaml
 from pyspark.sql import SparkSession
 
-from jobs.lake.config import as_dict
-from jobs.lake.keys import STAGES
-from jobs.lake.loading import load_config
-from jobs.lake.runs import open_run
+from jobs.config.loading import load_config
+from jobs.config.model import as_dict
+from jobs.runs.keys import STAGES
+from jobs.runs.run import open_run
 from tests.faults.driver import Driver
 from tests.pools import grouped_mixture
 from tests.quality.mixture import config_for, write_pool
@@ -50,7 +50,7 @@ def arguments(
 
 
 def content(spark: SparkSession, folder: Path, root: Path) -> Content:
-    """Give every table's rows and digest, stage by stage, and the published sample's."""
+    """Return every table's rows and digest, stage by stage, and the published sample's."""
     run = open_run(spark, load_config(str(root.with_suffix(".yaml"))))
     found = {
         f"{stage}.{table}": run.lake.describe(table, run.keys[stage])

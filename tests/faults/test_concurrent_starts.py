@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.lake.loading import load_config
-from jobs.lake.runs import open_run
+from jobs.config.loading import load_config
+from jobs.runs.run import open_run
 from tests.faults.driver import Driver
 from tests.faults.lake import SHORT, arguments, content, undisturbed, write_lake
 

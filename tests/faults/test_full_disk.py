@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.lake.keys import STAGES
+from jobs.runs.keys import STAGES
 from tests.faults.driver import Driver
 from tests.faults.lake import SHORT, Content, arguments, content, undisturbed, write_lake
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.lake.keys import STAGES
-from jobs.lake.loading import load_config
-from jobs.lake.runs import Run, open_run
+from jobs.config.loading import load_config
+from jobs.runs.keys import STAGES
+from jobs.runs.run import Run, open_run
 from tests.faults.driver import Driver, Point
 from tests.faults.lake import SHORT, Content, arguments, content, undisturbed, write_lake
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.lake.keys import STAGES
+from jobs.runs.keys import STAGES
 from tests.cluster.sessions import MASTER, cluster_environment
 from tests.faults.driver import Driver
 from tests.faults.lake import Content, arguments, content, undisturbed, write_lake
@@ -37,7 +37,7 @@ def expected(spark: SparkSession, folder: Path) -> Content:
 
 
 def executors_of(driver: Driver) -> list[psutil.Process]:
-    """Give the executors' JVMs of a driver's process group."""
+    """Return the executors' JVMs of a driver's process group."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         is_executor = any(

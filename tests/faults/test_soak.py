@@ -13,9 +13,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import curate, list_runs
-from jobs.lake.config import RunConfig
-from jobs.lake.loading import parse_config
-from jobs.lake.tables import Lake
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig
+from jobs.tables.lake import Lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(7200)]
 
@@ -45,7 +45,7 @@ def add_points(spark: SparkSession, folder: Path, n_points: int, seed: int) -> N
 
 
 def resident(spark: SparkSession) -> tuple[float, float]:
-    """Give what Python holds, and what the JVM's heap does once it has collected : MiB.
+    """Return what Python holds, and what the JVM's heap does once it has collected : MiB.
 
     A collection tells Spark what it may drop, the next one takes it: the least of a few counts.
     """

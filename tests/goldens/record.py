@@ -12,12 +12,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs import curate
-from jobs.lake.config import RunConfig, SparkConfig
-from jobs.lake.events import read_events
-from jobs.lake.keys import lineage, run_id, stage_keys
-from jobs.lake.loading import parse_config
-from jobs.lake.session import start_local
-from jobs.lake.tables import Lake
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig, SparkConfig
+from jobs.runs.events import read_events
+from jobs.runs.keys import lineage, run_id, stage_keys
+from jobs.spark.session import start_local
+from jobs.tables.lake import Lake
 from tests.goldens.recipes import CONFIGS, FINGERPRINT, RUNS, base, write_pool
 
 HERE = Path(__file__).parent

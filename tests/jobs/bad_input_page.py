@@ -42,7 +42,7 @@ the workers, a foreign `jobs` package and the like before a run
 
 
 def render() -> str:
-    """Give the page."""
+    """Return the page."""
     return "\n".join(line.rstrip() for line in _lines()) + "\n"
 
 
@@ -96,7 +96,7 @@ def _detail(detail: object) -> str:
 
 
 def _code(text: str) -> str:
-    """Give a text as code inside a table's cell."""
+    """Return a text as code inside a table's cell."""
     shown = text.replace("{at}", "/data").replace(SPARK, "...").replace("|", "\\|") or " "
     shown = re.sub("x{9,}", "x...x", shown).replace("\n", " ")
     fence = "``" if "`" in shown else "`"

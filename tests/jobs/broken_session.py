@@ -8,10 +8,10 @@ import sys
 from pyspark.sql import SparkSession
 
 from jobs import curate
-from jobs.lake.config import SparkConfig
-from jobs.lake.errors import CurationError
-from jobs.lake.loading import parse_config
-from jobs.lake.session import local_settings
+from jobs.config.errors import CurationError
+from jobs.config.loading import parse_config
+from jobs.config.model import SparkConfig
+from jobs.spark.session import local_settings
 
 
 def main(pool: str, root: str, jars: str = "") -> None:

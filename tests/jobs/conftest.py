@@ -10,5 +10,5 @@ from tests.jobs.tiny import write_curated
 
 @pytest.fixture(scope="session")
 def curated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a pool and of its root; a copy of the root serves the same pool."""
+    """Return the folder of a pool and of its root; a copy of the root serves the same pool."""
     return write_curated(spark, tmp_path_factory.mktemp("curated"))

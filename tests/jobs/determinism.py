@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from jobs import balance_sample, cluster_levels, embed_pool
-from jobs.lake.config import SparkConfig
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import open_run
-from jobs.lake.session import local_settings
+from jobs.config.loading import parse_config
+from jobs.config.model import SparkConfig
+from jobs.runs.run import open_run
+from jobs.spark.session import local_settings
 
 N_FEATURES = 24
 SORTED_BY = {

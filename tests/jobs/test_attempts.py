@@ -14,12 +14,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import balance_sample, curate
-from jobs.lake import attempts
-from jobs.lake.attempts import SECONDS, at_work
-from jobs.lake.errors import BusyError, InputChangedError, LeaseLostError
-from jobs.lake.events import read_events
-from jobs.lake.locks import FOLDER, is_gone
-from jobs.lake.runs import Run, open_run
+from jobs.config.errors import BusyError, InputChangedError, LeaseLostError
+from jobs.runs import attempts
+from jobs.runs.attempts import SECONDS, at_work
+from jobs.runs.events import read_events
+from jobs.runs.run import Run, open_run
+from jobs.tables.locks import FOLDER, is_gone
 from tests.jobs.tiny import EMBED, config_of, write_pool
 
 TOKEN = "0123abcd"
@@ -156,7 +156,7 @@ def test_a_holder_whose_process_is_gone_is_passed_over_at_once(opened: Callable[
     folder = run.lake.local_folder
     holds = (
         "import sys, time, pathlib\n"
-        "from jobs.lake.locks import Presence\n"
+        "from jobs.tables.locks import Presence\n"
         f"presence = Presence(pathlib.Path({str(folder)!r}), {TOKEN!r})\n"
         "print('held', flush=True)\n"
         "time.sleep(600)\n"

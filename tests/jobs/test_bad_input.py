@@ -17,12 +17,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import curate, embed_pool
-from jobs.lake.config import RunConfig
-from jobs.lake.errors import ConfigError, CurationError, GuardError, InputError
-from jobs.lake.loading import load_config, parse_config
-from jobs.lake.runs import open_run
-from jobs.lake.tables import Lake
-from jobs.lake.troubles import trouble_of
+from jobs.config.errors import ConfigError, CurationError, GuardError, InputError
+from jobs.config.loading import load_config, parse_config
+from jobs.config.model import RunConfig
+from jobs.runs.run import open_run
+from jobs.spark.troubles import trouble_of
+from jobs.tables.lake import Lake
 from tests.jobs import bad_input_page
 from tests.jobs.bad_configs import (
     AFTER_EMBEDDING,

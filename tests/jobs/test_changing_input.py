@@ -10,14 +10,14 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels, curate, embed_pool
-from jobs.lake import inputs
-from jobs.lake.config import InputConfig, RunConfig
-from jobs.lake.errors import InputChangedError
-from jobs.lake.events import read_events
-from jobs.lake.inputs import open_pool
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import Run, open_run
-from jobs.lake.tables import Lake
+from jobs.config.errors import InputChangedError
+from jobs.config.loading import parse_config
+from jobs.config.model import InputConfig, RunConfig
+from jobs.pool import inputs
+from jobs.pool.inputs import open_pool
+from jobs.runs.events import read_events
+from jobs.runs.run import Run, open_run
+from jobs.tables.lake import Lake
 
 
 def config_of(folder: Path, root: str = "lake") -> RunConfig:

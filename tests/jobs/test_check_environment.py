@@ -11,11 +11,11 @@ from pyspark.sql import SparkSession
 
 from jobs import check_environment
 from jobs.__main__ import main as evenlake
+from jobs.config.model import as_dict
 from jobs.environment import host, packages, sessions
 from jobs.environment.findings import Finding, guarded
 from jobs.environment.packages import SUPPORTED, check_packages, satisfies
-from jobs.lake.config import as_dict
-from jobs.lake.host import host_bytes
+from jobs.spark.host import host_bytes
 from tests.jobs.tiny import SECRET, config_of, write_pool
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def lines(said: str) -> list[tuple[str, str, str]]:
-    """Give (status, check, what was found) of every line."""
+    """Return (status, check, what was found) of every line."""
     parts = [line.split(maxsplit=1) for line in said.splitlines()]
     return [(status, *rest.partition(": ")[::2]) for status, rest in parts]
 
@@ -195,9 +195,9 @@ def test_a_containers_limit_is_the_hosts_memory(
 ) -> None:
     (tmp_path / "max").write_text("max\n")
     (tmp_path / "limit").write_text("1000000\n")
-    monkeypatch.setattr("jobs.lake.host._LIMITS", (f"{tmp_path}/max", f"{tmp_path}/none"))
+    monkeypatch.setattr("jobs.spark.host._LIMITS", (f"{tmp_path}/max", f"{tmp_path}/none"))
     assert (host_bytes() or 0) > 1e6
-    monkeypatch.setattr("jobs.lake.host._LIMITS", (f"{tmp_path}/limit",))
+    monkeypatch.setattr("jobs.spark.host._LIMITS", (f"{tmp_path}/limit",))
     assert host_bytes() == 1e6
 
 

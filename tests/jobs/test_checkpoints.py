@@ -7,8 +7,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, embed_pool
-from jobs.lake.config import RunConfig
-from jobs.lake.runs import Run, open_run
+from jobs.config.model import RunConfig
+from jobs.runs.run import Run, open_run
 from tests.jobs.determinism import tied_pool, write_files
 from tests.jobs.test_tune_tree import config_of
 from tests.jobs.tiny import new_events, told
@@ -23,7 +23,7 @@ class Gone(BaseException):
 
 
 def eager(folder: Path, **cluster: Any) -> RunConfig:
-    """Give a config that keeps a checkpoint after every step."""
+    """Return a config that keeps a checkpoint after every step."""
     config = config_of(folder, cluster=TREE | cluster, samples=SAMPLES)
     settings = config.cluster.model_copy(update={"checkpoint_interval": 0})
     return config.model_copy(update={"cluster": settings})

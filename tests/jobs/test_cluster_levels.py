@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, embed_pool
-from jobs.lake import runs
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import Run, open_run
-from jobs.lake.shipping import ship
+from jobs.config.loading import parse_config
+from jobs.runs import run as runs
+from jobs.runs.run import Run, open_run
+from jobs.spark.shipping import ship
 from udfs.shipping import Shipped
 
 LEVELS = [40, 8, 3]

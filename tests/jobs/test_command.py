@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from jobs import cluster_levels, curate, embed_pool, write_example
 from jobs.__main__ import COMMANDS
 from jobs.__main__ import main as evenlake
-from jobs.lake.config import as_dict
+from jobs.config.model import as_dict
 from tests.jobs.tiny import SECRET, config_of, write_pool
 
 Capture = pytest.CaptureFixture[str]
@@ -28,7 +28,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def last_line(capsys: Capture) -> str:
-    """Give the last line of stderr, which no stack of calls precedes."""
+    """Return the last line of stderr, which no stack of calls precedes."""
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "\tat " not in error

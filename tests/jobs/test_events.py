@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.lake.attempts import is_open
-from jobs.lake.events import Event, last_attempt, last_finished
-from jobs.ledger.history import History
+from jobs.past.history import History
+from jobs.runs.attempts import is_open
+from jobs.runs.events import Event, last_attempt, last_finished
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -14,13 +14,13 @@ from pyspark.sql.types import BinaryType, IntegerType, LongType, StringType
 
 from jobs import balance_sample, cluster_levels, embed_pool, explain_point
 from jobs.__main__ import main as evenlake
+from jobs.config.errors import InputError
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig, as_dict
 from jobs.explain_point import id_last
-from jobs.lake.config import RunConfig, as_dict
-from jobs.lake.errors import InputError
-from jobs.lake.ids import parse_id
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import Run, open_run
+from jobs.pool.ids import parse_id
 from jobs.reporting.explanation import Explanation
+from jobs.runs.run import Run, open_run
 
 ODDEST = "--x' or \"1\"='1 \\ Zoë 猫 🐈"
 ODD = ["-17", "--config", "it's", 'say "hi"', "`id`", "a=b", "--", " ", "$1 %s {}", ODDEST]

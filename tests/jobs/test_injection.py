@@ -13,13 +13,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import curate
-from jobs.lake.config import InputConfig, OutputConfig, RunConfig
-from jobs.lake.errors import ConfigError, InputError
-from jobs.lake.inputs import open_pool, quoted_name
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import open_run
-from jobs.lake.tables import Lake
+from jobs.config.errors import ConfigError, InputError
+from jobs.config.loading import parse_config
+from jobs.config.model import InputConfig, OutputConfig, RunConfig
+from jobs.pool.inputs import open_pool, quoted_name
 from jobs.report_curation import export_page
+from jobs.runs.run import open_run
+from jobs.tables.lake import Lake
 from tests.jobs.hostile import BEACON, TEXTS, write_python_type
 
 N_POINTS = 64
@@ -285,7 +285,7 @@ def load(page: Path, folder: Path) -> Loaded:
 
 
 def requested(log: Path) -> set[str]:
-    """Give the addresses that a page asked for; what the browser asks for has no origin."""
+    """Return the addresses that a page asked for; what the browser asks for has no origin."""
     requests = (event.get("params", {}) for event in json.loads(log.read_text())["events"])
     asked = {r["url"] for r in requests if r.get("initiator", "not an origin") != "not an origin"}
     return {url for url in asked if not url.startswith(("file:", "data:", "blob:"))}

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from jobs.lake.columns import pool_columns
-from jobs.lake.config import InputConfig
-from jobs.lake.inputs import open_pool
+from jobs.config.model import InputConfig
+from jobs.pool.columns import pool_columns
+from jobs.pool.inputs import open_pool
 
 TEXTS = [("a", "first text"), ("b", "second, with a comma"), ("c", "third")]
 

@@ -24,19 +24,19 @@ from jobs import (
     verify_run,
 )
 from jobs.__main__ import main as evenlake
-from jobs.lake.config import RunConfig, as_dict, as_public_dict
-from jobs.lake.errors import CurationError
-from jobs.lake.events import Event
-from jobs.lake.keys import run_id as run_id_of
-from jobs.lake.keys import stage_keys
-from jobs.lake.runs import open_run
-from jobs.lake.schemas import NOT_CONTENT, TABLES
-from jobs.lake.settling import settled
-from jobs.lake.tables import Lake
-from jobs.ledger import cleaning
-from jobs.ledger.cleaning import find_leftovers
-from jobs.ledger.history import History, read_history
-from jobs.ledger.recorded import RecordedRun
+from jobs.config.errors import CurationError
+from jobs.config.model import RunConfig, as_dict, as_public_dict
+from jobs.config.resolving import settled
+from jobs.past import cleaning
+from jobs.past.cleaning import find_leftovers
+from jobs.past.history import History, read_history
+from jobs.past.recorded import RecordedRun
+from jobs.runs.events import Event
+from jobs.runs.keys import run_id as run_id_of
+from jobs.runs.keys import stage_keys
+from jobs.runs.run import open_run
+from jobs.tables.lake import Lake
+from jobs.tables.schemas import NOT_CONTENT, TABLES
 from tests.jobs.tiny import (
     CLUSTER,
     EMBED,
@@ -84,7 +84,7 @@ def written(folder: Path, config: RunConfig) -> str:
 
 
 def content(lake: Lake) -> Content:
-    """Give the rows of every table and stage key, the ledger apart."""
+    """Return the rows of every table and stage key, the ledger apart."""
     found = {}
     for table in TABLES:
         if table != "runs" and lake.exists(table):

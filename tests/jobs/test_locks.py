@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.lake.locks import alone
+from jobs.tables.locks import alone
 
 
 def enter(root: Path, patience: float) -> None:

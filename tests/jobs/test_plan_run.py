@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 
 from jobs import curate, plan_run
 from jobs.__main__ import main as evenlake
-from jobs.lake.config import as_dict
-from jobs.lake.host import size_bytes
+from jobs.config.model import as_dict
 from jobs.planning.machine import GIB, WORKER_LIMIT
+from jobs.spark.host import size_bytes
 from tests.jobs.tiny import config_of, write_pool
 
 

@@ -10,12 +10,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, curate, embed_pool, report_curation
-from jobs.lake.config import as_public_dict
-from jobs.lake.errors import ConfigError
-from jobs.lake.keys import lineage, stage_keys
-from jobs.lake.runs import Run, open_run
-from jobs.lake.secrets import without_secrets
-from jobs.lake.tables import Lake
+from jobs.config.errors import ConfigError
+from jobs.config.model import as_public_dict
+from jobs.config.secrets import without_secrets
+from jobs.runs.keys import lineage, stage_keys
+from jobs.runs.run import Run, open_run
+from jobs.tables.lake import Lake
 from tests.jobs.tiny import (
     CLUSTER,
     EMBED,
@@ -55,7 +55,7 @@ def lake(base: Run) -> Lake:
 
 
 def outcome(*, n_reused: int) -> dict[str, list[str]]:
-    """Give the events of a run that reuses the first stages and does the others."""
+    """Return the events of a run that reuses the first stages and does the others."""
     return {s: ["reused"] if i < n_reused else DONE for i, s in enumerate(GIVEN)}
 
 
@@ -65,7 +65,7 @@ def run_stages(spark: SparkSession, run: Run, *jobs: Any) -> None:
 
 
 def finished(run: Run) -> list[str]:
-    """Give the stages that the ledger knows as finished."""
+    """Return the stages that the ledger knows as finished."""
     run.ledger.read(run.keys.values())
     stages = []
     for stage in GIVEN:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.lake.config import SparkConfig
-from jobs.lake.session import local_settings
+from jobs.config.model import SparkConfig
+from jobs.spark.session import local_settings
 
 
 def test_a_collector_that_the_user_names_stays(

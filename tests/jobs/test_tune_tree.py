@@ -13,12 +13,12 @@ from pyspark.sql import functions as F
 
 from jobs import cluster_levels, curate, embed_pool, tune_tree
 from jobs.__main__ import main as evenlake
-from jobs.lake.config import RunConfig, as_dict
-from jobs.lake.errors import ConfigError, GuardError
-from jobs.lake.hash_sample import sample_rows
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import open_run
-from jobs.lake.settling import figures_of, settled
+from jobs.config.errors import ConfigError, GuardError
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig, as_dict
+from jobs.config.resolving import figures_of, settled
+from jobs.points.hash_sample import sample_rows
+from jobs.runs.run import open_run
 from tests.jobs.determinism import write_files
 from tests.pools import grouped_mixture
 

@@ -10,10 +10,10 @@ import numpy as np
 from pyspark.sql import Row, SparkSession
 
 from jobs import curate
-from jobs.lake.config import RunConfig
-from jobs.lake.keys import STAGES
-from jobs.lake.loading import parse_config
-from jobs.lake.tables import Lake
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig
+from jobs.runs.keys import STAGES
+from jobs.tables.lake import Lake
 
 EMBED, TUNE, CLUSTER, SAMPLE, REPORT = STAGES
 GIVEN = (EMBED, CLUSTER, SAMPLE, REPORT)  # the stages of a config that leaves nothing open
@@ -70,7 +70,7 @@ def new_events(lake: Lake) -> Iterator[list[Row]]:
 
 
 def told(events: list[Row]) -> dict[str, list[str]]:
-    """Give every stage's events in their order."""
+    """Return every stage's events in their order."""
     stages: dict[str, list[str]] = {}
     for row in events:
         stages.setdefault(row.stage, []).append(row.event)

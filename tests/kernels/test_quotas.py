@@ -14,7 +14,7 @@ from udfs.kernels.quotas import BLOCK_CHILDREN, divide_quotas, share_weights
 def one_at_a_time(
     quota: int, weights: list[float], capacities: list[int], order: list[int]
 ) -> list[int]:
-    """Give every next unit to the child with the highest priority w / (2 n + 1) and room left."""
+    """Return every next unit to the child with the highest priority w / (2 n + 1) and room left."""
     given_ = [0] * len(weights)
     for _ in range(min(quota, sum(capacities))):
         open_ = [j for j in range(len(weights)) if given_[j] < capacities[j]]

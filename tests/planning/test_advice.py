@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.lake.loading import parse_config
+from jobs.config.loading import parse_config
 from jobs.planning.machine import GIB, Machine, assumed_speed
 from jobs.planning.plan import make_plan
 from jobs.planning.problem import Problem

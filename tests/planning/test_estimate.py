@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import tune_tree
-from jobs.lake.loading import parse_config
+from jobs.config.loading import parse_config
 from jobs.planning import estimate as planned
 from jobs.planning import level_parts, passes
 from jobs.planning.calibration import calibrate

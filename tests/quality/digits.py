@@ -11,15 +11,15 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from jobs import curate, write_example
-from jobs.lake.config import SparkConfig
-from jobs.lake.loading import load_config
-from jobs.lake.session import start_local
+from jobs.config.loading import load_config
+from jobs.config.model import SparkConfig
+from jobs.spark.session import start_local
 
 CONFIG = Path(__file__).resolve().parents[2] / "conf" / "quickstart.yaml"
 
 
 def digits_balance(spark: SparkSession, seed: int, folder: Path) -> tuple[float, float]:
-    """Give the KL of digit counts to uniform: of the curated and of a uniform sample."""
+    """Return the KL of digit counts to uniform: of the curated and of a uniform sample."""
     overrides = [f"seed={seed}", f"input.table={folder}/digits", f"output.root={folder}/lake"]
     config = load_config(CONFIG, overrides)
     write_example.run(spark, config)

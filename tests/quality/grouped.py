@@ -10,10 +10,10 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from jobs import curate
-from jobs.lake.config import SparkConfig
-from jobs.lake.progress import set_up_logging
-from jobs.lake.runs import open_run
-from jobs.lake.session import start_local
+from jobs.cli.logs import set_up_logging
+from jobs.config.model import SparkConfig
+from jobs.runs.run import open_run
+from jobs.spark.session import start_local
 from tests.pools import grouped_mixture
 from tests.quality.mixture import config_for, sampled_concepts, write_pool
 from udfs.kernels.measures import kl_to_uniform

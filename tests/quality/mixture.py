@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
-from jobs.lake.config import RunConfig
-from jobs.lake.loading import parse_config
-from jobs.lake.runs import Run, open_run
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig
+from jobs.runs.run import Run, open_run
 from tests.pools import Pool
 from udfs.kernels.measures import kl_to_uniform
 
@@ -36,7 +36,7 @@ def config_for(
     *,
     share: float | str = 0.0,
 ) -> RunConfig:
-    """Give the config that curates a planted pool; ``share`` of leaves."""
+    """Return the config that curates a planted pool; ``share`` of leaves."""
     sample = {"name": "balanced", "target_size": target_size, "share": {"leaves": share}}
     return parse_config(
         {

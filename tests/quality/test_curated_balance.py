@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import curate
-from jobs.lake.errors import GuardError
+from jobs.config.errors import GuardError
 from tests.pools import grouped_mixture, zipf_mixture
 from tests.quality.digits import digits_balance
 from tests.quality.mixture import config_for, curate_planted, write_pool

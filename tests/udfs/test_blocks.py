@@ -211,7 +211,7 @@ def test_shortlists_without_files_are_made_in_every_pass_and_that_is_said(
 
 
 def files_of(blocks: SparkBlocks) -> list[Path]:
-    """Give the files that the executors keep blocks in."""
+    """Return the files that the executors keep blocks in."""
     assert blocks._files is not None
     return [Path(row.path) for row in blocks._files.select("path").collect()]
 

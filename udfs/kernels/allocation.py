@@ -34,7 +34,7 @@ def quotas_down(
     replicas: int = 1,
     seed: int,
 ) -> list[NDArray[np.int64]]:
-    """Give every node's quota.
+    """Return every node's quota.
 
     Parameters
     ----------

@@ -134,7 +134,7 @@ def _put_on_copies(
 def _count(
     sample: LocalBlocks, C: NDArray[np.float32], n_rows: int
 ) -> tuple[NDArray[np.int32], CoarseCells]:
-    """Give the sample's cells, (n_sampled,), and what it shows of them."""
+    """Return the sample's cells, (n_sampled,), and what it shows of them."""
     found = sample.reduce(LabelPoints(Centroids(C)))
     labels = found["labels"]
     sampled = np.bincount(labels, minlength=len(C))

@@ -83,7 +83,7 @@ def measure_coverage(
 def distances_to(
     points: NDArray[np.float32], sampled: NDArray[np.float32], *, n_threads: int
 ) -> NDArray[np.float64]:
-    """Give every point's distance to the nearest sampled one : (n,), grid units."""
+    """Return every point's distance to the nearest sampled one : (n,), grid units."""
     found = blocks_of(points, n_threads).reduce(LabelPoints(Centroids(sampled)))
     return np.asarray(np.sqrt(found["sq_dist"]))
 

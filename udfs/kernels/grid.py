@@ -20,7 +20,7 @@ _LOW = 2**LIMB_BITS - 1
 
 
 def grid_unit(largest_norm: float) -> float:
-    """Give the grid's unit for vectors of at most this L2 norm (a power of two).
+    """Return the grid's unit for vectors of at most this L2 norm (a power of two).
 
     Raises
     ------
@@ -48,14 +48,14 @@ def to_grid(X: NDArray[np.floating], unit: float) -> NDArray[np.float32]:
 
 
 def from_grid(X: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
-    """Give grid coordinates back in the embedding's own scale; exact."""
+    """Return grid coordinates back in the embedding's own scale; exact."""
     return (X * np.float32(unit)).astype(np.float32)
 
 
 def mean_on_grid(
     sums: NDArray[np.float64], counts: NDArray[np.int64] | NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Give means rounded to the grid : (k, d) sums, (k,) positive counts -> (k, d) float32."""
+    """Return means rounded to the grid : (k, d) sums, (k,) positive counts -> (k, d) float32."""
     return np.rint(sums / counts[:, None]).astype(np.float32)
 
 
@@ -66,17 +66,17 @@ def split_limbs(numbers: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.
 
 
 def join_limbs(limbs: NDArray[np.int64]) -> int:
-    """Give the exact sum back from its limbs : (2,) int64 -> Python int."""
+    """Return the exact sum back from its limbs : (2,) int64 -> Python int."""
     return (int(limbs[0]) << LIMB_BITS) + int(limbs[1])
 
 
 def limbs_of(total: int) -> NDArray[np.int64]:
-    """Give the limbs of one exact sum : (2,) int64."""
+    """Return the limbs of one exact sum : (2,) int64."""
     return np.array([total >> LIMB_BITS, total & _LOW])
 
 
 def limbs_as_float(limbs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give exact sums as floats, rounded once where they are below 2^79 : (k, 2) -> (k,)."""
+    """Return exact sums as floats, rounded once where they are below 2^79 : (k, 2) -> (k,)."""
     high, low = limbs[:, 0] + (limbs[:, 1] >> LIMB_BITS), limbs[:, 1] & _LOW
     return np.asarray(high * 2.0**LIMB_BITS + low)
 

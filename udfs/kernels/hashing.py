@@ -45,7 +45,7 @@ def uniform(seed: int, keys: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def derive_seed(seed: int, *path: int) -> int:
-    """Give the seed of a sub-task, such as (level, round), its own stream."""
+    """Return the seed of a sub-task, such as (level, round), its own stream."""
     for step in path:
         seed = int(hash_keys(seed, np.array([step], dtype=np.int64))[0])
     return seed

@@ -15,14 +15,14 @@ class Journal:
     """One depth's page in a journal; this one keeps nothing."""
 
     def load(self) -> State | None:
-        """Give the state that was kept last; None at the beginning."""
+        """Return the state that was kept last; None at the beginning."""
         return None
 
     def save(self, **state: object) -> None:
         """Keep a state: arrays, numbers or texts by name; big integers as texts."""
 
     def parts(self) -> "Journal":
-        """Give the page of this computation's parts, of which one is under way at a time."""
+        """Return the page of this computation's parts, of which one is under way at a time."""
         return self
 
 

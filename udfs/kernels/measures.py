@@ -5,26 +5,26 @@ from numpy.typing import NDArray
 
 
 def entropy(counts: NDArray[np.integer]) -> float:
-    """Give the Shannon entropy of counts, in nats; 0 for no counts at all."""
+    """Return the Shannon entropy of counts, in nats; 0 for no counts at all."""
     total = counts.sum()
     p = counts[counts > 0] / total if total else np.ones(1)
     return float(-(p * np.log(p)).sum())
 
 
 def effective_number(counts: NDArray[np.integer]) -> float:
-    """Give exp(entropy): how many equal classes would be as diverse (Hill number of order 1)."""
+    """Return exp(entropy): how many equal classes would be as diverse (Hill number of order 1)."""
     return float(np.exp(entropy(counts)))
 
 
 def kl_to_uniform(counts: NDArray[np.integer]) -> float:
-    """Give KL(counts || uniform) in nats; classes with no count are part of the uniform."""
+    """Return KL(counts || uniform) in nats; classes with no count are part of the uniform."""
     return float(np.log(len(counts)) - entropy(counts)) if counts.sum() else float("nan")
 
 
 def lorenz_curve(
     counts: NDArray[np.integer], n_steps: int = 100
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the share of all points held by the smallest share x of the classes.
+    """Return the share of all points held by the smallest share x of the classes.
 
     Returns
     -------

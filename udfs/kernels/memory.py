@@ -24,7 +24,7 @@ class DistanceMemory:
         self._added = Centroids(centroids[self._first_added :])
 
     def finder(self) -> NearestCentroids:
-        """Give what one task needs for ``nearest``."""
+        """Return what one task needs for ``nearest``."""
         return NearestCentroids(self._added)
 
     def nearest(

@@ -83,7 +83,7 @@ class Buffers:
         self._difference = np.empty((0, 0), np.float64)
 
     def left(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give the GEMM's left-hand side, X and a column of ones : (n, d) -> (n, d + 1)."""
+        """Return the GEMM's left-hand side, X and a column of ones : (n, d) -> (n, d + 1)."""
         if len(self._left) < len(X):
             self._left = np.ones((len(X), X.shape[1] + 1), np.float32)
         left = self._left[: len(X)]
@@ -91,7 +91,7 @@ class Buffers:
         return left
 
     def scores(self, n_rows: int, n_columns: int) -> NDArray[np.float32]:
-        """Give room for a GEMM's result."""
+        """Return room for a GEMM's result."""
         if len(self._scores) < n_rows * n_columns:
             self._scores = np.empty(n_rows * n_columns, np.float32)
         return self._scores[: n_rows * n_columns].reshape(n_rows, n_columns)
@@ -99,7 +99,7 @@ class Buffers:
     def sq_distances(
         self, X: NDArray[np.float32], C: NDArray[np.float32], labels: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Give ``sq_distances(X, C[labels])``."""
+        """Return ``sq_distances(X, C[labels])``."""
         if len(self._gathered) < len(X):
             self._gathered = np.empty(X.shape, np.float32)
             self._difference = np.empty(X.shape)
@@ -113,7 +113,7 @@ class Buffers:
 def scores_of(
     X: NDArray[np.float32], centroids: Centroids, buffers: Buffers
 ) -> Iterator[NDArray[np.float32]]:
-    """Give s(x, c) by GEMM, chunk by chunk : (n_samples, <= CHUNK), until the next is asked for."""
+    """Yield s(x, c) by GEMM, chunk by chunk : (n_samples, <= CHUNK), reused by the next."""
     left = buffers.left(X)
     for chunk in centroids.folded:
         yield np.matmul(left, chunk, out=buffers.scores(len(X), chunk.shape[1]))

@@ -22,7 +22,7 @@ _ROW_BITS = 32
 
 
 def positions(block_ids: NDArray[np.integer], n_rows: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Give the positions of the rows of some blocks, one block after the other.
+    """Return the positions of the rows of some blocks, one block after the other.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def positions(block_ids: NDArray[np.integer], n_rows: NDArray[np.integer]) -> ND
 
 
 def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the block ids of positions."""
+    """Return the block ids of positions."""
     return position >> _ROW_BITS
 
 
 def renumbered(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the positions of these points, in order, once all others have left their blocks."""
+    """Return the positions of these points, in order, once all others have left their blocks."""
     return positions(*np.unique(block_of(position), return_counts=True))
 
 
@@ -51,7 +51,7 @@ class Pass(Protocol):
         """Take in some points : (m,) positions, (m, d) grid coordinates."""
 
     def result(self) -> Arrays:
-        """Give the partial result."""
+        """Return the partial result."""
 
 
 class Step(Protocol):
@@ -95,7 +95,7 @@ class Smallest:
         self.keys, self.positions, self.rows = keys[order], where[order], rows
 
     def arrays(self, name: str) -> Arrays:
-        """Give them as arrays named after ``name``, smallest first."""
+        """Return them as arrays named after ``name``, smallest first."""
         return {
             f"{name}_keys": self.keys,
             f"{name}_positions": self.positions,

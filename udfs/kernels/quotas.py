@@ -21,7 +21,7 @@ BLOCK_CHILDREN = 1 << 16  # worked on together: a dozen columns of 0.5 MiB stay 
 def share_weights(
     n_leaves: NDArray[np.int64], n_points: NDArray[np.int64], *, leaves: float, points: float
 ) -> NDArray[np.float64]:
-    """Give w = n_leaves^leaves * n_points^points, rounded so that every CPU agrees.
+    """Return w = n_leaves^leaves * n_points^points, rounded so that every CPU agrees.
 
     A node without points weighs as one point: its capacity is zero anyway.
     """
@@ -72,7 +72,7 @@ def divide_quotas(
 
 
 def _stable_order(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give np.argsort(keys, kind="stable"), faster: key and position, one integer, are sorted."""
+    """Return np.argsort(keys, kind="stable"), faster: key and position, one integer, are sorted."""
     bits = len(keys).bit_length()
     ordered: NDArray[np.int64] = np.sort(keys << bits | np.arange(len(keys)))
     return ordered & ((1 << bits) - 1)

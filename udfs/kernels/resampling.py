@@ -21,7 +21,7 @@ from udfs.kernels.steps.members import ClosestMembers
 
 
 def closest_points(points: int | None, n_rows: int, n_clusters: int) -> int:
-    """Give r, the members kept per cluster; None means half the mean cluster, at least 2."""
+    """Return r, the members kept per cluster; None means half the mean cluster, at least 2."""
     return points if points is not None else max(2, n_rows // (2 * n_clusters))
 
 

@@ -32,7 +32,7 @@ class Routing:
         return [Centroids(self.leaves[a:b]) for a, b in pairwise(starts)]
 
     def n_points(self, of_leaves: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the points of each cell : (n_leaves,) -> (n_cells,)."""
+        """Return the points of each cell : (n_leaves,) -> (n_cells,)."""
         counts: NDArray[np.int64] = np.diff(np.append(0, of_leaves.cumsum())[self.starts])
         return counts
 
@@ -62,5 +62,5 @@ LeafFinder = NearestCentroids | NearestLeaves
 
 
 def leaf_finder(leaves: Centroids, routing: Routing | None = None) -> LeafFinder:
-    """Give the function from points to their leaves, by way of cells where there are any."""
+    """Return the function from points to their leaves, by way of cells where there are any."""
     return NearestLeaves(routing) if routing else NearestCentroids(leaves)

@@ -40,7 +40,7 @@ class ShortlistMemory(Protocol):
     """Where runs of points find their shortlists again, for one set of anchors."""
 
     def recall(self, where: NDArray[np.int64], make: Callable[[], Lists]) -> Lists:
-        """Give the lists of the points at these positions; made now unless they are known."""
+        """Return the lists of the points at these positions; made now unless they are known."""
 
 
 class RunLists:
@@ -50,7 +50,7 @@ class RunLists:
         self._known: dict[tuple[int, int], Lists] = {}
 
     def recall(self, where: NDArray[np.int64], make: Callable[[], Lists]) -> Lists:
-        """Give a run's lists."""
+        """Return a run's lists."""
         run = int(where[0]), len(where)
         if run not in self._known:
             self._known[run] = make()
@@ -165,7 +165,7 @@ class NearestListed:
         return np.asarray(labels, np.int32)
 
     def _score(self, X: NDArray[np.float32], lists: Lists) -> NDArray[np.float32]:
-        """Give s(x, c) of those listed : (n_samples, n_listed)."""
+        """Return s(x, c) of those listed : (n_samples, n_listed)."""
         if len(self._gathered) == 0:
             self._gathered = np.empty((_ROWS_AT_ONCE, lists.shape[1], X.shape[1]), np.float32)
         scores = np.empty((*lists.shape, 1), np.float32)

@@ -83,10 +83,10 @@ class BlockSource(Source, Passable, Protocol):
     """What a level is solved on at once: many passes over blocks."""
 
     def part(self, batch: Batch) -> Passable:
-        """Give some of the blocks, for passes over those alone."""
+        """Return some of the blocks, for passes over those alone."""
 
     def take(self, wanted: NDArray[np.int64]) -> "BlockSource":
-        """Give a source of only the points at these positions; blocks keep their ids."""
+        """Return a source of only the points at these positions; blocks keep their ids."""
 
 
 class CellSource(Source, Protocol):
@@ -141,19 +141,19 @@ class LocalBlocks:
         return step.merge(in_threads(task, range(n_tasks), n_tasks))
 
     def part(self, batch: Batch) -> "LocalBlocks":
-        """Give a source of some of the blocks."""
+        """Return a source of some of the blocks."""
         if batch.size >= batch.n_batches:
             return self
         chosen = block_of(self.positions) % batch.n_batches < batch.size
         return LocalBlocks(self.positions[chosen], self.X[chosen], self.n_blocks, self.n_threads)
 
     def take(self, wanted: NDArray[np.int64]) -> "LocalBlocks":
-        """Give a source of only these points."""
+        """Return a source of only these points."""
         X = self.X[np.searchsorted(self.positions, wanted)]
         return LocalBlocks(renumbered(wanted), X, self.n_blocks, self.n_threads)
 
     def head(self, n_blocks: int) -> "LocalBlocks":
-        """Give the first blocks."""
+        """Return the first blocks."""
         stop = int(np.searchsorted(self.positions, np.int64(n_blocks) << 32))
         return LocalBlocks(self.positions[:stop], self.X[:stop], n_blocks, self.n_threads)
 

@@ -149,7 +149,7 @@ class _Distances:
         return self._set_steps((float(nearest.max()) + 1) / self._scale)
 
     def to(self, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
-        """Give the steps from some candidates to all : (t,) -> (t, m) float64, whole numbers."""
+        """Return the steps from some candidates to all : (t,) -> (t, m) float64, whole numbers."""
         if self._everything is None:
             return self._compute(np.asarray(rows))
         return self._everything[rows]

@@ -96,7 +96,7 @@ class _CountMembersPass:
 
 
 def _finder(centroids: Centroids, memory: DistanceMemory | None) -> Finder:
-    """Give a function from points to their nearest centroids, with the help of a memory."""
+    """Return a function from points to their nearest centroids, with the help of a memory."""
     if memory is None:
         nearest = NearestCentroids(centroids)
         return lambda where, X: nearest(X)

@@ -194,7 +194,7 @@ def added(parts: Sequence[Arrays]) -> Arrays:
 def sq_norms_saved(
     C: NDArray[np.float32], counts: NDArray[np.int64], sums: NDArray[np.float64]
 ) -> int:
-    """Give sum |x|^2 - sum |x - c|^2 = 2 sum c.s - sum n |c|^2, exactly, from clusters' sums.
+    """Return sum |x|^2 - sum |x - c|^2 = 2 sum c.s - sum n |c|^2, exactly, from clusters' sums.
 
     Parameters
     ----------

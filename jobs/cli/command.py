@@ -1,0 +1,216 @@
+"""What every job's ``main`` does: read the config, get a session, run, and say how it ended."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Protocol, runtime_checkable
+
+import typer
+from pyspark.sql import SparkSession
+
+from jobs.cli.logs import set_up_logging
+from jobs.config.errors import ConfigError, CurationError
+from jobs.config.loading import load_config
+from jobs.config.model import RunConfig
+from jobs.config.secrets import without_secrets
+from jobs.runs.progress import Progress
+from jobs.runs.run import Run, open_run
+from jobs.spark.errors import reason
+from jobs.spark.session import get_session
+from jobs.spark.troubles import trouble_of
+
+log = logging.getLogger(__name__)
+
+
+class IfRunning(StrEnum):
+    """What to do while another process is at work on the same stage."""
+
+    wait = "wait"
+    fail = "fail"
+
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", help="YAML file; a path, or a name shipped by --files.")
+]
+ResultOption = Annotated[
+    Path | None, typer.Option("--result", help="Write run_id, status and tables here, as JSON.")
+]
+RefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Do finished stages again.")]
+IfRunningOption = Annotated[
+    IfRunning,
+    typer.Option("--if-running", help="Where another process does the same: wait for its result."),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the config."""
+
+    config: str
+    overrides: Sequence[str] = ()
+    result: Path | None = None
+    is_refresh: bool = False
+    replaces_samples: bool = False
+    if_running: IfRunning = IfRunning.wait
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """An outcome with more to say in ``--result``."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+
+
+def job_main(
+    run: Callable[..., Any], argv: Sequence[str] | None, *, name: str, summary: str | None = None
+) -> int:
+    """Parse a job's command line and execute it; the job's ``main`` is this.
+
+    Returns
+    -------
+    exit_code : 0 done, 1 failed, 2 bad config or input, 3 a guard refused
+    """
+    app = typer.Typer(add_completion=False)
+    doc = summary or (sys.modules[run.__module__].__doc__ or name).splitlines()[0]
+
+    @app.command(name, help=doc, context_settings=PASS_ON)
+    def command(
+        context: typer.Context,
+        config: ConfigOption,
+        result: ResultOption = None,
+        full_refresh: RefreshOption = False,
+        replace_sample: ReplaceOption = False,
+        if_running: IfRunningOption = IfRunning.wait,
+    ) -> None:
+        options = Options(config, context.args, result, full_refresh, replace_sample, if_running)
+        raise typer.Exit(execute(run, options))
+
+    return exit_code(app, argv, name=name)
+
+
+def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
+    """Let a job's application parse its command line and do it; give the exit code."""
+    try:
+        app(list(argv) if argv is not None else None, prog_name=f"evenlake {name}")
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+# key.sub=value and --key.sub=value arrive as arguments that typer does not know
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def execute(run: Callable[..., Any], options: Options) -> int:
+    """Run a job in a session, report its end on the last line and in ``--result``."""
+    this: Run | None = None
+
+    def work(spark: SparkSession, config: RunConfig) -> None:
+        nonlocal this
+        this = open_run(
+            spark,
+            config,
+            progress=Progress(),
+            is_refresh=options.is_refresh,
+            replaces_samples=options.replaces_samples,
+            waits=options.if_running is IfRunning.wait,
+        )
+        outcome = run(spark, config, within=this)
+        _print(outcome)
+        _write_result(options.result, this, "ok", outcome)
+
+    try:  # so that no earlier run's result is taken for this one's
+        _write_result(options.result, None, "running")
+    except OSError as error:
+        print(f"config: --result {options.result}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return ConfigError.exit_code
+    return execute_on_lake(
+        work,
+        options.config,
+        options.overrides,
+        on_failure=lambda said: _write_result(options.result, this, said),
+    )
+
+
+def execute_on_lake(
+    work: Callable[[SparkSession, RunConfig], object],
+    config: str,
+    overrides: Sequence[str],
+    *,
+    on_failure: Callable[[str], None] = lambda said: None,
+) -> int:
+    """Do a command's work in a session, whether or not there is a pool; print what it gives.
+
+    Parameters
+    ----------
+    on_failure : told what the last line says
+    """
+    set_up_logging()
+    spark, is_ours = None, False
+    try:
+        loaded = load_config(config, overrides)
+        spark, is_ours = get_session(loaded.spark)
+        _print(work(spark, loaded))
+        return 0
+    except Exception as error:
+        code = fail(error)
+        on_failure(without_secrets(_said(trouble_of(error) or error)))
+        return code
+    finally:
+        if spark is not None and is_ours:
+            spark.stop()
+
+
+def _print(outcome: object) -> None:
+    if outcome is not None:
+        print(outcome)  # noqa: T201  the command's own output
+
+
+def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell what a command line names from the ``key.sub=value`` in between."""
+    overrides = [word for word in words if "=" in word or word.startswith("-")]
+    return [word for word in words if word not in overrides], overrides
+
+
+def fail(error: Exception) -> int:
+    """Say an error on the last line of stderr, its stack in the log; give the exit code."""
+    stack = without_secrets("".join(traceback.format_exception(error)))
+    log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
+    error = trouble_of(error) or error
+    kind = "config" if isinstance(error, ConfigError) else "error"
+    print(f"{kind}: {without_secrets(_said(error))}", file=sys.stderr)  # noqa: T201  last line
+    return error.exit_code if isinstance(error, CurationError) else 1
+
+
+def _said(error: Exception) -> str:
+    """Say an error of ours in full, any other by its kind and its first line."""
+    if isinstance(error, CurationError):
+        return str(error)
+    return f"{type(error).__name__}: {reason(error)}"
+
+
+def _write_result(path: Path | None, this: Run | None, status: str, outcome: object = None) -> None:
+    if path is None:
+        return
+    result: dict[str, Any] = {"status": status}
+    if this is not None:
+        names = [f"sample_{sample.name}" for sample in this.config.samples]
+        result |= {
+            "run_id": this.run_id,
+            "stage_keys": this.keys,
+            "reused": this.reused,
+            "inputs": {this.pool.name: this.pool.fingerprint},
+            "tables": {t: this.lake.shown(t) for t in ("nodes", "assignments", "samples", *names)},
+        }
+    if isinstance(outcome, Detailed):
+        result |= outcome.as_dict()
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

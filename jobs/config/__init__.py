@@ -1,0 +1,1 @@
+"""The config: the model of every key, loading, resolving ``auto``, secrets, errors."""

@@ -1,0 +1,222 @@
+"""Load a config: YAML, overrides, validation, and errors that name the key and the fix."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from jobs.config.errors import ConfigError
+from jobs.config.model import RunConfig
+
+# Keys whose one accepted value is their default: the feature is in the design, not yet in the code.
+_NOT_BUILT = ("dedup.", "outliers.", "update.grow")
+_YAML_NAMES: dict[type, str] = {list: "a list", str: "text alone"}
+# What pydantic says otherwise, by its name for the error.
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping of its keys",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "at least {min_length} entry",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+}
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML file and apply ``key.sub=value`` overrides.
+
+    Raises
+    ------
+    ConfigError
+        Naming every wrong key, what was found, what is wanted and how to fix it.
+    """
+    return parse_config(read_yaml(path), overrides)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file by safe_load; its top must be a mapping."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text at byte {error.start}; want YAML") from error
+    try:
+        _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader))
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML{_place(error)}") from error
+    if data is None:
+        raise ConfigError(f"{path} is empty; want a mapping of sections: input, output, samples")
+    if not isinstance(data, dict):
+        raise ConfigError(
+            f"{path} holds {_YAML_NAMES.get(type(data), repr(data))}; want a mapping of sections: "
+            "input, output, samples"
+        )
+    try:
+        return dict(_copy(data))
+    except RecursionError as error:
+        raise ConfigError(f"{path} holds itself by an alias (& and *); write it out") from error
+
+
+def _refuse_twins(top: yaml.Node | None) -> None:
+    """Refuse a key that stands twice in one mapping, of which YAML would keep the last alone."""
+    nodes, visited = [top], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in visited or not isinstance(node, yaml.CollectionNode):
+            continue
+        visited.add(id(node))  # aliases make it a graph
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            nodes.append(value)
+            if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value!r} stands at line {lines[key.value]} already; keep one",
+                    problem_mark=key.start_mark,
+                )
+            if isinstance(key, yaml.ScalarNode):
+                lines[key.value] = key.start_mark.line + 1
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Say in one line where the YAML is wrong and how."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f" at line {error.problem_mark.line + 1}: {error.problem}"
+    return f": {str(error).splitlines()[0]}"
+
+
+def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunConfig:
+    """Validate plain data with overrides applied."""
+    merged = _copy(data)
+    for override in overrides:
+        _apply(merged, override)
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        wrong: dict[str, list[ErrorDetails]] = {}
+        for detail in error.errors():
+            wrong.setdefault(_dotted(detail), []).append(detail)
+        lines = [_explain(key, details) for key, details in wrong.items()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _copy(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _copy(value) for key, value in data.items()}
+    return [_copy(value) for value in data] if isinstance(data, list) else data
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    """Set one ``key.sub=value`` (or ``samples.0.target_size=10``) in place."""
+    key, equals, text = override.removeprefix("--").partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {override!r}: want key.sub=value, such as cluster.max_iter=20")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"override {override!r}: the value is not valid YAML; put it in quotes"
+        ) from error
+    target: Any = data
+    *path, last = key.split(".")
+    for i, part in enumerate(path):
+        place = _place_of(target, part, override, ".".join(path[:i]))
+        if isinstance(target, dict) and target.get(part) is None:
+            target[part] = {}
+        target = target[place]
+    target[_place_of(target, last, override, ".".join(path))] = value
+
+
+def _place_of(target: Any, part: str, override: str, above: str) -> str | int:
+    """Return the key or the index that a part of an override's key means."""
+    if isinstance(target, dict):
+        return part
+    if not isinstance(target, list):
+        raise ConfigError(f"override {override!r}: {above} is {target!r}, which has no keys")
+    if not part.isdigit() or int(part) >= len(target):
+        raise ConfigError(
+            f"override {override!r}: {part!r} is no index of {above}, a list of {len(target)}; "
+            "the first entry is 0"
+        )
+    return int(part)
+
+
+def _dotted(detail: ErrorDetails) -> str:
+    """Return the key that an error is about."""
+    # a union's branches add their own names to the path: int, constrained-int, list[int]
+    parts = [str(part) for part in detail["loc"]]
+    branches = ("int", "float", "str", "bool", "constrained-int", "constrained-float")
+    return ".".join(p for p in parts if p not in branches and "[" not in p)
+
+
+def _explain(key: str, details: list[ErrorDetails]) -> str:
+    """Say what is wrong with a key: got, want, fix. A union has one detail per branch."""
+    kind, found = details[0]["type"], details[0]["input"]
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key" + _suggest(key)
+    if kind == "missing":
+        return f"{key}: missing; every config needs it"
+    if kind == "invalid_key":
+        return f"{found!r}: a key that is not text; quote it, as YAML reads yes and on as true"
+    if any(mark in key for mark in _NOT_BUILT):
+        return f"{key}={found!r}: not built yet; leave it at its default"
+    if kind == "value_error":  # of a whole section, and starts with the key below it
+        message = details[0]["msg"].removeprefix("Value error, ")
+        return f"{key}.{message}" if key else message
+    wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
+    return f"{key}={found!r:.100}: want {wanted}{_mistyped(details[0])}"
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    template = _WANTED.get(detail["type"])
+    if template is None:
+        return detail["msg"].removeprefix("Input should be ")
+    bounds = detail.get("ctx", {}).items()
+    return template.format(**{k: int(v) if v in (0.0, 1.0) else v for k, v in bounds})
+
+
+def _mistyped(detail: ErrorDetails) -> str:
+    """Help with 1e-4, which YAML 1.1 takes for text."""
+    if detail["type"] != "float_type" or not isinstance(detail["input"], str):
+        return ""
+    try:
+        plain = f"{float(detail['input']):.12f}".rstrip("0")
+    except ValueError:
+        return ""
+    return f"; YAML takes this for text, write {plain}"
+
+
+def _suggest(key: str) -> str:
+    known = list(_known_keys(RunConfig))
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if not close:  # the last word alone, wherever it belongs
+        word = key.split(".")[-1]
+        close = [k for k in known if k.split(".")[-1] == word][:1]
+    return f"; did you mean {close[0]}?" if close else "; conf/base.yaml lists every key"
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Return every key of the config, dotted."""
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        yield key
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _known_keys(kind, key + ".")

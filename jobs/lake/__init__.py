@@ -1,1 +1,0 @@
-"""What every job stands on: config, session, tables, runs, shipping of arrays."""

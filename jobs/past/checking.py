@@ -1,0 +1,103 @@
+"""Checking a run: whether its tables still hold what the ledger says that it wrote."""
+
+from dataclasses import dataclass
+
+from jobs.config.errors import CurationError
+from jobs.past.history import History
+from jobs.past.recorded import RecordedRun
+from jobs.runs.events import Event
+from jobs.runs.run import ROWS_OF
+from jobs.spark.errors import SPARK_ERRORS, reason
+from jobs.tables.lake import Lake
+
+
+@dataclass(frozen=True)
+class Check:
+    """One table of one stage: rows and digest as found, and as recorded."""
+
+    stage: str
+    table: str
+    got: str
+    want: str
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether they agree."""
+        return self.got == self.want
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        if self.is_ok:
+            return f"ok {self.table} ({self.stage}): {self.got}"
+        return f"differs {self.table} ({self.stage}): got {self.got}; want {self.want}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a run's tables compare with the ledger.
+
+    Attributes
+    ----------
+    skipped : stage -> why it was not checked: its rows are failed, started or cleaned
+    """
+
+    run_id: str
+    checks: list[Check]
+    skipped: dict[str, str]
+
+    def __str__(self) -> str:
+        """Return a line per table, and one per stage that has none to check."""
+        lines = [str(check) for check in self.checks]
+        lines += [f"skipped {stage}: {why}, not finished" for stage, why in self.skipped.items()]
+        if self.checks and all(check.is_ok for check in self.checks):
+            lines.append(f"{len(self.checks)} tables of run {self.run_id} are as recorded")
+        return "\n".join(lines)
+
+    def require(self) -> None:
+        """Pass where all tables agree.
+
+        Raises
+        ------
+        CurationError
+            Naming those that do not, or saying that there was nothing to check.
+        """
+        if not self.checks:
+            raise CurationError(
+                f"run {self.run_id} has no finished stage to verify; evenlake curate makes it again"
+            )
+        wrong = [check.table for check in self.checks if not check.is_ok]
+        if wrong:
+            raise CurationError(
+                f"{len(wrong)} of {len(self.checks)} tables of run {self.run_id} differ from the "
+                f"ledger: {', '.join(wrong)}; evenlake curate --full-refresh writes them again"
+            )
+
+
+def verify(lake: Lake, history: History, run: RecordedRun) -> Verification:
+    """Count and hash every table of a run's finished stages, and compare."""
+    checks, skipped = [], {}
+    for stage, event in run.stages.items():
+        finished = history.finished(event.stage_key)
+        if finished is None:
+            skipped[stage] = history.state_of_key(event.stage_key)
+        else:
+            checks += [_check(lake, finished, table) for table in sorted(finished.digests)]
+    return Verification(run.run_id, checks, skipped)
+
+
+def _check(lake: Lake, finished: Event, table: str) -> Check:
+    n_rows = finished.metrics.get(ROWS_OF + table)  # not in ledgers of before it was kept
+    want = _said(None if n_rows is None else int(n_rows), finished.digests[table])
+    try:
+        if lake.exists(table):
+            found, digest = lake.describe(table, finished.stage_key)
+            got = _said(None if n_rows is None else found, digest)
+        else:
+            got = f"no table at {lake.shown(table)}"
+    except SPARK_ERRORS as error:
+        got = f"what cannot be read: {reason(error)}"
+    return Check(finished.stage, table, got, want)
+
+
+def _said(n_rows: int | None, digest: str) -> str:
+    return f"digest {digest}" if n_rows is None else f"{n_rows} rows, digest {digest}"

@@ -1,0 +1,137 @@
+"""Cleaning up: rows that broken attempts left, and those of superseded runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from jobs.past.history import MAY_GO_ON, History, by_key
+from jobs.past.recorded import RecordedRun
+from jobs.runs.events import Event, append_events, last_attempt, read_events
+from jobs.runs.ledger import code_version
+from jobs.runs.run import ROWS_OF
+from jobs.tables.lake import Lake
+from jobs.tables.schemas import TABLES
+
+_AT_ONCE = 4  # commits: most of a small one is waiting
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Rows of one stage key that nobody needs.
+
+    Attributes
+    ----------
+    last : the latest event of the stage key
+    why : failed, started, cleaned (by a cleaning that was interrupted), or superseded
+    n_rows : table -> rows; at least one
+    may_be_running : whether it is left alone for now
+    """
+
+    last: Event
+    why: str
+    n_rows: dict[str, int]
+    may_be_running: bool
+
+    def __str__(self) -> str:
+        """Say what is removed, or why it is not, as key=value."""
+        last, rows = self.last, " ".join(f"{t}={n}" for t, n in self.n_rows.items())
+        said = f"stage={last.stage} key={last.stage_key} run_id={last.run_id} why={self.why} {rows}"
+        return f"may be running, --force removes it: {said}" if self.may_be_running else said
+
+
+def find_leftovers(
+    lake: Lake, history: History, *, older_than: timedelta, now: datetime
+) -> list[Leftover]:
+    """Find what can go: leftovers of broken attempts, and of runs superseded that long."""
+    states = {key: history.state_of_key(key) for key in history.by_key}
+    reasons = {key: state for key, state in states.items() if state != "finished"}
+    for key in _superseded_keys(history, now - older_than):
+        reasons.setdefault(key, "superseded")
+    running = _keys_of(history, [r for r in history.runs if history.is_active(r, now)])
+    running |= {key for key in reasons if _is_about_to_start(history.by_key[key][-1], now)}
+    n_rows = _count(lake, sorted(reasons))
+    return [
+        Leftover(history.by_key[key][-1], why, n_rows[key], key in running)
+        for key, why in reasons.items()
+        if n_rows[key]
+    ]
+
+
+def _superseded_keys(history: History, until: datetime) -> list[str]:
+    """Return the stage keys that only runs superseded and last heard of by then stand on."""
+    gone = [r for r in history.runs if r.last.at <= until and history.is_superseded(r)]
+    names = {run.run_id for run in gone}
+    used = _keys_of(history, [run for run in history.runs if run.run_id not in names])
+    return [e.stage_key for run in gone for e in run.events if e.stage_key not in used]
+
+
+def _keys_of(history: History, runs: Sequence[RecordedRun]) -> set[str]:
+    return set().union(*(history.keys_of(run) for run in runs))
+
+
+def _is_about_to_start(last: Event, now: datetime) -> bool:
+    """Tell whether a refresh may have cleaned a stage key, right before it starts."""
+    return last.event == "cleaned" and now - last.at < MAY_GO_ON
+
+
+def _count(lake: Lake, stage_keys: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count rows by stage key and table."""
+    found: dict[str, dict[str, int]] = {key: {} for key in stage_keys}
+    if stage_keys:
+        for table in TABLES:
+            if table != "runs" and lake.exists(table):
+                for key, n in lake.count(table, stage_keys).items():
+                    found[key][table] = n
+    return found
+
+
+def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
+    """Remove rows and record it; give what was removed.
+
+    Stage keys that were taken up since they were found are left alone. The ledger comes first: a
+    stage key must not look finished once its rows begin to go. What an interrupted removal leaves,
+    the next one finds. An attempt that began meanwhile may have lost rows, and is cleaned as well.
+    """
+    known = by_key(read_events(lake))
+    leftovers = [left for left in leftovers if known[left.last.stage_key][-1] == left.last]
+    _tell_cleaned(lake, leftovers, known)
+    _delete(lake, leftovers)
+    now = by_key(read_events(lake)) if leftovers else known
+    begun = {key for key in now if last_attempt(now[key]) > last_attempt(known.get(key, []))}
+    _tell_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
+    return leftovers
+
+
+def _tell_cleaned(
+    lake: Lake, leftovers: Sequence[Leftover], known: Mapping[str, Sequence[Event]]
+) -> None:
+    now = datetime.now(UTC)
+    events = [_cleaned(left, last_attempt(known[left.last.stage_key]), now) for left in leftovers]
+    if events:
+        append_events(lake, events)
+
+
+def _delete(lake: Lake, leftovers: Sequence[Leftover]) -> None:
+    removals: list[Callable[[], None]] = []
+    for table in TABLES:
+        mine = [leftover.last.stage_key for leftover in leftovers if table in leftover.n_rows]
+        if mine:
+            removals.append(partial(lake.remove, table, mine))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for removed in [pool.submit(removal) for removal in removals]:
+            removed.result()
+
+
+def _cleaned(leftover: Leftover, attempt: int, now: datetime) -> Event:
+    return replace(
+        leftover.last,
+        event="cleaned",
+        attempt=max(attempt, leftover.last.attempt),
+        at=now,
+        metrics={f"{ROWS_OF}{table}": float(n) for table, n in leftover.n_rows.items()},
+        notes=f"evenlake runs clean: {leftover.why}",
+        digests={},
+        code_version=code_version(),
+    )

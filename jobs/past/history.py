@@ -1,0 +1,168 @@
+"""What became of every run and every stage key, told from the ledger's events."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from jobs.config.errors import ConfigError
+from jobs.config.resolving import needs_tuning, settled
+from jobs.past.recorded import ENDS, LAST_STAGE, RecordedRun
+from jobs.runs.attempts import at_work
+from jobs.runs.events import Event, last_finished, read_events
+from jobs.runs.keys import stage_keys
+from jobs.tables.lake import Lake
+
+MAY_GO_ON = timedelta(hours=1)  # between two stages, after what it last recorded
+
+
+@dataclass(frozen=True)
+class History:
+    """The ledger of one root.
+
+    Attributes
+    ----------
+    events : oldest first
+    published : sample -> run_id, of the samples that are published now
+    running : stage keys that a process is at work on
+    """
+
+    events: Sequence[Event]
+    published: dict[str, str]
+    running: frozenset[str] = frozenset()
+
+    @cached_property
+    def runs(self) -> list[RecordedRun]:
+        """Every run, the newest first."""
+        return runs_of(self.events)
+
+    @cached_property
+    def by_key(self) -> dict[str, list[Event]]:
+        """The events of every stage key, oldest first."""
+        return by_key(self.events)
+
+    def finished(self, stage_key: str) -> Event | None:
+        """Return the event that finished a stage key, unless it was cleaned since."""
+        return last_finished(self.by_key.get(stage_key, []))
+
+    def state_of_key(self, stage_key: str) -> str:
+        """Say whether a stage key is ``finished``, ``failed``, ``started`` or ``cleaned``."""
+        if self.finished(stage_key) is not None:
+            return "finished"
+        last = [e.event for e in self.by_key[stage_key] if e.event != "reused"][-1]
+        return "cleaned" if last == "finished" else last  # it was, while the attempt was under way
+
+    def state_of(self, run: RecordedRun) -> str:
+        """Say a run's state.
+
+        ``running`` while a process is at work on a stage of its; ``cleaned`` where it finished and
+        rows of its are gone since.
+        """
+        keys = [e.stage_key for e in run.stages.values()]
+        if self.running.intersection(keys):
+            return "running"
+        is_gone = any(self.state_of_key(key) == "cleaned" for key in keys)
+        return "cleaned" if run.state == "finished" and is_gone else run.state
+
+    def is_active(self, run: RecordedRun, now: datetime) -> bool:
+        """Tell whether a run is at work on a stage, or may be between two."""
+        if self.running.intersection(e.stage_key for e in run.events):
+            return True
+        is_between = run.last.event in ENDS and run.last.stage != LAST_STAGE
+        return is_between and now - run.last.at < MAY_GO_ON
+
+    def is_busy(self, now: datetime) -> bool:
+        """Tell whether any run is active."""
+        return any(self.is_active(run, now) for run in self.runs)
+
+    def is_superseded(self, run: RecordedRun) -> bool:
+        """Tell whether a later run of the same lineage finished.
+
+        A run whose sample is the published one stays current.
+        """
+        if run.lineage is None or run.run_id in self.published.values():
+            return False
+        return any(
+            later.state == "finished"
+            and later.finished_at > run.last.at
+            and later.lineage == run.lineage
+            for later in self.runs
+            if later.run_id != run.run_id
+        )
+
+    def keys_of(self, run: RecordedRun) -> set[str]:
+        """Return every stage key that a run stands on.
+
+        A lone ``evenlake report`` records its own stage only: those before follow from the config.
+        """
+        keys = {e.stage_key for e in run.events}
+        if run.config is None:
+            return keys
+        for fingerprint in run.last.inputs.values():
+            named = stage_keys(run.config, fingerprint)
+            keys |= set(named.values())
+            tuned = self.finished(named["tune_tree"])
+            if needs_tuning(run.config) and tuned is not None:
+                keys |= set(stage_keys(settled(run.config, tuned.metrics), fingerprint).values())
+        return keys
+
+    def find(self, run_id: str) -> RecordedRun:
+        """Return the run of that name, or the only one whose name begins so.
+
+        Raises
+        ------
+        ConfigError
+            If there is none, or more than one.
+        """
+        found = [run for run in self.runs if run_id and run.run_id.startswith(run_id)]
+        if len(found) == 1:
+            return found[0]
+        names = [run.run_id for run in self.runs]
+        if found:
+            said = f"{len(found)} runs begin so: {', '.join(run.run_id for run in found)}"
+        else:
+            near = difflib.get_close_matches(run_id, names, n=1)
+            said = f"no such run; did you mean {near[0]}?" if near else "no such run"
+        raise ConfigError(f"RUN_ID {run_id!r}: {said}; evenlake runs lists all {len(names)}")
+
+
+def by_key(events: Sequence[Event]) -> dict[str, list[Event]]:
+    """Gather events by stage key."""
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.stage_key, []).append(event)
+    return found
+
+
+def runs_of(events: Sequence[Event]) -> list[RecordedRun]:
+    """Gather events by run, the newest run first."""
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.run_id, []).append(event)
+    runs = [RecordedRun(run_id, tuple(mine)) for run_id, mine in found.items()]
+    attempted = [run for run in runs if run.attempts]
+    return sorted(attempted, key=lambda run: run.last.at, reverse=True)
+
+
+def read_history(lake: Lake) -> History:
+    """Read the ledger, who is at work, and whose samples are published.
+
+    Raises
+    ------
+    ConfigError
+        If there is no ledger.
+    """
+    events = read_events(lake)
+    if not events:
+        raise ConfigError(
+            f"no run is recorded at {lake.shown('runs')}; check output in the config, or run "
+            "evenlake curate first"
+        )
+    samples = {s["name"] for run in runs_of(events) for s in run.recipe.get("samples", [])}
+    marks = {name: lake.last_metadata(f"sample_{name}").get("run_id") for name in sorted(samples)}
+    return History(
+        events,
+        published={name: run_id for name, run_id in marks.items() if run_id is not None},
+        running=frozenset(key for key, mine in by_key(events).items() if at_work(lake, mine)),
+    )

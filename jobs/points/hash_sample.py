@@ -1,0 +1,56 @@
+"""Hash samples on the driver: the points with the smallest hashes, whatever the partitioning."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from udfs.kernels.grid import to_grid
+
+_MARGIN = 6.0  # standard deviations of a binomial count: short once in a billion
+
+
+def sample_rows(
+    rows: DataFrame, wanted: Sequence[tuple[str, int]], n_all: int, *, seed: int
+) -> list[pa.Table]:
+    """Return several independent hash samples in one pass.
+
+    Parameters
+    ----------
+    rows : with an ``id``
+    wanted : (salt, n_rows) each; all rows where there are fewer
+    n_all : rows that there are
+
+    Returns
+    -------
+    samples : for each salt the rows with the smallest hashes of their id, in that order
+    """
+    names = [f"_hash_{i}" for i in range(len(wanted))]
+    hashes = [F.xxhash64("id", F.lit(salt), F.lit(seed)) for salt, _ in wanted]
+    hashed = rows.withColumns(dict(zip(names, hashes, strict=True)))
+    # shares of the hash range, so that not many more rows are moved than are kept
+    shares = [(n + _MARGIN * n**0.5 + _MARGIN) / max(1, n_all) for _, n in wanted]
+    if max(shares) < 1:
+        cuts = [int(-(2**63) + share * 2.0**64) for share in shares]
+        is_wanted = [F.col(name) < cut for name, cut in zip(names, cuts, strict=True)]
+        hashed = hashed.where(reduce(or_, is_wanted))
+    table = hashed.toArrow()
+    samples = []
+    for name, (_, n_rows) in zip(names, wanted, strict=True):
+        order = pa.compute.sort_indices(
+            table.select([name, "id"]), [(name, "ascending"), ("id", "ascending")]
+        )
+        samples.append(table.select(rows.columns).take(order.slice(0, n_rows)))
+    return samples
+
+
+def vectors_of(table: pa.Table, unit: float) -> NDArray[np.float32]:
+    """Return the vectors of rows with an ``embedding`` : (n, n_features) grid coordinates."""
+    values = table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return to_grid(values.reshape(table.num_rows, -1), unit)

@@ -1,0 +1,83 @@
+"""The pool's columns: the id of a point, what is embedded of it, and what else is kept."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType
+
+from jobs.config.errors import InputError
+from jobs.config.model import InputConfig
+from jobs.pool.inputs import Pool
+from jobs.spark.errors import SPARK_ERRORS, reason
+from jobs.spark.naming import quote
+from jobs.spark.repeatable import require_repeatable
+
+_EMBEDDABLE = {
+    "embedding": "an array of numbers, or binary holding raw little-endian float32",
+    "content": "string (texts, or paths of images) or binary (images, or texts in UTF-8)",
+}
+
+
+def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
+    """Select what the stages need: ``id``, ``value`` and ``metadata``.
+
+    Parameters
+    ----------
+    value : the config key that names the value's column: ``content`` or ``embedding``
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or of a type that cannot be a key or be embedded.
+    """
+    named = {f"input.{value}": getattr(config, value)} | {
+        f"input.metadata[{i}]": column for i, column in enumerate(config.metadata)
+    }
+    for key, column in named.items():
+        if column not in pool.rows.columns:
+            raise InputError(
+                f"{key}={column!r} is not a column of {pool.name}; it has {pool.rows.columns}"
+            )
+    metadata: list[Column] = []
+    for column in config.metadata:
+        metadata += [F.lit(column), F.col(quote(column)).cast("string")]
+    try:
+        rows = pool.rows.select(
+            F.expr(config.id).alias("id"),
+            F.col(quote(named[f"input.{value}"])).alias("value"),
+            (F.create_map(*metadata) if metadata else F.lit(None).cast("map<string,string>")).alias(
+                "metadata"
+            ),
+        )
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"input.id={config.id!r} is no column or SQL expression over {pool.name}, which has "
+            f"{pool.rows.columns}: {reason(error)}"
+        ) from error
+    require_repeatable(rows, f"input.id={config.id!r}")
+    kind = rows.schema["id"].dataType
+    if kind.typeName() not in ("string", "integer", "long", "binary"):
+        raise InputError(
+            f"input.id={config.id!r} is {kind.simpleString()}; want string, int, bigint or binary, "
+            f"such as cast({config.id} as string)"
+        )
+    kind = rows.schema["value"].dataType
+    if not _can_embed(kind, value):
+        raise InputError(
+            f"input.{value}={named[f'input.{value}']!r} is {kind.simpleString()}; want "
+            + _EMBEDDABLE[value]
+        )
+    return rows
+
+
+def nothing_in(rows: DataFrame, column: str) -> InputError:
+    """Tell a pool without rows from one whose column holds nothing."""
+    if rows.isEmpty():
+        return InputError("the pool is empty: no row is left to curate; check input.where")
+    return InputError(f"{column} is null or empty on every row of the pool; check the column")
+
+
+def _can_embed(kind: DataType, value: str) -> bool:
+    if value == "content":
+        return isinstance(kind, StringType | BinaryType)
+    is_vector = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
+    return is_vector or isinstance(kind, BinaryType)

@@ -1,0 +1,244 @@
+"""The pool: how it is found, and which version of it a run reads."""
+
+import hashlib
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.config.errors import InputChangedError, InputError
+from jobs.config.model import InputConfig
+from jobs.config.secrets import without_secrets
+from jobs.spark.delta import refuse_without_delta
+from jobs.spark.errors import SPARK_ERRORS, reason
+from jobs.spark.foreign_types import refuse_python_types
+from jobs.spark.naming import absolute, quote
+from jobs.spark.repeatable import require_repeatable
+
+log = logging.getLogger(__name__)
+
+_FORMAT_BY_ENDING = {
+    ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".txt": "text",
+    ".md": "text",
+    ".png": "binaryFile",
+    ".jpg": "binaryFile",
+    ".jpeg": "binaryFile",
+}
+# Whole files, ids by file: what a folder of texts or images means to a curator.
+_FORMAT_OPTIONS = {"csv": {"header": "true"}, "text": {"wholetext": "true"}}
+
+_GONE = ("FILE_NOT_EXIST", "FileNotFoundException", "DELTA_FILE_NOT_FOUND")
+
+_PART = r"(?:`(?:[^`]|``)+`|[^`.]+)"  # of a table's name
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pool, pinned to one version.
+
+    Attributes
+    ----------
+    rows : its rows, ``where`` applied, all columns
+    name : what the ledger calls it: the table's name or its path in full, without credentials
+    fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times
+    files : what was listed for it; none for a Delta table, whose version stays
+    """
+
+    rows: DataFrame
+    name: str
+    fingerprint: str
+    files: tuple[str, ...] = ()
+
+    def require_unchanged(self) -> None:
+        """See that the files are what they were; before every commit of what was read from them.
+
+        Raises
+        ------
+        InputChangedError
+        """
+        if not self.files:
+            return
+        try:
+            now = _files_fingerprint(self.rows.sparkSession, self.files)
+        except InputError:  # an empty folder
+            now = "none"
+        except SPARK_ERRORS as error:
+            if not any(mark in str(error) for mark in (*_GONE, "PATH_NOT_FOUND")):
+                raise  # the store may be out of reach
+            now = "none"
+        if now != self.fingerprint:
+            raise InputChangedError(
+                f"input.table={self.name!r} changed while it was read: got files of fingerprint "
+                f"{now}, want {self.fingerprint}, as at the start; nothing of this run is kept: "
+                "run again once the files rest, or keep the pool in a Delta table, whose versions "
+                "stay"
+            )
+
+    def say_why_unreadable(self, error: Exception) -> None:
+        """Raise what helps where an error of Spark's means that the pool's files are gone.
+
+        Raises
+        ------
+        InputChangedError
+        """
+        self.require_unchanged()
+        if not self.files and any(mark in str(error) for mark in _GONE):
+            raise InputChangedError(
+                f"input.table={self.name!r}: version {self.fingerprint} has lost files: "
+                f"{reason(error)}; VACUUM may have removed them: choose a newer input.version, or "
+                "let the table keep its files for longer (delta.deletedFileRetentionDuration)"
+            ) from error
+
+
+def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
+    """Find the pool and pin its version.
+
+    Raises
+    ------
+    InputError
+        If it is not there or not readable as described; with what to change.
+    """
+    kind = config.format or detect_format(spark, config.table)
+    try:
+        rows, fingerprint, files = _read(spark, config, kind)
+        columns = refuse_python_types(rows, f"input.table={config.table!r}").columns
+    except SPARK_ERRORS as error:
+        refuse_without_delta(error, spark)
+        raise InputError(
+            f"input.table={config.table!r} cannot be read as {kind}: {reason(error)}; check "
+            "input.format, input.version and input.options"
+        ) from error
+    if config.where is not None:
+        try:
+            rows = rows.where(config.where)
+            _ = rows.columns
+        except SPARK_ERRORS as error:
+            raise InputError(
+                f"input.where={config.where!r} is no SQL condition over {config.table}, which has "
+                f"{columns}: {reason(error)}"
+            ) from error
+    require_repeatable(
+        rows, f"input.where={config.where!r}" if config.where else f"input.table={config.table!r}"
+    )
+    name = without_secrets(config.table)
+    return Pool(rows, name if kind == "table" else absolute(name), fingerprint, files)
+
+
+def _read(
+    spark: SparkSession, config: InputConfig, kind: str
+) -> tuple[DataFrame, str, tuple[str, ...]]:
+    """Return the rows, their fingerprint, and the files that it is of."""
+    options = _FORMAT_OPTIONS.get(kind, {}) | config.options
+    if kind in ("delta", "table"):
+        name = quoted_name(config.table) if kind == "table" else ""
+        address = name or f"delta.{quote(absolute(config.table))}"
+        version = config.version
+        identity = _delta_identity(spark, address)
+        if identity is None:
+            rows = spark.read.options(**options).table(name)
+            files = tuple(_literal(uri) for uri in rows.inputFiles())
+            return rows, _files_fingerprint(spark, files), files
+        if version is None:
+            history = spark.sql(f"DESCRIBE HISTORY {address} LIMIT 1")
+            version = history.select("version").collect()[0].version
+        reader = spark.read.options(**options).option("versionAsOf", version)
+        rows = reader.table(name) if name else reader.format("delta").load(config.table)
+        return rows, f"{identity}@{version}", ()
+    if config.version is not None:
+        raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
+    files = (config.table,)
+    fingerprint = _files_fingerprint(spark, files)
+    return spark.read.format(kind).options(**options).load(config.table), fingerprint, files
+
+
+def _delta_identity(spark: SparkSession, address: str) -> str | None:
+    detail = spark.sql(f"DESCRIBE DETAIL {address}").select("format", "id").collect()[0]
+    return str(detail.id) if detail.format == "delta" else None
+
+
+def detect_format(spark: SparkSession, table: str) -> str:
+    """Tell what kind of input a path or a table name is.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, or its files are of no known kind.
+    """
+    if "/" not in table and not Path(table).exists():
+        if _is_in_catalog(spark, table):
+            return "table"
+        raise InputError(
+            f"input.table={table!r}: no such table in the catalog and no such path; "
+            "want a table name, or a path with a slash"
+        )
+    try:
+        spark.sql(f"DESCRIBE HISTORY delta.{quote(absolute(table))} LIMIT 1").collect()
+        return "delta"
+    except SPARK_ERRORS as error:  # not a Delta table
+        refuse_without_delta(error, spark)
+    try:
+        found = _listing(spark, [table]).select("path").limit(1000).collect()
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"input.table={table!r} cannot be read: {reason(error)}; want a path that this session "
+            "can read"
+        ) from error
+    endings = {Path(row.path.removesuffix(".gz")).suffix.lower() for row in found}
+    kinds = {_FORMAT_BY_ENDING[ending] for ending in endings if ending in _FORMAT_BY_ENDING}
+    if len(kinds) == 1:
+        return kinds.pop()
+    what = f"files ending in {sorted(endings)}" if found else "no files"
+    raise InputError(
+        f"input.table={table!r} holds {what}; "
+        "set input.format to delta, parquet, json, csv, text or binaryFile"
+    )
+
+
+def _is_in_catalog(spark: SparkSession, table: str) -> bool:
+    try:
+        return spark.catalog.tableExists(quoted_name(table))
+    except SPARK_ERRORS:  # a name of more parts than the session's catalogs have
+        return False
+
+
+def quoted_name(table: str) -> str:
+    """Return a table's name with every part quoted, so that SQL takes it for nothing else.
+
+    Raises
+    ------
+    InputError
+        If it is not parts between dots, each plain or in backticks.
+    """
+    if not re.fullmatch(rf"{_PART}(\.{_PART})*", table):
+        raise InputError(
+            f"input.table={table!r} is no table name; want parts between dots, such as "
+            "main.lake.documents, a part with other signs in backticks"
+        )
+    parts = [part for part in re.findall(_PART, table) if part]
+    return ".".join(part if part.startswith("`") else quote(part) for part in parts)
+
+
+def _literal(uri: str) -> str:
+    """Return a file's URI as a path to load, in which no sign stands for several files."""
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", unquote(uri))
+
+
+def _files_fingerprint(spark: SparkSession, paths: Sequence[str]) -> str:
+    rows = _listing(spark, paths).select("path", "modificationTime", "length").collect()
+    if not rows:
+        raise InputError(f"{paths[0]!r} holds no files")
+    lines = sorted(f"{row.path}\t{row.length}\t{row.modificationTime}" for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _listing(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load([*paths])

@@ -1,0 +1,1 @@
+"""Runs: keys, the ledger of events, attempts and their leases, checkpoints, progress."""

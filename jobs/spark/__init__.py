@@ -1,0 +1,1 @@
+"""Spark: the session, what it can do, what it raises, how arrays get to its workers."""

@@ -1,0 +1,38 @@
+"""Tell a session without Delta Lake, or with one made for another Spark, from other trouble."""
+
+from pyspark.sql import SparkSession
+
+from jobs.config.errors import CurationError
+
+_NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "catalog plugin")
+# how the JVM says that classes do not belong together
+_OTHER_SPARK = (
+    "NoClassDefFoundError",
+    "NoSuchMethodError",
+    "NoSuchFieldError",
+    "AbstractMethodError",
+    "IncompatibleClassChangeError",
+    "LinkageError",
+)
+
+
+def refuse_without_delta(error: Exception, spark: SparkSession) -> None:
+    """Raise what helps where an error of Spark's comes from Delta's absence or mismatch.
+
+    Raises
+    ------
+    CurationError
+    """
+    text = str(error)
+    if any(mark in text for mark in _NO_DELTA):
+        raise CurationError(
+            "this Spark session has no Delta Lake: start it with delta-spark's package "
+            "and its two confs, spark.sql.extensions and spark.sql.catalog.spark_catalog"
+        ) from error
+    if any(mark in text for mark in _OTHER_SPARK):
+        series = ".".join(spark.version.split(".")[:2])
+        raise CurationError(
+            f"this session's Delta Lake does not fit its Spark {spark.version}: want the package "
+            f"built for Spark {series}, which brings the jars it needs, such as "
+            "io.delta:delta-spark_4.2_2.13:4.4.0 for 4.2; name it in spark.jars.packages"
+        ) from error

@@ -1,0 +1,39 @@
+"""What a failure of the machines means: told from Spark's error, with what to do about it."""
+
+from jobs.config.errors import CurationError
+
+_TROUBLES = (
+    (
+        ("No space left on device", "Disk quota exceeded"),
+        "no space is left where the output is written, or in Spark's scratch folder "
+        "(spark.local.dir, /tmp unless set): make room, evenlake runs clean among others, then run "
+        "the same command again; it goes on where it was",
+    ),
+    (
+        ("OutOfMemoryError", "MemoryError", "exceeding memory limits", "exit code 137", "code 52"),
+        "a process ran out of memory: give it more (spark.driver_memory in local mode, "
+        "spark.executor.memory and spark.executor.memoryOverhead on a cluster; evenlake plan says "
+        "how much), then run the same command again; it goes on where it was",
+    ),
+)
+
+
+def trouble_of(error: BaseException) -> CurationError | None:
+    """Return what to tell a person where an error, or what caused it, is the machines' fault."""
+    if isinstance(error, CurationError):
+        return None
+    texts = [f"{type(e).__name__}: {e}" for e in _chain(error)]
+    for marks, said in _TROUBLES:
+        if any(mark in text for mark in marks for text in texts):
+            return CurationError(said)
+    return None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and all that caused it."""
+    found: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in found:
+        found.append(at)
+        at = at.__cause__ or at.__context__
+    return found

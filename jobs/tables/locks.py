@@ -1,0 +1,151 @@
+"""Locks of the operating system, for roots on a local file system.
+
+There, nothing else arbitrates between processes that commit to one Delta table at once, and the
+kernel tells at once when a process is gone. Elsewhere the store arbitrates, and these do nothing.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from filelock import FileLock, Timeout
+from pyspark.sql import SparkSession
+
+log = logging.getLogger(__name__)
+
+FOLDER = "_locks"  # in the root
+_BEATS = 4  # within the patience of others
+_GRACE = 1.0  # seconds: who has just taken a lock may not have shown it yet
+
+
+def local_folder(spark: SparkSession, root: str) -> Path | None:
+    """Return the folder of a root on this machine's file system; None where it is elsewhere."""
+    parts = urlparse(root)
+    try:
+        default = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS")
+    except Exception:  # Connect: one server writes for all of its clients
+        return None
+    if (parts.scheme or urlparse(default).scheme) != "file" or parts.netloc:
+        return None
+    return Path(unquote(parts.path) if parts.scheme else root)
+
+
+@contextlib.contextmanager
+def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
+    """Commit to a table while no other process does.
+
+    Parameters
+    ----------
+    patience : seconds; a holder that shows no life for that long is taken for frozen, and passed
+        over
+    """
+    name = f"{table}.lock"
+    try:
+        lock = _turn(root, name, patience)
+    except Timeout:
+        log.warning("table=%s locked by a process that stands still; going on", table)
+        lock = None
+    with contextlib.nullcontext() if lock is None else _alive(lock, patience / _BEATS):
+        yield
+
+
+def _turn(root: Path | None, name: str, patience: float) -> FileLock | None:
+    """Wait for a lock as long as its holder lives."""
+    while True:
+        left = patience - _silence(root, name)
+        try:
+            return _acquired(root, name, max(left, _GRACE))
+        except Timeout:
+            if _silence(root, name) >= patience:
+                raise
+
+
+def _silence(root: Path | None, name: str) -> float:
+    """Return the seconds since the last sign of life of whoever holds a lock, or held it."""
+    try:
+        return time.time() - ((root or Path()) / FOLDER / name).stat().st_atime
+    except OSError:
+        return 0.0
+
+
+@contextlib.contextmanager
+def _alive(lock: FileLock, seconds: float) -> Iterator[None]:
+    """Hold a lock, and show it: by the file's time of access, as waiting changes the other."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                os.utime(lock.lock_file)
+            if over.wait(seconds):
+                return
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        over.set()
+        heart.join()
+        lock.release()
+
+
+class Presence:
+    """A file that stays locked as long as its process lives, under a name of its own."""
+
+    def __init__(self, root: Path | None, name: str) -> None:
+        self._lock = _acquired(root, f"{name}.holder", patience=-1)
+
+    def end(self) -> None:
+        """Let go, and leave nothing behind."""
+        if self._lock is not None:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
+
+
+def is_gone(root: Path | None, name: str) -> bool:
+    """Tell whether the process of a presence is known to have ended; its file goes with it."""
+    if root is None:
+        return False
+    path = root / FOLDER / f"{name}.holder"
+    if not path.exists():
+        return True
+    try:
+        with FileLock(path, timeout=0):
+            path.unlink(missing_ok=True)
+        return True
+    except (Timeout, OSError, NotImplementedError):
+        return False
+
+
+def sweep(root: Path) -> None:
+    """Delete the files of presences whose processes are gone."""
+    for path in (root / FOLDER).glob("*.holder"):
+        is_gone(root, path.stem)
+
+
+def _acquired(root: Path | None, name: str, patience: float) -> FileLock | None:
+    """Take a lock in a root; None where there is none to be had: the commit itself will say why.
+
+    Raises
+    ------
+    Timeout
+        If another holds it for longer than that; a negative patience has no end.
+    """
+    if root is None:
+        return None
+    try:
+        (root / FOLDER).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / FOLDER / name, thread_local=False)
+        lock.acquire(timeout=patience)
+    except Timeout:  # an OSError of its own kind
+        raise
+    except (OSError, NotImplementedError) as error:
+        log.info("no lock file=%s: %s", name, error)
+        return None
+    return lock
