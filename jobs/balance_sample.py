@@ -10,7 +10,9 @@ Run      evenlake sample --config conf/quickstart.yaml
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
+from operator import or_
 
 import numpy as np
 import pyarrow as pa
@@ -18,26 +20,55 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.cli.command import job_main
+from jobs import cluster_levels
+from jobs.cli.command import stage_main
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig, SampleConfig
+from jobs.planning import costs
 from jobs.points.ranks import ranked
-from jobs.runs.events import Metrics
-from jobs.runs.keys import lineage
+from jobs.pool.ids import Id
+from jobs.reporting.explanation import Explanation, Node, Place
+from jobs.reporting.rows import Row
+from jobs.reporting.size_rows import sample_size_rows
+from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run, open_run
-from jobs.tables.levels import read_by_level
+from jobs.runs.stage import Stage
+from jobs.runs.work import Rows, Work
+from jobs.tables.levels import by_level
+from jobs.tables.publishing import last_metadata, publish
+from jobs.tables.table import GENERATION, Table
 from udfs.kernels.allocation import TreeLevel, quotas_down
 
 log = logging.getLogger(__name__)
 
-STAGE = "balance_sample"
+ALLOCATIONS = Table(
+    "allocations", "sample STRING, level INT, node_id BIGINT, capacity BIGINT, quota BIGINT"
+)
+SAMPLES = Table(
+    "samples",
+    "tree_key STRING, sample STRING, id {id}, leaf_id BIGINT, replica INT, rank INT, "
+    f"pool_weight DOUBLE DEFAULT NULL, reason STRING DEFAULT NULL, {GENERATION}",
+    not_content=("tree_key",),
+)
+FETCHED_ROWS = 500_000  # of all samples: up to here they are drawn once, and handed on in memory
 
 
-def read_levels(nodes: DataFrame) -> list[TreeLevel]:
-    """Bring the tree's columns to the driver, leaves first; the centroids stay."""
-    parents = F.coalesce("parent_id", F.lit(0)).alias("parents")
-    columns = nodes.select("level", "node_id", parents, "n_leaves", "n_points")
-    return [TreeLevel(**level) for level in read_by_level(columns)]
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Outcome):
+    """How many rows every sample has."""
+
+    sizes: dict[str, int] = per("n_{}")
+
+
+def read_levels(nodes: pa.Table) -> list[TreeLevel]:
+    """Return the tree's columns, leaves first; the centroids stay where they are.
+
+    Parameters
+    ----------
+    nodes : level, node_id, parent_id, n_leaves, n_points
+    """
+    names = [{"parent_id": "parents"}.get(name, name) for name in nodes.column_names]
+    return [TreeLevel(**level) for level in by_level(nodes.rename_columns(names))]
 
 
 def draw_points(
@@ -66,39 +97,26 @@ def draw_points(
     )
 
 
-def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
-    """Draw the samples, or reuse those that are there.
-
-    Raises
-    ------
-    ConfigError
-        If there is no tree yet.
-    """
-    this = within or open_run(spark, config)
-    this.settle()
-    this.figures("cluster_levels")
-    return this.stage(STAGE, lambda: _balance(this))
-
-
-def _balance(this: Run) -> Metrics:
-    tree_key = this.keys["cluster_levels"]
-    samples = this.config.samples
+def _balance(this: Work) -> Drawn:
+    tree, samples = cluster_levels.STAGE, this.config.samples
     # 1. quotas, from the top of the tree down to its leaves
-    levels = read_levels(this.lake.read("nodes", tree_key))
+    columns = ("level", "node_id", "parent_id", "n_leaves", "n_points")
+    levels = read_levels(this.run.fetch(tree, cluster_levels.NODES, columns))
     quotas = {s.name: _quotas(levels, s, this.config.seed) for s in samples}
-    allocations = this.spark.createDataFrame(_allocations(samples, levels, quotas))
     # 2. points, by rank inside their leaf
-    assignments = this.lake.read("assignments", tree_key)
+    assignments = this.run.read(tree, cluster_levels.ASSIGNMENTS)
     parts = []
     for strategy in sorted({s.strategy for s in samples}):
         mine = [s for s in samples if s.strategy == strategy]
         wanted = this.spark.createDataFrame(_leaf_quotas(mine, levels[0], quotas))
         parts.append(draw_points(assignments, wanted, strategy=strategy, seed=this.config.seed))
-    drawn = reduce(DataFrame.unionByName, parts)
-    absent = {"pool_weight": F.lit(None), "reason": F.lit(None), "tree_key": F.lit(tree_key)}
-    this.write_all({"allocations": allocations, "samples": drawn.withColumns(absent)}, STAGE)
-    counts = {f"n_{name}": float(per_level[-1].sum()) for name, per_level in quotas.items()}
-    return counts
+    drawn = reduce(DataFrame.unionByName, parts).withColumn("tree_key", F.lit(this.run.key(tree)))
+    sizes = {name: int(per_level[-1].sum()) for name, per_level in quotas.items()}
+    rows: Rows = drawn
+    if sum(sizes.values()) <= FETCHED_ROWS:
+        rows = drawn.toArrow()
+    this.write_all({ALLOCATIONS: _allocations(samples, levels, quotas), SAMPLES: rows})
+    return Drawn(sizes=sizes)
 
 
 def _quotas(levels: list[TreeLevel], sample: SampleConfig, seed: int) -> list[NDArray[np.int64]]:
@@ -162,12 +180,12 @@ def require_publishable(this: Run) -> None:
     ConfigError
         Unless the run was told to replace such samples.
     """
-    mine = lineage(this.recipe)
+    mine = this.recipe.lineage(this.written)
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
         if this.replaces_samples or not this.lake.exists(table):
             continue
-        owner = this.lake.last_metadata(table).get("lineage")
+        owner = last_metadata(this.lake, table).get("lineage")
         if owner is None:
             raise ConfigError(
                 f"{table} is there and no published sample; name this sample otherwise, or say "
@@ -199,29 +217,103 @@ def publish_samples(this: Run) -> list[str]:
     """
     require_publishable(this)
     this.require_kept()
-    paths = this.lake.read("assignments", this.keys["cluster_levels"]).select("id", "path")
-    drawn = this.lake.read("samples", this.keys[STAGE])
-    mark = {"lineage": lineage(this.recipe), "run_id": this.run_id, "stage_key": this.keys[STAGE]}
+    tree = cluster_levels.STAGE
+    paths = this.read(tree, cluster_levels.ASSIGNMENTS).select("id", "path")
+    drawn = this.read(STAGE, SAMPLES)
+    mark = {
+        "lineage": this.recipe.lineage(this.written),
+        "run_id": this.run_id,
+        "stage_key": this.key(STAGE),
+    }
     began = int(this.opened_at.timestamp() * 1e6)
     passed_over = []
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
-        if this.lake.last_metadata(table) == mark and not this.is_refresh:
+        if last_metadata(this.lake, table) == mark and not this.is_refresh:
             # by an earlier run of the same content; what began between the two comes too late now
-            this.lake.publish(table, None, mark, version=began)
+            publish(this.lake, table, None, mark, version=began)
             continue
         rows = drawn.where(F.col("sample") == sample.name).join(paths, on="id", how="inner")
         columns = ("id", "leaf_id", "path", "replica", "rank", "pool_weight")
-        this.lake.publish(table, rows.select(*columns), mark, version=began)
-        if this.lake.last_metadata(table) != mark:
+        is_mine = publish(this.lake, table, rows.select(*columns), mark, version=began)
+        if not is_mine and last_metadata(this.lake, table) != mark:
             log.warning("sample=%s stays: a run that began later published it", sample.name)
             passed_over.append(sample.name)
     return passed_over
 
 
+def _report(run: Run) -> list[Row]:
+    return sample_size_rows(run.outcome(STAGE).sizes, run.config.samples)
+
+
+def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
+    """Add the quotas of a point's nodes, and its place in every sample."""
+    nodes = _with_quotas(run, so_far.path)
+    leaf, samples = nodes[0], run.config.samples
+    mine = run.read(STAGE, SAMPLES).where(F.col("id") == F.lit(id_))
+    drawn = mine.select("sample", "replica").orderBy("replica").collect()
+    in_leaf = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).where(
+        F.col("leaf_id") == leaf.node_id
+    )
+    ranks = _ranks(run, in_leaf, id_)
+    places = []
+    for sample in samples:
+        replicas = [row.replica for row in drawn if row.sample == sample.name]
+        rank, quota = ranks[sample.strategy], leaf.quotas[sample.name]
+        why_not = None if replicas else f"rank {rank}, its leaf's quota is {quota}"
+        places.append(Place(sample.name, replicas, rank, why_not))
+    return replace(so_far, path=nodes, samples=places)
+
+
+def _with_quotas(run: Run, path: Sequence[Node]) -> list[Node]:
+    is_on_path = reduce(
+        or_, ((F.col("level") == n.level) & (F.col("node_id") == n.node_id) for n in path)
+    )
+    rows = run.read(STAGE, ALLOCATIONS).where(is_on_path).select("level", "sample", "quota")
+    quotas = {(row.level, row.sample): row.quota for row in rows.collect()}
+    names = [sample.name for sample in run.config.samples]
+    return [replace(n, quotas={name: quotas[n.level, name] for name in names}) for n in path]
+
+
+def _ranks(run: Run, leaf: DataFrame, id_: Id) -> dict[str, int]:
+    """Return a point's rank in its leaf by strategy."""
+    found = []
+    for strategy in sorted({sample.strategy for sample in run.config.samples}):
+        points = ranked(leaf, strategy=strategy, seed=run.config.seed)
+        mine = points.where(F.col("id") == F.lit(id_))
+        found.append(mine.select(F.lit(strategy).alias("strategy"), "position"))
+    return {row.strategy: row.position for row in reduce(DataFrame.unionByName, found).collect()}
+
+
+STAGE = Stage(
+    name="balance_sample",
+    version=1,
+    after=(cluster_levels.STAGE,),
+    reads=("seed", "samples"),
+    tables=(ALLOCATIONS, SAMPLES),
+    outcome=Drawn,
+    work=_balance,
+    cost=costs.draw,
+    report=_report,
+    explain=_explain,
+    publishes=lambda drawn: drawn.sizes,
+)
+
+
+def run(spark: SparkSession, config: RunConfig) -> Drawn:
+    """Draw the samples, or reuse those that are there.
+
+    Raises
+    ------
+    ConfigError
+        If there is no tree yet.
+    """
+    return open_run(spark, config).do(STAGE)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw balanced samples from the tree."""
-    return job_main(run, argv, name="sample")
+    return stage_main(STAGE, argv, name="sample")
 
 
 if __name__ == "__main__":

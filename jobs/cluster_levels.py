@@ -1,6 +1,6 @@
 """Cluster the pool level by level into a tree whose leaves spread evenly over its concepts.
 
-Reads    embeddings
+Reads    the surviving points
 Writes   nodes: the tree; routing: the cells of a split level; assignments: every point's leaf and
          path; iterations; blocks: the packed points, where Spark solves level 1 unsplit
 Method   hierarchical k-means with resampling, arXiv 2405.15613, on the exact grid of
@@ -10,14 +10,18 @@ Run      evenlake cluster --config conf/quickstart.yaml
 
 import sys
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import or_
 
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.utils import is_remote
 from threadpoolctl import threadpool_limits
 
-from jobs.cli.command import job_main
+from jobs import embed_pool
+from jobs.cli.command import stage_main
 from jobs.clustering.level import Level
 from jobs.clustering.sizes import is_local, is_routed
 from jobs.clustering.spark_blocks import SparkBlocks
@@ -25,12 +29,20 @@ from jobs.clustering.spark_points import SparkPoints
 from jobs.clustering.tree import grow_tree, leaf_paths
 from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.config.model import RunConfig
-from jobs.runs.checkpoints import Checkpoints
-from jobs.runs.events import Metrics
+from jobs.planning import costs
+from jobs.points.surviving import held, surviving
+from jobs.pool.ids import Id
+from jobs.reporting.explanation import Explanation, Node
+from jobs.reporting.node_rows import tree_rows
+from jobs.reporting.rows import Row
+from jobs.runs.checkpoints import CHECKPOINTS, Checkpoints
+from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run, open_run
-from jobs.spark.frames import as_frame
+from jobs.runs.stage import Stage
+from jobs.runs.work import Rows, Work
+from jobs.spark.frames import as_table
 from jobs.spark.host import n_threads
-from jobs.spark.session import n_slots
+from jobs.tables.table import GENERATION, Table
 from udfs.assign import ASSIGN_SCHEMA, assigned, make_assign, shipped_leaves
 from udfs.kernels.grid import grid_unit, join_limbs
 from udfs.kernels.iterations import Iteration
@@ -39,58 +51,91 @@ from udfs.kernels.routing import leaf_finder
 from udfs.kernels.sources import BlockSource, CellSource
 from udfs.points import LocalPoints, PointReader
 
-STAGE = "cluster_levels"
+NODES = Table(
+    "nodes",
+    "level INT, node_id BIGINT, parent_id BIGINT, n_children BIGINT, n_leaves BIGINT, "
+    f"n_points BIGINT, inertia DOUBLE, radius FLOAT, {GENERATION}, centroid ARRAY<FLOAT>",
+)
+ROUTING = Table("routing", "level INT, cell_id INT, leaf_ids ARRAY<BIGINT>, centroid ARRAY<FLOAT>")
+ASSIGNMENTS = Table(
+    "assignments",
+    f"id {{id}}, leaf_id BIGINT, path ARRAY<BIGINT>, sq_distance DOUBLE, {GENERATION}",
+)
+_ITERATION = (
+    "level int, round int, iteration int, algorithm string, solver string, n_rows bigint, "
+    "inertia double, moved double, n_empty bigint, seconds double"
+)
+ITERATIONS = Table("iterations", _ITERATION, not_content=("seconds",))
+BLOCKS = Table(
+    "blocks",
+    "block_id INT, n_rows INT, vectors BINARY",
+    # they follow from the embeddings, which have been hashed
+    not_content=("vectors",),
+    # packed floats do not compress; Delta passes on no other option of Parquet's
+    writer_options=(("compression", "none"),),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clustered(Outcome):
+    """The tree that was grown.
+
+    Attributes
+    ----------
+    n_nodes : per level, leaves first
+    n_empty : per level, clusters that were asked for and have no member
+    grid_unit : of the vectors' grid
+    inertia : of level 1
+    """
+
+    n_nodes: tuple[int, ...] = per("n_nodes_{}")
+    n_empty: tuple[int, ...] = per("n_empty_{}")
+    n_blocks: int
+    grid_unit: float
+    inertia: float
 
 
 def assign_points(
-    this: Run, pool: SparkPoints, source: BlockSource | CellSource, levels: list[Level]
-) -> DataFrame:
+    this: Work, pool: SparkPoints, source: BlockSource | CellSource, levels: list[Level]
+) -> Rows:
     """Label every point with its leaf and path: columns of ``assignments``."""
     leaves, routing, paths = levels[0].centroids, levels[0].routing, leaf_paths(levels)
-    id_type = pool.embeddings.schema["id"].dataType.simpleString()
-    schema = ASSIGN_SCHEMA.format(id=id_type)
     if isinstance(source, LocalPoints) and not is_remote():  # Connect would send them in the plan
         with threadpool_limits(1):
             table = assigned(source, partial(leaf_finder, Centroids(leaves), routing), paths)
-        rows = this.spark.createDataFrame(table, schema).coalesce(n_slots(this.spark))
-    else:
-        rows, cells = pool.embeddings, None
-        if routing:
-            cells = (this.ship(routing.cells.vectors), routing.starts)
-            if is_routed(*leaves.shape):
-                rows = pool.by_cell(cells[0], routing.n_points(levels[0].n_points))
-        begin = partial(shipped_leaves, this.ship(leaves), cells)
-        read = PointReader(pool.unit, pool.n_features)
-        rows = rows.mapInArrow(make_assign(read, begin, this.ship(paths)), schema)
-    return rows.withColumn("sq_distance", F.col("sq_distance") * F.lit(pool.unit**2))
+        column = table.schema.get_field_index("sq_distance")
+        distances = table["sq_distance"].to_numpy() * pool.unit**2
+        return table.set_column(column, "sq_distance", pa.array(distances))
+    rows, cells = pool.embeddings, None
+    if routing:
+        cells = (this.ship(routing.cells.vectors), routing.starts)
+        if is_routed(*leaves.shape):
+            rows = pool.by_cell(cells[0], routing.n_points(levels[0].n_points))
+    begin = partial(shipped_leaves, this.ship(leaves), cells)
+    read = PointReader(pool.unit, pool.n_features)
+    schema = ASSIGN_SCHEMA.format(id=rows.schema["id"].dataType.simpleString())
+    labelled = rows.mapInArrow(make_assign(read, begin, this.ship(paths)), schema)
+    return labelled.withColumn("sq_distance", F.col("sq_distance") * F.lit(pool.unit**2))
 
 
-def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
-    """Cluster the pool, or reuse the tree that is there.
-
-    Raises
-    ------
-    ConfigError
-        If a level asks for more clusters than it has distinct inputs.
-    """
-    this = within or open_run(spark, config)
-    this.settle()
-    embedded = this.figures("embed_pool")
-    return this.stage(STAGE, lambda: _cluster(this, embedded))
-
-
-def _cluster(this: Run, embedded: Metrics) -> Metrics:
-    unit = grid_unit(embedded["largest_norm"])
+def _cluster(this: Work) -> Clustered:
+    embedded = this.run.outcome(embed_pool.STAGE)
+    unit, n_points, n_features = (
+        grid_unit(embedded.largest_norm),
+        embedded.n_points,
+        embedded.n_features,
+    )
     pool = SparkPoints(
-        this.lake.read("embeddings", this.keys["embed_pool"]).select("id", "embedding"),
-        n_rows=int(embedded["n_points"]),
-        n_features=int(embedded["n_features"]),
+        surviving(this.run),
+        n_rows=n_points,
+        n_features=n_features,
         unit=unit,
         seed=this.config.seed,
+        held=held(this.run, n_points=n_points, n_features=n_features),
     )
     log = _IterationLog(this, unit)
     interval = this.config.cluster.checkpoint_interval
-    kept = Checkpoints(this, STAGE, interval=interval, gathered=lambda: log.seen)
+    kept = Checkpoints(this, interval=interval, gathered=lambda: log.seen)
     log.seen += [tuple(row) for row in kept.resumed or []]
     # 1. bring the points to where they are solved
     source = _source(this, pool)
@@ -109,50 +154,43 @@ def _cluster(this: Run, embedded: Metrics) -> Metrics:
         source.release()
     # 3. write the tree, and every point's place in it
     assignments = assign_points(this, pool, source, levels)
-    this.write_all({"assignments": assignments} | _tables(this, levels, unit, log), STAGE)
-    return _figures(levels, this.config) | {
-        "n_blocks": pool.n_blocks,
-        "grid_unit": unit,
-        "inertia": join_limbs(levels[0].inertia.sum(axis=0)) * unit**2,
-    }
+    this.write_all({ASSIGNMENTS: assignments} | _tables(levels, unit, log))
+    n_nodes = [len(level.centroids) for level in levels]
+    asked = this.config.cluster.levels
+    return Clustered(
+        n_nodes=tuple(n_nodes),
+        n_empty=tuple(k - n for k, n in zip(asked, n_nodes, strict=True)),
+        n_blocks=pool.n_blocks,
+        grid_unit=unit,
+        inertia=join_limbs(levels[0].inertia.sum(axis=0)) * unit**2,
+    )
 
 
-def _source(this: Run, pool: SparkPoints) -> BlockSource | CellSource:
-    """Return the pool to the solver that the config, or the pool's size, asks for."""
+def _source(this: Work, pool: SparkPoints) -> BlockSource | CellSource:
+    """Return the pool for the solver that the config, or the pool's size, asks for."""
     if is_local(this.config.cluster, pool.n_bytes):
         return pool.fetch()
     if this.config.cluster.cells_at(1):
         return pool
-    this.write("blocks", pool.pack(), STAGE)
-    blocks = this.lake.read("blocks", this.keys[STAGE])
+    this.write(BLOCKS, pool.pack())
+    blocks = this.lake.read(BLOCKS, this.key)
     return SparkBlocks(
         blocks, n_rows=pool.n_rows, n_features=pool.n_features, n_blocks=pool.n_blocks
     )
 
 
-def _tables(
-    this: Run, levels: list[Level], unit: float, log: "_IterationLog"
-) -> dict[str, DataFrame]:
+def _tables(levels: list[Level], unit: float, log: "_IterationLog") -> dict[Table, Rows]:
     """Return what describes the tree, by table."""
-    spark, routing = this.spark, routing_table(levels, unit=unit)
-    tables = {"nodes": spark.createDataFrame(nodes_table(levels, unit=unit))}
-    if routing is not None:
-        tables["routing"] = spark.createDataFrame(routing)
-    return tables | {"iterations": log.rows()}
-
-
-def _figures(levels: list[Level], config: RunConfig) -> Metrics:
-    figures: Metrics = {}
-    for t, (level, asked) in enumerate(zip(levels, config.cluster.levels, strict=True), start=1):
-        figures[f"n_nodes_{t}"] = len(level.centroids)
-        figures[f"n_empty_{t}"] = asked - len(level.centroids)
-    return figures
+    tables: dict[Table, Rows] = {NODES: nodes_table(levels, unit=unit)}
+    tables[ITERATIONS] = as_table(log.seen, _ITERATION)
+    routing = routing_table(levels, unit=unit)
+    return tables if routing is None else tables | {ROUTING: routing}
 
 
 class _IterationLog:
     """Collects the rows of ``iterations`` and shows each as it comes."""
 
-    def __init__(self, this: Run, unit: float) -> None:
+    def __init__(self, this: Work, unit: float) -> None:
         self.this, self.unit = this, unit
         self.seen: list[tuple[object, ...]] = []
 
@@ -172,18 +210,52 @@ class _IterationLog:
             empty=it.n_empty,
         )
 
-    def rows(self) -> DataFrame:
-        """Return them as a DataFrame."""
-        names = (
-            "level int, round int, iteration int, algorithm string, solver string, n_rows bigint, "
-            "inertia double, moved double, n_empty bigint, seconds double"
-        )
-        return as_frame(self.this.spark, self.seen, names)
+
+def _report(run: Run) -> list[Row]:
+    columns = ("level", "node_id", "n_children", "n_points")
+    return tree_rows(run.fetch(STAGE, NODES, columns), run.outcome(STAGE).n_empty)
+
+
+def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
+    """Add the nodes that a point stands below, leaf first."""
+    own = run.read(STAGE, ASSIGNMENTS).where(F.col("id") == F.lit(id_)).select("path")
+    ((path,),) = own.collect()
+    at = enumerate(path, start=1)
+    is_on_path = reduce(or_, ((F.col("level") == t) & (F.col("node_id") == n) for t, n in at))
+    nodes = run.read(STAGE, NODES).where(is_on_path).select("level", "node_id", "n_points")
+    rows = nodes.orderBy("level").collect()
+    found = [Node(row.level, row.node_id, row.n_points, quotas={}) for row in rows]
+    return replace(so_far, path=found)
+
+
+STAGE = Stage(
+    name="cluster_levels",
+    version=5,
+    after=(embed_pool.STAGE,),
+    reads=("seed", "cluster"),
+    tables=(NODES, ROUTING, ASSIGNMENTS, ITERATIONS, BLOCKS, CHECKPOINTS),
+    outcome=Clustered,
+    work=_cluster,
+    cost=costs.cluster,
+    report=_report,
+    explain=_explain,
+)
+
+
+def run(spark: SparkSession, config: RunConfig) -> Clustered:
+    """Cluster the pool, or reuse the tree that is there.
+
+    Raises
+    ------
+    ConfigError
+        If a level asks for more clusters than it has distinct inputs.
+    """
+    return open_run(spark, config).do(STAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Cluster the pool into a tree."""
-    return job_main(run, argv, name="cluster")
+    return stage_main(STAGE, argv, name="cluster")
 
 
 if __name__ == "__main__":

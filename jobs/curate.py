@@ -22,7 +22,7 @@ from jobs import (
 )
 from jobs.cli.command import job_main
 from jobs.config.model import RunConfig
-from jobs.runs.events import Metrics
+from jobs.runs.outcomes import Figures
 from jobs.runs.run import Run, open_run
 
 
@@ -34,7 +34,7 @@ class RunSummary:
     samples: dict[str, str]
     report_path: str
     balance: list[str]
-    metrics: dict[str, Metrics]
+    metrics: dict[str, Figures]
     reused: list[str]
     passed_over: list[str]
 
@@ -48,7 +48,7 @@ class RunSummary:
         return "\n".join([*self.balance, *samples, f"report: {self.report_path}"])
 
 
-def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> RunSummary:
+def curate(this: Run) -> RunSummary:
     """Run the whole recipe; stages whose key is finished are reused.
 
     Raises
@@ -56,29 +56,30 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     CurationError
         One of its kinds, saying what was found, what is wanted, and the fix.
     """
-    this = within or open_run(spark, config)
     balance_sample.require_publishable(this)
 
     # What it will take; a run that cannot fit ends here, before it has written anything.
     plan_run.check(this)
 
-    # Section 3.1: a vector for every point; what cannot have one is turned away, by name.
-    embed_pool.run(spark, config, within=this)
+    with this.under_way():
+        # Section 3.1: a vector for every point; what cannot have one is turned away, by name.
+        this.do(embed_pool.STAGE)
 
-    # The levels that fit these data, where the config leaves them open: trees of a hash sample are
-    # judged by how well their samples cover the pool.
-    if this.is_tuned:
-        tune_tree.run(spark, config, within=this)
+        # The levels that fit these data, where the config leaves them open: trees of a hash sample
+        # are judged by how well their samples cover the pool.
+        if this.is_on(tune_tree.STAGE):
+            this.do(tune_tree.STAGE)
 
-    # Sections 3.2 and 3.3: k-means, and k-means of its centroids, with resampling at every level,
-    # so that clusters spread over the concepts in the data instead of following its density.
-    cluster_levels.run(spark, config, within=this)
+        # Sections 3.2 and 3.3: k-means, and k-means of its centroids, with resampling at every
+        # level, so that clusters spread over the concepts in the data instead of following its
+        # density.
+        this.do(cluster_levels.STAGE)
 
-    # Section 3.4: quotas shared from the top of the tree down, then points drawn in the leaves.
-    balance_sample.run(spark, config, within=this)
+        # Section 3.4: quotas shared from the top of the tree down, then points drawn in the leaves.
+        this.do(balance_sample.STAGE)
 
-    # Section 4, on the user's own pool: before, after, and a uniform draw of the same size.
-    report_curation.run(spark, config, within=this)
+        # Section 4, on the user's own pool: before, after, and a uniform draw of the same size.
+        this.do(report_curation.STAGE)
 
     # A sample that covers less than a uniform one is said so, or held back.
     report_curation.check(this)
@@ -87,7 +88,7 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     passed_over = balance_sample.publish_samples(this)
     return RunSummary(
         run_id=this.run_id,
-        samples={s.name: this.lake.shown(f"sample_{s.name}") for s in config.samples},
+        samples={s.name: this.lake.shown(f"sample_{s.name}") for s in this.config.samples},
         report_path=report_curation.export_page(this),
         balance=report_curation.headlines(this),
         metrics=this.metrics,
@@ -96,9 +97,14 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     )
 
 
+def run(spark: SparkSession, config: RunConfig) -> RunSummary:
+    """Run the whole recipe on a config; see ``curate``."""
+    return curate(open_run(spark, config))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Curate a pool."""
-    return job_main(run, argv, name="curate")
+    return job_main(curate, argv, name="curate")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,24 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 from threadpoolctl import threadpool_limits
 
-from jobs.cli.command import job_main
+from jobs.cli.command import stage_main
 from jobs.config.errors import CurationError, GuardError, InputError
 from jobs.config.model import EmbedConfig, RunConfig
+from jobs.planning import costs
+from jobs.points.surviving import hold, is_held
 from jobs.pool.columns import nothing_in, pool_columns
-from jobs.runs.events import Metrics
+from jobs.pool.ids import Id
+from jobs.reporting.explanation import Explanation, Gate
+from jobs.reporting.rows import Row
+from jobs.reporting.size_rows import size_rows
+from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run, open_run
+from jobs.runs.stage import Stage
+from jobs.runs.work import Work
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.frames import as_frame
+from jobs.spark.frames import as_table
+from jobs.tables.shared import ARTIFACTS, REJECTS
+from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
 from udfs.embed import make_gated_embed
 from udfs.embedders import lsa, pixels, precomputed
@@ -36,7 +47,23 @@ from udfs.shipping import Shipped
 
 log = logging.getLogger(__name__)
 
-STAGE = "embed_pool"
+EMBEDDINGS = Table(
+    "embeddings",
+    f"id {{id}}, column STRING, content_hash BINARY, {GENERATION}, embedding ARRAY<FLOAT>",
+)
+METADATA = Table("metadata", f"id {{id}}, metadata MAP<STRING,STRING>, {GENERATION}")
+_FITTED = "name string, media_type string, sha256 string, content binary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded(Outcome):
+    """How many rows became points, and how long their vectors are."""
+
+    n_pool: int
+    n_rejected: int
+    n_points: int
+    n_features: int
+    largest_norm: float
 
 
 def gate_rows(
@@ -101,71 +128,61 @@ def reject_giants(gated: DataFrame, max_norm_ratio: float) -> DataFrame:
     )
 
 
-def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
-    """Embed the pool, or reuse the embeddings that are there.
-
-    Raises
-    ------
-    InputError
-        If columns are missing, of the wrong type, or the pool is empty.
-    GuardError
-        If more than ``hygiene.max_reject_fraction`` of the pool was turned away.
-    """
-    this = within or open_run(spark, config)
-    return this.stage(STAGE, lambda: _embed_what_stays(this))
-
-
-def _embed_what_stays(this: Run) -> Metrics:
+def _embed_what_stays(this: Work) -> Embedded:
     """Embed, and take nothing from files that changed meanwhile."""
     try:
-        figures = _embed(this)
+        outcome = _embed(this)
     except SPARK_ERRORS as error:
-        this.pool.say_why_unreadable(error)
+        this.run.pool.say_why_unreadable(error)
         raise
-    this.pool.require_unchanged()
-    return figures
+    this.run.pool.require_unchanged()
+    return outcome
 
 
-def _embed(this: Run) -> Metrics:
+def _embed(this: Work) -> Embedded:
     config = this.config
-    rows = pool_columns(this.pool, config.input, config.embed.reads)
+    rows = pool_columns(this.run.pool, config.input, config.embed.reads)
     # 1. an embedder, fitted where it has something to learn
     load, n_features = _embedder(this, rows)
     # 2. embed, mark what is wrong, and write
     embedded = _kept(gate_rows(rows, load, config.embed))
     try:
-        figures = _write(this, embedded)
+        return _write(this, embedded, n_features)
     finally:
         embedded.unpersist()
-    return figures | {"n_features": n_features}
 
 
-def _write(this: Run, embedded: DataFrame) -> Metrics:
+def _write(this: Work, embedded: DataFrame, n_features: int) -> Embedded:
     """Write what is wrong, and stop where that is too much; then write the rest."""
     config, ratio = this.config, this.config.hygiene.max_norm_ratio
     gated = embedded if config.embed.normalize else reject_giants(embedded, ratio)
-    n_pool = gated.count()  # all of the pool has been read by now
-    this.pool.require_unchanged()
-    rejected = gated.where(F.col("reason").isNotNull()).withColumn("stage", F.lit(STAGE))
-    n_rejects = this.write("rejects", rejected, STAGE)
+    is_accepted = F.col("reason").isNull()
+    counted = gated.agg(F.count("*").alias("n"), F.max(F.when(is_accepted, F.col("norm"))))
+    n_pool, largest = counted.collect()[0]  # all of the pool has been read by now
+    this.run.pool.require_unchanged()
+    rejected = gated.where(~is_accepted).withColumn("stage", F.lit(STAGE.name))
+    n_rejects = this.write(REJECTS, rejected)
     _guard_rejects(rejected, n_rejects, n_pool, config.hygiene.max_reject_fraction)
-    accepted = gated.where(F.col("reason").isNull())
-    outputs = {"embeddings": accepted.withColumn("column", _column(config))}
+    accepted = gated.where(is_accepted)
+    outputs = {EMBEDDINGS: accepted.withColumn("column", _column(config))}
     if config.input.metadata:
-        outputs["metadata"] = accepted
-    n_points = this.write_all(outputs, STAGE)["embeddings"]
+        outputs[METADATA] = accepted
+    this.write_all(outputs)
+    n_points = this.n_rows[EMBEDDINGS.name]
     if n_points + n_rejects != n_pool:
         raise CurationError(
             f"{n_pool} rows were read, but {n_points} points and {n_rejects} rejects are in the "
             "tables: they were cleaned meanwhile (evenlake runs clean); run the same command again"
         )
-    largest = accepted.agg(F.max("norm")).collect()[0][0]
-    return {
-        "n_pool": n_pool,
-        "n_rejected": n_rejects,
-        "n_points": n_points,
-        "largest_norm": 1.0 if config.embed.normalize else largest,
-    }
+    if is_held(n_points, n_features):
+        hold(this.run, STAGE, accepted)
+    return Embedded(
+        n_pool=n_pool,
+        n_rejected=n_rejects,
+        n_points=n_points,
+        n_features=n_features,
+        largest_norm=1.0 if config.embed.normalize else largest,
+    )
 
 
 def _column(config: RunConfig) -> Column:
@@ -200,7 +217,7 @@ def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: floa
     )
 
 
-def _embedder(this: Run, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
+def _embedder(this: Work, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
     """Return the embedder's loader, and the length of its vectors."""
     embed = this.config.embed
     if embed.model == "precomputed":
@@ -228,7 +245,7 @@ def _embedder(this: Run, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
 
 
 def _shipped_embedder(
-    this: Run, arrays: dict[str, NDArray[Any]]
+    this: Work, arrays: dict[str, NDArray[Any]]
 ) -> tuple[Callable[[], Embedder], int]:
     """Keep the fitted arrays as an artifact and ship them to the workers.
 
@@ -237,10 +254,10 @@ def _shipped_embedder(
     content = to_bytes(arrays)
     name = f"{this.config.embed.model}.npz"
     row = (name, "application/x-npz", hashlib.sha256(content).hexdigest(), content)
-    names = "name string, media_type string, sha256 string, content binary"
-    this.write("artifacts", as_frame(this.spark, [row], names), STAGE)
-    kept = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == name)
-    content = bytes(kept.select("content").collect()[0].content)
+    this.write(ARTIFACTS, as_table([row], _FITTED))
+    if this.is_repeated:
+        kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == name)
+        content = bytes(kept.select("content").collect()[0].content)
     shipped = this.ship(np.frombuffer(content, np.uint8))
     module = lsa if this.config.embed.model == "lsa" else pixels
     return _loader(shipped, module.make_embedder), from_bytes(content)["components"].shape[-1]
@@ -275,9 +292,67 @@ def _fit_sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
     return [row.value for row in ranked.limit(n_rows).select("value").collect()]
 
 
+def _accepted(run: Run) -> DataFrame:
+    return run.read(STAGE, EMBEDDINGS).select("id", "embedding")
+
+
+def _report(run: Run) -> list[Row]:
+    embedded = run.outcome(STAGE)
+    sizes = {name: getattr(embedded, name) for name in ("n_pool", "n_rejected", "n_points")}
+    reasons = {}
+    if embedded.n_rejected:
+        counts = run.read(STAGE, REJECTS).groupBy("reason").count().collect()
+        reasons = {row.reason: row["count"] for row in counts}
+    return size_rows(sizes, reasons)
+
+
+def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
+    """Say what the gate said of an id."""
+    said = ("stage", "reason", "detail")
+    rejects = run.read(STAGE, REJECTS).where(F.col("id") == F.lit(id_)).select(*said)
+    accepted = _accepted(run).where(F.col("id") == F.lit(id_))
+    silent = accepted.select(*(F.lit(None).cast("string").alias(name) for name in said))
+    rows = rejects.unionByName(silent).collect()
+    if not rows:
+        where = run.config.input.where
+        gate = Gate("no such id in the pool" + (f" where {where}" if where else ""))
+    elif rows[0].reason is None:  # of a doubled id, every row says the same
+        gate = Gate("accepted")
+    else:
+        gate = Gate("rejected", *rows[0])
+    return replace(so_far, gate=gate)
+
+
+STAGE = Stage(
+    name="embed_pool",
+    version=2,
+    reads=("seed", "input", "embed", "hygiene"),
+    tables=(EMBEDDINGS, REJECTS, METADATA, ARTIFACTS),
+    outcome=Embedded,
+    work=_embed_what_stays,
+    points=_accepted,
+    cost=costs.embed,
+    report=_report,
+    explain=_explain,
+)
+
+
+def run(spark: SparkSession, config: RunConfig) -> Embedded:
+    """Embed the pool, or reuse the embeddings that are there.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, of the wrong type, or the pool is empty.
+    GuardError
+        If more than ``hygiene.max_reject_fraction`` of the pool was turned away.
+    """
+    return open_run(spark, config).do(STAGE)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Embed the pool."""
-    return job_main(run, argv, name="embed")
+    return stage_main(STAGE, argv, name="embed")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from jobs.past.cleaning import Leftover, find_leftovers, remove
 from jobs.past.history import read_history
 from jobs.past.listing import RunList, describe_run
 from jobs.past.tidying import tidy
+from jobs.recipe import RECIPE
 from jobs.tables.lake import Lake
 
 _HELP = """List the runs of a root, the newest first.
@@ -72,7 +73,7 @@ def run(spark: SparkSession, config: RunConfig) -> RunList:
     ConfigError
         If there is no ledger.
     """
-    return RunList(read_history(Lake(spark, config.output)))
+    return RunList(read_history(Lake(spark, config.output), RECIPE))
 
 
 def show(spark: SparkSession, config: RunConfig, run_id: str) -> str:
@@ -83,7 +84,7 @@ def show(spark: SparkSession, config: RunConfig, run_id: str) -> str:
     ConfigError
         If there is no such run, or no ledger.
     """
-    history = read_history(Lake(spark, config.output))
+    history = read_history(Lake(spark, config.output), RECIPE)
     return describe_run(history, history.find(run_id))
 
 
@@ -106,7 +107,7 @@ def clean(
     """
     lake, now = Lake(spark, config.output), datetime.now(UTC)
     days = config.retention.days if older_than_days is None else older_than_days
-    history, older_than = read_history(lake), timedelta(days=days)
+    history, older_than = read_history(lake, RECIPE), timedelta(days=days)
     found = find_leftovers(lake, history, older_than=older_than, now=now)
     if is_forced:
         found = [replace(leftover, may_be_running=False) for leftover in found]
@@ -114,7 +115,7 @@ def clean(
         return Cleaning(found, is_dry_run)
     removed = remove(lake, [leftover for leftover in found if not leftover.may_be_running])
     found = [left for left in found if left.may_be_running] + removed
-    files = None if keeps_files else tidy(lake, older_than=older_than, is_forced=is_forced)
+    files = None if keeps_files else tidy(lake, RECIPE, older_than=older_than, is_forced=is_forced)
     return Cleaning(found, is_dry_run, files)
 
 

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 from rich.console import Console
 
+from jobs import cluster_levels, embed_pool
 from jobs.cli.command import job_main
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
@@ -32,11 +33,11 @@ from jobs.spark.session import n_slots
 
 log = logging.getLogger(__name__)
 
-STAGE = "plan_run"
+NAME = "plan_run"  # in progress lines and metrics
 CALIBRATED_FLOPS = 50e9  # below, a run takes seconds on any machine, and assumed speed will do
 
 
-def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Plan:
+def show(this: Run) -> Plan:
     """Plan the run and show the plan.
 
     Raises
@@ -48,7 +49,6 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     GuardError
         If the run cannot fit.
     """
-    this = within or open_run(spark, config)
     plan = plan_for(this)
     console = Console(stderr=True)
     if console.is_terminal:
@@ -59,40 +59,46 @@ def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) ->
     return _fitting(plan)
 
 
+def run(spark: SparkSession, config: RunConfig) -> Plan:
+    """Plan a run of a config and show the plan; see ``show``."""
+    return show(open_run(spark, config))
+
+
 def check(this: Run) -> None:
     """Plan before a whole run, in a line and its warnings; what is finished needs no plan.
 
     Raises
     ------
     InputError, ConfigError, GuardError
-        As ``run``.
+        As ``show``.
     """
-    if _has_tree(this) and not this.is_refresh:
+    if this.has_finished(cluster_levels.STAGE) and not this.is_refresh:
         return
     plan = plan_for(this)
     for line in str(plan).splitlines():
-        this.progress.note(STAGE, line)
+        this.progress.note(NAME, line)
     _fitting(plan)
-    this.metrics[STAGE] = plan.figures
+    this.metrics[NAME] = plan.figures
 
 
 def plan_for(this: Run) -> Plan:
     """Size the pool and the machine, and plan."""
     problem = problem_of(this)
     machine = machine_of(this.spark, problem.n_features)
-    plan = make_plan(problem, machine)
+    stages = this.recipe.on(this.written)
+    plan = make_plan(problem, machine, stages)
     if sum(part.flops for part in plan.parts) < CALIBRATED_FLOPS:
         return plan
     here = min(machine.n_slots, machine.n_threads) if machine.is_local else machine.n_threads
     speed = calibrate(problem.n_features, here)
-    return make_plan(problem, replace(machine, speed=speed))
+    return make_plan(problem, replace(machine, speed=speed), stages)
 
 
 def problem_of(this: Run) -> Problem:
     """Count the pool's rows and look at one vector, or ask the ledger where it knows."""
-    embedded = _finished(this, "embed_pool")
-    if embedded is not None:
-        return problem_for(int(embedded["n_points"]), int(embedded["n_features"]), this.config)
+    if this.has_finished(embed_pool.STAGE):
+        embedded = this.outcome(embed_pool.STAGE)
+        return problem_for(embedded.n_points, embedded.n_features, this.config)
     embed, levels = this.config.embed, this.config.cluster.levels
     rows = pool_columns(this.pool, this.config.input, embed.reads)
     n_features = embed.n_components
@@ -153,21 +159,9 @@ def _fitting(plan: Plan) -> Plan:
     return plan
 
 
-def _has_tree(this: Run) -> bool:
-    stages = ("embed_pool", "cluster_levels")
-    return this.is_settled and all(_finished(this, stage) is not None for stage in stages)
-
-
-def _finished(this: Run, stage: str) -> dict[str, float] | None:
-    try:
-        return this.figures(stage)
-    except ConfigError:  # it has not run yet
-        return None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan a run."""
-    return job_main(run, argv, name="plan")
+    return job_main(show, argv, name="plan")
 
 
 if __name__ == "__main__":

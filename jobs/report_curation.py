@@ -10,80 +10,202 @@ import hashlib
 import logging
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
-from pyspark.sql import SparkSession
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.cli.command import job_main
+from jobs import balance_sample, cluster_levels, embed_pool
+from jobs.cli.command import stage_main
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
-from jobs.points.hash_sample import sample_rows
-from jobs.reporting.context import page_context, worse_than_uniform
-from jobs.reporting.coverage_rows import coverage_rows
-from jobs.reporting.node_rows import node_rows, sample_size, size_rows, tree_rows
+from jobs.planning import costs
+from jobs.points.hash_sample import sample_of, sample_rows, vectors_of
+from jobs.points.surviving import held, sample_points, surviving
+from jobs.reporting.context import Reported, page_context, worse_than_uniform
+from jobs.reporting.coverage_rows import (
+    MAX_COMPARED,
+    Judges,
+    Vectors,
+    coverage_rows,
+    wanted_samples,
+)
+from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import headlines as page_headlines
 from jobs.reporting.page import render_page
-from jobs.reporting.point_rows import label_point_rows
-from jobs.reporting.rows import REPORT_SCHEMA, Row
-from jobs.runs.events import Metrics
+from jobs.reporting.point_rows import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
+from jobs.reporting.rows import REPORT_COLUMNS, Row, report_table
+from jobs.runs.ledger import code_version
+from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run, open_run
-from jobs.spark.frames import as_frame
+from jobs.runs.stage import Stage
+from jobs.runs.work import Work
+from jobs.spark.frames import as_table
 from jobs.tables.lake import PAGES
+from jobs.tables.shared import ARTIFACTS, REPORT
 from udfs.kernels.coverage import is_worse
 
 log = logging.getLogger(__name__)
 
-STAGE = "report_curation"
 PAGE = "report.html"
+_SHOWN = ("embeddings", "rejects", "nodes", "assignments", "samples", "report", "runs")
+_LONGEST_SUMMARY = 9_000  # characters that the ledger's notes have room for
+_KEPT = r"\w+\.(?:coverage|labels|balance)\.\w+(?:\.control)?"
 
 
-def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Metrics:
-    """Report on the samples, or reuse the report that is there.
+@dataclass(frozen=True, kw_only=True)
+class Measured(Outcome):
+    """The headline measures, by sample, section and metric; the rest is in the table.
 
-    Raises
-    ------
-    ConfigError
-        If the samples have not been drawn yet.
+    Attributes
+    ----------
+    said : what a person should know of the samples, a line each; empty where the ledger told
     """
-    this = within or open_run(spark, config)
-    this.settle()
-    this.figures("balance_sample")
-    return this.stage(STAGE, lambda: _report(this))
+
+    n_rows: int
+    headlines: dict[str, float] = per("{}", _KEPT)
+    said: tuple[str, ...] = unkept(())
+
+    @property
+    def summary(self) -> str | None:
+        """Return what is said, for the ledger's notes."""
+        text = "\n".join(self.said)
+        return text if 0 < len(text) <= _LONGEST_SUMMARY else None
 
 
-def _report(this: Run) -> Metrics:
-    largest = max(sample_size(this, s.name) for s in this.config.samples)
-    # 1. the uniform control: the ids with the smallest hashes, as many as the largest sample
-    assignments = this.lake.read("assignments", this.keys["cluster_levels"]).select("id", "leaf_id")
-    wanted, n_points = [("report.control", largest)], int(this.figures("embed_pool")["n_points"])
-    (control,) = sample_rows(assignments, wanted, n_points, seed=this.config.seed)
-    ranks = np.arange(control.num_rows)
-    controls = this.spark.createDataFrame(control.append_column("rank", [ranks]))
-    # 2. measures
-    rows = size_rows(this) + tree_rows(this) + node_rows(this, controls)
-    rows += coverage_rows(this)
-    if this.config.report.label is not None:
-        rows += label_point_rows(this, controls, this.config.report.label)
+def _measure(this: Work) -> Measured:
+    run = this.run
+    # 1. measures that each stage takes of its own output
+    rows: list[Row] = []
+    for stage in run.recipe.on(run.written):
+        rows += stage.report(run) if stage.report is not None else []
+    # 2. beside a uniform draw: over the tree's nodes, on independent clusterings, over labels
+    control = _uniform_draw(run)
+    sizes = run.outcome(balance_sample.STAGE).sizes
+    controls = {name: control.slice(0, size) for name, size in sizes.items()}
+    rows += node_rows(
+        run.fetch(
+            cluster_levels.STAGE,
+            cluster_levels.NODES,
+            ("level", "node_id", "parent_id", "n_points"),
+        ),
+        run.fetch(
+            balance_sample.STAGE,
+            balance_sample.ALLOCATIONS,
+            ("sample", "level", "node_id", "quota"),
+        ),
+        {name: drawn["leaf_id"].to_numpy() for name, drawn in controls.items()},
+    )
+    rows += coverage_rows(*_coverage_inputs(run))
+    if run.config.report.label is not None:
+        rows += _label_rows(run, run.config.report.label, controls)
     # 3. the table and the page
-    table = as_frame(this.spark, rows, REPORT_SCHEMA)
-    n_rows = this.write("report", table.withColumn("run_id", F.lit(this.run_id)), STAGE)
-    page = render_page(page_context(this)).encode()
+    table = report_table(rows, run.run_id)
+    context = page_context(_reported(run), _all_rows(run, table))
+    page = render_page(context).encode()
     content = (PAGE, "text/html", hashlib.sha256(page).hexdigest(), page)
     names = "name string, media_type string, sha256 string, content binary"
-    this.write("artifacts", as_frame(this.spark, [content], names), STAGE)
-    return {"n_rows": n_rows} | _headline_figures(rows)
+    this.write_all({REPORT: table, ARTIFACTS: as_table([content], names)})
+    said = page_headlines(context) + [f"warning: {note}" for note in context.notes]
+    return Measured(n_rows=len(rows), headlines=_headline_figures(rows), said=tuple(said))
 
 
-def _headline_figures(rows: list[Row]) -> Metrics:
+def _uniform_draw(run: Run) -> pa.Table:
+    """Return the points with the smallest hashes, as many as the largest sample: id, leaf_id."""
+    largest = max(run.outcome(balance_sample.STAGE).sizes.values())
+    tree, wanted, size = cluster_levels.STAGE, ("report.control", largest), _size(run)
+    if held(run, **size) is None:
+        assignments = run.read(tree, cluster_levels.ASSIGNMENTS).select("id", "leaf_id")
+        (drawn,) = sample_rows(assignments, [wanted], size["n_points"], seed=run.config.seed)
+        return drawn
+    (drawn,) = sample_points(run, [wanted], **size)
+    assignments = run.fetch(tree, cluster_levels.ASSIGNMENTS, ("id", "leaf_id"))
+    return assignments.take(_places(drawn["id"], assignments["id"]))
+
+
+def _places(ids: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
+    """Return where ids stand among others, all of which are there : (n,) indices."""
+    kind = among.type
+    return pa.compute.index_in(ids.cast(kind).combine_chunks(), among.combine_chunks())
+
+
+def _size(run: Run) -> dict[str, int]:
+    embedded = run.outcome(embed_pool.STAGE)
+    return {"n_points": embedded.n_points, "n_features": embedded.n_features}
+
+
+def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
+    """Return the vectors of the samples, and what they are compared on."""
+    sizes = run.outcome(balance_sample.STAGE).sizes
+    compared = {name: min(size, MAX_COMPARED) for name, size in sizes.items()}
+    unit = run.outcome(cluster_levels.STAGE).grid_unit
+    tables = sample_points(run, wanted_samples(max(compared.values())), **_size(run))
+    vectors = [vectors_of(table, unit) for table in tables]
+    judges = Judges(vectors[::2], vectors[1::2], run.config.seed, unit)
+    return {name: vectors_of(_sampled(run, name, n), unit) for name, n in compared.items()}, judges
+
+
+def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
+    """Return a sample's points, or a hash sample of them where they are many."""
+    salt, seed = "report.compared", run.config.seed
+    points = held(run, **_size(run))
+    if points is None:
+        drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
+        ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
+        mine = surviving(run).join(ids, on="id", how="leftsemi")
+        n_all = run.outcome(balance_sample.STAGE).sizes[name]
+        (table,) = sample_rows(mine, [(salt, n_rows)], n_all, seed=seed)
+        return table
+    columns = ("sample", "id", "replica")
+    drawn = run.fetch(balance_sample.STAGE, balance_sample.SAMPLES, columns).filter(
+        (pa.compute.field("sample") == name) & (pa.compute.field("replica") == 0)
+    )
+    mine = points.take(_places(drawn["id"], points["id"]))
+    return sample_of(mine, mine["hash"], salt, n_rows, seed=seed)
+
+
+def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[Row]:
+    """Count labels in the pool, the samples and the controls in one pass; see how well they fit."""
+    named = F.coalesce(F.col("metadata")[label], F.lit("(none)")).alias("label")
+    described = run.read(embed_pool.STAGE, embed_pool.METADATA).select("id", named)
+    drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
+    sets = [drawn.select("id", F.concat(F.lit("sample:"), "sample").alias("set"))]
+    for name, table in controls.items():
+        ids = run.spark.createDataFrame(table.select(["id"]))
+        sets.append(ids.withColumn("set", F.lit(f"control:{name}")))
+    members = reduce(DataFrame.unionByName, sets).join(described, on="id", how="inner")
+    pool = described.withColumn("set", F.lit("pool"))
+    counted = pool.unionByName(members).groupBy("set", "label").count().collect()
+    counts: dict[str, dict[str, int]] = {}
+    for row in counted:
+        counts.setdefault(row.set, {})[row.label] = row["count"]
+    wanted, size = [("report.classified", CLASSIFIED_ROWS)], _size(run)
+    (points,) = sample_points(run, wanted, **size)
+    (labels,) = sample_rows(described, wanted, size["n_points"], seed=run.config.seed)
+    X = vectors_of(points, run.outcome(cluster_levels.STAGE).grid_unit)
+    y = np.array(labels["label"].to_pylist())  # in the same order, as the hashes are of the ids
+    return label_point_rows(
+        counts["pool"],
+        {name: counts.get(f"sample:{name}", {}) for name in controls},
+        {name: counts.get(f"control:{name}", {}) for name in controls},
+        knn_accuracy(X, y),
+    )
+
+
+def _headline_figures(rows: Sequence[Row]) -> dict[str, float]:
     """Return the measures that `runs` keeps."""
     of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
     kept = {("coverage", metric) for metric in of_coverage}
     kept |= {("labels", "kl_uniform"), ("balance", "kl_uniform")}
-    figures: Metrics = {}
+    figures: dict[str, float] = {}
     for row in rows:
         is_whole = row.sample is not None and row.level in (None, 1) and row.key is None
         if (row.section, row.metric) in kept and is_whole:
@@ -93,7 +215,30 @@ def _headline_figures(rows: list[Row]) -> Metrics:
     return figures
 
 
-def check(this: Run) -> None:
+def _all_rows(run: Run, mine: pa.Table) -> pd.DataFrame:
+    """Return the rows of this report, and of the stages that have written rows of their own."""
+    others = [s for s in run.recipe.on(run.written) if REPORT in s.tables and s is not STAGE]
+    tables = [mine.select([*REPORT_COLUMNS])]
+    tables += [run.fetch(stage, REPORT, REPORT_COLUMNS) for stage in others]
+    rows: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return rows
+
+
+def _reported(run: Run) -> Reported:
+    return Reported(
+        run_id=run.run_id,
+        written=run.written,
+        config=run.config,
+        inputs={run.pool.name: run.pool.fingerprint},
+        tables={table: run.lake.shown(table) for table in _SHOWN},
+        published={s.name: run.lake.shown(f"sample_{s.name}") for s in run.config.samples},
+        sizes=run.outcome(balance_sample.STAGE).sizes,
+        n_points=run.outcome(embed_pool.STAGE).n_points,
+        code_version=code_version(),
+    )
+
+
+def check(run: Run) -> None:
     """Warn of every sample that covers less than a uniform one; stop where the config says so.
 
     Raises
@@ -101,48 +246,76 @@ def check(this: Run) -> None:
     GuardError
         If such a sample has ``on_worse_than_uniform: fail``.
     """
-    refused = []
-    for s in this.config.samples:
+    refused, measures = [], run.outcome(STAGE).headlines
+    for s in run.config.samples:
         gap, error = (
-            this.figures(STAGE)[f"{s.name}.coverage.{name}"]
-            for name in ("coverage_gap", "coverage_gap_error")
+            measures[f"{s.name}.coverage.{name}"] for name in ("coverage_gap", "coverage_gap_error")
         )
         if is_worse(gap, error):
-            said = worse_than_uniform(this, s.name, gap, error)
+            given, levels = run.written.cluster.levels, run.config.cluster.levels
+            said = worse_than_uniform(s.name, gap, error, given=given, levels=levels)
             log.warning(said)
             refused += [said] if s.on_worse_than_uniform == "fail" else []
     if refused:
         raise GuardError("; ".join(refused) + "; nothing was published")
 
 
-def headlines(this: Run) -> list[str]:
+def headlines(run: Run) -> list[str]:
     """Return one sentence per sample, the balance before and after, then the warnings."""
-    context = page_context(this)
+    if (said := run.summary(STAGE)) is not None:
+        return said.splitlines()
+    context = page_context(_reported(run), _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS)))
     return page_headlines(context) + [f"warning: {note}" for note in context.notes]
 
 
-def export_page(this: Run) -> str:
-    """Write the page beside the tables where the root is a local folder; give its address.
+def export_page(run: Run) -> str:
+    """Write the page beside the tables where the root is a local folder; return its address.
 
     Elsewhere the page stays in the ``artifacts`` table, which always has it.
     """
-    root = this.config.output.root
+    root = run.config.output.root
     uri = urlparse(root or "")
     if root is None or uri.scheme not in ("", "file"):
-        return f"{this.lake.shown('artifacts')} (name = {PAGE!r}, stage_key = {this.keys[STAGE]})"
-    stored = this.lake.read("artifacts", this.keys[STAGE]).where(F.col("name") == PAGE)
-    path = Path(uri.path if uri.scheme else root).absolute() / PAGES / f"{this.run_id}.html"
+        return f"{run.lake.shown('artifacts')} (name = {PAGE!r}, stage_key = {run.key(STAGE)})"
+    path = Path(uri.path if uri.scheme else root).absolute() / PAGES / f"{run.run_id}.html"
+    if STAGE.name in run.reused and path.is_file() and not path.is_symlink():
+        return str(path)
+    stored = run.fetch(STAGE, ARTIFACTS, ("name", "content"))
+    (content,) = stored.filter(pa.compute.field("name") == PAGE)["content"].to_pylist()
     path.parent.mkdir(parents=True, exist_ok=True)
     # put in place whole, and never through a link that someone left there
     written = path.with_suffix(f".{uuid.uuid4().hex}")
-    written.write_bytes(bytes(stored.select("content").collect()[0].content))
+    written.write_bytes(content)
     written.replace(path)
     return str(path)
 
 
+STAGE = Stage(
+    name="report_curation",
+    version=2,
+    after=(balance_sample.STAGE,),
+    reads=("seed", "report"),
+    tables=(REPORT, ARTIFACTS),
+    outcome=Measured,
+    work=_measure,
+    cost=costs.report,
+)
+
+
+def run(spark: SparkSession, config: RunConfig) -> Measured:
+    """Report on the samples, or reuse the report that is there.
+
+    Raises
+    ------
+    ConfigError
+        If the samples have not been drawn yet.
+    """
+    return open_run(spark, config).do(STAGE)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Report on the samples."""
-    return job_main(run, argv, name="report")
+    return stage_main(STAGE, argv, name="report")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Find the levels and the share that fit this pool, judged by coverage, without labels.
 
-Reads    embeddings: a hash sample
+Reads    the surviving points: a hash sample
 Writes   report: every tree tried at last, beside the uniform control; the choice goes into runs
 Method   successive halving over trees of a hash sample, judged on independent clusterings;
          ``jobs.tuning``
@@ -14,82 +14,50 @@ from typing import Any
 
 import yaml
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
+from jobs import embed_pool
 from jobs.cli.command import job_main
 from jobs.config.model import RunConfig
-from jobs.config.resolving import figures_of, settled
-from jobs.points.hash_sample import sample_rows, vectors_of
-from jobs.reporting.rows import REPORT_SCHEMA, Row
-from jobs.runs.events import Metrics
+from jobs.config.resolving import needs_tuning, resolved
+from jobs.planning import costs
+from jobs.points.hash_sample import vectors_of
+from jobs.points.surviving import sample_points
+from jobs.reporting.rows import Row, report_table
+from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run, open_run
-from jobs.spark.frames import as_frame
+from jobs.runs.stage import Stage
+from jobs.runs.work import Work
 from jobs.spark.host import n_threads
+from jobs.tables.shared import REPORT
 from jobs.tuning.families import n_sampled
 from jobs.tuning.search import Choice, Problem, search
 from udfs.kernels.grid import grid_unit
 from udfs.kernels.hashing import derive_seed
 
-STAGE = "tune_tree"
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Outcome):
+    """What was chosen; levels and rounds only where the config leaves them open."""
+
+    levels: tuple[int, ...] = per("level_{}")
+    rounds: tuple[int, ...] = per("rounds_{}")
+    share_leaves: float
+    n_sampled: int
+    n_tried: int
+    relative_coverage: float
+    best_relative_coverage: float
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What was chosen; as text, YAML to paste."""
-
-    config: RunConfig
-    figures: Metrics
-
-    def __str__(self) -> str:
-        """Return the choice as YAML, after a line that says how it covers."""
-        cluster = self.config.cluster
-        plain: dict[str, Any] = {
-            "cluster": {
-                "levels": list(cluster.levels),
-                "resampling": cluster.resampling.model_dump(),
-                "breathing": cluster.breathing,
-            },
-            "samples": [
-                {"name": s.name, "share": s.share.model_dump()} for s in self.config.samples
-            ],
-        }
-        score, best = self.figures["relative_coverage"], self.figures["best_relative_coverage"]
-        said = (
-            f"# coverage distance {score:.3f} of a uniform sample's on the hash sample (the best "
-            f"of {self.figures['n_tried']:.0f} has {best:.3f})"
-        )
-        return said + "\n" + str(yaml.safe_dump(plain, sort_keys=False)).rstrip()
-
-
-def run(spark: SparkSession, config: RunConfig, *, within: Run | None = None) -> Tuned:
-    """Choose, or reuse the choice that is there; the run goes on with it.
-
-    A config that leaves nothing to ``auto`` is tuned for the sake of the comparison alone.
-
-    Raises
-    ------
-    ConfigError
-        If the pool is not embedded yet.
-    """
-    this = within or open_run(spark, config)
-    embedded = this.figures("embed_pool")
-    figures = this.stage(STAGE, lambda: _tune(this, embedded))
-    this.settle()
-    return Tuned(settled(this.recipe, figures), figures)
-
-
-def _tune(this: Run, embedded: Metrics) -> Metrics:
-    n_points, n_features = int(embedded["n_points"]), int(embedded["n_features"])
-    config, cluster = this.recipe, this.recipe.cluster
+def _tune(this: Work) -> Tuned:
+    embedded = this.run.outcome(embed_pool.STAGE)
+    config, cluster, n_points = this.run.written, this.run.written.cluster, embedded.n_points
     # 1. a hash sample of the pool
-    embeddings = this.lake.read("embeddings", this.keys["embed_pool"])
-    unit = grid_unit(embedded["largest_norm"])
-    rows = embeddings.select("id", "embedding")
-    (sampled,) = sample_rows(
-        rows, [("tune_tree", n_sampled(n_points, n_features))], n_points, seed=config.seed
+    n_wanted = n_sampled(n_points, embedded.n_features)
+    (sampled,) = sample_points(
+        this.run, [("tune_tree", n_wanted)], n_points=n_points, n_features=embedded.n_features
     )
-    points = vectors_of(sampled, unit)
+    points = vectors_of(sampled, grid_unit(embedded.largest_norm))
     # 2. trees over it, judged by coverage at the sizes that are wanted
     problem = Problem(
         points,
@@ -104,15 +72,19 @@ def _tune(this: Run, embedded: Metrics) -> Metrics:
             problem, lambda done, total, what: this.progress.update(done, total, at=what)
         )
     # 3. the choice, and what it was chosen from
-    table = as_frame(this.spark, _rows(choice), REPORT_SCHEMA)
-    this.write("report", table.withColumn("run_id", F.lit(this.run_id)), STAGE)
-    this.progress.note(STAGE, _reason(choice))
-    return figures_of(choice.cluster, choice.leaves, is_given=bool(cluster.levels)) | {
-        "n_sampled": float(len(points)),
-        "n_tried": float(choice.n_tried),
-        "relative_coverage": choice.chosen.score,
-        "best_relative_coverage": choice.trials[0].score,
-    }
+    this.write(REPORT, report_table(_rows(choice), this.run.run_id))
+    this.progress.note(STAGE.name, _reason(choice))
+    chosen = choice.cluster
+    is_open = not cluster.levels
+    return Tuned(
+        levels=tuple(chosen.levels) if is_open else (),
+        rounds=tuple(map(chosen.rounds_at, range(1, len(chosen.levels) + 1))) if is_open else (),
+        share_leaves=choice.leaves,
+        n_sampled=len(points),
+        n_tried=choice.n_tried,
+        relative_coverage=choice.chosen.score,
+        best_relative_coverage=choice.trials[0].score,
+    )
 
 
 def _rows(choice: Choice) -> list[Row]:
@@ -139,9 +111,68 @@ def _reason(choice: Choice) -> str:
     )
 
 
+def _resolved(config: RunConfig, tuned: Tuned) -> RunConfig:
+    return resolved(config, tuned.levels, tuned.rounds, tuned.share_leaves)
+
+
+STAGE = Stage(
+    name="tune_tree",
+    version=1,
+    after=(embed_pool.STAGE,),
+    reads=("seed", "cluster", "samples.target_size", "samples.share"),
+    is_on=needs_tuning,
+    resolves=_resolved,
+    tables=(REPORT,),
+    outcome=Tuned,
+    work=_tune,
+    cost=costs.tune,
+)
+
+
+def described(config: RunConfig, tuned: Tuned) -> str:
+    """Return the choice as YAML to paste, after a line that says how it covers.
+
+    Parameters
+    ----------
+    config : with the choice in place
+    """
+    cluster = config.cluster
+    plain: dict[str, Any] = {
+        "cluster": {
+            "levels": list(cluster.levels),
+            "resampling": cluster.resampling.model_dump(),
+            "breathing": cluster.breathing,
+        },
+        "samples": [{"name": s.name, "share": s.share.model_dump()} for s in config.samples],
+    }
+    said = (
+        f"# coverage distance {tuned.relative_coverage:.3f} of a uniform sample's on the hash "
+        f"sample (the best of {tuned.n_tried} has {tuned.best_relative_coverage:.3f})"
+    )
+    return said + "\n" + str(yaml.safe_dump(plain, sort_keys=False)).rstrip()
+
+
+def run(spark: SparkSession, config: RunConfig) -> Tuned:
+    """Choose, or reuse the choice that is there.
+
+    A config that leaves nothing to ``auto`` is tuned for the sake of the comparison alone.
+
+    Raises
+    ------
+    ConfigError
+        If the pool is not embedded yet.
+    """
+    return open_run(spark, config).do(STAGE)
+
+
+def _show(this: Run) -> str:
+    tuned = this.do(STAGE)
+    return described(_resolved(this.written, tuned), tuned)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Find the levels and the share that fit an embedded pool, and print them as YAML."""
-    return job_main(run, argv, name="tune")
+    return job_main(_show, argv, name="tune", summary=(__doc__ or "").splitlines()[0])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.past.checking import Verification, verify
 from jobs.past.history import read_history
+from jobs.recipe import RECIPE
 from jobs.tables.lake import Lake
 
 _HELP = """Recompute the rows and digests of a run's tables, and compare them with the ledger.
@@ -42,7 +43,7 @@ def run(spark: SparkSession, config: RunConfig, run_id: str) -> Verification:
         If there is no such run, or no ledger.
     """
     lake = Lake(spark, config.output)
-    history = read_history(lake)
+    history = read_history(lake, RECIPE)
     return verify(lake, history, history.find(run_id))
 
 

@@ -20,6 +20,7 @@ from jobs.config.model import RunConfig
 from jobs.config.secrets import without_secrets
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run, open_run
+from jobs.runs.stage import Stage
 from jobs.spark.errors import reason
 from jobs.spark.session import get_session
 from jobs.spark.troubles import trouble_of
@@ -70,17 +71,29 @@ class Detailed(Protocol):
         """Return it as plain data."""
 
 
-def job_main(
-    run: Callable[..., Any], argv: Sequence[str] | None, *, name: str, summary: str | None = None
-) -> int:
-    """Parse a job's command line and execute it; the job's ``main`` is this.
+Job = Callable[[Run], object]  # what is printed, if anything
+
+
+def stage_main(stage: Stage[Any], argv: Sequence[str] | None, *, name: str) -> int:
+    """Do one stage from the command line, after those before it; a stage's ``main`` is this."""
+
+    def job(this: Run) -> object:
+        this.do(stage)
+        return this.metrics[stage.name]
+
+    doc = sys.modules[stage.work.__module__].__doc__ or name
+    return job_main(job, argv, name=name, summary=doc.splitlines()[0])
+
+
+def job_main(job: Job, argv: Sequence[str] | None, *, name: str, summary: str | None = None) -> int:
+    """Parse a job's command line and execute it.
 
     Returns
     -------
     exit_code : 0 done, 1 failed, 2 bad config or input, 3 a guard refused
     """
     app = typer.Typer(add_completion=False)
-    doc = summary or (sys.modules[run.__module__].__doc__ or name).splitlines()[0]
+    doc = summary or (sys.modules[job.__module__].__doc__ or name).splitlines()[0]
 
     @app.command(name, help=doc, context_settings=PASS_ON)
     def command(
@@ -92,7 +105,7 @@ def job_main(
         if_running: IfRunningOption = IfRunning.wait,
     ) -> None:
         options = Options(config, context.args, result, full_refresh, replace_sample, if_running)
-        raise typer.Exit(execute(run, options))
+        raise typer.Exit(execute(job, options))
 
     return exit_code(app, argv, name=name)
 
@@ -110,7 +123,7 @@ def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def execute(run: Callable[..., Any], options: Options) -> int:
+def execute(job: Job, options: Options) -> int:
     """Run a job in a session, report its end on the last line and in ``--result``."""
     this: Run | None = None
 
@@ -124,7 +137,7 @@ def execute(run: Callable[..., Any], options: Options) -> int:
             replaces_samples=options.replaces_samples,
             waits=options.if_running is IfRunning.wait,
         )
-        outcome = run(spark, config, within=this)
+        outcome = job(this)
         _print(outcome)
         _write_result(options.result, this, "ok", outcome)
 

@@ -7,6 +7,7 @@ shuffle that brings every cell's points to the task that solves it.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -17,6 +18,7 @@ from jobs.spark.host import n_threads
 from jobs.spark.session import n_slots
 from jobs.spark.shipping import ship
 from udfs.blocks import SOURCE_SCHEMA, from_bytes
+from udfs.kernels.hashing import xxhash64_on
 from udfs.kernels.passes import Arrays
 from udfs.kernels.sources import BLOCK_ROWS, CellProblem, LocalBlocks
 from udfs.points import PointReader, fetched
@@ -43,6 +45,7 @@ class SparkPoints:
     embeddings : columns id, embedding
     unit : of the grid
     seed : of the hash that puts points into blocks
+    held : the same points in memory, where they are few: id, hash of the id, embedding
     """
 
     embeddings: DataFrame
@@ -50,6 +53,7 @@ class SparkPoints:
     n_features: int
     unit: float
     seed: int
+    held: pa.Table | None = None
     solver = "spark"
 
     @property
@@ -64,7 +68,12 @@ class SparkPoints:
 
     def fetch(self) -> LocalBlocks:
         """Bring the points to the driver, with their ids: ``LocalPoints``."""
-        return self._fetched(self._rows)
+        if self.held is None:
+            return self._fetched(self._rows)
+        seeded = xxhash64_on(self.held["hash"].to_numpy(), self.seed)
+        at = self.held.schema.get_field_index("hash")
+        points = self.held.set_column(at, "hash", pa.array(seeded))
+        return fetched(points, self._read, self.n_blocks, n_threads())
 
     def head(self, n_blocks: int) -> LocalBlocks:
         """Bring the points of the first blocks to the driver."""

@@ -1,5 +1,10 @@
-"""The config: every key, its type and its bounds. ``conf/base.yaml`` explains each one."""
+"""The config: every key, its type and its bounds. ``conf/base.yaml`` explains each one.
 
+A new key states with ``CountsFrom`` at which value it changes no stage key:
+``jobs.config.identity``.
+"""
+
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -20,6 +25,15 @@ FLAT_CLUSTERS = 5000  # split: auto splits level 1 above this
 FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as it costs them their resampling
 RESAMPLING_ROUNDS = 10  # of given levels, where the config leaves it open: the paper's
 MAX_RGB_SIZE = 36  # pixels per side: pixels' covariance takes 4096 values at most
+
+HOW = "how, not what: the answer does not depend on it"
+
+
+@dataclass(frozen=True)
+class CountsFrom:
+    """Marks a key that was added later: it is in no stage key while it has this value."""
+
+    neutral: object
 
 
 def _is_literal(place: str) -> str:
@@ -166,7 +180,7 @@ class ClusterConfig(Section):
 
     levels: list[Positive] = []  # as "auto" is kept
     algorithm: Literal["auto", "minibatch", "lloyd"] = "auto"
-    solver: Literal["auto", "spark", "local"] = "auto"
+    solver: Annotated[Literal["auto", "spark", "local"], HOW] = "auto"
     minibatch: MinibatchConfig = MinibatchConfig()
     max_iter: Positive = 50
     tol: Annotated[float, Field(ge=0, lt=1)] = 1e-4
@@ -174,7 +188,7 @@ class ClusterConfig(Section):
     breathing: Literal["auto", "off"] = "auto"
     split: Annotated[int, Field(ge=2)] | Literal["auto", "off"] = "auto"
     max_cell_rows: Positive = 2_000_000
-    checkpoint_interval: Positive = 300
+    checkpoint_interval: Annotated[Positive, HOW] = 300
 
     @field_validator("levels", mode="before")
     @classmethod
@@ -256,7 +270,7 @@ class SampleConfig(Section):
     strategy: Literal["random", "closest"] = "random"
     replicas: Positive = 1
     share: ShareConfig = ShareConfig()
-    on_worse_than_uniform: Literal["warn", "fail"] = "warn"
+    on_worse_than_uniform: Annotated[Literal["warn", "fail"], HOW] = "warn"
 
 
 class ReportConfig(Section):

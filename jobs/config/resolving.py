@@ -1,12 +1,8 @@
-"""Settling a config: what it leaves to ``auto`` becomes what tuning chose.
+"""Resolving a config: what it leaves to ``auto`` becomes what tuning chose."""
 
-The choice is kept as the figures of ``tune_tree`` in the ledger: ``level_1``, ``level_2``, ...,
-``rounds_1``, ... where levels were sought, and ``share_leaves``.
-"""
+from collections.abc import Sequence
 
-from collections.abc import Mapping
-
-from jobs.config.model import ClusterConfig, RunConfig
+from jobs.config.model import RunConfig
 
 
 def needs_tuning(config: RunConfig) -> bool:
@@ -14,32 +10,27 @@ def needs_tuning(config: RunConfig) -> bool:
     return not config.cluster.levels or any(s.share.leaves == "auto" for s in config.samples)
 
 
-def figures_of(cluster: ClusterConfig, leaves: float, *, is_given: bool) -> dict[str, float]:
-    """Return a choice as figures."""
-    figures = {"share_leaves": leaves}
-    for t, k in enumerate([] if is_given else cluster.levels, start=1):
-        figures |= {f"level_{t}": float(k), f"rounds_{t}": float(cluster.rounds_at(t))}
-    return figures
+def resolved(
+    config: RunConfig, levels: Sequence[int], rounds: Sequence[int], leaves: float
+) -> RunConfig:
+    """Return the config with every ``auto`` of levels and shares replaced by the choice.
 
-
-def settled(config: RunConfig, figures: Mapping[str, float]) -> RunConfig:
-    """Return the config with every ``auto`` of levels and shares replaced by the choice."""
-    share = {"leaves": figures["share_leaves"]}
+    Parameters
+    ----------
+    levels, rounds : nodes and resampling rounds per level, leaves first; of no account where the
+        config gives its levels
+    leaves : share of leaves
+    """
     samples = [
-        s.model_copy(update={"share": s.share.model_copy(update=share)})
+        s.model_copy(update={"share": s.share.model_copy(update={"leaves": leaves})})
         if s.share.leaves == "auto"
         else s
         for s in config.samples
     ]
     cluster = config.cluster
     if not cluster.levels:
-        n_levels = sum(name.startswith("level_") for name in figures)
-        levels, rounds = (
-            [int(figures[f"{name}_{t}"]) for t in range(1, n_levels + 1)]
-            for name in ("level", "rounds")
-        )
-        resampling = cluster.resampling.model_copy(update={"rounds": rounds})
+        resampling = cluster.resampling.model_copy(update={"rounds": [*rounds]})
         cluster = cluster.model_copy(
-            update={"levels": levels, "resampling": resampling, "breathing": "off"}
+            update={"levels": [*levels], "resampling": resampling, "breathing": "off"}
         )
     return config.model_copy(update={"cluster": cluster, "samples": samples})

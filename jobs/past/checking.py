@@ -6,9 +6,10 @@ from jobs.config.errors import CurationError
 from jobs.past.history import History
 from jobs.past.recorded import RecordedRun
 from jobs.runs.events import Event
-from jobs.runs.run import ROWS_OF
+from jobs.runs.work import ROWS_OF
 from jobs.spark.errors import SPARK_ERRORS, reason
-from jobs.tables.lake import Lake
+from jobs.tables.lake import Lake, name_of
+from jobs.tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -81,22 +82,26 @@ def verify(lake: Lake, history: History, run: RecordedRun) -> Verification:
         if finished is None:
             skipped[stage] = history.state_of_key(event.stage_key)
         else:
-            checks += [_check(lake, finished, table) for table in sorted(finished.digests)]
+            tables = history.recipe.tables
+            checks += [
+                _check(lake, finished, tables.get(name, name)) for name in sorted(finished.digests)
+            ]
     return Verification(run.run_id, checks, skipped)
 
 
-def _check(lake: Lake, finished: Event, table: str) -> Check:
-    n_rows = finished.metrics.get(ROWS_OF + table)  # not in ledgers of before it was kept
-    want = _said(None if n_rows is None else int(n_rows), finished.digests[table])
+def _check(lake: Lake, finished: Event, table: Table | str) -> Check:
+    name = name_of(table)
+    n_rows = finished.metrics.get(ROWS_OF + name)  # not in ledgers of before it was kept
+    want = _said(None if n_rows is None else int(n_rows), finished.digests[name])
     try:
-        if lake.exists(table):
-            found, digest = lake.describe(table, finished.stage_key)
-            got = _said(None if n_rows is None else found, digest)
+        if lake.exists(name):
+            found = lake.describe(table, finished.stage_key)
+            got = _said(None if n_rows is None else found.n_rows, found.digest)
         else:
-            got = f"no table at {lake.shown(table)}"
+            got = f"no table at {lake.shown(name)}"
     except SPARK_ERRORS as error:
         got = f"what cannot be read: {reason(error)}"
-    return Check(finished.stage, table, got, want)
+    return Check(finished.stage, name, got, want)
 
 
 def _said(n_rows: int | None, digest: str) -> str:

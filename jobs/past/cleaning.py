@@ -8,11 +8,13 @@ from functools import partial
 
 from jobs.past.history import MAY_GO_ON, History, by_key
 from jobs.past.recorded import RecordedRun
-from jobs.runs.events import Event, append_events, last_attempt, read_events
+from jobs.runs.delta_store import DeltaStore
+from jobs.runs.events import LEASES, Event, last_attempt
 from jobs.runs.ledger import code_version
-from jobs.runs.run import ROWS_OF
+from jobs.runs.stage import Recipe
+from jobs.runs.work import ROWS_OF
 from jobs.tables.lake import Lake
-from jobs.tables.schemas import TABLES
+from jobs.tables.upkeep import count_rows, remove_rows
 
 _AT_ONCE = 4  # commits: most of a small one is waiting
 
@@ -51,7 +53,7 @@ def find_leftovers(
         reasons.setdefault(key, "superseded")
     running = _keys_of(history, [r for r in history.runs if history.is_active(r, now)])
     running |= {key for key in reasons if _is_about_to_start(history.by_key[key][-1], now)}
-    n_rows = _count(lake, sorted(reasons))
+    n_rows = _count(lake, tables_of(history.recipe), sorted(reasons))
     return [
         Leftover(history.by_key[key][-1], why, n_rows[key], key in running)
         for key, why in reasons.items()
@@ -76,13 +78,20 @@ def _is_about_to_start(last: Event, now: datetime) -> bool:
     return last.event == "cleaned" and now - last.at < MAY_GO_ON
 
 
-def _count(lake: Lake, stage_keys: Sequence[str]) -> dict[str, dict[str, int]]:
+def tables_of(recipe: Recipe) -> list[str]:
+    """Return the tables whose rows a stage key may have left."""
+    return [*recipe.tables, LEASES.name]
+
+
+def _count(
+    lake: Lake, tables: Sequence[str], stage_keys: Sequence[str]
+) -> dict[str, dict[str, int]]:
     """Count rows by stage key and table."""
     found: dict[str, dict[str, int]] = {key: {} for key in stage_keys}
     if stage_keys:
-        for table in TABLES:
-            if table != "runs" and lake.exists(table):
-                for key, n in lake.count(table, stage_keys).items():
+        for table in tables:
+            if lake.exists(table):
+                for key, n in count_rows(lake, table, stage_keys).items():
                     found[key][table] = n
     return found
 
@@ -94,11 +103,11 @@ def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
     stage key must not look finished once its rows begin to go. What an interrupted removal leaves,
     the next one finds. An attempt that began meanwhile may have lost rows, and is cleaned as well.
     """
-    known = by_key(read_events(lake))
+    known = by_key(DeltaStore(lake).read())
     leftovers = [left for left in leftovers if known[left.last.stage_key][-1] == left.last]
     _tell_cleaned(lake, leftovers, known)
     _delete(lake, leftovers)
-    now = by_key(read_events(lake)) if leftovers else known
+    now = by_key(DeltaStore(lake).read()) if leftovers else known
     begun = {key for key in now if last_attempt(now[key]) > last_attempt(known.get(key, []))}
     _tell_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
     return leftovers
@@ -110,15 +119,14 @@ def _tell_cleaned(
     now = datetime.now(UTC)
     events = [_cleaned(left, last_attempt(known[left.last.stage_key]), now) for left in leftovers]
     if events:
-        append_events(lake, events)
+        DeltaStore(lake).append(events)
 
 
 def _delete(lake: Lake, leftovers: Sequence[Leftover]) -> None:
     removals: list[Callable[[], None]] = []
-    for table in TABLES:
+    for table in sorted({table for leftover in leftovers for table in leftover.n_rows}):
         mine = [leftover.last.stage_key for leftover in leftovers if table in leftover.n_rows]
-        if mine:
-            removals.append(partial(lake.remove, table, mine))
+        removals.append(partial(remove_rows, lake, table, mine))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for removed in [pool.submit(removal) for removal in removals]:
             removed.result()

@@ -3,16 +3,17 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from jobs.config.errors import ConfigError
-from jobs.config.resolving import needs_tuning, settled
-from jobs.past.recorded import ENDS, LAST_STAGE, RecordedRun
+from jobs.past.recorded import RecordedRun
 from jobs.runs.attempts import at_work
-from jobs.runs.events import Event, last_finished, read_events
-from jobs.runs.keys import stage_keys
+from jobs.runs.delta_store import DeltaStore
+from jobs.runs.events import Event, last_finished
+from jobs.runs.stage import Recipe
 from jobs.tables.lake import Lake
+from jobs.tables.publishing import last_metadata
 
 MAY_GO_ON = timedelta(hours=1)  # between two stages, after what it last recorded
 
@@ -24,18 +25,20 @@ class History:
     Attributes
     ----------
     events : oldest first
+    recipe : this version's
     published : sample -> run_id, of the samples that are published now
     running : stage keys that a process is at work on
     """
 
     events: Sequence[Event]
+    recipe: Recipe
     published: dict[str, str]
     running: frozenset[str] = frozenset()
 
     @cached_property
     def runs(self) -> list[RecordedRun]:
         """Every run, the newest first."""
-        return runs_of(self.events)
+        return runs_of(self.events, self.recipe)
 
     @cached_property
     def by_key(self) -> dict[str, list[Event]]:
@@ -69,8 +72,7 @@ class History:
         """Tell whether a run is at work on a stage, or may be between two."""
         if self.running.intersection(e.stage_key for e in run.events):
             return True
-        is_between = run.last.event in ENDS and run.last.stage != LAST_STAGE
-        return is_between and now - run.last.at < MAY_GO_ON
+        return run.is_between and now - run.last.at < MAY_GO_ON
 
     def is_busy(self, now: datetime) -> bool:
         """Tell whether any run is active."""
@@ -100,11 +102,12 @@ class History:
         if run.config is None:
             return keys
         for fingerprint in run.last.inputs.values():
-            named = stage_keys(run.config, fingerprint)
+            named = self.recipe.keys(run.config, fingerprint)
             keys |= set(named.values())
-            tuned = self.finished(named["tune_tree"])
-            if needs_tuning(run.config) and tuned is not None:
-                keys |= set(stage_keys(settled(run.config, tuned.metrics), fingerprint).values())
+            ends = {name: self.finished(key) for name, key in named.items()}
+            figures = {name: end.metrics for name, end in ends.items() if end is not None}
+            resolved = self.recipe.resolved(run.config, figures)
+            keys |= set(self.recipe.keys(run.config, fingerprint, resolved=resolved).values())
         return keys
 
     def find(self, run_id: str) -> RecordedRun:
@@ -135,17 +138,17 @@ def by_key(events: Sequence[Event]) -> dict[str, list[Event]]:
     return found
 
 
-def runs_of(events: Sequence[Event]) -> list[RecordedRun]:
+def runs_of(events: Sequence[Event], recipe: Recipe) -> list[RecordedRun]:
     """Gather events by run, the newest run first."""
     found: dict[str, list[Event]] = {}
     for event in events:
         found.setdefault(event.run_id, []).append(event)
-    runs = [RecordedRun(run_id, tuple(mine)) for run_id, mine in found.items()]
+    runs = [RecordedRun(run_id, tuple(mine), recipe) for run_id, mine in found.items()]
     attempted = [run for run in runs if run.attempts]
     return sorted(attempted, key=lambda run: run.last.at, reverse=True)
 
 
-def read_history(lake: Lake) -> History:
+def read_history(lake: Lake, recipe: Recipe) -> History:
     """Read the ledger, who is at work, and whose samples are published.
 
     Raises
@@ -153,16 +156,19 @@ def read_history(lake: Lake) -> History:
     ConfigError
         If there is no ledger.
     """
-    events = read_events(lake)
+    store = DeltaStore(lake)
+    events = store.read()
     if not events:
         raise ConfigError(
             f"no run is recorded at {lake.shown('runs')}; check output in the config, or run "
             "evenlake curate first"
         )
-    samples = {s["name"] for run in runs_of(events) for s in run.recipe.get("samples", [])}
-    marks = {name: lake.last_metadata(f"sample_{name}").get("run_id") for name in sorted(samples)}
+    samples = {s["name"] for run in runs_of(events, recipe) for s in run.recipe.get("samples", [])}
+    marks = {name: last_metadata(lake, f"sample_{name}").get("run_id") for name in sorted(samples)}
+    now = datetime.now(UTC)
     return History(
         events,
+        recipe,
         published={name: run_id for name, run_id in marks.items() if run_id is not None},
-        running=frozenset(key for key, mine in by_key(events).items() if at_work(lake, mine)),
+        running=frozenset(key for key, mine in by_key(events).items() if at_work(store, mine, now)),
     )

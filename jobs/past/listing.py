@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.past.history import History
-from jobs.past.recorded import LAST_STAGE, RecordedRun
+from jobs.past.recorded import RecordedRun
 from jobs.runs.events import Event
 
 # Figures of the report that say how a sample came out.
@@ -69,16 +69,18 @@ class RunList:
 
 def headlines(run: RecordedRun) -> dict[str, dict[str, str]]:
     """Return every sample's size, and its headline figures once there is a report."""
-    drawn, reported = (
-        run.stages[stage].metrics if stage in run.stages else {}
-        for stage in ("balance_sample", LAST_STAGE)
-    )
+    told = {name: value for e in run.stages.values() for name, value in e.metrics.items()}
+    publishing = run.recipe_now.publishing
+    sizes: dict[str, int] = {}
+    if publishing.name in run.stages and publishing.publishes is not None:
+        drawn = run.stages[publishing.name].metrics
+        sizes = dict(publishing.publishes(publishing.outcome.of(drawn)))
     found = {}
     for name in (str(sample["name"]) for sample in run.recipe.get("samples", [])):
-        figures = {"n_rows": drawn.get(f"n_{name}")}
+        figures: dict[str, float | None] = {"n_rows": sizes.get(name)}
         for headline in _HEADLINES:
-            figures[headline.removeprefix("coverage.")] = reported.get(f"{name}.{headline}")
-        known = {k: _number(v) for k, v in figures.items() if v is not None}
+            figures[headline.removeprefix("coverage.")] = told.get(f"{name}.{headline}")
+        known = {k: _number(float(v)) for k, v in figures.items() if v is not None}
         if known:
             found[name] = known
     return found

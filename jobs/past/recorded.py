@@ -10,18 +10,24 @@ from jobs.config.errors import ConfigError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.runs.events import Event
-from jobs.runs.keys import STAGES, lineage
+from jobs.runs.stage import Recipe
 
-LAST_STAGE = STAGES[-1]
-ENDS = ("finished", "reused")
+_ENDS = ("finished", "reused")
+_LAST = "report_curation"  # stage of every run whose ledger does not say which stages it has
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What the ledger says of one ``run_id``: its events, oldest first; at least one attempt."""
+    """What the ledger says of one ``run_id``: its events, oldest first; at least one attempt.
+
+    Attributes
+    ----------
+    recipe_now : this version's recipe; the run may have had another
+    """
 
     run_id: str
     events: tuple[Event, ...]
+    recipe_now: Recipe
 
     @cached_property
     def attempts(self) -> list[Event]:
@@ -37,21 +43,35 @@ class RecordedRun:
     def stages(self) -> dict[str, Event]:
         """The latest event of every stage that it came to, in the stages' order."""
         latest = {e.stage: e for e in self.attempts}
-        return {stage: latest[stage] for stage in STAGES if stage in latest}
+        order = [stage.name for stage in self.recipe_now.stages]
+        known = [name for name in order if name in latest]
+        return {name: latest[name] for name in [*known, *(set(latest) - set(known))]}
+
+    @cached_property
+    def _last_ends(self) -> list[Event]:
+        """The events of the stages that have to end for the run to be finished, as far as told."""
+        needed = self.last.stages or (_LAST,)
+        found = [self.stages[name] for name in needed if name in self.stages]
+        return found if len(found) == len(needed) else []
+
+    @property
+    def is_between(self) -> bool:
+        """Whether a stage of it has ended, and another is to come."""
+        return self.last.event in _ENDS and self.state == "unfinished"
 
     @property
     def state(self) -> str:
         """``finished``, ``failed`` or ``unfinished``."""
-        broken = [e for e in self.stages.values() if e.event not in ENDS]
+        broken = [e for e in self.stages.values() if e.event not in _ENDS]
         if broken:
             worst = max(broken, key=lambda e: e.at)
             return "failed" if worst.event == "failed" else "unfinished"
-        return "finished" if LAST_STAGE in self.stages else "unfinished"
+        return "finished" if self._last_ends else "unfinished"
 
     @property
     def finished_at(self) -> datetime:
         """When a finished run last came to its end."""
-        return self.stages[LAST_STAGE].at
+        return max(e.at for e in self._last_ends)
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -75,4 +95,4 @@ class RecordedRun:
         texts = [*given.pop("options").values(), *map(str, given.values())]
         if any("***" in text.replace("://***@", "") and text != "***" for text in texts):
             return None
-        return lineage(self.config)
+        return self.recipe_now.lineage(self.config)

@@ -3,25 +3,27 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
+from jobs.past.cleaning import tables_of
 from jobs.past.history import History, read_history
-from jobs.runs import attempts, checkpoints
-from jobs.runs.events import TABLE as LEDGER
+from jobs.runs.checkpoints import CHECKPOINTS
+from jobs.runs.events import LEASES, RUNS
+from jobs.runs.stage import Recipe
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.tables.lake import PAGES, Lake
 from jobs.tables.locks import sweep
-from jobs.tables.schemas import TABLES
+from jobs.tables.upkeep import compact, count_rows, remove_rows, vacuum
 
 log = logging.getLogger(__name__)
 
 
-def tidy(lake: Lake, *, older_than: timedelta, is_forced: bool) -> str:
+def tidy(lake: Lake, recipe: Recipe, *, older_than: timedelta, is_forced: bool) -> str:
     """Delete files that tables have not referred to for that long; say what was done.
 
     The ledger is compacted first: it gains a small file with every event. Pages of cleaned runs go
     as well, and what finished stages needed on their way only. Nothing is done
     while a run is under way, unless it is forced.
     """
-    history = read_history(lake)
+    history = read_history(lake, recipe)
     if history.is_busy(datetime.now(UTC)) and not is_forced:
         return "files of removed rows stay: a run is under way"
     if lake.local_folder is not None:
@@ -29,21 +31,21 @@ def tidy(lake: Lake, *, older_than: timedelta, is_forced: bool) -> str:
         for run in history.runs:
             if history.state_of(run) == "cleaned":
                 (lake.local_folder / PAGES / f"{run.run_id}.html").unlink(missing_ok=True)
-    _forget_the_way(lake, history)
-    tables = [*TABLES, *(f"sample_{name}" for name in history.published)]
+    _drop_progress(lake, history)
+    tables = [*tables_of(recipe), RUNS.name, *(f"sample_{name}" for name in history.published)]
     there = [table for table in tables if lake.exists(table)]
     try:
-        lake.compact(LEDGER)
-        lake.vacuum(there, older_than)
+        compact(lake, RUNS.name)
+        vacuum(lake, there, older_than)
     except SPARK_ERRORS as error:  # a session that may not lower Delta's limit of a week
         log.warning("files of removed rows stay: %s", reason(error))
         return f"files of removed rows stay: {reason(error)}"
     return f"files that {len(there)} tables did without for {older_than.days} days are gone"
 
 
-def _forget_the_way(lake: Lake, history: History) -> None:
+def _drop_progress(lake: Lake, history: History) -> None:
     """Remove checkpoints and leases of finished stages; a driver may have died right before."""
     done = [key for key in history.by_key if history.finished(key) is not None]
-    for table in (checkpoints.TABLE, attempts.TABLE):
-        if lake.exists(table) and (left := lake.count(table, done)):
-            lake.remove(table, list(left))
+    for table in (CHECKPOINTS.name, LEASES.name):
+        if lake.exists(table) and (left := count_rows(lake, table, done)):
+            remove_rows(lake, table, list(left))

@@ -1,13 +1,14 @@
 """A plan to read: a table, one sentence, log lines, or plain data."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 
 from jobs.planning.advice import warnings
-from jobs.planning.estimate import estimate
+from jobs.planning.costs import Priced, estimate
 from jobs.planning.limits import refusals, tight_containers, tight_heap
 from jobs.planning.machine import GIB, Machine
 from jobs.planning.problem import Part, Problem
@@ -97,9 +98,9 @@ class Plan:
         return table
 
 
-def make_plan(problem: Problem, machine: Machine) -> Plan:
+def make_plan(problem: Problem, machine: Machine, stages: Sequence[Priced]) -> Plan:
     """Plan a run; whether it fits is among what the plan says."""
-    parts = estimate(problem, machine)
+    parts = estimate(problem, machine, stages)
     warned = warnings(problem) + tight_heap(parts, machine) + tight_containers(parts, machine)
     return Plan(problem, machine, parts, warned, refusals(problem, parts, machine))
 

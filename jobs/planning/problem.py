@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jobs.clustering.sizes import is_local
 from jobs.config.model import RunConfig
-from jobs.config.resolving import figures_of, needs_tuning, settled
+from jobs.config.resolving import needs_tuning, resolved
 from jobs.tuning.families import LIKELY_TOP, families
 
 
@@ -49,7 +49,7 @@ class Problem:
     ----------
     n_points : rows of the pool, or points where they are embedded already
     n_features : length of the vectors
-    config : settled; where that is yet to come, on a tree such as tuning chooses
+    config : resolved; where that is yet to come, with a tree such as tuning chooses
     is_tuned : whether tuning is part of the run
     """
 
@@ -79,5 +79,6 @@ def problem_for(n_points: int, n_features: int, config: RunConfig) -> Problem:
         return Problem(n_points, n_features, config)
     family = families(config.cluster)[0]
     likely = family.config(config.cluster, family.levels(n_points, LIKELY_TOP))
-    figures = figures_of(likely, 0.0, is_given=bool(config.cluster.levels))
-    return Problem(n_points, n_features, settled(config, figures), is_tuned=True)
+    rounds = [likely.rounds_at(t) for t in range(1, len(likely.levels) + 1)]
+    config = resolved(config, likely.levels, rounds, 0.0)
+    return Problem(n_points, n_features, config, is_tuned=True)

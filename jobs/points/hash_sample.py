@@ -1,4 +1,4 @@
-"""Hash samples on the driver: the points with the smallest hashes, whatever the partitioning."""
+"""Hash samples on the driver: the rows with the smallest hashes, whatever the partitioning."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from udfs.kernels.grid import to_grid
+from udfs.kernels.hashing import xxhash64_on
 
 _MARGIN = 6.0  # standard deviations of a binomial count: short once in a billion
 
@@ -19,7 +20,7 @@ _MARGIN = 6.0  # standard deviations of a binomial count: short once in a billio
 def sample_rows(
     rows: DataFrame, wanted: Sequence[tuple[str, int]], n_all: int, *, seed: int
 ) -> list[pa.Table]:
-    """Return several independent hash samples in one pass.
+    """Return several independent hash samples, taken in one pass.
 
     Parameters
     ----------
@@ -41,13 +42,31 @@ def sample_rows(
         is_wanted = [F.col(name) < cut for name, cut in zip(names, cuts, strict=True)]
         hashed = hashed.where(reduce(or_, is_wanted))
     table = hashed.toArrow()
-    samples = []
-    for name, (_, n_rows) in zip(names, wanted, strict=True):
-        order = pa.compute.sort_indices(
-            table.select([name, "id"]), [(name, "ascending"), ("id", "ascending")]
-        )
-        samples.append(table.select(rows.columns).take(order.slice(0, n_rows)))
-    return samples
+    return [
+        _first(table.select(rows.columns), table[name], n_rows)
+        for name, (_, n_rows) in zip(names, wanted, strict=True)
+    ]
+
+
+def sample_of(
+    rows: pa.Table, hashes: pa.ChunkedArray, salt: str, n_rows: int, *, seed: int
+) -> pa.Table:
+    """Return the same hash sample of rows in memory.
+
+    Parameters
+    ----------
+    rows : with an ``id``
+    hashes : Spark's xxhash64 of each id
+    """
+    salted = xxhash64_on(hashes.to_numpy(), salt, seed)
+    return _first(rows, pa.chunked_array([salted]), n_rows)
+
+
+def _first(rows: pa.Table, hashes: pa.ChunkedArray, n_rows: int) -> pa.Table:
+    """Return the rows with the smallest hashes, ties by id."""
+    keys = pa.table({"hash": hashes, "id": rows["id"]})
+    order = pa.compute.sort_indices(keys, [("hash", "ascending"), ("id", "ascending")])
+    return rows.take(order.slice(0, n_rows))
 
 
 def vectors_of(table: pa.Table, unit: float) -> NDArray[np.float32]:

@@ -1,74 +1,97 @@
 """What the page is told: the report's rows, where everything is, and what to be warned of."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
 import yaml
-from pyspark.sql import functions as F
 
-from jobs.config.model import as_public_dict
+from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.secrets import without_secrets
-from jobs.reporting.node_rows import sample_size
 from jobs.reporting.page import PageContext
-from jobs.runs.ledger import code_version
-from jobs.runs.run import Run
 from udfs.kernels.coverage import is_worse
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 
 
-def page_context(this: Run) -> PageContext:
-    """Return what the page shows, read back from the tables."""
-    report = this.lake.read("report").where(F.col("stage_key").isin(_keys_of(this)))
-    rows = report.drop("stage_key", "run_id").toPandas()
-    config = yaml.safe_dump(as_public_dict(this.config), sort_keys=False)
-    n_points = int(this.figures("embed_pool")["n_points"])
+@dataclass(frozen=True)
+class Reported:
+    """A run, as the page needs it.
+
+    Attributes
+    ----------
+    written, config : the config as written, and with nothing left to ``auto``
+    inputs : input name -> version
+    tables : output table -> address
+    published : sample -> the address of its table
+    sizes : sample -> its rows
+    """
+
+    run_id: str
+    written: RunConfig
+    config: RunConfig
+    inputs: dict[str, str]
+    tables: dict[str, str]
+    published: Mapping[str, str]
+    sizes: Mapping[str, int]
+    n_points: int
+    code_version: str
+
+
+def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
+    """Return what the page shows.
+
+    Parameters
+    ----------
+    rows : of ``report``, of this run's stages
+    """
     samples = [
         {
             "name": s.name,
-            "table": this.lake.shown(f"sample_{s.name}"),
-            "n_rows": sample_size(this, s.name),
+            "table": run.published[s.name],
+            "n_rows": run.sizes[s.name],
             "target_size": s.target_size,
             "strategy": s.strategy,
             "reason": None
-            if sample_size(this, s.name) == s.target_size
-            else f"the pool has {n_points} points, {s.replicas} replicas at most",
+            if run.sizes[s.name] == s.target_size
+            else f"the pool has {run.n_points} points, {s.replicas} replicas at most",
         }
-        for s in this.config.samples
+        for s in run.config.samples
     ]
-    tables = ("embeddings", "rejects", "nodes", "assignments", "samples", "report", "runs")
     return PageContext(
-        run_id=this.run_id,
-        title=without_secrets(this.config.input.table),
+        run_id=run.run_id,
+        title=without_secrets(run.config.input.table),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         rows=rows.astype({"level": "float64"}),
         samples=samples,
-        config_yaml=config,
-        inputs={this.pool.name: this.pool.fingerprint},
-        tables={table: this.lake.shown(table) for table in tables},
-        notes=_notes(this, rows),
-        code_version=code_version(),
+        config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
+        inputs=run.inputs,
+        tables=run.tables,
+        notes=_notes(run, rows),
+        code_version=run.code_version,
     )
 
 
-def worse_than_uniform(this: Run, name: str, gap: float, error: float) -> str:
-    """Say that a sample covers less than a uniform one, and what to change."""
-    given = this.recipe.cluster.levels
-    levels = "/".join(map(str, this.config.cluster.levels))
+def worse_than_uniform(
+    name: str, gap: float, error: float, *, given: Sequence[int], levels: Sequence[int]
+) -> str:
+    """Say that a sample covers less than a uniform one, and what to change.
+
+    Parameters
+    ----------
+    gap, error : of coverage distance, see ``jobs.reporting.coverage_rows``
+    given : the levels that the config gives; none where they are left to ``auto``
+    levels : those of the tree
+    """
     if given:
         fix = "leave cluster.levels and share.leaves to auto; evenlake tune says what they will be"
     else:
         fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
     return (
         f"{name} covers the pool worse than a uniform sample of its size: coverage distance "
-        f"{gap:+.1%} ± {error:.1%}; levels {levels} do not fit the data: {fix}"
+        f"{gap:+.1%} ± {error:.1%}; levels {'/'.join(map(str, levels))} do not fit the data: {fix}"
     )
-
-
-def _keys_of(this: Run) -> list[str]:
-    """Return the keys of the stages that report; tuning only where the run has it."""
-    keys = [this.keys["report_curation"]]
-    return [*keys, this.keys["tune_tree"]] if this.is_tuned else keys
 
 
 def _only(rows: pd.DataFrame, sample: str, metric: str) -> float:
@@ -76,16 +99,17 @@ def _only(rows: pd.DataFrame, sample: str, metric: str) -> float:
     return float(mine.iloc[0]) if len(mine) else 0.0
 
 
-def _notes(this: Run, rows: pd.DataFrame) -> list[str]:
+def _notes(run: Reported, rows: pd.DataFrame) -> list[str]:
     """Say what a user should not overlook."""
     notes = []
-    for s in this.config.samples:
+    for s in run.config.samples:
         gap, error = (_only(rows, s.name, f"coverage_gap{end}") for end in ("", "_error"))
         if is_worse(gap, error):
-            notes.append(worse_than_uniform(this, s.name, gap, error))
-        if sample_size(this, s.name) < s.target_size:
+            given, levels = run.written.cluster.levels, run.config.cluster.levels
+            notes.append(worse_than_uniform(s.name, gap, error, given=given, levels=levels))
+        if run.sizes[s.name] < s.target_size:
             notes.append(
-                f"{s.name} has {sample_size(this, s.name)} rows, not {s.target_size}: that is the "
+                f"{s.name} has {run.sizes[s.name]} rows, not {s.target_size}: that is the "
                 "whole pool; lower target_size, or raise replicas"
             )
     tree = rows[(rows["section"] == "tree") & (rows["metric"] == "largest_node_share")]

@@ -5,17 +5,14 @@ their spread is what the verdict has to allow for.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
-from jobs.points.hash_sample import sample_rows, vectors_of
-from jobs.reporting.node_rows import sample_size
 from jobs.reporting.rows import Row, figure_rows
-from jobs.runs.run import Run
 from jobs.spark.host import n_threads
 from udfs.kernels.coverage import IndependentNodes, cluster_independently, measure_coverage
 from udfs.kernels.hashing import derive_seed
@@ -26,13 +23,48 @@ EVALUATED_ROWS = 10_000  # hash sample of the pool that one clustering looks at
 MAX_COMPARED = 50_000  # sampled points that coverage compares with, by hash when more
 
 Figures = dict[str, float]
+Vectors = NDArray[np.float32]
 
 
-def coverage_rows(this: Run) -> list[Row]:
-    """Measure every sample and its uniform controls."""
-    sizes = {s.name: min(sample_size(this, s.name), MAX_COMPARED) for s in this.config.samples}
-    sampled = {name: _sampled(this, name, size) for name, size in sizes.items()}
-    nodes, uniform = _clusterings(this, max(sizes.values()))
+@dataclass(frozen=True)
+class Judges:
+    """What samples are compared on.
+
+    Attributes
+    ----------
+    evaluated : (n, d) each, the vectors of independent hash samples of the pool
+    uniform : (m, d) each, as many independent uniform draws
+    seed : of the clusterings
+    unit : of the vectors' grid
+    """
+
+    evaluated: Sequence[Vectors]
+    uniform: Sequence[Vectors]
+    seed: int
+    unit: float
+
+
+def wanted_samples(n_drawn: int) -> list[tuple[str, int]]:
+    """Return the hash samples that judges need, as (salt, n_rows), by turns for either."""
+    return [
+        pair
+        for i in range(N_CLUSTERINGS)
+        for pair in ((f"report.evaluated.{i}", EVALUATED_ROWS), (f"report.uniform.{i}", n_drawn))
+    ]
+
+
+def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges) -> list[Row]:
+    """Measure every sample and its uniform controls.
+
+    Parameters
+    ----------
+    sampled : sample -> its vectors, or a hash sample of them
+    """
+    with threadpool_limits(1):
+        nodes = [
+            cluster_independently(X, seed=derive_seed(judges.seed, 1, i), n_threads=n_threads())
+            for i, X in enumerate(judges.evaluated)
+        ]
     counts = [np.bincount(n.labels, minlength=n.n_nodes) for n in nodes]
     pool = {
         "n_nodes": float(np.mean([n.n_nodes for n in nodes])),
@@ -41,9 +73,10 @@ def coverage_rows(this: Run) -> list[Row]:
     }
     rows = figure_rows("coverage", None, pool)
     for name, points in sampled.items():
-        mine = [_measured(this, n, points) for n in nodes]
+        mine = [_measured(n, points, judges.unit) for n in nodes]
         theirs = [
-            _measured(this, n, draw[: len(points)]) for n, draw in zip(nodes, uniform, strict=True)
+            _measured(n, draw[: len(points)], judges.unit)
+            for n, draw in zip(nodes, judges.uniform, strict=True)
         ]
         rows += compared_rows(name, mine, theirs)
     return rows
@@ -72,44 +105,7 @@ def compared_rows(name: str, mine: Sequence[Figures], theirs: Sequence[Figures])
     return rows + figure_rows("coverage", name, gap)
 
 
-def _clusterings(
-    this: Run, n_drawn: int
-) -> tuple[list[IndependentNodes], list[NDArray[np.float32]]]:
-    """Return the independent clusterings, and beside each a uniform draw."""
-    wanted = [
-        pair
-        for i in range(N_CLUSTERINGS)
-        for pair in ((f"report.evaluated.{i}", EVALUATED_ROWS), (f"report.uniform.{i}", n_drawn))
-    ]
-    embeddings = this.lake.read("embeddings", this.keys["embed_pool"]).select("id", "embedding")
-    n_points = int(this.figures("embed_pool")["n_points"])
-    tables = sample_rows(embeddings, wanted, n_points, seed=this.config.seed)
-    unit = this.figures("cluster_levels")["grid_unit"]
-    with threadpool_limits(1):
-        nodes = [
-            cluster_independently(
-                vectors_of(table, unit),
-                seed=derive_seed(this.config.seed, 1, i),
-                n_threads=n_threads(),
-            )
-            for i, table in enumerate(tables[::2])
-        ]
-    return nodes, [vectors_of(table, unit) for table in tables[1::2]]
-
-
-def _sampled(this: Run, name: str, size: int) -> NDArray[np.float32]:
-    """Return a sample's vectors, or a hash sample of them where they are many."""
-    drawn = this.lake.read("samples", this.keys["balance_sample"])
-    ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
-    embeddings = this.lake.read("embeddings", this.keys["embed_pool"]).select("id", "embedding")
-    mine = embeddings.join(ids, on="id", how="leftsemi")
-    n_all = sample_size(this, name)
-    (table,) = sample_rows(mine, [("report.compared", size)], n_all, seed=this.config.seed)
-    return vectors_of(table, this.figures("cluster_levels")["grid_unit"])
-
-
-def _measured(this: Run, nodes: IndependentNodes, sampled: NDArray[np.float32]) -> Figures:
+def _measured(nodes: IndependentNodes, sampled: Vectors, unit: float) -> Figures:
     with threadpool_limits(1):
         figures = measure_coverage(nodes, sampled, n_threads=n_threads())
-    unit = this.figures("cluster_levels")["grid_unit"]
     return figures | {"coverage_distance": figures["coverage_distance"] * unit}

@@ -1,6 +1,6 @@
 """What is known of one id, as text and as plain data."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -61,9 +61,9 @@ class Explanation:
     pool: str
     version: str
     model: str
-    gate: Gate
-    path: list[Node]
-    samples: list[Place]
+    gate: Gate = Gate("accepted")
+    path: list[Node] = field(default_factory=list)
+    samples: list[Place] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Say it for people, a fact a line."""
@@ -74,6 +74,11 @@ class Explanation:
             f"gate{stage}: {self.gate}",
         ]
         return "\n".join([*facts, *map(str, self.path), *map(str, self.samples)])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a gate has turned the id away, or never saw it."""
+        return self.gate.status != "accepted"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the same facts as plain data."""

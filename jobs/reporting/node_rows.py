@@ -1,70 +1,66 @@
-"""Measures over the tree's nodes: sizes, the tree itself, balance before and after."""
+"""Measures over the tree's nodes: the tree itself, and balance before and after."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute
+from numpy.typing import NDArray
 
 from jobs.reporting.rows import Row, balance_rows, figure_rows
-from jobs.runs.run import Run
-from jobs.tables.levels import read_by_level
+from jobs.tables.levels import by_level
+
+Counts = NDArray[np.int64]
 
 
-def size_rows(this: Run) -> list[Row]:
-    """Measure pool, points, samples and rejects."""
-    embedded, drawn = this.figures("embed_pool"), this.figures("balance_sample")
-    sizes = {name: embedded[name] for name in ("n_pool", "n_rejected", "n_points")}
-    rows = figure_rows("size", None, sizes)
-    for s in this.config.samples:
-        size = {"n_sampled": drawn[f"n_{s.name}"], "target_size": float(s.target_size)}
-        rows += figure_rows("size", s.name, size)
-    rejects = this.lake.read("rejects", this.keys["embed_pool"]).groupBy("reason").count().collect()
-    rows += [
-        Row(None, "rejects", None, r.reason, None, "n_rows", float(r["count"])) for r in rejects
-    ]
-    return rows
+def tree_rows(nodes: pa.Table, n_empty: Sequence[int]) -> list[Row]:
+    """Measure the tree itself, level by level.
 
-
-def tree_rows(this: Run) -> list[Row]:
-    """Measure the tree itself, level by level."""
-    nodes = this.lake.read("nodes", this.keys["cluster_levels"])
-    clustered = this.figures("cluster_levels")
-    by_level = nodes.groupBy("level").agg(
-        F.count("*").cast("double").alias("n_nodes"),
-        (F.max("n_points") / F.sum("n_points")).alias("largest_node_share"),
-        F.avg((F.col("n_children") == 1).cast("double")).alias("single_child_share"),
-    )
+    Parameters
+    ----------
+    nodes : level, node_id, n_children, n_points
+    n_empty : clusters without members, per level, leaves first
+    """
     rows: list[Row] = []
-    for r in by_level.orderBy("level").collect():
-        figures = {k: r[k] for k in ("n_nodes", "largest_node_share", "single_child_share")}
-        figures["n_empty"] = clustered[f"n_empty_{r.level}"]
-        rows += figure_rows("tree", None, figures, level=r.level)
+    for t, level in enumerate(by_level(nodes), start=1):
+        n_points = level["n_points"]
+        figures = {
+            "n_nodes": float(len(n_points)),
+            "largest_node_share": float(n_points.max() / n_points.sum()),
+            "single_child_share": float((level["n_children"] == 1).mean()),
+            "n_empty": float(n_empty[t - 1]),
+        }
+        rows += figure_rows("tree", None, figures, level=t)
     return rows
 
 
-def node_rows(this: Run, controls: DataFrame) -> list[Row]:
-    """Measure balance over every level's nodes: pool, samples and controls."""
-    nodes = this.lake.read("nodes", this.keys["cluster_levels"])
-    parents = F.coalesce("parent_id", F.lit(0)).alias("parents")
-    levels = read_by_level(nodes.select("level", "node_id", parents, "n_points"))
-    allocations = this.lake.read("allocations", this.keys["balance_sample"])
+def node_rows(
+    nodes: pa.Table, allocations: pa.Table, controls: Mapping[str, NDArray[np.int64]]
+) -> list[Row]:
+    """Measure balance over every level's nodes: pool, samples and controls.
+
+    Parameters
+    ----------
+    nodes : level, node_id, parent_id, n_points
+    allocations : sample, level, node_id, quota
+    controls : sample -> the leaf of every point of a uniform draw of its size
+    """
+    levels = by_level(nodes)
     rows: list[Row] = []
     for t, level in enumerate(levels, start=1):
         rows += balance_rows(t, None, level["n_points"])
-    for s in this.config.samples:
-        taken = controls.where(F.col("rank") < sample_size(this, s.name)).groupBy("leaf_id").count()
-        leaves = taken.toArrow()
-        control = np.zeros(len(levels[0]["n_points"]), np.int64)
-        control[leaves["leaf_id"].to_numpy()] = leaves["count"].to_numpy()
-        mine = allocations.where(F.col("sample") == s.name).select("level", "node_id", "quota")
-        for t, quotas in enumerate(read_by_level(mine), start=1):
-            rows += balance_rows(t, s.name, quotas["quota"], control)
+    for name, leaves in controls.items():
+        mine = allocations.filter(pa.compute.equal(allocations["sample"], name))
+        control = np.bincount(leaves, minlength=len(levels[0]["n_points"]))
+        for t, level in enumerate(by_level(mine.drop_columns("sample")), start=1):
+            rows += balance_rows(t, name, level["quota"], control)
             if t < len(levels):
-                above = np.zeros(len(levels[t]["n_points"]), np.int64)
-                np.add.at(above, levels[t - 1]["parents"], control)
-                control = above
+                control = _above(control, levels[t - 1]["parent_id"], levels[t]["n_points"])
     return rows
 
 
-def sample_size(this: Run, sample: str) -> int:
-    """Return the rows of a drawn sample."""
-    return int(this.figures("balance_sample")[f"n_{sample}"])
+def _above(counts: Counts, parents: Counts, nodes_above: Counts) -> Counts:
+    """Return the counts of the level above : (n_nodes_above,)."""
+    above = np.zeros(len(nodes_above), np.int64)
+    np.add.at(above, parents, counts)
+    return above

@@ -1,11 +1,13 @@
 """The rows of the ``report`` table: one measure each, with the uniform control beside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.spark.frames import as_table
 from udfs.kernels.measures import effective_number, entropy, kl_to_uniform, lorenz_curve
 
 # counts -> x, y
@@ -15,6 +17,7 @@ REPORT_SCHEMA = (
     "sample string, section string, level int, key string, x double, metric string, "
     "value double, control double"
 )
+REPORT_COLUMNS = ("sample", "section", "level", "key", "x", "metric", "value", "control")
 _N_POSITIONS = 200  # points of a node-size curve
 
 
@@ -29,6 +32,12 @@ class Row(NamedTuple):
     metric: str
     value: float
     control: float | None = None
+
+
+def report_table(rows: Sequence[Row], run_id: str) -> pa.Table:
+    """Return rows as columns of ``report``."""
+    table = as_table(rows, REPORT_SCHEMA)
+    return table.append_column("run_id", pa.array([run_id] * len(rows), pa.string()))
 
 
 def figure_rows(

@@ -14,26 +14,18 @@ import logging
 import os
 import socket
 import threading
-import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-
-import pyarrow as pa
-from pyspark.sql import functions as F
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from jobs.config.errors import LeaseLostError
-from jobs.runs.events import Event, last_attempt, read_events
-from jobs.tables.lake import Lake
-from jobs.tables.locks import Presence, is_gone
+from jobs.runs.clock import Clock
+from jobs.runs.events import Event, EventStore, is_open, last_attempt
 
 log = logging.getLogger(__name__)
 
-TABLE = "leases"
 SECONDS = "lease_seconds"  # the figure of a started event
 _BEATS = 3  # renewals within a lease
-_ENDS = ("finished", "failed", "cleaned")
 
 
 class Attempt:
@@ -44,12 +36,14 @@ class Attempt:
     number : of the attempt at the stage key, from 1
     """
 
-    def __init__(self, lake: Lake, stage_key: str, number: int) -> None:
-        self.lake, self.stage_key, self.number = lake, stage_key, number
-        self._token = uuid.uuid4().hex[:8]
-        self.holder = f"{socket.gethostname()}/{os.getpid()}/{self._token}"
-        self._presence = Presence(lake.local_folder, self._token)
-        self._expires = time.time() + lake.lease_seconds
+    def __init__(self, store: EventStore, stage_key: str, number: int, clock: Clock) -> None:
+        self.stage_key, self.number = stage_key, number
+        self._store, self._clock = store, clock
+        token = uuid.uuid4().hex[:8]
+        self.holder = f"{socket.gethostname()}/{os.getpid()}/{token}"
+        self._presence = store.presence(token)
+        self._lease = timedelta(seconds=store.lease_seconds)
+        self._expires = clock.now() + self._lease
         self._n_beats = 0
         self._over, self._mutex = threading.Event(), threading.Lock()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -62,39 +56,34 @@ class Attempt:
         )
 
     def require(self) -> None:
-        """See that the lease is still held; to be called before every commit.
+        """Make sure that the lease is still held; to be called before every commit.
 
         Raises
         ------
         LeaseLostError
             If it expired and another took the stage up, or what it had written was cleaned.
         """
-        if time.time() >= self._expires:
+        if self._clock.now() >= self._expires:
             self._renew()
 
-    def give_up(self) -> None:
-        """End what a lost race had begun."""
+    def begin(self) -> None:
+        """Renew the lease from now on, while the work goes on."""
+        self._heart.start()
+
+    def end(self) -> None:
+        """End the lease, with the work or with a race that was lost."""
+        self._over.set()
+        if self._heart.is_alive():
+            self._heart.join()
         self._presence.end()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Renew the lease while the work goes on, and end it with the work."""
-        self._heart.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            self._heart.join()
-            self._presence.end()
-        try:
-            self._forget_renewals()
-        except Exception as error:  # the work is done, and told
-            log.warning("key=%s its renewals stay: %s", self.stage_key, error)
+    def forget_renewals(self) -> None:
+        """Delete the row of renewals, its own or that of one whose process is gone."""
+        if self._n_beats or self.number > 1:
+            self._store.forget_renewals(self.stage_key)
 
     def _beat(self) -> None:
-        with suppress(Exception):  # where the session has pools, not behind the stage's own tasks
-            self.lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "leases")
-        while not self._over.wait(self.lake.lease_seconds / _BEATS):
+        while not self._clock.wait(self._over, self._store.lease_seconds / _BEATS):
             try:
                 self._renew()
             except LeaseLostError:
@@ -102,52 +91,27 @@ class Attempt:
             except Exception as error:  # the store may come back before the lease is over
                 log.warning("key=%s lease not renewed: %s", self.stage_key, error)
 
-    def _forget_renewals(self) -> None:
-        """Delete the row of renewals, its own or of one whose process is gone."""
-        if self._n_beats or (self.number > 1 and self.lake.exists(TABLE)):
-            self.lake.remove(TABLE, [self.stage_key])
-
     def _refuse_if_lost(self) -> None:
-        events = read_events(self.lake, [self.stage_key])
+        events = self._store.read([self.stage_key])
         if not (self.is_won(events) and last_attempt(events) == self.number and is_open(events)):
             raise LeaseLostError(
                 f"attempt {self.number} at stage key {self.stage_key} stood still for longer than "
-                f"its lease of {self.lake.lease_seconds:g} s, and another process took over; it "
+                f"its lease of {self._store.lease_seconds:g} s, and another process took over; it "
                 "changes nothing more: run the same command again for the result"
             )
 
     def _renew(self) -> None:
-        """Have the lease last from now on; once it has expired, only if nobody took it."""
+        """Let the lease last from now on; once it has expired, only if nobody took it."""
         with self._mutex:
-            if time.time() >= self._expires:
+            if self._clock.now() >= self._expires:
                 self._refuse_if_lost()
             self._n_beats += 1
-            expires = time.time() + self.lake.lease_seconds
-            at = pa.array([datetime.fromtimestamp(expires, UTC)], pa.timestamp("us", tz="UTC"))
-            epoch = pa.array([self.number], pa.int64())
-            row = pa.table({"holder": [self.holder], "epoch": epoch, "expires": at})
-            self.lake.replace(
-                TABLE, self.lake.spark.createDataFrame(row), self.stage_key,
-                transaction=f"lease/{self.number}", version=self._n_beats,
-            )  # fmt: skip
+            expires = self._clock.now() + self._lease
+            self._store.renew(self.stage_key, self.holder, self.number, self._n_beats, expires)
             self._expires = expires
 
 
-def is_open(events: Sequence[Event]) -> bool:
-    """Tell whether the last attempt has neither ended nor been cleaned away.
-
-    Parameters
-    ----------
-    events : of one stage key, oldest first
-    """
-    number = last_attempt(events)
-    began = [i for i, e in enumerate(events) if e.event == "started" and e.attempt == number]
-    return bool(began) and not any(
-        e.event in _ENDS and e.attempt >= number for e in events[began[0] :]
-    )
-
-
-def at_work(lake: Lake, events: Sequence[Event]) -> Event | None:
+def at_work(store: EventStore, events: Sequence[Event], now: datetime) -> Event | None:
     """Return the ``started`` event of the attempt that is under way; None where none is.
 
     Its holder may have ended it since the events were read: read them again before believing that
@@ -157,16 +121,14 @@ def at_work(lake: Lake, events: Sequence[Event]) -> Event | None:
         return None
     last = next(e for e in reversed(events) if e.event == "started")
     token = (last.notes or "").rpartition("/")[2]
-    if token and is_gone(lake.local_folder, token):
+    if token and store.is_gone(token):
         return None
-    return last if datetime.now(UTC) < expiry(lake, last) else None
+    return last if now < expiry(store, last, now) else None
 
 
-def expiry(lake: Lake, started: Event) -> datetime:
-    """Say when an attempt's lease ends, renewals counted."""
+def expiry(store: EventStore, started: Event, now: datetime) -> datetime:
+    """Return when an attempt's lease ends, renewals counted."""
     until = started.at + timedelta(seconds=started.metrics.get(SECONDS, 0.0))
-    if datetime.now(UTC) < until or not lake.exists(TABLE):
+    if now < until:
         return until
-    mine = lake.read(TABLE, started.stage_key).where(F.col("epoch") == started.attempt)
-    renewed = mine.select(F.max(F.unix_micros("expires")).alias("until")).collect()[0].until
-    return datetime.fromtimestamp(renewed / 1e6, UTC) if renewed else until
+    return store.renewed_until(started.stage_key, started.attempt) or until

@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.runs.run import Run
+from jobs.runs.work import Work
+from jobs.tables.table import Table
+from jobs.tables.upkeep import remove_rows
 from udfs.kernels.journal import Journal, State
 
 log = logging.getLogger(__name__)
 
-TABLE = "checkpoints"
+CHECKPOINTS = Table(
+    "checkpoints", "incarnation INT, sequence BIGINT, depth INT, part INT, content BINARY"
+)
 _PART_BYTES = 32 << 20  # of one row
 _GATHERED = -1  # the depth of the stage's own rows
 
@@ -33,11 +37,9 @@ class Checkpoints:
     gathered : gives the rows that the stage has gathered so far, as plain data
     """
 
-    def __init__(
-        self, this: Run, stage: str, *, interval: float, gathered: Callable[[], object]
-    ) -> None:
-        self.this, self.stage, self.interval, self._gathered = this, stage, interval, gathered
-        self._incarnation, self._sequence = this.incarnation(stage), 0
+    def __init__(self, this: Work, *, interval: float, gathered: Callable[[], object]) -> None:
+        self.this, self.interval, self._gathered = this, interval, gathered
+        self._incarnation, self._sequence = this.incarnation, 0
         self._states: dict[int, State] = {}
         self.resumed: Any = None  # what had been gathered
         self._load()
@@ -62,7 +64,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Delete the checkpoint, once what it led to is in the ledger."""
         if self._sequence:
-            self.this.lake.remove(TABLE, [self.this.keys[self.stage]])
+            remove_rows(self.this.lake, CHECKPOINTS.name, [self.this.key])
 
     def _write(self) -> None:
         self._sequence += 1
@@ -77,15 +79,15 @@ class Checkpoints:
         table = self.this.spark.createDataFrame(pa.table(columns, names=list(names)))
         self.this.require_lease()
         self.this.lake.replace(
-            TABLE, table, self.this.keys[self.stage],
+            CHECKPOINTS, table, self.this.key,
             transaction=f"checkpoint/{self._incarnation}", version=self._sequence,
         )  # fmt: skip
-        log.info("stage=%s checkpoint=%d %s", self.stage, self._sequence, self._place())
+        log.info("stage=%s checkpoint=%d %s", self.this.stage, self._sequence, self._place())
 
     def _load(self) -> None:
-        if not self.this.lake.exists(TABLE):
+        if not self.this.lake.exists(CHECKPOINTS):
             return
-        kept = self.this.lake.read(TABLE, self.this.keys[self.stage])
+        kept = self.this.lake.read(CHECKPOINTS, self.this.key)
         rows = kept.where(kept.incarnation == self._incarnation).orderBy("depth", "part").collect()
         for depth in {row.depth for row in rows}:
             content = b"".join(bytes(row.content) for row in rows if row.depth == depth)
@@ -94,7 +96,7 @@ class Checkpoints:
         if rows:
             self._sequence = rows[0].sequence
             self.resumed = json.loads(str(self._states.pop(_GATHERED)["rows"]))
-            self.this.note_resumed(self.stage, self._sequence, self._place())
+            self.this.note_resumed(self._sequence, self._place())
 
     def _place(self) -> str:
         """Say where it is: every page's small facts."""

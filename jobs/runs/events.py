@@ -1,36 +1,33 @@
-"""The ledger's events: what happened to a stage key, as rows of ``runs`` that are only ever added.
-
-An event may be a Delta transaction with a number: of all who write that number, one succeeds.
-"""
+"""The ledger's events: what happened to a stage key, as rows of ``runs`` that are only added."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
 
-import pyarrow as pa
-from pyspark.sql import functions as F
+from jobs.runs.outcomes import Figures
+from jobs.tables.table import Table
 
-from jobs.spark.errors import SPARK_ERRORS
-from jobs.tables.lake import Lake
-
-Metrics = dict[str, float]
-
-TABLE = "runs"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOST_RACES = ("ConcurrentTransaction", "DELTA_CONCURRENT_TRANSACTION")
-_ARROW_TYPES = {
-    "at": pa.timestamp("us", tz="UTC"),
-    "attempt": pa.int32(),
-    "inputs": pa.map_(pa.string(), pa.string()),
-    "metrics": pa.map_(pa.string(), pa.float64()),
-    "digests": pa.map_(pa.string(), pa.string()),
-}
+RUNS = Table(
+    "runs",
+    "run_id STRING, stage STRING, event STRING, at TIMESTAMP, attempt INT, config STRING, "
+    "inputs MAP<STRING,STRING>, metrics MAP<STRING,DOUBLE>, notes STRING, "
+    "digests MAP<STRING,STRING>, code_version STRING, stages STRING DEFAULT NULL",
+)
+LEASES = Table("leases", "holder STRING, epoch BIGINT, expires TIMESTAMP")
+ENDS = ("finished", "failed", "cleaned")
 
 
 @dataclass(frozen=True)
 class Event:
-    """One row of ``runs``; ``at`` in UTC, ``attempt`` the stage key's, from 1."""
+    """One row of ``runs``.
+
+    Attributes
+    ----------
+    at : in UTC
+    attempt : the stage key's, from 1
+    stages : the stages that the run has, by name; none in ledgers of before it was kept
+    """
 
     stage_key: str
     run_id: str
@@ -44,50 +41,54 @@ class Event:
     notes: str | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     code_version: str = ""
+    stages: tuple[str, ...] = ()
 
 
-def read_events(lake: Lake, stage_keys: Collection[str] | None = None) -> list[Event]:
-    """Read the events of some stage keys, or of all, oldest first; empty where is no ledger."""
-    if not lake.exists(TABLE):
-        return []
-    rows = lake.read(TABLE)
-    if stage_keys is not None:
-        rows = rows.where(F.col("stage_key").isin(sorted(stage_keys)))
-    names = [f.name for f in fields(Event)]
-    found = rows.withColumn("at", F.unix_micros("at")).select(*names).toArrow().to_pylist()
-    return sorted(map(_event, found), key=lambda event: event.at)
+class Presence(Protocol):
+    """The sign that a holder's process lives."""
+
+    def end(self) -> None:
+        """Take it away."""
 
 
-def _event(row: dict[str, Any]) -> Event:
-    maps = {name: dict(row[name] or {}) for name in ("inputs", "metrics", "digests")}
-    return Event(**row | maps | {"at": _EPOCH + timedelta(microseconds=row["at"])})
+class EventStore(Protocol):
+    """Where events are kept, and the leases of those who are at work.
 
-
-def append_events(
-    lake: Lake, events: Sequence[Event], *, transaction: str | None = None, version: int = 0
-) -> None:
-    """Add events to the ledger, unless the transaction has got that far.
-
-    Whether it had is for the caller to find out, by reading: Delta skips it silently, or another
-    writer was quicker.
+    Two stores tell the same story: ``jobs.runs.delta_store``, and one in memory for tests.
     """
-    columns = {
-        f.name: pa.array(
-            [_plain(getattr(event, f.name)) for event in events],
-            _ARROW_TYPES.get(f.name, pa.string()),
-        )
-        for f in fields(Event)
-    }
-    rows = lake.spark.createDataFrame(pa.table(columns))
-    try:
-        lake.append(TABLE, rows, transaction=transaction, version=version)
-    except SPARK_ERRORS as error:
-        if transaction is None or not any(race in str(error) for race in _LOST_RACES):
-            raise
 
+    lease_seconds: float
 
-def _plain(value: object) -> object:
-    return list(value.items()) if isinstance(value, Mapping) else value
+    def read(self, stage_keys: Collection[str] | None = None) -> list[Event]:
+        """Return the events of some stage keys, or of all, oldest first."""
+
+    def read_if_few(self, limit: int) -> list[Event] | None:
+        """Return all events, without their configs, oldest first; None where they are more."""
+
+    def append(
+        self, events: Sequence[Event], *, transaction: str | None = None, version: int = 0
+    ) -> bool:
+        """Add events in one commit, unless the transaction has got that far.
+
+        Returns
+        -------
+        is_told : whether they are there by this commit; False also where the store cannot say
+        """
+
+    def renew(self, stage_key: str, holder: str, epoch: int, beat: int, expires: datetime) -> None:
+        """Let a lease last until then; ``beat`` counts the renewals of one holder."""
+
+    def renewed_until(self, stage_key: str, epoch: int) -> datetime | None:
+        """Return when the last renewal of an attempt ends; None where it has none."""
+
+    def forget_renewals(self, stage_key: str) -> None:
+        """Delete a stage key's renewals."""
+
+    def presence(self, token: str) -> Presence:
+        """Show that the process of a holder lives."""
+
+    def is_gone(self, token: str) -> bool:
+        """Tell whether the process of a holder is known to have ended."""
 
 
 def last_attempt(events: Sequence[Event]) -> int:
@@ -98,7 +99,7 @@ def last_attempt(events: Sequence[Event]) -> int:
 def last_finished(events: Sequence[Event]) -> Event | None:
     """Return the event that finished a stage key, unless it was cleaned since that attempt began.
 
-    What an attempt before it tells, late, changes nothing.
+    What an earlier attempt tells late changes nothing.
 
     Parameters
     ----------
@@ -111,3 +112,22 @@ def last_finished(events: Sequence[Event]) -> Event | None:
     began = [i for i, e in enumerate(events) if e.attempt == last.attempt and e.event == "started"]
     since = events[began[-1] :] if began else events[events.index(last) :]
     return None if any(e.event == "cleaned" and e.attempt >= last.attempt for e in since) else last
+
+
+def is_open(events: Sequence[Event]) -> bool:
+    """Tell whether the last attempt has neither ended nor been cleaned away.
+
+    Parameters
+    ----------
+    events : of one stage key, oldest first
+    """
+    number = last_attempt(events)
+    began = [i for i, e in enumerate(events) if e.event == "started" and e.attempt == number]
+    return bool(began) and not any(
+        e.event in ENDS and e.attempt >= number for e in events[began[0] :]
+    )
+
+
+def metrics_of(event: Event | None) -> Figures | None:
+    """Return an event's figures; None where there is no event."""
+    return None if event is None else dict(event.metrics)

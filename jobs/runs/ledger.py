@@ -1,31 +1,51 @@
-"""The ledger as one run sees it: what its stage keys went through, and what the run adds to it."""
+"""The ledger as one run sees it: what its stage keys went through, and what the run adds to it.
+
+Events that follow one another are one commit where they may be: the end of a stage waits for the
+start of the next while the run is ``merging``.
+"""
 
 import json
 import logging
-import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from importlib import metadata
 
 from jobs.config.errors import BusyError
 from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.secrets import without_secrets
-from jobs.runs.attempts import SECONDS, Attempt, at_work, expiry, is_open
+from jobs.runs.attempts import SECONDS, Attempt, at_work, expiry
+from jobs.runs.clock import Clock, SystemClock
 from jobs.runs.events import (
     Event,
-    Metrics,
-    append_events,
+    EventStore,
+    is_open,
     last_attempt,
     last_finished,
-    read_events,
+    metrics_of,
 )
-from jobs.tables.lake import Lake
+from jobs.runs.outcomes import Figures
 
 log = logging.getLogger(__name__)
 
 _POLL = 2.0  # seconds between looks at what another run is at
+_FRESH = timedelta(seconds=60)  # what was read so lately needs no second look before it is reused
+_FEW_EVENTS = 5000  # ledgers up to here are read whole, once
 _MAX_NOTES = 10_000  # characters
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """An event that is not in the store yet, and what is to be done once it is."""
+
+    event: Event
+    then: Callable[[], None]
 
 
 class RunLedger:
@@ -34,55 +54,126 @@ class RunLedger:
     Parameters
     ----------
     inputs : pool -> fingerprint
+    stages : of the run, by name
     """
 
     def __init__(
-        self, lake: Lake, run_id: str, recipe: RunConfig, inputs: Mapping[str, str]
+        self,
+        store: EventStore,
+        run_id: str,
+        written: RunConfig,
+        inputs: Mapping[str, str],
+        stages: Sequence[str],
+        clock: Clock | None = None,
     ) -> None:
-        self._lake = lake
+        self._store, self._clock = store, clock or SystemClock()
         self._blank = Event(
-            stage_key="", run_id=run_id, stage="", event="", at=datetime.now(UTC), attempt=1,
-            config=json.dumps(as_public_dict(recipe)), inputs=inputs, code_version=code_version(),
+            stage_key="", run_id=run_id, stage="", event="", at=self._clock.now(), attempt=1,
+            config=json.dumps(as_public_dict(written)), inputs=inputs,
+            code_version=code_version(), stages=tuple(stages),
         )  # fmt: skip
         self._events: dict[str, list[Event]] = {}
+        self._read_at: dict[str, datetime] = {}
+        self._whole: list[Event] | None = None  # the ledger as it was when it was opened
+        self._pending: list[_Pending] = []
+        self._is_merging = False
+
+    def open(self, stage_keys: Collection[str]) -> list[Event] | None:
+        """Learn what is known of some stage keys; return the whole ledger where it is small."""
+        self._whole = self._store.read_if_few(_FEW_EVENTS)
+        if self._whole is None:
+            self.read(stage_keys)
+        else:
+            self._learn(stage_keys, self._whole)
+        return self._whole
 
     def read(self, stage_keys: Collection[str]) -> None:
-        """Learn what is known of some stage keys."""
+        """Learn what is known of some stage keys now."""
+        if stage_keys:
+            self.flush()
+            self._learn(stage_keys, self._store.read(stage_keys))
+
+    def _learn(self, stage_keys: Collection[str], events: Sequence[Event]) -> None:
         self._events |= {key: [] for key in stage_keys}
-        for event in read_events(self._lake, stage_keys):
-            self._events[event.stage_key].append(event)
+        self._read_at |= dict.fromkeys(stage_keys, self._clock.now())
+        for event in events:
+            if event.stage_key in stage_keys:
+                self._events[event.stage_key].append(event)
 
     def _of(self, stage_key: str) -> list[Event]:
         """Return a stage key's events, oldest first."""
         if stage_key not in self._events:
-            self.read([stage_key])
+            if self._whole is None:
+                self.read([stage_key])
+            else:
+                self._learn([stage_key], self._whole)
         return self._events[stage_key]
 
-    def finished(self, stage_key: str) -> Metrics | None:
+    def finished(self, stage_key: str) -> Event | None:
+        """Return the event that finished a stage key."""
+        return last_finished(self._of(stage_key))
+
+    def figures(self, stage_key: str) -> Figures | None:
         """Return the figures of a finished stage key."""
-        event = last_finished(self._of(stage_key))
-        return None if event is None else dict(event.metrics)
+        return metrics_of(self.finished(stage_key))
 
     def incarnation(self, stage_key: str) -> int:
         """Count how often a stage key was cleaned."""
         return sum(event.event == "cleaned" for event in self._of(stage_key))
+
+    @contextmanager
+    def merging(self) -> Iterator[None]:
+        """Let the end of each stage wait for the start of the next, to be one commit with it."""
+        self._is_merging = True
+        try:
+            yield
+        finally:
+            self._is_merging = False
+            self.flush()
 
     def record(
         self,
         stage: str,
         stage_key: str,
         event: str,
-        metrics: Metrics | None = None,
+        metrics: Figures | None = None,
         *,
         notes: str | None = None,
         digests: Mapping[str, str] | None = None,
+        then: Callable[[], None] = _nothing,
     ) -> None:
-        """Add an event; where an attempt ended well, unless a later one did before."""
+        """Add an event; the end of a stage, or its reuse, may wait for the event that follows.
+
+        Parameters
+        ----------
+        then : done once the event is in the store
+        """
         told = self._event(stage, stage_key, event, metrics or {}, notes, digests or {})
-        transaction = f"{stage_key}/finished" if event == "finished" else None
-        append_events(self._lake, [told], transaction=transaction, version=told.attempt)
         self._of(stage_key).append(told)
-        log.info("stage=%s event=%s key=%s", stage, event, stage_key)
+        self._pending.append(_Pending(told, then))
+        if not (self._is_merging and event in ("finished", "reused")):
+            self.flush()
+
+    def flush(self) -> None:
+        """Add the events that wait, in one commit.
+
+        That an attempt ended well is a transaction of its number: a later attempt's end stays.
+        """
+        waiting, self._pending = self._pending, []
+        if not waiting:
+            return
+        ends = [p.event for p in waiting if p.event.event == "finished"]
+        transaction = f"{ends[-1].stage_key}/finished" if ends else None
+        version = ends[-1].attempt if ends else 0
+        self._store.append([p.event for p in waiting], transaction=transaction, version=version)
+        self._done(waiting)
+
+    def _done(self, told: Sequence[_Pending]) -> None:
+        for pending in told:
+            e = pending.event
+            log.info("stage=%s event=%s key=%s", e.stage, e.event, e.stage_key)
+        for pending in told:
+            pending.then()
 
     def begin(
         self,
@@ -106,7 +197,8 @@ class RunLedger:
         BusyError
         """
         while True:
-            if since is not None or last_finished(self._of(stage_key)):
+            is_stale = self._read_at.get(stage_key, self._blank.at) < self._clock.now() - _FRESH
+            if since is not None or (is_stale and last_finished(self._of(stage_key))):
                 self.read([stage_key])  # hours may have passed
             self._wait_for_others(stage, stage_key, waits, say)
             finished = last_finished(self._of(stage_key))
@@ -121,20 +213,38 @@ class RunLedger:
     def _start(self, stage: str, stage_key: str) -> Attempt | None:
         """Start the next attempt; None where another was quicker."""
         number = last_attempt(self._of(stage_key)) + 1
-        attempt = Attempt(self._lake, stage_key, number)
+        is_new = not self._of(stage_key)
+        attempt = Attempt(self._store, stage_key, number, self._clock)
         try:
-            lease = {SECONDS: float(self._lake.lease_seconds)}
+            lease = {SECONDS: float(self._store.lease_seconds)}
             told = self._event(stage, stage_key, "started", lease, attempt.holder, {})
-            append_events(self._lake, [told], transaction=f"{stage_key}/attempt", version=number)
-            self.read([stage_key])  # who won, and what was cleaned meanwhile
+            waiting = self._pending
+            is_told = self._store.append(
+                [*(p.event for p in waiting), told],
+                transaction=f"{stage_key}/attempt", version=number,
+            )  # fmt: skip
+            if is_told:
+                self._pending = []
+                self._events[stage_key].append(told)
+                self._done([*waiting, _Pending(told, _nothing)])
+            if not (is_told and is_new):
+                # who won, and what was cleaned meanwhile; of a new key nothing can have been
+                self._take_back(waiting, stage_key, attempt)
         except BaseException:
-            attempt.give_up()
+            attempt.end()
             raise
         if not attempt.is_won(self._of(stage_key)):
-            attempt.give_up()
+            attempt.end()
             return None
-        log.info("stage=%s event=started key=%s attempt=%d", stage, stage_key, number)
         return attempt
+
+    def _take_back(self, waiting: Sequence[_Pending], stage_key: str, attempt: Attempt) -> None:
+        """Read what came of a start; what was to be told with it is told now, if it was not."""
+        self._learn([stage_key], self._store.read([stage_key]))
+        if self._pending and attempt.is_won(self._of(stage_key)):
+            self._pending = []
+            self._done(waiting)
+        self.flush()
 
     def _wait_for_others(
         self, stage: str, stage_key: str, waits: bool, say: Callable[[str], None]
@@ -142,9 +252,11 @@ class RunLedger:
         """Wait until no other process is at a stage."""
         has_said = False
         while is_open(known := self._of(stage_key)):
-            other = at_work(self._lake, known)
+            now = self._clock.now()
+            other = at_work(self._store, known, now)
             if other is not None:
-                until = f"{expiry(self._lake, other):%H:%M:%S} UTC"
+                self.flush()  # for hours, perhaps
+                until = f"{expiry(self._store, other, now):%H:%M:%S} UTC"
                 who = f"holder={other.notes} since={other.at:%H:%M:%S} lease_until={until}"
                 if not waits:
                     raise BusyError(
@@ -154,7 +266,7 @@ class RunLedger:
                 if not has_said:
                     say(f"waiting for another process: {who}")
                 has_said = True
-                time.sleep(_POLL)
+                self._clock.wait(threading.Event(), _POLL)
             self.read([stage_key])
             if other is None and self._of(stage_key) == known:
                 return  # gone, and it has told of no end before it went
@@ -164,7 +276,7 @@ class RunLedger:
         stage: str,
         stage_key: str,
         event: str,
-        metrics: Metrics,
+        metrics: Figures,
         notes: str | None,
         digests: Mapping[str, str],
     ) -> Event:
@@ -174,7 +286,7 @@ class RunLedger:
             stage_key=stage_key,
             stage=stage,
             event=event,
-            at=datetime.now(UTC),
+            at=self._clock.now(),
             attempt=number + 1 if event == "started" else max(1, number),
             metrics={name: float(value) for name, value in metrics.items()},
             notes=without_secrets(notes)[:_MAX_NOTES] if notes else None,

@@ -1,36 +1,38 @@
-"""Runs: what a run's stages are called, which are finished already, and the ledger of events."""
+"""A run: a recipe on one version of a pool; which of its stages have finished, and the rest."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
 
-from numpy.typing import NDArray
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, CurationError, InputChangedError, LeaseLostError
 from jobs.config.model import RunConfig
-from jobs.config.resolving import needs_tuning, settled
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import Pool, open_pool
-from jobs.runs import keys
-from jobs.runs.attempts import Attempt
-from jobs.runs.events import Metrics
+from jobs.runs.delta_store import DeltaStore
+from jobs.runs.events import RUNS, Event
 from jobs.runs.ledger import RunLedger
+from jobs.runs.outcomes import Figures
 from jobs.runs.progress import Progress
-from jobs.spark.shipping import ship
+from jobs.runs.stage import O_co, Recipe, Stage
+from jobs.runs.work import Work
+from jobs.spark.frames import as_frame
 from jobs.spark.troubles import trouble_of
 from jobs.tables.lake import Lake
-from udfs.shipping import Shipped
+from jobs.tables.table import KEY, Table
 
 log = logging.getLogger(__name__)
 
-ROWS_OF = "n_rows."  # figures of this name, followed by a table's, count the rows written there
+HANDED_BYTES = 64 << 20  # of a table that one stage hands to the next in memory, at most
+_FIRST_TABLE = "rejects"  # that a run writes, and that has ids
 
 
 @dataclass
@@ -39,9 +41,8 @@ class Run:
 
     Attributes
     ----------
-    config : settled once tuning has finished, where anything is left to it
-    recipe : the config as written
-    keys : stage -> stage_key
+    written : the config as written
+    config : with nothing left to ``auto``, once the stages that resolve it have finished
     metrics : stage -> its figures, once finished or reused
     is_refresh : finished stages are cleaned and done again
     replaces_samples : published samples of another config may be taken over
@@ -50,147 +51,165 @@ class Run:
     """
 
     spark: SparkSession
+    recipe: Recipe
+    written: RunConfig
     config: RunConfig
-    recipe: RunConfig
     lake: Lake
     pool: Pool
-    keys: dict[str, str]
     progress: Progress
     is_refresh: bool = False
     replaces_samples: bool = False
     waits: bool = True
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    metrics: dict[str, Metrics] = field(default_factory=dict)
+    metrics: dict[str, Figures] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
-    # of the stage under way: its lease, its tables' digests and rows, and what is to come once it
-    # has finished
-    _attempt: Attempt | None = None
-    _digests: dict[str, str] = field(default_factory=dict)
-    _n_rows: Metrics = field(default_factory=dict)
-    _finishing: list[Callable[[], None]] = field(default_factory=list)
+    # what stages hand on in memory: rows of tables by stage key and table, points by their keys
+    held: dict[str, pa.Table] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The stage keys by stage, as far as the config is resolved."""
+        return self.recipe.keys(self.written, self.pool.fingerprint, resolved=self.config)
+
+    def key(self, stage: Stage[Any]) -> str:
+        """Return a stage's key."""
+        return self.keys[stage.name]
 
     @property
     def run_id(self) -> str:
-        """The run's name: a hash of its recipe's stage keys."""
-        return keys.run_id(keys.stage_keys(self.recipe, self.pool.fingerprint))
+        """The run's name."""
+        return self.recipe.run_id(self.written, self.pool.fingerprint)
 
     @cached_property
     def ledger(self) -> RunLedger:
         """What the ledger knows of its stage keys."""
         inputs = {self.pool.name: self.pool.fingerprint}
-        return RunLedger(self.lake, self.run_id, self.recipe, inputs)
+        names = [stage.name for stage in self.recipe.on(self.written)]
+        return RunLedger(DeltaStore(self.lake), self.run_id, self.written, inputs, names)
 
-    @property
-    def is_tuned(self) -> bool:
-        """Whether tuning is among its stages."""
-        return needs_tuning(self.recipe)
+    # --- stages -----------------------------------------------------------------------------------
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing is left to tuning, or tuning has finished."""
-        return not needs_tuning(self.config)
+    def is_on(self, stage: Stage[Any]) -> bool:
+        """Tell whether the config asks for a stage."""
+        return stage.is_on(self.written)
 
-    def settle(self) -> None:
-        """Put what tuning chose in the config's place, and name the stages that follow from it.
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Do several stages in a row: where one ends and the next begins is one commit."""
+        with self.ledger.merging():
+            yield
+
+    def do(self, stage: Stage[O_co]) -> O_co:
+        """Do a stage, or reuse it where its key is finished; either way the ledger says so.
 
         Raises
         ------
         ConfigError
-            If tuning has not finished.
-        """
-        if not self.is_settled:
-            self.config = settled(self.recipe, self.figures("tune_tree"))
-            known = set(self.keys.values())  # with given levels, the tree's among them
-            later = keys.stage_keys(self.config, self.pool.fingerprint)
-            self.keys = later | {stage: self.keys[stage] for stage in ("embed_pool", "tune_tree")}
-            self.ledger.read(set(self.keys.values()) - known)
-
-    def stage(self, stage: str, work: Callable[[], Metrics]) -> Metrics:
-        """Do a stage, or reuse it where its key is finished; either way the ledger says so.
-
-        Parameters
-        ----------
-        work : does the stage and gives its figures
-
-        Raises
-        ------
+            If a stage that it builds on has not finished for this config and input.
         BusyError
             If another process is at it and this run does not wait.
         """
+        self._require_upstream(stage)
         attempt = self.ledger.begin(
-            stage,
-            self.keys[stage],
+            stage.name,
+            self.key(stage),
             since=self.opened_at if self.is_refresh else None,
             waits=self.waits,
-            say=partial(self.progress.note, stage),
+            say=partial(self.progress.note, stage.name),
         )
         if attempt is None:
-            return self._reuse(stage)
-        self._digests.clear()
-        self._finishing.clear()
-        self._n_rows.clear()
-        self._attempt = attempt
-        began = time.perf_counter()
-        with attempt.held():
+            self._reuse(stage)
+        else:
+            attempt.begin()
+            self._work(Work(self, stage, attempt), stage.work)
+        self.resolve()
+        return self.outcome(stage)
+
+    def _work(self, work: Work, do: Callable[[Work], Any]) -> None:
+        """Do a stage's work, and record how it ended."""
+        stage, began = work.stage, time.perf_counter()
+        try:
             try:
-                with self.progress.stage(stage, self.spark):
-                    figures = work()
-                attempt.require()
+                with self.progress.stage(stage.name, self.spark):
+                    outcome = do(work)
+                work.require_lease()
             except LeaseLostError:
                 raise
             except BaseException as error:
-                self._record_failure(stage, error)
+                self._record_failure(work, error)
                 if (trouble := trouble_of(error)) is not None:
                     raise trouble from error
                 raise
-            n_rows = {f"{ROWS_OF}{table}": n for table, n in self._n_rows.items()}
-            figures = figures | {"seconds": time.perf_counter() - began} | n_rows
-            self._record(stage, "finished", figures, digests=self._digests)
-        for finish in self._finishing:
-            try:
-                finish()
-            except Exception as error:  # the stage is done, and told
-                log.warning("stage=%s left something behind: %s", stage, error)
-        self.metrics[stage] = figures
-        return figures
+            figures = outcome.figures() | {"seconds": time.perf_counter() - began} | work.counts
+            self.record(
+                stage, "finished", figures,
+                notes=outcome.summary, digests=work.digests, then=work.finish,
+            )  # fmt: skip
+        except BaseException:
+            work.end()
+            raise
+        self.metrics[stage.name] = figures
 
-    def _record_failure(self, stage: str, error: BaseException) -> None:
+    def _record_failure(self, work: Work, error: BaseException) -> None:
         """Tell the ledger, where that can be done: what failed may be the disk it is on."""
         note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         try:
-            self.require_lease()
-            self._record(stage, "failed", notes=note)
+            work.require_lease()
+            self.record(work.stage, "failed", notes=note)
             if isinstance(error, InputChangedError):  # its rows may be of another input
-                self._record(stage, "cleaned", notes=note)
+                self.record(work.stage, "cleaned", notes=note)
         except LeaseLostError:
             raise
         except Exception as unrecorded:
-            log.warning("stage=%s its failure is not in the ledger: %s", stage, unrecorded)
+            log.warning("stage=%s its failure is not in the ledger: %s", work.stage, unrecorded)
 
-    def _reuse(self, stage: str) -> Metrics:
+    def _reuse(self, stage: Stage[Any]) -> None:
         figures = self.figures(stage)
-        self._record(stage, "reused", figures)
-        self.progress.note(stage, "reused")
-        self.reused.append(stage)
-        self.metrics[stage] = figures
-        return figures
+        self.record(stage, "reused", figures)
+        self.progress.note(stage.name, "reused")
+        self.reused.append(stage.name)
+        self.metrics[stage.name] = figures
 
-    def when_finished(self, finish: Callable[[], None]) -> None:
-        """Have something done once the stage under way is in the ledger as finished."""
-        self._finishing.append(finish)
+    def record(
+        self, stage: Stage[Any], event: str, metrics: Figures | None = None, **more: Any
+    ) -> None:
+        """Add an event of a stage to the ledger."""
+        self.ledger.record(stage.name, self.key(stage), event, metrics, **more)
 
-    def ship(self, array: NDArray[Any]) -> Shipped:
-        """Ship an array to the tasks of the stage under way; freed once that is finished."""
-        shipped = ship(self.spark, array)
-        self.when_finished(shipped.release)
-        return shipped
+    def _require_upstream(self, stage: Stage[Any]) -> None:
+        stages = self.recipe.stages
+        before = stages[: stages.index(stage)] if stage in stages else stages
+        resolving = [s for s in before if s.resolves is not None and self.is_on(s)]
+        for needed in [*resolving, *(s for s in stage.after if self.is_on(s))]:
+            self.figures(needed)
+        self.resolve()
 
-    def note_resumed(self, stage: str, sequence: int, place: str) -> None:
-        """Put into the ledger that a stage goes on from a checkpoint."""
-        self._record(stage, "resumed", {"checkpoint": float(sequence)}, notes=place)
-        self.progress.note(stage, f"resumed from checkpoint {sequence}")
+    def require_finished(self, stage: Stage[Any]) -> None:
+        """Make sure that a stage, and what it builds on, have finished.
 
-    def figures(self, stage: str) -> Metrics:
+        Raises
+        ------
+        ConfigError
+        """
+        self._require_upstream(stage)
+        self.figures(stage)
+
+    def resolve(self) -> None:
+        """Put what finished stages chose in the place of ``auto``."""
+        resolving = [s for s in self.recipe.on(self.written) if s.resolves is not None]
+        known = {s.name: figures for s in resolving if (figures := self._known(s)) is not None}
+        self.config = self.recipe.resolved(self.written, known)
+
+    # --- what finished stages left ----------------------------------------------------------------
+
+    def _known(self, stage: Stage[Any]) -> Figures | None:
+        return self.metrics.get(stage.name) or self.ledger.figures(self.key(stage))
+
+    def has_finished(self, *stages: Stage[Any]) -> bool:
+        """Tell whether stages have finished for this config and input."""
+        return all(self._known(stage) is not None for stage in stages)
+
+    def figures(self, stage: Stage[Any]) -> Figures:
         """Return a finished stage's figures.
 
         Raises
@@ -198,37 +217,57 @@ class Run:
         ConfigError
             If the stage has not run yet for this config and input.
         """
-        figures = self.metrics.get(stage) or self.ledger.finished(self.keys[stage])
+        figures = self._known(stage)
         if figures is None:
             raise ConfigError(
-                f"{stage} has not finished for this config and input (key {self.keys[stage]}); "
+                f"{stage.name} has not finished for this config and input (key {self.key(stage)}); "
                 f"run it first, or run curate, which runs every stage"
             )
         return figures
 
-    def incarnation(self, stage: str) -> int:
-        """Count how often the stage's key was cleaned."""
-        return self.ledger.incarnation(self.keys[stage])
-
-    def require_lease(self) -> None:
-        """See that the stage under way is still this run's; before every commit of its.
+    def outcome(self, stage: Stage[O_co]) -> O_co:
+        """Return what a finished stage found out.
 
         Raises
         ------
-        LeaseLostError
+        ConfigError
+            If the stage has not run yet for this config and input.
         """
-        if self._attempt is not None:
-            self._attempt.require()
+        return stage.outcome.of(self.figures(stage))
+
+    def summary(self, stage: Stage[Any]) -> str | None:
+        """Return a finished stage's notes for people."""
+        finished = self.ledger.finished(self.key(stage))
+        return None if finished is None else finished.notes
+
+    def read(self, stage: Stage[Any], table: Table) -> DataFrame:
+        """Return a stage's rows of a table, without their key: handed on in memory, or stored."""
+        handed = self.held.get(f"{self.key(stage)}/{table.name}")
+        if handed is not None:
+            return table.shaped(as_frame(self.spark, handed), self.key(stage)).drop(KEY)
+        return self.lake.read(table, self.key(stage))
+
+    def fetch(self, stage: Stage[Any], table: Table, columns: Sequence[str]) -> pa.Table:
+        """Bring columns of a stage's rows to the driver, in no order, unless they are there."""
+        handed = self.held.get(f"{self.key(stage)}/{table.name}")
+        if handed is not None:
+            return handed.select([*columns])
+        return self.lake.read(table, self.key(stage)).select(*columns).toArrow()
+
+    def hand_on(self, stage: Stage[Any], table: Table, rows: pa.Table) -> None:
+        """Keep a stage's rows of a table for later stages, if they are few."""
+        if rows.nbytes <= HANDED_BYTES:
+            self.held[f"{self.key(stage)}/{table.name}"] = rows
 
     def require_kept(self) -> None:
-        """See that nothing was cleaned of what the run stands on; before it publishes.
+        """Make sure that nothing that the run stands on was cleaned; before it publishes.
 
         Raises
         ------
         CurationError
         """
         done = {stage: key for stage, key in self.keys.items() if stage in self.metrics}
-        self.ledger.read(done.values())
+        self.ledger.read(list(done.values()))
         gone = [stage for stage, key in done.items() if self.ledger.finished(key) is None]
         if gone:
             raise CurationError(
@@ -236,35 +275,22 @@ class Run:
                 "nothing is published: run the same command again"
             )
 
-    def write(self, table: str, rows: DataFrame, stage: str) -> int:
-        """Write a stage's rows of one table; give their number, keep it and their digest."""
-        self.require_lease()
-        n_rows, self._digests[table] = self.lake.write(
-            table, rows, self.keys[stage], incarnation=self.incarnation(stage)
-        )
-        self._n_rows[table] = n_rows
-        return n_rows
-
-    def write_all(self, outputs: Mapping[str, DataFrame], stage: str) -> dict[str, int]:
-        """Write several tables at once: most of a small commit is waiting and planning."""
-        with ThreadPoolExecutor(len(outputs)) as pool:
-            written = {t: pool.submit(self.write, t, r, stage) for t, r in outputs.items()}
-            return {table: n_rows.result() for table, n_rows in written.items()}
-
-    def _record(self, stage: str, event: str, metrics: Metrics | None = None, **more: Any) -> None:
-        self.ledger.record(stage, self.keys[stage], event, metrics, **more)
-
 
 def open_run(
     spark: SparkSession,
     config: RunConfig,
     *,
+    recipe: Recipe | None = None,
     progress: Progress | None = None,
     is_refresh: bool = False,
     replaces_samples: bool = False,
     waits: bool = True,
 ) -> Run:
     """Pin the pool's version, name the stages, and read what the ledger knows of them.
+
+    Parameters
+    ----------
+    recipe : the whole one unless given; a stage that is run alone is part of it
 
     Raises
     ------
@@ -273,38 +299,32 @@ def open_run(
     ConfigError
         If the root already holds another pool, or ids of another type.
     """
+    if recipe is None:
+        from jobs.recipe import RECIPE
+
+        recipe = RECIPE
     lake = Lake(spark, config.output)
     pool = open_pool(spark, config.input)
     columns = pool_columns(pool, config.input, config.embed.reads)
     run = Run(
-        spark,
-        config,
-        config,
-        lake,
-        pool,
-        keys.stage_keys(config, pool.fingerprint),
-        progress or Progress(),
-        is_refresh,
-        replaces_samples,
-        waits,
-    )
-    run.ledger.read(set(run.keys.values()))
-    if lake.exists("runs"):
-        _refuse_other_pool(lake.read("runs"), run)
-        _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
-    if (
-        not run.is_settled
-        and run.ledger.finished(run.keys["tune_tree"]) is not None
-        and not is_refresh
-    ):
-        run.settle()
+        spark, recipe, config, config, lake, pool, progress or Progress(),
+        is_refresh, replaces_samples, waits,
+    )  # fmt: skip
+    events = run.ledger.open(set(run.keys.values()))
+    _refuse_other_pool(run, events)
+    _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
+    if not is_refresh:
+        run.resolve()
     return run
 
 
-def _refuse_other_pool(ledger: DataFrame, run: Run) -> None:
-    written = ledger.where(F.col("event") == "finished")  # what failed first binds no root
-    pools = written.select(F.map_keys("inputs").alias("pools")).distinct()
-    known = {name for row in pools.collect() for name in row.pools}
+def _refuse_other_pool(run: Run, events: list[Event] | None) -> None:
+    if events is None:
+        written = run.lake.read(RUNS).where(F.col("event") == "finished")
+        pools = written.select(F.map_keys("inputs").alias("pools")).distinct()
+        known = {name for row in pools.collect() for name in row.pools}
+    else:  # what failed first binds no root
+        known = {name for e in events if e.event == "finished" for name in e.inputs}
     if known and run.pool.name not in known:
         raise ConfigError(
             f"output holds the pool {sorted(known)[0]!r}, this config reads {run.pool.name!r}; "
@@ -313,9 +333,9 @@ def _refuse_other_pool(ledger: DataFrame, run: Run) -> None:
 
 
 def _refuse_other_ids(lake: Lake, id_type: str, expression: str) -> None:
-    if not lake.exists("rejects"):  # the first table that a run writes
+    if not lake.exists(_FIRST_TABLE):
         return
-    known = lake.read("rejects").schema["id"].dataType.simpleString()
+    known = lake.read(_FIRST_TABLE).schema["id"].dataType.simpleString()
     if known != id_type:
         raise ConfigError(
             f"output holds ids of type {known}, input.id={expression!r} is {id_type}; one root "

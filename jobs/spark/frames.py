@@ -1,4 +1,4 @@
-"""Small tables made on the driver, by way of Arrow: rows of objects would go by Python workers."""
+"""Tables made on the driver, by way of Arrow: rows of objects would go by Python workers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,9 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs.spark.session import n_slots
+
+_ONE_FILE = 16 << 20  # bytes of a table that are written as one file
 _ARROW_TYPES = {
     "string": pa.string(),
     "int": pa.int32(),
@@ -15,16 +18,23 @@ _ARROW_TYPES = {
 }
 
 
-def as_frame(spark: SparkSession, rows: Sequence[Sequence[Any]], schema: str) -> DataFrame:
-    """Make a DataFrame of rows, such as tuples.
+def as_table(rows: Sequence[Sequence[Any]], schema: str) -> pa.Table:
+    """Make a table of rows, such as tuples.
 
     Parameters
     ----------
     schema : names and simple types, such as ``level int, name string``
     """
     columns = [column.split() for column in schema.split(", ")]
-    arrays = {
-        name: pa.array([row[i] for row in rows], _ARROW_TYPES[kind])
-        for i, (name, kind) in enumerate(columns)
-    }
-    return spark.createDataFrame(pa.table(arrays))
+    return pa.table(
+        {
+            name: pa.array([row[i] for row in rows], _ARROW_TYPES[kind])
+            for i, (name, kind) in enumerate(columns)
+        }
+    )
+
+
+def as_frame(spark: SparkSession, table: pa.Table) -> DataFrame:
+    """Return a table as a DataFrame, to be written as few files as its size allows."""
+    frame = spark.createDataFrame(table)
+    return frame.coalesce(1 if table.nbytes <= _ONE_FILE else n_slots(spark))

@@ -53,10 +53,10 @@ class Family:
 
     def config(self, base: ClusterConfig, levels: list[int]) -> ClusterConfig:
         """Settle a config on one tree; breathing is for steep levels, and dear in wide ones."""
-        settled = base.model_copy(update={"levels": levels, "breathing": "off"})
-        rounds = [0 if settled.cells_at(t) else self.rounds for t in range(1, len(levels) + 1)]
+        resolved = base.model_copy(update={"levels": levels, "breathing": "off"})
+        rounds = [0 if resolved.cells_at(t) else self.rounds for t in range(1, len(levels) + 1)]
         resampling = base.resampling.model_copy(update={"rounds": rounds})
-        return settled.model_copy(update={"resampling": resampling})
+        return resolved.model_copy(update={"resampling": resampling})
 
 
 def n_leaves(n_points: int) -> int:

@@ -57,7 +57,7 @@ class Choice:
 
     Attributes
     ----------
-    cluster : settled, for the whole pool
+    cluster : resolved, for the whole pool
     leaves : share.leaves
     chosen : the trial that it rests on
     trials : of the last rung at every target size, the best first

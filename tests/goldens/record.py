@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 from jobs import curate
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, SparkConfig
-from jobs.runs.events import read_events
-from jobs.runs.keys import lineage, run_id, stage_keys
+from jobs.recipe import RECIPE
+from jobs.runs.delta_store import DeltaStore
 from jobs.spark.session import start_local
 from jobs.tables.lake import Lake
 from tests.goldens.recipes import CONFIGS, FINGERPRINT, RUNS, base, write_pool
@@ -27,8 +27,11 @@ _CURVES = ("node_sizes", "lorenz")  # of the report: long, and of the same count
 
 def keys_of(config: RunConfig) -> dict[str, Any]:
     """Return a config's identities."""
-    keys = stage_keys(config, FINGERPRINT)
-    return {"stage_keys": keys, "run_id": run_id(keys), "lineage": lineage(config)}
+    return {
+        "stage_keys": RECIPE.keys(config, FINGERPRINT),
+        "run_id": RECIPE.run_id(config, FINGERPRINT),
+        "lineage": RECIPE.lineage(config),
+    }
 
 
 def all_keys() -> dict[str, Any]:
@@ -49,7 +52,7 @@ def tables_of(spark: SparkSession, folder: Path, name: str) -> dict[str, Any]:
     config = run_config(folder, name)
     curate.run(spark, config)
     lake = Lake(spark, config.output)
-    events = [e for e in read_events(lake) if e.event == "finished"]
+    events = [e for e in DeltaStore(lake).read() if e.event == "finished"]
     stages = {e.stage_key: e.stage for e in events}
     digests = {e.stage: dict(sorted(e.digests.items())) for e in events}
     for found in digests.values():

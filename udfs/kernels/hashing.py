@@ -49,3 +49,62 @@ def derive_seed(seed: int, *path: int) -> int:
     for step in path:
         seed = int(hash_keys(seed, np.array([step], dtype=np.int64))[0])
     return seed
+
+
+# XXH64: Yann Collet, https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md; its primes.
+_P1 = np.uint64(0x9E3779B185EBCA87)
+_P2 = np.uint64(0xC2B2AE3D27D4EB4F)
+_P3 = np.uint64(0x165667B19E3779F9)
+_P4 = np.uint64(0x85EBCA77C2B2AE63)
+_P5 = np.uint64(0x27D4EB2F165667C5)
+_SHORT = 32  # bytes, from which on XXH64 goes another way
+
+
+def xxhash64_on(hashes: NDArray[np.int64], *values: str | int) -> NDArray[np.int64]:
+    """Hash on from rows' hashes, as Spark's ``xxhash64(row, *values)`` does from ``xxhash64(row)``.
+
+    Parameters
+    ----------
+    hashes : (n,) int64
+    values : the same for all rows; texts of fewer than 32 bytes, and integers, of 32 bits where
+        they fit, as Spark's literals
+
+    Returns
+    -------
+    hashes : (n,) int64
+    """
+    state = hashes.view(np.uint64)
+    for value in values:
+        if isinstance(value, int) and -(2**31) <= value < 2**31:
+            content = value.to_bytes(4, "little", signed=True)
+        elif isinstance(value, int):
+            content = value.to_bytes(8, "little", signed=True)
+        else:
+            content = value.encode()
+        state = _xxh64(content, state)
+    return state.view(np.int64)
+
+
+def _xxh64(content: bytes, seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the XXH64 of a short content under many seeds : (n,)."""
+    if len(content) >= _SHORT:
+        raise ValueError(f"content of {len(content)} bytes; want fewer than {_SHORT}")
+    h = seeds + _P5 + np.uint64(len(content))
+    at = 0
+    while len(content) - at >= 8:
+        word = np.frombuffer(content, "<u8", 1, at)
+        h = _rotated(h ^ (_rotated(word * _P2, 31) * _P1), 27) * _P1 + _P4
+        at += 8
+    if len(content) - at >= 4:
+        word = np.frombuffer(content, "<u4", 1, at).astype(np.uint64)
+        h = _rotated(h ^ (word * _P1), 23) * _P2 + _P3
+        at += 4
+    for byte in content[at:]:
+        h = _rotated(h ^ (np.array([byte], np.uint64) * _P5), 11) * _P1
+    h = (h ^ (h >> np.uint64(33))) * _P2
+    h = (h ^ (h >> np.uint64(29))) * _P3
+    return h ^ (h >> np.uint64(32))
+
+
+def _rotated(x: NDArray[np.uint64], n_bits: int) -> NDArray[np.uint64]:
+    return (x << np.uint64(n_bits)) | (x >> np.uint64(64 - n_bits))

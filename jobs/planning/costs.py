@@ -1,6 +1,10 @@
-"""What each part of a run will cost: blocks, passes, bytes, memory at its highest, seconds."""
+"""What each stage will cost: blocks, passes, bytes, memory at its highest, seconds.
 
-from collections.abc import Iterator
+Each function is the ``cost`` of one stage's declaration.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 from jobs.clustering.sizes import is_routed, n_packing_bins, n_solving_bins
 from jobs.planning.level_parts import BIN_COPIES, CELL_SKEW, level_parts, tree_bytes
@@ -44,13 +48,53 @@ LEAF_BYTES = 4 + 4 + 4  # as assignment holds every leaf: as shipped, by cell, t
 ASSIGNED_BYTES = 8 + 8 + 4 + 8  # a point in the driver: id, leaf, where its path begins, distance
 
 
-def estimate(problem: Problem, machine: Machine) -> list[Part]:
+class Priced(Protocol):
+    """A stage, as the planner sees it."""
+
+    @property
+    def cost(self) -> Any:
+        """Its parts of a plan; None for a stage whose cost is not worth a line."""
+
+
+def estimate(problem: Problem, machine: Machine, stages: Iterable[Priced]) -> list[Part]:
     """Estimate a whole run, in the order of its stages."""
-    return [*_Estimator(problem, machine).parts()]
+    sizes = Sizes(problem, machine)
+    return [part for stage in stages if stage.cost is not None for part in stage.cost(sizes)]
 
 
-class _Estimator:
-    """Sizes and speed at hand for every part."""
+def embed(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate the embedding of the pool."""
+    yield sizes.spark("embed_pool", "embed", EMBED_PER_BYTE, cold=True, tables=2, shuffles=2)
+
+
+def tune(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate the search for a tree."""
+    yield sizes.search()
+
+
+def cluster(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate the growth of the tree, and the labelling of the points."""
+    problem = sizes.problem
+    if not problem.is_local and not sizes.cluster.cells_at(1):
+        packing = sizes.bins()
+        yield sizes.spark("cluster_levels", "pack", PACK_PER_BYTE, shuffles=1, worker=packing)
+    for t in range(1, len(sizes.cluster.levels) + 1):
+        yield from level_parts(problem, t, sizes.machine, jvm=sizes.jvm)
+    yield sizes.assign()
+
+
+def draw(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate the drawing of the samples."""
+    yield sizes.spark("balance_sample", "draw", 0, DRAW_PER_POINT, tables=3)
+
+
+def report(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate coverage and the page."""
+    yield sizes.coverage()
+
+
+class Sizes:
+    """Sizes and speed at hand for every stage's cost."""
 
     def __init__(self, problem: Problem, machine: Machine) -> None:
         self.problem, self.machine = problem, machine
@@ -67,20 +111,7 @@ class _Estimator:
         filled += JVM_PER_FETCHED_BYTE * self.n_bytes * problem.is_local
         self.jvm = JVM_BASE + (1 + JVM_OUTSIDE) * min(machine.heap, filled)
 
-    def parts(self) -> Iterator[Part]:
-        yield self._spark("embed_pool", "embed", EMBED_PER_BYTE, cold=True, tables=2, shuffles=2)
-        if self.problem.is_tuned:
-            yield self._tune()
-        if not self.problem.is_local and not self.cluster.cells_at(1):
-            packing = self._bins()
-            yield self._spark("cluster_levels", "pack", PACK_PER_BYTE, shuffles=1, worker=packing)
-        for t in range(1, len(self.cluster.levels) + 1):
-            yield from level_parts(self.problem, t, self.machine, jvm=self.jvm)
-        yield self._assign()
-        yield self._spark("balance_sample", "draw", 0, DRAW_PER_POINT, tables=3)
-        yield self._report()
-
-    def _spark(
+    def spark(
         self,
         stage: str,
         part: str,
@@ -105,7 +136,7 @@ class _Estimator:
             shuffled=shuffles * self.n_bytes, **sizes,
         )  # fmt: skip
 
-    def _tune(self) -> Part:
+    def search(self) -> Part:
         """Estimate the search for a tree on a hash sample."""
         rows = n_sampled(self.n, self.d)
         wanted = max(s.target_size for s in self.problem.config.samples)
@@ -113,17 +144,17 @@ class _Estimator:
         pairs = _TUNE_PASSES * rows * n_leaves(rows)
         pairs += min(rows, EVALUATED_ROWS) * (_TUNE_DRAWS * drawn + _COVERAGE_PAIRS * 3 * 1000)
         seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
-        return self._spark(
+        return self.spark(
             "tune_tree", "search", SCAN_PER_BYTE, seconds=seconds, flops=2.0 * self.d * pairs,
             driver=3 * 4.0 * self.d * rows, gathered=4.0 * self.d * rows,
         )  # fmt: skip
 
-    def _bins(self) -> float:
+    def bins(self) -> float:
         """Return what a worker holds while it packs a bin."""
         n_bins = n_packing_bins(self.problem.n_bytes, self.n_blocks, self.machine.n_slots)
         return BIN_COPIES * self.n_bytes / n_bins
 
-    def _assign(self) -> Part:
+    def assign(self) -> Part:
         """Estimate the tables of the tree, written together; points in the driver stay there."""
         k, n_cells = self.cluster.levels[0], cells_of(self.n, 1, self.d, self.cluster)
         near = n_cells + k / n_cells if n_cells else k  # centroids that a point is compared with
@@ -143,20 +174,20 @@ class _Estimator:
             per_byte += ROUTE_PER_BYTE
             n_bins = n_solving_bins(self.problem.n_bytes, int(n_cells), self.machine.n_slots)
             worker = shipped + (leaves - shipped) * CELL_SKEW / n_bins
-        return self._spark(
+        return self.spark(
             "cluster_levels", "assign", per_byte, ASSIGN_PER_POINT, tables=3 + is_split,
             seconds=seconds, flops=2.0 * self.d * pairs, shipped=shipped, worker=worker,
             shuffles=goes_to_cells, driver=self.tree_bytes + driver,
         )  # fmt: skip
 
-    def _report(self) -> Part:
+    def coverage(self) -> Part:
         """Estimate coverage and the page."""
         rows = min(self.n, EVALUATED_ROWS)
         compared = min(MAX_COMPARED, max(s.target_size for s in self.problem.config.samples))
         compared = min(compared, self.n)
         pairs = N_CLUSTERINGS * rows * (_COVERAGE_PAIRS * min(1000, rows / 10) + 2.0 * compared)
         seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
-        return self._spark(
+        return self.spark(
             "report_curation", "report", SCAN_PER_BYTE, REPORT_PER_POINT, tables=4,
             seconds=seconds, flops=2.0 * self.d * pairs,
             driver=4.0 * self.d * N_CLUSTERINGS * (2 * rows + 2 * compared),

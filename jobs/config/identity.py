@@ -1,0 +1,85 @@
+"""A config's identity: what of it may shape rows, as plain data that stage keys are hashed from.
+
+Keys outlive versions of the code, so a config key that is new must change no key while it stands at
+the value that the code had before: it says ``CountsFrom(value)``. A key that says how, not what,
+is marked ``HOW`` and never counts.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from jobs.config.model import HOW, CountsFrom, RunConfig, as_dict
+from jobs.config.secrets import blanked, without_authority
+
+Plain = Mapping[str, Any]
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """Return the config as plain data, but for what changes no row.
+
+    Credentials on the way to the input rotate, and its version is in its fingerprint.
+    """
+    plain = _counted(config, as_dict(config))
+    way = {k: plain["input"][k] for k in ("table", "options")}
+    same = blanked(way, without_authority) | {"version": None}
+    return plain | {"input": plain["input"] | same}
+
+
+def _counted(model: BaseModel, plain: Plain) -> dict[str, Any]:
+    """Drop the keys of a section, given as plain data too, that do not count as they stand."""
+    counted: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        key, value = field.alias or name, getattr(model, name)
+        if any(mark is HOW or _is_neutral(mark, value) for mark in field.metadata):
+            continue
+        if isinstance(value, BaseModel):
+            counted[key] = _counted(value, plain[key])
+        elif isinstance(value, list):
+            pairs = zip(value, plain[key], strict=True) if value else ()
+            counted[key] = [
+                _counted(item, said) if isinstance(item, BaseModel) else said
+                for item, said in pairs
+            ] or plain[key]
+        else:
+            counted[key] = plain[key]
+    return counted
+
+
+def _is_neutral(mark: object, value: object) -> bool:
+    return isinstance(mark, CountsFrom) and mark.neutral == value
+
+
+def picked(plain: Plain, paths: Iterable[str]) -> dict[str, Any]:
+    """Return the parts of a config that dotted paths name; a path goes through lists.
+
+    A part that is left out of the identity is left out here.
+    """
+    found: dict[str, Any] = {}
+    for path in paths:
+        _merge(found, _pick(plain, path.split(".")))
+    return found
+
+
+def _pick(plain: Plain, path: list[str]) -> dict[str, Any]:
+    key, rest = path[0], path[1:]
+    if key not in plain:
+        return {}
+    value = plain[key]
+    if not rest:
+        return {key: value}
+    if isinstance(value, list):
+        return {key: [_pick(item, rest) for item in value]}
+    return {key: _pick(value, rest)}
+
+
+def _merge(into: dict[str, Any], more: Plain) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        elif isinstance(value, list) and isinstance(into.get(key), list) and into[key] != value:
+            for mine, other in zip(into[key], value, strict=True):
+                _merge(mine, other)
+        else:
+            into[key] = value

@@ -1,0 +1,82 @@
+"""The one door to the points that count: those that every gate that is on has let through.
+
+Small pools are brought to the driver once a run, and handed from stage to stage; larger ones are
+read from their table.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.points.hash_sample import sample_of, sample_rows
+from jobs.runs.run import HANDED_BYTES, Run
+from jobs.runs.stage import Stage
+
+HASH = "hash"  # column of held points: Spark's xxhash64 of the id
+
+
+def surviving(run: Run) -> DataFrame:
+    """Return the points that every gate that is on has let through: id and embedding."""
+    stages = run.recipe.on(run.written)
+    (source,) = (stage for stage in stages if stage.points is not None)
+    assert source.points is not None
+    points = source.points(run)
+    for gate in stages:
+        if gate.turned_away is not None and run.has_finished(gate):
+            points = points.join(gate.turned_away(run), on="id", how="left_anti")
+    return points.select("id", "embedding")
+
+
+def held(run: Run, *, n_points: int, n_features: int) -> pa.Table | None:
+    """Return the surviving points in memory, or None where they are too many.
+
+    Returns
+    -------
+    points : id, hash, embedding; in no order
+    """
+    if not is_held(n_points, n_features):
+        return None
+    name = ",".join(run.key(s) for s in run.recipe.on(run.written) if s.points or s.turned_away)
+    if name not in run.held:
+        run.held[name] = hashed(surviving(run)).toArrow()
+    return run.held[name]
+
+
+def hold(run: Run, source: Stage[Any], points: DataFrame) -> None:
+    """Keep points in memory that a stage has at hand anyway: id and embedding, all of them."""
+    run.held[run.key(source)] = hashed(points).toArrow()
+
+
+def is_held(n_points: int, n_features: int) -> bool:
+    """Tell whether points are few enough to be held in memory from stage to stage."""
+    return 4 * n_points * n_features <= HANDED_BYTES
+
+
+def hashed(points: DataFrame) -> DataFrame:
+    """Add the hash of the id: id, hash, embedding."""
+    return points.select("id", F.xxhash64("id").alias(HASH), "embedding")
+
+
+def sample_points(
+    run: Run, wanted: Sequence[tuple[str, int]], *, n_points: int, n_features: int
+) -> list[pa.Table]:
+    """Return independent hash samples of the surviving points.
+
+    Parameters
+    ----------
+    wanted : (salt, n_rows) each; all points where there are fewer
+
+    Returns
+    -------
+    samples : for each salt the points with the smallest hashes of their id, in that order
+    """
+    points = held(run, n_points=n_points, n_features=n_features)
+    if points is None:
+        return sample_rows(surviving(run), wanted, n_points, seed=run.written.seed)
+    return [
+        sample_of(points, points[HASH], salt, n_rows, seed=run.written.seed)
+        for salt, n_rows in wanted
+    ]

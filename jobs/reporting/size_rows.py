@@ -1,0 +1,24 @@
+"""Measures of sizes: the pool, its points, what was turned away, the samples."""
+
+from collections.abc import Mapping, Sequence
+
+from jobs.config.model import SampleConfig
+from jobs.reporting.rows import Row, figure_rows
+
+
+def size_rows(sizes: Mapping[str, float], rejects: Mapping[str, int]) -> list[Row]:
+    """Return the sizes of the pool, and how many rows were turned away for each reason."""
+    rows = figure_rows("size", None, sizes)
+    return rows + [
+        Row(None, "rejects", None, reason, None, "n_rows", float(n))
+        for reason, n in rejects.items()
+    ]
+
+
+def sample_size_rows(sizes: Mapping[str, int], samples: Sequence[SampleConfig]) -> list[Row]:
+    """Return the size of every sample, and the size that was asked for."""
+    rows: list[Row] = []
+    for s in samples:
+        size = {"n_sampled": float(sizes[s.name]), "target_size": float(s.target_size)}
+        rows += figure_rows("size", s.name, size)
+    return rows

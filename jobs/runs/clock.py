@@ -1,0 +1,28 @@
+"""The time of day and waiting, so that tests need not wait."""
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What attempts and the ledger know of time."""
+
+    def now(self) -> datetime:
+        """Return the time, in UTC."""
+
+    def wait(self, over: threading.Event, seconds: float) -> bool:
+        """Wait that long, or until the event is set; return whether it is."""
+
+
+class SystemClock:
+    """The machine's own."""
+
+    def now(self) -> datetime:
+        """Return the time, in UTC."""
+        return datetime.fromtimestamp(time.time(), UTC)
+
+    def wait(self, over: threading.Event, seconds: float) -> bool:
+        """Wait that long, or until the event is set; return whether it is."""
+        return over.wait(seconds)

@@ -1,0 +1,193 @@
+"""A stage, declared once in its own module, and the recipe: the graph that stages make.
+
+Whatever is done for every stage (keys, the ledger, planning, the report, explaining, verifying,
+cleaning, telling whether a run has finished) folds over these declarations.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from jobs.config.identity import Plain, identity, picked
+from jobs.config.model import RunConfig
+from jobs.runs.outcomes import Outcome
+from jobs.tables.table import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from jobs.runs.run import Run
+    from jobs.runs.work import Work
+
+O_co = TypeVar("O_co", bound=Outcome, covariant=True)
+
+
+def _always(_: RunConfig) -> bool:
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(Generic[O_co]):
+    """One stage.
+
+    Attributes
+    ----------
+    version : raised when the same config and input would now give other rows
+    after : the stages whose output it builds on
+    reads : dotted keys of the config that shape its rows; nothing else enters its key
+    outcome : what it returns, and what the ledger keeps of it as figures
+    work : does it, within a run
+    tables : what it writes
+    is_on : whether a config asks for it; off, it adds nothing to any key
+    resolves : puts its outcome in place of what the config leaves to ``auto``. Stages after it read
+        the config so resolved; its own key, and those before it, the config as written
+    points : of the stage that makes them: the ids and embeddings of those that it accepted
+    turned_away : of a gate: the ids that go no further
+    cost : its parts of a plan; see ``jobs.planning``
+    report : its rows of the report; see ``jobs.reporting``
+    explain : adds what it did with one id to an explanation; see ``jobs.reporting.explanation``
+    publishes : of the stage whose samples trainers read: the rows of each, by its outcome. The
+        lineage is of what is upstream of it
+    """
+
+    name: str
+    version: int
+    reads: tuple[str, ...]
+    outcome: type[O_co]
+    work: "Callable[[Work], O_co]"
+    after: "tuple[Stage[Any], ...]" = ()
+    tables: tuple[Table, ...] = ()
+    is_on: Callable[[RunConfig], bool] = _always
+    resolves: Callable[[RunConfig, Any], RunConfig] | None = None
+    points: "Callable[[Run], DataFrame] | None" = None
+    turned_away: "Callable[[Run], DataFrame] | None" = None
+    cost: Callable[[Any], Iterable[Any]] | None = None
+    report: "Callable[[Run], list[Any]] | None" = None
+    explain: "Callable[[Run, Any, Any], Any] | None" = None
+    publishes: Callable[[Any], Mapping[str, int]] | None = None
+
+    def key(self, config: Plain, upstream: list[str]) -> str:
+        """Name its output by everything that shapes it, and by nothing else.
+
+        Parameters
+        ----------
+        config : its identity
+        upstream : the keys that it builds on, or the input's fingerprint
+        """
+        material = {"stage": self.name, "version": self.version, "upstream": upstream}
+        return hash_of(material | {"config": picked(config, self.reads)})
+
+    def __repr__(self) -> str:
+        """Return its name, as in messages."""
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """The stages of a whole run, in the order in which they are done."""
+
+    stages: tuple[Stage[Any], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an order in which a stage comes before one that it builds on."""
+        for i, stage in enumerate(self.stages):
+            missing = [s.name for s in stage.after if s not in self.stages[:i]]
+            if missing:
+                raise ValueError(f"stage {stage.name} comes before {missing}, which it builds on")
+
+    def on(self, config: RunConfig) -> list[Stage[Any]]:
+        """Return the stages that a config, as written, asks for."""
+        return [stage for stage in self.stages if stage.is_on(config)]
+
+    def named(self, name: str) -> Stage[Any] | None:
+        """Return the stage of that name; None where this version has none."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """Every table that a stage writes, by name."""
+        return {table.name: table for stage in self.stages for table in stage.tables}
+
+    @property
+    def publishing(self) -> Stage[Any]:
+        """The stage whose samples trainers read."""
+        (stage,) = (stage for stage in self.stages if stage.publishes is not None)
+        return stage
+
+    def keys(
+        self, written: RunConfig, fingerprint: str, *, resolved: RunConfig | None = None
+    ) -> dict[str, str]:
+        """Return the stage key of every stage, by name; of those that are off too.
+
+        What a stage has put in place of ``auto`` reaches the keys after it as if it had been
+        written, so that another choice of the same finds the same output.
+
+        Parameters
+        ----------
+        written : the config as it is written
+        fingerprint : of the input, see ``jobs.pool.inputs.Pool``
+        resolved : the config once nothing is left to ``auto``; None before that
+        """
+        as_written, as_resolved = identity(written), identity(resolved or written)
+        is_on = {stage.name for stage in self.on(written)}
+        keys: dict[str, str] = {}
+        for stage in self.stages:
+            upstream = [keys[s.name] for s in stage.after if s.name in is_on]
+            config = as_written if stage.resolves else as_resolved
+            keys[stage.name] = stage.key(config, upstream or [fingerprint])
+        return keys
+
+    def run_id(self, written: RunConfig, fingerprint: str) -> str:
+        """Name a run by the keys of the stages that it has."""
+        keys, is_on = self.keys(written, fingerprint), {s.name for s in self.on(written)}
+        return hash_of(sorted((name, key) for name, key in keys.items() if name in is_on))
+
+    def lineage(self, written: RunConfig) -> str:
+        """Name the config that a published sample belongs to, whatever the input's version."""
+        before = [stage for stage in self.on(written) if stage in _upstream(self.publishing)]
+        read = picked(identity(written), [path for stage in before for path in stage.reads])
+        return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
+
+    def resolved(self, written: RunConfig, figures: Mapping[str, Mapping[str, float]]) -> RunConfig:
+        """Return the config with what stages have put in place of ``auto``.
+
+        Parameters
+        ----------
+        figures : of the finished stages, by name
+        """
+        config = written
+        for stage in self.on(written):
+            if stage.resolves is not None and stage.name in figures:
+                config = stage.resolves(config, stage.outcome.of(figures[stage.name]))
+        return config
+
+    def with_stages(self, *stages: Stage[Any]) -> "Recipe":
+        """Return the recipe with more stages at its end."""
+        return replace(self, stages=(*self.stages, *stages))
+
+
+def _upstream(stage: Stage[Any]) -> set[Stage[Any]]:
+    """Return every stage that a stage builds on, directly or not."""
+    found = set(stage.after)
+    for direct in stage.after:
+        found |= _upstream(direct)
+    return found
+
+
+def hash_of(material: Any) -> str:
+    """Hash canonical JSON: sorted keys, floats as decimal text without exponent."""
+    text = json.dumps(_canonical(material), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.12f}"
+    if isinstance(value, dict):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(v) for v in value]
+    return value

@@ -1,0 +1,142 @@
+"""A stage at work: what its function is given, and where its rows go."""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.config.model import RunConfig
+from jobs.runs.attempts import Attempt
+from jobs.runs.outcomes import Figures
+from jobs.runs.progress import Progress
+from jobs.runs.stage import Stage
+from jobs.spark.frames import as_frame
+from jobs.spark.shipping import ship
+from jobs.tables.lake import Lake
+from jobs.tables.table import Table
+from udfs.shipping import Shipped
+
+if TYPE_CHECKING:
+    from jobs.runs.run import Run
+
+log = logging.getLogger(__name__)
+
+ROWS_OF = "n_rows."  # figures of this name, followed by a table's, count the rows written there
+Rows: TypeAlias = DataFrame | pa.Table
+
+
+class Work:
+    """One attempt at one stage of a run.
+
+    Attributes
+    ----------
+    digests, n_rows : of the tables written so far
+    """
+
+    def __init__(self, run: "Run", stage: Stage[Any], attempt: Attempt) -> None:
+        self.run, self.stage = run, stage
+        self._attempt = attempt
+        self.digests: dict[str, str] = {}
+        self.n_rows: dict[str, int] = {}
+        self._finishing: list[Callable[[], None]] = []
+
+    @property
+    def spark(self) -> SparkSession:
+        """The run's session."""
+        return self.run.spark
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's config, with nothing left to ``auto`` that an earlier stage resolves."""
+        return self.run.config
+
+    @property
+    def lake(self) -> Lake:
+        """The run's tables."""
+        return self.run.lake
+
+    @property
+    def progress(self) -> Progress:
+        """What the run shows while it works."""
+        return self.run.progress
+
+    @property
+    def key(self) -> str:
+        """The stage's key."""
+        return self.run.key(self.stage)
+
+    @property
+    def incarnation(self) -> int:
+        """How often the stage's key was cleaned."""
+        return self.run.ledger.incarnation(self.key)
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether an earlier attempt may have written some of its rows."""
+        return self._attempt.number > 1
+
+    @property
+    def counts(self) -> Figures:
+        """The rows written, as figures for the ledger."""
+        return {f"{ROWS_OF}{table}": float(n) for table, n in self.n_rows.items()}
+
+    def require_lease(self) -> None:
+        """Make sure that the stage is still this run's; before each of its commits.
+
+        Raises
+        ------
+        LeaseLostError
+        """
+        self._attempt.require()
+
+    def write(self, table: Table, rows: Rows) -> int:
+        """Write the stage's rows of one table; keep their number and digest, and return the number.
+
+        Rows that are made on the driver are handed on to later stages if they are few.
+        """
+        self.require_lease()
+        if isinstance(rows, pa.Table):
+            self.run.hand_on(self.stage, table, rows)
+            rows = as_frame(self.spark, rows)
+        written = self.lake.write(table, rows, self.key, incarnation=self.incarnation)
+        self.digests[table.name], self.n_rows[table.name] = written.digest, written.n_rows
+        return written.n_rows
+
+    def write_all(self, outputs: Mapping[Table, Rows]) -> None:
+        """Write several tables at once: most of a small commit is waiting and planning."""
+        with ThreadPoolExecutor(len(outputs)) as pool:
+            written = [pool.submit(self.write, table, rows) for table, rows in outputs.items()]
+            for commit in written:
+                commit.result()
+
+    def ship(self, array: NDArray[Any]) -> Shipped:
+        """Ship an array to the stage's tasks; freed once it is finished."""
+        shipped = ship(self.spark, array)
+        self.when_finished(shipped.release)
+        return shipped
+
+    def when_finished(self, finish: Callable[[], None]) -> None:
+        """Have something done once the stage is in the ledger as finished."""
+        self._finishing.append(finish)
+
+    def note_resumed(self, sequence: int, place: str) -> None:
+        """Put into the ledger that the stage goes on from a checkpoint."""
+        self.run.record(self.stage, "resumed", {"checkpoint": float(sequence)}, notes=place)
+        self.progress.note(self.stage.name, f"resumed from checkpoint {sequence}")
+
+    def end(self) -> None:
+        """End the lease, now that the ledger knows how the attempt ended."""
+        self._attempt.end()
+
+    def finish(self) -> None:
+        """Do what was to be done once the stage had finished."""
+        self.end()
+        for finish in [*self._finishing, self._attempt.forget_renewals]:
+            try:
+                finish()
+            except Exception as error:  # the stage is done, and told
+                log.warning("stage=%s left something behind: %s", self.stage, error)

@@ -1,0 +1,58 @@
+"""Published tables: replaced whole, in one commit, by nothing older than what is there."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.spark.observing import observed
+from jobs.tables.lake import Lake
+
+
+def publish(
+    lake: Lake, table: str, rows: DataFrame | None, metadata: Mapping[str, Any], *, version: int
+) -> bool:
+    """Replace a whole table, schema included, in one commit, unless a later version is there.
+
+    Parameters
+    ----------
+    rows : None where those that are there are published once more
+    version : rises from one publication to the next
+
+    Returns
+    -------
+    is_published : False where a later version is there, or the session does not tell
+    """
+    mode = "append" if rows is None else "overwrite"
+
+    def save() -> bool:
+        published = lake.read(table).limit(0) if rows is None else rows
+        seen, figures = observed(published, F.count("*").alias("n"))
+        writer = (
+            seen.write.format("delta")
+            .mode(mode)
+            .option("optimizeWrite", "false")
+            .option("txnAppId", f"publish/{table}")
+            .option("txnVersion", version)
+            .option("userMetadata", json.dumps(metadata))
+        )
+        lake.save(writer if rows is None else writer.option("overwriteSchema", "true"), table)
+        return figures() is not None
+
+    return lake.commit(table, save)
+
+
+def last_metadata(lake: Lake, table: str) -> dict[str, Any]:
+    """Return the userMetadata of a table's last write; empty where there is none."""
+    if not lake.exists(table):
+        return {}
+    history = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(table)}")
+    for row in history.orderBy(F.desc("version")).select("userMetadata").collect():
+        if row.userMetadata:
+            # another writer's own words
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
+                return dict(json.loads(row.userMetadata))
+    return {}

@@ -1,0 +1,120 @@
+"""A table: its columns, in which order and of which types, and which of them are content."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+KEY = "stage_key"
+# Of tables with ids: the generation of an update and what it did; a first run is all upserts.
+GENERATION = "generation INT DEFAULT 0, op STRING DEFAULT 'upsert'"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes
+    ----------
+    kind : its SQL type; ``{id}`` is the pool's own id type
+    default : an SQL literal that stands where a row says nothing, also in rows of before the column
+        was added; None for null
+    """
+
+    name: str
+    kind: str
+    default: str | None = None
+
+    @property
+    def filler(self) -> Expression:
+        """What stands in it by default."""
+        return F.lit(None) if self.default is None else F.expr(self.default)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the lake; its first column is ``stage_key``, then these.
+
+    A column may be added at any place with a default or none: tables that exist gain it, their old
+    rows read as the default, and their digests stay, as a null adds nothing to a row's hash.
+
+    Attributes
+    ----------
+    ddl : name and type of every column, such as ``id {id}, level INT DEFAULT 1``
+    not_content : columns that digests leave out: the input's version, the clock, or what follows
+        from another table decides them
+    writer_options : of Delta's writer
+    """
+
+    name: str
+    ddl: str
+    not_content: tuple[str, ...] = ()
+    writer_options: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns after ``stage_key``."""
+        columns = []
+        for said in self.ddl.split(", "):
+            name, kind = said.split(" ", 1)
+            kind, _, default = kind.partition(" DEFAULT ")
+            columns.append(Column(name, kind, default or None))
+        return tuple(columns)
+
+    def shaped(self, rows: DataFrame, stage_key: str | None) -> DataFrame:
+        """Put the columns in the table's order and types; absent ones get their default.
+
+        Raises
+        ------
+        ValueError
+            If the rows lack a column that has no default.
+        """
+        absent = {c.name for c in self.columns if c.default is None} - set(rows.columns)
+        if absent:
+            raise ValueError(f"rows of {self.name} lack {sorted(absent)}; they have {rows.columns}")
+        id_type = rows.schema["id"].dataType.simpleString() if "{id}" in self.ddl else ""
+        key = F.col(KEY) if stage_key is None else F.lit(stage_key)
+        columns = [key.alias(KEY)]
+        for column in self.columns:
+            value = F.col(column.name) if column.name in rows.columns else column.filler
+            columns.append(value.cast(column.kind.format(id=id_type)).alias(column.name))
+        return rows.select(*columns)
+
+    def completed(self, rows: DataFrame) -> DataFrame:
+        """Fill in what rows of an older version of the table lack."""
+        known = set(rows.columns)
+        added = {}
+        for column in self.columns:
+            if column.name not in known and "{id}" not in column.kind:
+                added[column.name] = column.filler.cast(column.kind)
+            elif column.name in known and column.default is not None:
+                added[column.name] = F.coalesce(F.col(column.name), column.filler.cast(column.kind))
+        return rows.withColumns(added) if added else rows
+
+
+def digest_columns(table: Table | None, rows: DataFrame) -> list[Expression]:
+    """Return what a row's hash is of: the content, in the declared order.
+
+    Parameters
+    ----------
+    table : None for one that this version does not know; then every column, as they stand
+    """
+    if table is None:
+        names: Sequence[str] = [name for name in rows.columns if name != KEY]
+    else:
+        names = [c.name for c in table.columns if c.name not in table.not_content]
+    kinds = {field.name: field.dataType.typeName() for field in rows.schema}
+    return [
+        F.map_entries(name) if kinds[name] == "map" else F.col(name)
+        for name in names
+        if name in kinds
+    ]
+
+
+def properties(rows: DataFrame) -> dict[str, str]:
+    """Return the properties of a table made for these rows: statistics of simple columns alone."""
+    indexed = sum(f.dataType.typeName() not in ("array", "map", "binary") for f in rows.schema)
+    return {"delta.dataSkippingNumIndexedCols": str(indexed)}

@@ -1,0 +1,66 @@
+"""Upkeep of the tables: count and delete rows of stage keys, compact, delete old files."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from pyspark.sql import functions as F
+
+from jobs.spark.naming import literal
+from jobs.tables.lake import Lake
+from jobs.tables.locks import alone
+from jobs.tables.table import KEY
+
+_CHECK, _SAFE_HOURS = "spark.databricks.delta.retentionDurationCheck.enabled", 168
+_AT_ONCE, _LONGEST_WRITE = 4, timedelta(days=1)
+
+
+def count_rows(lake: Lake, table: str, stage_keys: Sequence[str]) -> dict[str, int]:
+    """Count the rows of some stage keys; those without rows are left out."""
+    mine = lake.read(table).where(F.col(KEY).isin(list(stage_keys)))
+    return {row[KEY]: row["count"] for row in mine.groupBy(KEY).count().collect()}
+
+
+def remove_rows(lake: Lake, table: str, stage_keys: Sequence[str]) -> None:
+    """Delete the rows of some stage keys in one commit.
+
+    A write of such a key needs another incarnation from then on: Delta would skip it as the
+    transaction that it has seen.
+    """
+    keys = ", ".join(literal(key) for key in stage_keys)  # Delta's DELETE binds no parameters
+    name = lake.sql_name(table)  # quoted, as the keys are
+    statement = f"DELETE FROM {name} WHERE {KEY} IN ({keys})"  # nosec B608
+    lake.commit(table, lambda: lake.spark.sql(statement))
+
+
+def compact(lake: Lake, table: str) -> None:
+    """Put a table's small files together."""
+    name = lake.sql_name(table)  # quoted
+    lake.commit(table, lambda: lake.spark.sql(f"OPTIMIZE {name}"))
+
+
+def vacuum(lake: Lake, tables: Sequence[str], older_than: timedelta) -> None:
+    """Delete the files that tables have not referred to for that long.
+
+    Below Delta's own limit of a week this is safe as long as nobody reads an older version, or
+    writes for longer than that. Where writers cannot be kept out meanwhile, a day is the least.
+    """
+    if lake.local_folder is None:
+        older_than = max(older_than, _LONGEST_WRITE)
+    hours, conf = older_than.total_seconds() / 3600, lake.spark.conf
+    before = conf.get(_CHECK, None)
+    if hours < _SAFE_HOURS:
+        conf.set(_CHECK, "false")
+
+    def delete_files(table: str) -> None:
+        with alone(lake.local_folder, table, lake.lease_seconds):
+            lake.spark.sql(f"VACUUM {lake.sql_name(table)} RETAIN {hours:g} HOURS")
+
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(delete_files, tables))
+    finally:
+        if before is None:
+            conf.unset(_CHECK)
+        else:
+            conf.set(_CHECK, before)
