@@ -22,7 +22,6 @@ from pyspark.sql import functions as F
 
 from jobs import cluster_levels
 from jobs.cli.command import stage_main
-from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig, SampleConfig
 from jobs.planning import costs
 from jobs.points.ranks import ranked
@@ -35,7 +34,6 @@ from jobs.runs.run import Run, open_run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.tables.levels import by_level
-from jobs.tables.publishing import last_metadata, publish
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.allocation import TreeLevel, quotas_down
 
@@ -170,76 +168,6 @@ def _leaf_quotas(
             )
         )
     return pa.concat_tables(parts)
-
-
-def require_publishable(this: Run) -> None:
-    """Refuse to overwrite a published sample of another config, or a table that is none.
-
-    Raises
-    ------
-    ConfigError
-        Unless the run was told to replace such samples.
-    """
-    mine = this.recipe.lineage(this.written)
-    for sample in this.config.samples:
-        table = f"sample_{sample.name}"
-        if this.replaces_samples or not this.lake.exists(table):
-            continue
-        owner = last_metadata(this.lake, table).get("lineage")
-        if owner is None:
-            raise ConfigError(
-                f"{table} is there and no published sample; name this sample otherwise, or say "
-                "--replace-sample"
-            )
-        if owner != mine:
-            raise ConfigError(
-                f"{table} was published by another config (lineage {owner}, this one is {mine}); "
-                "name this sample otherwise, or say --replace-sample"
-            )
-
-
-def publish_samples(this: Run) -> list[str]:
-    """Replace every ``sample_<name>`` by this run's sample, each in one commit.
-
-    The sample of a run that began later stays: a driver that stood still for hours must not put
-    yesterday's back.
-
-    Returns
-    -------
-    passed_over : the samples that stayed
-
-    Raises
-    ------
-    ConfigError
-        If another config has published a sample of that name meanwhile.
-    CurationError
-        If what the run stands on was cleaned meanwhile.
-    """
-    require_publishable(this)
-    this.require_kept()
-    tree = cluster_levels.STAGE
-    paths = this.read(tree, cluster_levels.ASSIGNMENTS).select("id", "path")
-    drawn = this.read(STAGE, SAMPLES)
-    mark = {
-        "lineage": this.recipe.lineage(this.written),
-        "run_id": this.run_id,
-        "stage_key": this.key(STAGE),
-    }
-    began = int(this.opened_at.timestamp() * 1e6)
-    passed_over = []
-    for sample in this.config.samples:
-        table = f"sample_{sample.name}"
-        if last_metadata(this.lake, table) == mark and not this.is_refresh:
-            # by an earlier run of the same content; what began between the two comes too late now
-            publish(this.lake, table, None, mark, version=began)
-            continue
-        rows = drawn.where(F.col("sample") == sample.name).join(paths, on="id", how="inner")
-        columns = ("id", "leaf_id", "path", "replica", "rank", "pool_weight")
-        is_mine = publish(this.lake, table, rows.select(*columns), mark, version=began)
-        if not is_mine and last_metadata(this.lake, table) != mark:
-            log.warning("sample=%s stays: a run that began later published it", sample.name)
-            passed_over.append(sample.name)
-    return passed_over
 
 
 def _report(run: Run) -> list[Row]:

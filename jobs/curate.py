@@ -17,6 +17,7 @@ from jobs import (
     cluster_levels,
     embed_pool,
     plan_run,
+    publish_samples,
     report_curation,
     tune_tree,
 )
@@ -56,7 +57,7 @@ def curate(this: Run) -> RunSummary:
     CurationError
         One of its kinds, saying what was found, what is wanted, and the fix.
     """
-    balance_sample.require_publishable(this)
+    published = publish_samples.require_publishable(this)
 
     # What it will take; a run that cannot fit ends here, before it has written anything.
     plan_run.check(this)
@@ -85,7 +86,7 @@ def curate(this: Run) -> RunSummary:
     report_curation.check(this)
 
     # Only a run that got this far changes what trainers read.
-    passed_over = balance_sample.publish_samples(this)
+    passed_over = publish_samples.publish_samples(this, published)
     return RunSummary(
         run_id=this.run_id,
         samples={s.name: this.lake.shown(f"sample_{s.name}") for s in this.config.samples},

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
+from jobs.spark.classic import delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
@@ -142,11 +143,16 @@ def _read(
         name = quoted_name(config.table) if kind == "table" else ""
         address = name or f"delta.{quote(absolute(config.table))}"
         version = config.version
-        identity = _delta_identity(spark, address)
+        known = None if name else delta_version(spark, absolute(config.table))
+        if known is not None and known.version < 0:
+            known = None  # SQL says why
+        identity = known.table_id if known else _delta_identity(spark, address)
         if identity is None:
             rows = spark.read.options(**options).table(name)
             files = tuple(_literal(uri) for uri in rows.inputFiles())
             return rows, _files_fingerprint(spark, files), files
+        if version is None and known:
+            version = known.version
         if version is None:
             history = spark.sql(f"DESCRIBE HISTORY {address} LIMIT 1")
             version = history.select("version").collect()[0].version
@@ -180,11 +186,8 @@ def detect_format(spark: SparkSession, table: str) -> str:
             f"input.table={table!r}: no such table in the catalog and no such path; "
             "want a table name, or a path with a slash"
         )
-    try:
-        spark.sql(f"DESCRIBE HISTORY delta.{quote(absolute(table))} LIMIT 1").collect()
+    if _is_delta(spark, absolute(table)):
         return "delta"
-    except SPARK_ERRORS as error:  # not a Delta table
-        refuse_without_delta(error, spark)
     try:
         found = _listing(spark, [table]).select("path").limit(1000).collect()
     except SPARK_ERRORS as error:
@@ -201,6 +204,18 @@ def detect_format(spark: SparkSession, table: str) -> str:
         f"input.table={table!r} holds {what}; "
         "set input.format to delta, parquet, json, csv, text or binaryFile"
     )
+
+
+def _is_delta(spark: SparkSession, path: str) -> bool:
+    known = delta_version(spark, path)
+    if known is not None:
+        return known.version >= 0
+    try:
+        spark.sql(f"DESCRIBE HISTORY delta.{quote(path)} LIMIT 1").collect()
+        return True
+    except SPARK_ERRORS as error:
+        refuse_without_delta(error, spark)
+        return False
 
 
 def _is_in_catalog(spark: SparkSession, table: str) -> bool:

@@ -5,7 +5,6 @@ succeeds.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runs.events import LEASES, RUNS, Event, Presence
+from jobs.spark.classic import delta_version, use_scheduler_pool
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.tables import locks
 from jobs.tables.lake import Lake
@@ -55,6 +55,12 @@ class DeltaStore:
         found = _events(rows.limit(limit + 1))
         return found if len(found) <= limit else None
 
+    def version(self) -> int | None:
+        """Return the version of ``runs``; None where the session does not tell without a query."""
+        path = self.lake.path(RUNS)
+        known = None if path is None else delta_version(self.lake.spark, path)
+        return None if known is None else known.version
+
     def append(
         self, events: Sequence[Event], *, transaction: str | None = None, version: int = 0
     ) -> bool:
@@ -76,8 +82,7 @@ class DeltaStore:
 
     def renew(self, stage_key: str, holder: str, epoch: int, beat: int, expires: datetime) -> None:
         """Let a lease last until then, in place of the last renewal."""
-        with suppress(Exception):  # where the session has pools, not behind the stage's own tasks
-            self.lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "leases")
+        use_scheduler_pool(self.lake.spark, "leases")  # not behind the stage's own tasks
         at = pa.array([expires], pa.timestamp("us", tz="UTC"))
         row = pa.table({"holder": [holder], "epoch": pa.array([epoch], pa.int64()), "expires": at})
         self.lake.replace(

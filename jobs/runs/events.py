@@ -65,6 +65,9 @@ class EventStore(Protocol):
     def read_if_few(self, limit: int) -> list[Event] | None:
         """Return all events, without their configs, oldest first; None where they are more."""
 
+    def version(self) -> int | None:
+        """Return a number that rises by one with every commit; None where that is not known."""
+
     def append(
         self, events: Sequence[Event], *, transaction: str | None = None, version: int = 0
     ) -> bool:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib import metadata
 
 from jobs.config.errors import BusyError
@@ -31,7 +31,6 @@ from jobs.runs.outcomes import Figures
 log = logging.getLogger(__name__)
 
 _POLL = 2.0  # seconds between looks at what another run is at
-_FRESH = timedelta(seconds=60)  # what was read so lately needs no second look before it is reused
 _FEW_EVENTS = 5000  # ledgers up to here are read whole, once
 _MAX_NOTES = 10_000  # characters
 
@@ -73,13 +72,14 @@ class RunLedger:
             code_version=code_version(), stages=tuple(stages),
         )  # fmt: skip
         self._events: dict[str, list[Event]] = {}
-        self._read_at: dict[str, datetime] = {}
+        self._version: int | None = None  # of the store, as far as this run has seen or written it
         self._whole: list[Event] | None = None  # the ledger as it was when it was opened
         self._pending: list[_Pending] = []
         self._is_merging = False
 
     def open(self, stage_keys: Collection[str]) -> list[Event] | None:
         """Learn what is known of some stage keys; return the whole ledger where it is small."""
+        self._version = self._store.version()
         self._whole = self._store.read_if_few(_FEW_EVENTS)
         if self._whole is None:
             self.read(stage_keys)
@@ -88,14 +88,21 @@ class RunLedger:
         return self._whole
 
     def read(self, stage_keys: Collection[str]) -> None:
-        """Learn what is known of some stage keys now."""
-        if stage_keys:
-            self.flush()
-            self._learn(stage_keys, self._store.read(stage_keys))
+        """Learn what is known of some stage keys now; nothing is read where nothing has changed."""
+        self.flush()
+        known = {*self._events, *stage_keys}
+        if known == self._events.keys() and self._is_current():
+            return
+        version = self._store.version()
+        self._learn(known, self._store.read(known))
+        self._version, self._whole = version, None
+
+    def _is_current(self) -> bool:
+        """Tell whether nobody else has told anything since this run last looked."""
+        return self._version is not None and self._version == self._store.version()
 
     def _learn(self, stage_keys: Collection[str], events: Sequence[Event]) -> None:
         self._events |= {key: [] for key in stage_keys}
-        self._read_at |= dict.fromkeys(stage_keys, self._clock.now())
         for event in events:
             if event.stage_key in stage_keys:
                 self._events[event.stage_key].append(event)
@@ -103,11 +110,18 @@ class RunLedger:
     def _of(self, stage_key: str) -> list[Event]:
         """Return a stage key's events, oldest first."""
         if stage_key not in self._events:
-            if self._whole is None:
-                self.read([stage_key])
-            else:
+            if self._whole is not None and self._is_current():
                 self._learn([stage_key], self._whole)
+            else:
+                self.read([stage_key])
         return self._events[stage_key]
+
+    def _append(self, events: Sequence[Event], *, transaction: str | None, version: int) -> bool:
+        """Add events to the store, and keep count of its commits."""
+        is_told = self._store.append(events, transaction=transaction, version=version)
+        if is_told and self._version is not None:
+            self._version += 1
+        return is_told
 
     def finished(self, stage_key: str) -> Event | None:
         """Return the event that finished a stage key."""
@@ -165,7 +179,7 @@ class RunLedger:
         ends = [p.event for p in waiting if p.event.event == "finished"]
         transaction = f"{ends[-1].stage_key}/finished" if ends else None
         version = ends[-1].attempt if ends else 0
-        self._store.append([p.event for p in waiting], transaction=transaction, version=version)
+        self._append([p.event for p in waiting], transaction=transaction, version=version)
         self._done(waiting)
 
     def _done(self, told: Sequence[_Pending]) -> None:
@@ -197,8 +211,7 @@ class RunLedger:
         BusyError
         """
         while True:
-            is_stale = self._read_at.get(stage_key, self._blank.at) < self._clock.now() - _FRESH
-            if since is not None or (is_stale and last_finished(self._of(stage_key))):
+            if since is not None or last_finished(self._of(stage_key)):
                 self.read([stage_key])  # hours may have passed
             self._wait_for_others(stage, stage_key, waits, say)
             finished = last_finished(self._of(stage_key))
@@ -213,13 +226,12 @@ class RunLedger:
     def _start(self, stage: str, stage_key: str) -> Attempt | None:
         """Start the next attempt; None where another was quicker."""
         number = last_attempt(self._of(stage_key)) + 1
-        is_new = not self._of(stage_key)
         attempt = Attempt(self._store, stage_key, number, self._clock)
         try:
             lease = {SECONDS: float(self._store.lease_seconds)}
             told = self._event(stage, stage_key, "started", lease, attempt.holder, {})
             waiting = self._pending
-            is_told = self._store.append(
+            is_told = self._append(
                 [*(p.event for p in waiting), told],
                 transaction=f"{stage_key}/attempt", version=number,
             )  # fmt: skip
@@ -227,8 +239,7 @@ class RunLedger:
                 self._pending = []
                 self._events[stage_key].append(told)
                 self._done([*waiting, _Pending(told, _nothing)])
-            if not (is_told and is_new):
-                # who won, and what was cleaned meanwhile; of a new key nothing can have been
+            if not (is_told and self._is_current()):  # who won, and what was cleaned meanwhile
                 self._take_back(waiting, stage_key, attempt)
         except BaseException:
             attempt.end()

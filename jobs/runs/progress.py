@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from jobs.spark.classic import running_tasks
+
 log = logging.getLogger(__name__)
 
 LOG_EVERY = 10.0  # seconds between log lines of a stage that says nothing else
@@ -84,24 +86,12 @@ class Progress:
 
     def _state(self, spark: SparkSession | None) -> tuple[float, float | None, str]:
         """Return what the stage said last; before it says anything, Spark's own tasks."""
-        tasks = _running_tasks(spark)
+        tasks = running_tasks(spark)
         counted = "" if tasks is None else f"tasks={tasks[0]}/{tasks[1]}"
         if self._said is not None:
             done, total, facts = self._said
             return done, total, f"{facts} {counted}".rstrip()
         return (0, None, "") if tasks is None else (tasks[0], tasks[1], counted)
-
-
-def _running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
-    try:
-        tracker = spark.sparkContext.statusTracker()  # type: ignore[union-attr]  # none: caught
-        infos = [tracker.getStageInfo(i) for i in tracker.getActiveStageIds()]
-    except Exception:  # Connect has no status tracker; progress must never fail a run
-        return None
-    known = [info for info in infos if info is not None]
-    if not known:
-        return None
-    return sum(i.numCompletedTasks for i in known), sum(i.numTasks for i in known)
 
 
 def _short(value: object) -> str:

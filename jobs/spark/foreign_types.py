@@ -6,14 +6,13 @@ that pickle: whoever wrote the table would run code in the driver. So the JVM, w
 is asked first. Types that Spark brings itself, as MLlib's vectors, are classes of the JVM and pass.
 """
 
-import json
 import re
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql.utils import is_remote
 
 from jobs.config.errors import InputError
+from jobs.spark.classic import schema_fields
 
 _PYTHON_TYPE = re.compile(r"(^|[<:])pythonuserdefined\b")  # as the JVM calls it in a type's name
 
@@ -30,11 +29,11 @@ def refuse_python_types(rows: DataFrame, named: str) -> DataFrame:
     InputError
         If a column is, or holds, a Python user-defined type.
     """
-    if is_remote():
+    fields = schema_fields(rows)
+    if fields is None:
         found = rows.sparkSession.sql("DESCRIBE QUERY SELECT * FROM {rows}", rows=rows).collect()
         foreign = [row.col_name for row in found if _PYTHON_TYPE.search(row.data_type)]
     else:
-        fields = json.loads(rows._jdf.schema().json())["fields"]
         foreign = [field["name"] for field in fields if _is_python(field["type"])]
     if foreign:
         raise InputError(

@@ -1,14 +1,12 @@
 """Figures of rows, taken while something else is done with them."""
 
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation
 
-_PATIENCE = 5.0  # seconds: a session tells of a query shortly after it has ended
-_POLL = 0.005
+from jobs.spark.classic import is_observed
 
 Observed = Callable[[], dict[str, Any] | None]
 
@@ -26,19 +24,6 @@ def observed(rows: DataFrame, *figures: Column) -> tuple[DataFrame, Observed]:
     seen = rows.observe(observation, *figures)
 
     def get() -> dict[str, Any] | None:
-        classic = getattr(observation, "_jo", None)
-        if classic is not None and not _is_told(classic):
-            return None
-        return observation.get or None
+        return None if is_observed(observation) is False else observation.get or None
 
     return seen, get
-
-
-def _is_told(observation: Any) -> bool:
-    """Wait for the listener that completes an observation of a classic session."""
-    until = time.monotonic() + _PATIENCE
-    while not observation.future().isCompleted():
-        if time.monotonic() > until:
-            return False
-        time.sleep(_POLL)
-    return True

@@ -10,13 +10,13 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pyspark
 from pyspark.sql import SparkSession
 
 from jobs.config.errors import CurationError
 from jobs.config.model import SparkConfig
+from jobs.spark import classic
 from jobs.spark.host import is_submitted
 
 log = logging.getLogger(__name__)
@@ -152,9 +152,7 @@ def n_slots(spark: SparkSession) -> int:
 
 def known_slots(spark: SparkSession) -> int | None:
     """Return the number of tasks that the session runs at once, or None: Connect does not say."""
-    with contextlib.suppress(Exception):
-        return int(spark.sparkContext.defaultParallelism)
-    return None
+    return classic.n_slots(spark)
 
 
 def _java_options() -> str:
@@ -190,8 +188,7 @@ def main() -> int:
     spark = start_local(SparkConfig(master="local[1]", driver_memory="1g"))
     with tempfile.TemporaryDirectory() as folder:
         spark.range(1).write.format("delta").mode("append").save(folder + "/probe")
-    jvm: Any = spark.sparkContext._jvm
-    java = jvm.System.getProperty("java.version")
+    java = classic.java_version(spark)
     delta = metadata.version("delta-spark")
     print(f"spark={spark.version} delta={delta} java={java} ok")  # noqa: T201  its one output
     spark.stop()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
-from pyspark.sql.utils import is_remote
 
+from jobs.spark.classic import broadcast
 from udfs.shipping import Shipped, digest_of
 
 CLOSURE_BYTES = 8 << 20  # on Connect, smaller arrays travel with the function
@@ -23,9 +23,9 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
     """
     content = np.ascontiguousarray(array).tobytes()
     described = (array.shape, array.dtype.str, digest_of(content))
-    if not is_remote():
-        broadcast = spark.sparkContext.broadcast(content)
-        return Shipped(broadcast, *described, release=broadcast.destroy)
+    shared = broadcast(spark, content)
+    if shared is not None:
+        return Shipped(shared[0], *described, release=shared[1])
     if len(content) <= CLOSURE_BYTES:
         return Shipped(content, *described)
     name = f"evenlake-{uuid.uuid4().hex}.npy"  # artifact names are write-once

@@ -83,6 +83,10 @@ class Lake:
         parts = (self._output.catalog, self._output.schema_, prefix + table)
         return ".".join(quote(part) for part in parts if part is not None)
 
+    def path(self, table: Table | str) -> str | None:
+        """Return a table's path; None in a catalog."""
+        return None if self._output.root is None else self.address(name_of(table))
+
     def shown(self, table: str) -> str:
         """Return a table's address for people to read, without credentials."""
         return without_secrets(self.address(table))

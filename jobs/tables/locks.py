@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlparse
 from filelock import FileLock, Timeout
 from pyspark.sql import SparkSession
 
+from jobs.spark.classic import default_file_system
+
 log = logging.getLogger(__name__)
 
 FOLDER = "_locks"  # in the root
@@ -26,9 +28,8 @@ _GRACE = 1.0  # seconds: who has just taken a lock may not have shown it yet
 def local_folder(spark: SparkSession, root: str) -> Path | None:
     """Return the folder of a root on this machine's file system; None where it is elsewhere."""
     parts = urlparse(root)
-    try:
-        default = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS")
-    except Exception:  # Connect: one server writes for all of its clients
+    default = default_file_system(spark)
+    if default is None:  # Connect: one server writes for all of its clients
         return None
     if (parts.scheme or urlparse(default).scheme) != "file" or parts.netloc:
         return None

@@ -1,0 +1,112 @@
+"""Publish the samples of a run: replace every ``sample_<name>``, each in one commit.
+
+Reads    samples, assignments
+Writes   sample_<name>: what trainers read, always the last good run
+"""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs import balance_sample, cluster_levels
+from jobs.config.errors import ConfigError
+from jobs.runs.run import Run
+from jobs.tables.publishing import last_metadata, publish
+
+log = logging.getLogger(__name__)
+
+_FRESH = timedelta(seconds=60)  # what was seen of a published sample so lately still holds
+_COLUMNS = ("id", "leaf_id", "path", "replica", "rank", "pool_weight")
+
+Marks = dict[str, dict[str, Any]]  # sample -> who published it
+
+
+def require_publishable(this: Run) -> Marks:
+    """Refuse to overwrite a published sample of another config, or a table that is none.
+
+    Returns
+    -------
+    marks : what is said of every sample that is published now
+
+    Raises
+    ------
+    ConfigError
+        Unless the run was told to replace such samples.
+    """
+    mine = this.recipe.lineage(this.written)
+    marks: Marks = {}
+    for sample in this.config.samples:
+        table = f"sample_{sample.name}"
+        if not this.lake.exists(table):
+            continue
+        marks[sample.name] = last_metadata(this.lake, table)
+        if this.replaces_samples:
+            continue
+        owner = marks[sample.name].get("lineage")
+        if owner is None:
+            raise ConfigError(
+                f"{table} is there and no published sample; name this sample otherwise, or say "
+                "--replace-sample"
+            )
+        if owner != mine:
+            raise ConfigError(
+                f"{table} was published by another config (lineage {owner}, this one is {mine}); "
+                "name this sample otherwise, or say --replace-sample"
+            )
+    return marks
+
+
+def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
+    """Replace every ``sample_<name>`` by this run's sample.
+
+    The sample of a run that began later stays: a driver that stood still for hours must not put
+    yesterday's back.
+
+    Parameters
+    ----------
+    marks : what ``require_publishable`` found when the run began; looked up again after a minute
+
+    Returns
+    -------
+    passed_over : the samples that stayed
+
+    Raises
+    ------
+    ConfigError
+        If another config has published a sample of that name meanwhile.
+    CurationError
+        If what the run stands on was cleaned meanwhile.
+    """
+    if marks is None or datetime.now(UTC) - this.opened_at > _FRESH:
+        marks = require_publishable(this)
+    mark = {
+        "lineage": this.recipe.lineage(this.written),
+        "run_id": this.run_id,
+        "stage_key": this.key(balance_sample.STAGE),
+    }
+    began = int(this.opened_at.timestamp() * 1e6)
+    same = [s for s in this.config.samples if marks.get(s.name) == mark and not this.is_refresh]
+    if len(same) < len(this.config.samples):
+        this.require_kept()
+    passed_over = []
+    for sample in this.config.samples:
+        table = f"sample_{sample.name}"
+        if sample in same:
+            # by an earlier run of the same content; what began between the two comes too late now
+            publish(this.lake, table, None, mark, version=began)
+            continue
+        is_mine = publish(this.lake, table, _rows(this, sample.name), mark, version=began)
+        if not is_mine and last_metadata(this.lake, table) != mark:
+            log.warning("sample=%s stays: a run that began later published it", sample.name)
+            passed_over.append(sample.name)
+    return passed_over
+
+
+def _rows(this: Run, name: str) -> DataFrame:
+    drawn = this.read(balance_sample.STAGE, balance_sample.SAMPLES)
+    paths = this.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).select("id", "path")
+    mine = drawn.where(F.col("sample") == name).join(paths, on="id", how="inner")
+    return mine.select(*_COLUMNS)

@@ -1,0 +1,123 @@
+"""What only a classic session offers: its JVM, its context. On Connect every answer is None.
+
+Nothing else in Evenlake names these; who asks has another way, or does without.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql.utils import is_remote
+
+_PATIENCE = 5.0  # seconds: a session tells of a query shortly after it has ended
+_POLL = 0.005
+
+
+@dataclass(frozen=True)
+class DeltaVersion:
+    """A Delta table as its log has it now; ``version`` is -1 where there is no table."""
+
+    table_id: str
+    version: int
+
+
+def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
+    """Look into a Delta table's log, without a query; None where Delta's classes are others."""
+    if is_remote():
+        return None
+    try:
+        jvm: Any = spark._jvm
+        none = jvm.scala.Option.empty()
+        logs = getattr(jvm, "org.apache.spark.sql.delta.DeltaLog")
+        snapshot = logs.forTable(spark._jsparkSession, path).update(False, none, none)
+        return DeltaVersion(str(snapshot.metadata().id()), int(snapshot.version()))
+    except Exception:  # a platform's own Delta, or a log that SQL will tell more of
+        return None
+
+
+def broadcast(spark: SparkSession, content: bytes) -> tuple[Any, Callable[[], None]] | None:
+    """Broadcast bytes; return the broadcast, and what frees it."""
+    if is_remote():
+        return None
+    shared = spark.sparkContext.broadcast(content)
+    return shared, shared.destroy
+
+
+def n_slots(spark: SparkSession) -> int | None:
+    """Return the number of tasks that run at once."""
+    with contextlib.suppress(Exception):
+        return int(spark.sparkContext.defaultParallelism)
+    return None
+
+
+def default_file_system(spark: SparkSession) -> str | None:
+    """Return the URI that paths without a scheme belong to."""
+    with contextlib.suppress(Exception):
+        jsc: Any = spark.sparkContext._jsc
+        return str(jsc.hadoopConfiguration().get("fs.defaultFS"))
+    return None
+
+
+def running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
+    """Return how many tasks of the jobs under way are done, and how many there are."""
+    with contextlib.suppress(Exception):
+        tracker = spark.sparkContext.statusTracker()  # type: ignore[union-attr]  # none: caught
+        infos = [tracker.getStageInfo(i) for i in tracker.getActiveStageIds()]
+        known = [info for info in infos if info is not None]
+        if known:
+            return sum(i.numCompletedTasks for i in known), sum(i.numTasks for i in known)
+    return None
+
+
+def use_scheduler_pool(spark: SparkSession, name: str) -> None:
+    """Let this thread's jobs run in a pool of their own, beside other jobs' tasks."""
+    with contextlib.suppress(Exception):
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", name)
+
+
+def schema_fields(rows: DataFrame) -> list[dict[str, Any]] | None:
+    """Return the schema as the JVM writes it in JSON: no code that it names is loaded."""
+    if is_remote():
+        return None
+    fields: list[dict[str, Any]] = json.loads(rows._jdf.schema().json())["fields"]
+    return fields
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """What a plan says of its rows: whether they are the same at every read, and at any time."""
+
+    is_deterministic: bool
+    is_timeless: bool
+
+
+def plan_facts(rows: DataFrame) -> PlanFacts | None:
+    """Look at the analysed plan of some rows."""
+    if is_remote():
+        return None
+    plan = rows._jdf.queryExecution().analyzed()
+    jvm: Any = rows.sparkSession._jvm
+    patterns = jvm.org.apache.spark.sql.catalyst.trees.TreePattern
+    return PlanFacts(plan.deterministic(), not plan.containsPattern(patterns.CURRENT_LIKE()))
+
+
+def is_observed(observation: Observation) -> bool | None:
+    """Wait a moment until an observation is complete; return whether it is."""
+    if (classic := getattr(observation, "_jo", None)) is None:
+        return None
+    until = time.monotonic() + _PATIENCE
+    while not classic.future().isCompleted():
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def java_version(spark: SparkSession) -> str:
+    """Return the version of Java that a local session runs on."""
+    jvm: Any = spark.sparkContext._jvm
+    return str(jvm.System.getProperty("java.version"))
