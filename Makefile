@@ -13,8 +13,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run  ## curate the example pool, start to end: a balanced sample and its report
-	$(WITH_JAVA) $(BIN)/evenlake example-data --config conf/quickstart.yaml
-	$(WITH_JAVA) $(BIN)/evenlake curate --config conf/quickstart.yaml
+	$(WITH_JAVA) $(BIN)/evenlake demo --config conf/quickstart.yaml
 
 test: $(VENV)/.run  ## the test suite (ARGS="-k quota" picks)
 	$(PYTEST) $(ARGS)

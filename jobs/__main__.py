@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 # Command -> the job module that does it; modules are imported when their command is called.
 COMMANDS = {
     "curate": ("curate", "Curate a pool: every stage, then publish the samples."),
+    "demo": ("run_demo", "Write the example pool and curate it: a balanced sample, a report."),
     "plan": ("plan_run", "Say what a run will take, and whether it fits, before it runs."),
     "embed": ("embed_pool", "Embed the pool and turn away what cannot be clustered."),
     "tune": ("tune_tree", "Find the levels and the share that fit the embedded pool."),

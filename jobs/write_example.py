@@ -5,7 +5,6 @@ Method   class c keeps about 178 / 1.49^c of its images, from 178 down to 5
 Run      evenlake example-data --config conf/quickstart.yaml
 """
 
-import argparse
 import io
 import sys
 from collections.abc import Sequence
@@ -15,11 +14,10 @@ from PIL import Image
 from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
-from jobs.config.errors import CurationError
-from jobs.config.loading import load_config
+from jobs.cli.command import lake_main
 from jobs.config.model import RunConfig
-from jobs.spark.session import get_session
 
+CONFIG = "conf/quickstart.yaml"
 LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
 
 
@@ -63,19 +61,10 @@ def run(spark: SparkSession, config: RunConfig) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the example pool."""
-    parser = argparse.ArgumentParser(prog="evenlake example-data", description=main.__doc__)
-    parser.add_argument("--config", "-c", default="conf/quickstart.yaml")
-    arguments, overrides = parser.parse_known_args(argv)
-    try:
-        config = load_config(arguments.config, overrides)
-        spark, is_ours = get_session(config.spark)
-    except CurationError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the last line
-        return error.exit_code
-    print(f"example pool: {run(spark, config)}")  # noqa: T201  the command's own output
-    if is_ours:
-        spark.stop()
-    return 0
+    return lake_main(
+        lambda spark, config: f"example pool: {run(spark, config)}",
+        argv, name="example-data", summary="Write the example pool.", config=CONFIG,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from jobs.config.secrets import without_secrets
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run, open_run
 from jobs.runs.stage import Stage
+from jobs.spark import launch
 from jobs.spark.errors import reason
 from jobs.spark.session import get_session
 from jobs.spark.troubles import trouble_of
@@ -46,6 +47,9 @@ IfRunningOption = Annotated[
     IfRunning,
     typer.Option("--if-running", help="Where another process does the same: wait for its result."),
 ]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show what Spark and its package resolver say.")
+]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
 ]
@@ -61,6 +65,7 @@ class Options:
     is_refresh: bool = False
     replaces_samples: bool = False
     if_running: IfRunning = IfRunning.wait
+    is_verbose: bool = False
 
 
 @runtime_checkable
@@ -103,15 +108,43 @@ def job_main(job: Job, argv: Sequence[str] | None, *, name: str, summary: str | 
         full_refresh: RefreshOption = False,
         replace_sample: ReplaceOption = False,
         if_running: IfRunningOption = IfRunning.wait,
+        verbose: VerboseOption = False,
     ) -> None:
-        options = Options(config, context.args, result, full_refresh, replace_sample, if_running)
+        options = Options(
+            config, context.args, result, full_refresh, replace_sample, if_running, verbose
+        )
         raise typer.Exit(execute(job, options))
 
     return exit_code(app, argv, name=name)
 
 
+def lake_main(
+    work: Callable[[SparkSession, RunConfig], object],
+    argv: Sequence[str] | None,
+    *,
+    name: str,
+    summary: str,
+    config: str,
+) -> int:
+    """Parse the command line of what needs a config, and no run of it, and do it.
+
+    Parameters
+    ----------
+    config : the one that is read where none is named
+    """
+    app, default = typer.Typer(add_completion=False), config
+
+    @app.command(name, help=summary, context_settings=PASS_ON)
+    def command(
+        context: typer.Context, config: ConfigOption = default, verbose: VerboseOption = False
+    ) -> None:
+        raise typer.Exit(execute_on_lake(work, config, context.args, is_verbose=verbose))
+
+    return exit_code(app, argv, name=name)
+
+
 def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
-    """Let a job's application parse its command line and do it; give the exit code."""
+    """Let a job's application parse its command line and do it; return the exit code."""
     try:
         app(list(argv) if argv is not None else None, prog_name=f"evenlake {name}")
     except SystemExit as stop:
@@ -151,6 +184,7 @@ def execute(job: Job, options: Options) -> int:
         options.config,
         options.overrides,
         on_failure=lambda said: _write_result(options.result, this, said),
+        is_verbose=options.is_verbose,
     )
 
 
@@ -160,8 +194,9 @@ def execute_on_lake(
     overrides: Sequence[str],
     *,
     on_failure: Callable[[str], None] = lambda said: None,
+    is_verbose: bool = False,
 ) -> int:
-    """Do a command's work in a session, whether or not there is a pool; print what it gives.
+    """Do a command's work in a session, whether or not there is a pool; print what it returns.
 
     Parameters
     ----------
@@ -171,7 +206,7 @@ def execute_on_lake(
     spark, is_ours = None, False
     try:
         loaded = load_config(config, overrides)
-        spark, is_ours = get_session(loaded.spark)
+        spark, is_ours = get_session(loaded.spark, is_verbose=is_verbose)
         _print(work(spark, loaded))
         return 0
     except Exception as error:
@@ -195,8 +230,10 @@ def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def fail(error: Exception) -> int:
-    """Say an error on the last line of stderr, its stack in the log; give the exit code."""
+    """Say an error on the last line of stderr, its stack in the log; return the exit code."""
     stack = without_secrets("".join(traceback.format_exception(error)))
+    if not isinstance(error, CurationError) and (said := launch.said_so_far()):
+        log.error("the JVM said:\n%s", without_secrets(said))
     log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
     error = trouble_of(error) or error
     kind = "config" if isinstance(error, ConfigError) else "error"

@@ -89,10 +89,10 @@ class RunLedger:
 
     def read(self, stage_keys: Collection[str]) -> None:
         """Learn what is known of some stage keys now; nothing is read where nothing has changed."""
-        self.flush()
         known = {*self._events, *stage_keys}
         if known == self._events.keys() and self._is_current():
             return
+        self.flush()
         version = self._store.version()
         self._learn(known, self._store.read(known))
         self._version, self._whole = version, None

@@ -109,6 +109,8 @@ class Run:
         BusyError
             If another process is at it and this run does not wait.
         """
+        # a module that is run as a program has made its stage a second time
+        stage = self.recipe.named(stage.name) or stage
         self._require_upstream(stage)
         attempt = self.ledger.begin(
             stage.name,

@@ -18,6 +18,7 @@ from jobs.config.errors import CurationError
 from jobs.config.model import SparkConfig
 from jobs.spark import classic
 from jobs.spark.host import is_submitted
+from jobs.spark.launch import kept_quiet, said_so_far
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +60,14 @@ _JAVA_VARIABLES = (
 )
 
 
-def get_session(config: SparkConfig, *, app_name: str = "evenlake") -> tuple[SparkSession, bool]:
+def get_session(
+    config: SparkConfig, *, app_name: str = "evenlake", is_verbose: bool = False
+) -> tuple[SparkSession, bool]:
     """Return the active session, or start one.
+
+    Parameters
+    ----------
+    is_verbose : what the JVM of a local session says is shown as it comes
 
     Returns
     -------
@@ -73,10 +80,12 @@ def get_session(config: SparkConfig, *, app_name: str = "evenlake") -> tuple[Spa
         return active, False
     if is_submitted():
         return SparkSession.builder.appName(app_name).getOrCreate(), True
-    return start_local(config, app_name=app_name), True
+    return start_local(config, app_name=app_name, is_verbose=is_verbose), True
 
 
-def start_local(config: SparkConfig, *, app_name: str = "evenlake") -> SparkSession:
+def start_local(
+    config: SparkConfig, *, app_name: str = "evenlake", is_verbose: bool = False
+) -> SparkSession:
     """Start a local session with Delta.
 
     Raises
@@ -93,8 +102,11 @@ def start_local(config: SparkConfig, *, app_name: str = "evenlake") -> SparkSess
     for key, value in local_settings(config).items():
         builder = builder.config(key, value)
     try:
-        return builder.getOrCreate()
+        with contextlib.nullcontext() if is_verbose else kept_quiet():
+            return builder.getOrCreate()
     except Exception as error:
+        if said := said_so_far():
+            log.error("the JVM said:\n%s", said)
         raise CurationError(
             f"Spark did not start: {str(error).splitlines()[0]}; if Delta's jars could not be "
             "resolved, allow Maven Central once, or set spark.jars.packages' cache up beforehand"

@@ -1,0 +1,42 @@
+"""What the JVM of a local session says on stderr: kept, and shown only where something fails.
+
+Ivy resolves Delta's jars there, and log4j warns; on a terminal that hides the lines that count.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+_SHOWN = 20_000  # characters of what was said last
+_kept: list[IO[Any]] = []
+
+
+@contextmanager
+def kept_quiet() -> Iterator[None]:
+    """Start a process in here, and what it says on stderr is kept in a file without a name."""
+    try:
+        stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
+        saved = os.dup(stderr)
+    except OSError:  # no stderr to speak of
+        yield
+        return
+    kept = tempfile.TemporaryFile()
+    _kept[:] = [kept]
+    os.dup2(kept.fileno(), stderr)
+    try:
+        yield
+    finally:
+        os.dup2(saved, stderr)
+        os.close(saved)
+
+
+def said_so_far() -> str:
+    """Return what the JVM has said, the last of it; empty where it was not kept."""
+    if not _kept:
+        return ""
+    size = os.fstat(_kept[0].fileno()).st_size
+    content = os.pread(_kept[0].fileno(), _SHOWN, max(0, size - _SHOWN))
+    return content.decode(errors="replace").strip()
