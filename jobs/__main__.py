@@ -8,16 +8,12 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-# Command -> the job module that does it; modules are imported when their command is called.
+# Command -> the job module that does it, and what it does; the stages' own come beside these.
+# Modules are imported when their command is called.
 COMMANDS = {
     "curate": ("curate", "Curate a pool: every stage, then publish the samples."),
     "demo": ("run_demo", "Write the example pool and curate it: a balanced sample, a report."),
     "plan": ("plan_run", "Say what a run will take, and whether it fits, before it runs."),
-    "embed": ("embed_pool", "Embed the pool and turn away what cannot be clustered."),
-    "tune": ("tune_tree", "Find the levels and the share that fit the embedded pool."),
-    "cluster": ("cluster_levels", "Cluster the embedded pool into a tree."),
-    "sample": ("balance_sample", "Draw balanced samples from the tree."),
-    "report": ("report_curation", "Report on the samples, beside a uniform draw."),
     "explain": ("explain_point", "Explain one id: its way through the run, and why it was drawn."),
     "doctor": (
         "check_environment",
@@ -38,16 +34,25 @@ class _Whole(TyperCommand):
         return list(args)
 
 
-def build_app() -> typer.Typer:
+def build_app(*, has_stages: bool = True) -> typer.Typer:
     """Return the command-line application; every command hands its arguments to its job."""
     app = typer.Typer(
         help="Turn a long-tailed lake table into a balanced training set, without labels.",
         no_args_is_help=True,
         add_completion=False,
     )
-    for name, (module, summary) in COMMANDS.items():
+    commands = COMMANDS | (_stages() if has_stages else {})
+    for name, (module, summary) in commands.items():
         app.command(name, help=summary, cls=_Whole)(_bound(module))
     return app
+
+
+def _stages() -> dict[str, tuple[str, str]]:
+    """Return the commands of the recipe's stages."""
+    from jobs.recipe import RECIPE
+
+    named = [stage for stage in RECIPE.stages if stage.command is not None]
+    return {str(stage.command): (stage.name, stage.summary) for stage in named}
 
 
 def _bound(module: str) -> Callable[[typer.Context], None]:
@@ -60,8 +65,11 @@ def _bound(module: str) -> Callable[[typer.Context], None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    # the doctor has to come where what the stages need is missing
+    app = build_app(has_stages=not words or words[0] not in COMMANDS)
     try:
-        build_app()(list(argv) if argv is not None else None, prog_name="evenlake")
+        app(words, prog_name="evenlake")
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0

@@ -218,6 +218,8 @@ STAGE = Stage(
     version=1,
     after=(cluster_levels.STAGE,),
     reads=("seed", "samples"),
+    command="sample",
+    summary="Draw balanced samples from the tree.",
     tables=(ALLOCATIONS, SAMPLES),
     outcome=Drawn,
     work=_balance,
@@ -241,7 +243,7 @@ def run(spark: SparkSession, config: RunConfig) -> Drawn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw balanced samples from the tree."""
-    return stage_main(STAGE, argv, name="sample")
+    return stage_main(STAGE, argv)
 
 
 if __name__ == "__main__":

@@ -233,6 +233,8 @@ STAGE = Stage(
     version=5,
     after=(embed_pool.STAGE,),
     reads=("seed", "cluster"),
+    command="cluster",
+    summary="Cluster the embedded pool into a tree.",
     tables=(NODES, ROUTING, ASSIGNMENTS, ITERATIONS, BLOCKS, CHECKPOINTS),
     outcome=Clustered,
     work=_cluster,
@@ -255,7 +257,7 @@ def run(spark: SparkSession, config: RunConfig) -> Clustered:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Cluster the pool into a tree."""
-    return stage_main(STAGE, argv, name="cluster")
+    return stage_main(STAGE, argv)
 
 
 if __name__ == "__main__":

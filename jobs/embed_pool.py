@@ -327,6 +327,8 @@ STAGE = Stage(
     name="embed_pool",
     version=2,
     reads=("seed", "input", "embed", "hygiene"),
+    command="embed",
+    summary="Embed the pool and turn away what cannot be clustered.",
     tables=(EMBEDDINGS, REJECTS, METADATA, ARTIFACTS),
     outcome=Embedded,
     work=_embed_what_stays,
@@ -352,7 +354,7 @@ def run(spark: SparkSession, config: RunConfig) -> Embedded:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Embed the pool."""
-    return stage_main(STAGE, argv, name="embed")
+    return stage_main(STAGE, argv)
 
 
 if __name__ == "__main__":

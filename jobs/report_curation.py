@@ -295,6 +295,8 @@ STAGE = Stage(
     version=2,
     after=(balance_sample.STAGE,),
     reads=("seed", "report"),
+    command="report",
+    summary="Report on the samples, beside a uniform draw.",
     tables=(REPORT, ARTIFACTS),
     outcome=Measured,
     work=_measure,
@@ -315,7 +317,7 @@ def run(spark: SparkSession, config: RunConfig) -> Measured:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Report on the samples."""
-    return stage_main(STAGE, argv, name="report")
+    return stage_main(STAGE, argv)
 
 
 if __name__ == "__main__":

@@ -79,15 +79,14 @@ class Detailed(Protocol):
 Job = Callable[[Run], object]  # what is printed, if anything
 
 
-def stage_main(stage: Stage[Any], argv: Sequence[str] | None, *, name: str) -> int:
+def stage_main(stage: Stage[Any], argv: Sequence[str] | None) -> int:
     """Do one stage from the command line, after those before it; a stage's ``main`` is this."""
 
     def job(this: Run) -> object:
         this.do(stage)
         return this.metrics[stage.name]
 
-    doc = sys.modules[stage.work.__module__].__doc__ or name
-    return job_main(job, argv, name=name, summary=doc.splitlines()[0])
+    return job_main(job, argv, name=stage.command or stage.name, summary=stage.summary)
 
 
 def job_main(job: Job, argv: Sequence[str] | None, *, name: str, summary: str | None = None) -> int:

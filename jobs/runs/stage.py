@@ -36,6 +36,7 @@ class Stage(Generic[O_co]):
     Attributes
     ----------
     version : raised when the same config and input would now give other rows
+    command, summary : of the command line: its name, and what it does in a sentence
     after : the stages whose output it builds on
     reads : dotted keys of the config that shape its rows; nothing else enters its key
     outcome : what it returns, and what the ledger keeps of it as figures
@@ -58,6 +59,8 @@ class Stage(Generic[O_co]):
     reads: tuple[str, ...]
     outcome: type[O_co]
     work: "Callable[[Work], O_co]"
+    command: str | None = None
+    summary: str = ""
     after: "tuple[Stage[Any], ...]" = ()
     tables: tuple[Table, ...] = ()
     is_on: Callable[[RunConfig], bool] = _always
