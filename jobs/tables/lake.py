@@ -129,7 +129,8 @@ class Lake:
 
     def _is_stored(self, name: str) -> bool:
         if self.local_folder is not None:
-            return (self.local_folder / name / "_delta_log").is_dir()
+            # a folder alone is what a first commit leaves that was broken off, or is under way
+            return any((self.local_folder / name / "_delta_log").glob("[0-9]*"))
         try:
             self._stored(name)
         except SPARK_ERRORS as error:
