@@ -150,13 +150,14 @@ class Lake:
         """Replace a stage key's rows in one commit; count and hash them in the pass that writes.
 
         Repeating the commit is harmless: it is skipped as the same transaction. Where it was, what
-        is there is read back.
+        is there is read back. So is one of an earlier incarnation that comes late: it would add
+        its rows to those of the later one.
         """
         shaped = table.shaped(rows, stage_key)
         # what was cleaned may be there still; of the first incarnation nothing is
         found = self._save_key(
             table, shaped, stage_key,
-            transaction=f"{table.name}/0/{incarnation}", version=1, is_first=incarnation == 0,
+            transaction=f"{table.name}/0/0", version=incarnation + 1, is_first=incarnation == 0,
         )  # fmt: skip
         return self.describe(table, stage_key) if found is None else _written(found)
 
