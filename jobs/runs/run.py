@@ -143,7 +143,8 @@ class Run:
             figures = outcome.figures() | {"seconds": time.perf_counter() - began} | work.counts
             self.record(
                 stage, "finished", figures,
-                notes=outcome.summary, digests=work.digests, then=work.finish,
+                notes=outcome.summary, digests=work.digests,
+                then=work.finish, otherwise=work.end,
             )  # fmt: skip
         except BaseException:
             work.end()
