@@ -132,6 +132,7 @@ class Run:
             try:
                 with self.progress.stage(stage.name, self.spark):
                     outcome = do(work)
+                figures = outcome.figures()
                 work.require_lease()
             except LeaseLostError:
                 raise
@@ -140,7 +141,7 @@ class Run:
                 if (trouble := trouble_of(error)) is not None:
                     raise trouble from error
                 raise
-            figures = outcome.figures() | {"seconds": time.perf_counter() - began} | work.counts
+            figures |= {"seconds": time.perf_counter() - began} | work.counts
             self.record(
                 stage, "finished", figures,
                 notes=outcome.summary, digests=work.digests,
