@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,10 +50,16 @@ _LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 up to two billion rows
 
 @dataclass(frozen=True)
 class Written:
-    """What a stage key has in a table: rows, and an order-free hash of their content."""
+    """What a stage key has in a table: rows, and an order-free hash of their content.
+
+    Attributes
+    ----------
+    is_new : whether this commit made them, as far as the session tells; else an earlier one did
+    """
 
     n_rows: int
     digest: str
+    is_new: bool = field(default=False, compare=False)
 
 
 class Lake:
@@ -159,7 +165,9 @@ class Lake:
             table, shaped, stage_key,
             transaction=f"{table.name}/0/0", version=incarnation + 1, is_first=incarnation == 0,
         )  # fmt: skip
-        return self.describe(table, stage_key) if found is None else _written(found)
+        if found is None:
+            return self.describe(table, stage_key)
+        return replace(_written(found), is_new=True)
 
     def replace(
         self, table: Table, rows: DataFrame, stage_key: str, *, transaction: str, version: int = 1
