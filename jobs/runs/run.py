@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from jobs.config.errors import ConfigError, CurationError, InputChangedError, Le
 from jobs.config.model import RunConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import Pool, open_pool
+from jobs.runs.clock import Clock, SystemClock
 from jobs.runs.delta_store import DeltaStore
-from jobs.runs.events import RUNS, Event
+from jobs.runs.events import RUNS, Event, EventStore
 from jobs.runs.ledger import RunLedger
 from jobs.runs.outcomes import Figures
 from jobs.runs.progress import Progress
@@ -47,6 +48,7 @@ class Run:
     is_refresh : finished stages are cleaned and done again
     replaces_samples : published samples of another config may be taken over
     waits : for another process at the same stage, and takes its result; else it is an error
+    store : of events; the lake's own unless given
     opened_at : when it began
     """
 
@@ -60,11 +62,17 @@ class Run:
     is_refresh: bool = False
     replaces_samples: bool = False
     waits: bool = True
-    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    store: EventStore | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    opened_at: datetime = field(init=False)
     metrics: dict[str, Figures] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
     # what stages hand on in memory: rows of tables by stage key and table, points by their keys
     held: dict[str, pa.Table] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Note when it began."""
+        self.opened_at = self.clock.now()
 
     @property
     def keys(self) -> dict[str, str]:
@@ -85,7 +93,8 @@ class Run:
         """What the ledger knows of its stage keys."""
         inputs = {self.pool.name: self.pool.fingerprint}
         names = [stage.name for stage in self.recipe.on(self.written)]
-        return RunLedger(DeltaStore(self.lake), self.run_id, self.written, inputs, names)
+        store = self.store or DeltaStore(self.lake)
+        return RunLedger(store, self.run_id, self.written, inputs, names, self.clock)
 
     # --- stages -----------------------------------------------------------------------------------
 
