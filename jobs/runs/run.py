@@ -193,7 +193,7 @@ class Run:
         resolving = [s for s in before if s.resolves is not None and self.is_on(s)]
         for needed in [*resolving, *(s for s in stage.after if self.is_on(s))]:
             self.figures(needed)
-        self.resolve()
+        self.resolve(before)
 
     def require_finished(self, stage: Stage[Any]) -> None:
         """Make sure that a stage, and what it builds on, have finished.
@@ -205,9 +205,15 @@ class Run:
         self._require_upstream(stage)
         self.figures(stage)
 
-    def resolve(self) -> None:
-        """Put what finished stages chose in the place of ``auto``."""
-        resolving = [s for s in self.recipe.on(self.written) if s.resolves is not None]
+    def resolve(self, among: Sequence[Stage[Any]] | None = None) -> None:
+        """Put what finished stages chose in the place of ``auto``.
+
+        Parameters
+        ----------
+        among : all stages unless given
+        """
+        on = [s for s in self.recipe.on(self.written) if among is None or s in among]
+        resolving = [s for s in on if s.resolves is not None]
         known = {s.name: figures for s in resolving if (figures := self._known(s)) is not None}
         self.config = self.recipe.resolved(self.written, known)
 
