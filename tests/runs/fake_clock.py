@@ -59,6 +59,11 @@ class FakeClock:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._waiting) >= n_waiting, _PATIENCE)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether another thread waits."""
+        return bool(self._waiting)
+
     def _next(self) -> datetime | None:
         plans = [at for at, _ in self._plans]
         return min([*plans, *self._waiting.values()], default=None)
