@@ -13,7 +13,7 @@ from tests.runs.world import Found, World, config_of, fails, never, stage, works
 
 SECRET = "hunter2"
 A = stage("a")
-B = stage("b", works, A)
+B = stage("b", after=(A,))
 ALONE = stage("alone")
 
 

@@ -42,11 +42,9 @@ def fails(_: Work) -> Found:
     raise RuntimeError("the disk is full")
 
 
-def stage(name: str, do: Do = works, *after: Stage[Found], **more: Any) -> Stage[Found]:
+def stage(name: str, do: Do = works, **more: Any) -> Stage[Found]:
     """Declare a stage; of one name, each has the same key whatever it does."""
-    return Stage(
-        name=name, version=1, reads=("seed",), outcome=Found, work=do, after=after, **more
-    )  # fmt: skip
+    return Stage(name=name, version=1, reads=("seed",), outcome=Found, work=do, **more)
 
 
 def config_of(**sections: Any) -> RunConfig:
