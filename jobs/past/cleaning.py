@@ -1,6 +1,6 @@
 """Cleaning up: rows that broken attempts left, and those of superseded runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -47,18 +47,30 @@ def find_leftovers(
     lake: Lake, history: History, *, older_than: timedelta, now: datetime
 ) -> list[Leftover]:
     """Find what can go: leftovers of broken attempts, and of runs superseded that long."""
-    states = {key: history.state_of_key(key) for key in history.by_key}
-    reasons = {key: state for key, state in states.items() if state != "finished"}
-    for key in _superseded_keys(history, now - older_than):
-        reasons.setdefault(key, "superseded")
-    running = _keys_of(history, [r for r in history.runs if history.is_active(r, now)])
-    running |= {key for key in reasons if _is_about_to_start(history.by_key[key][-1], now)}
+    reasons = reasons_to_go(history, older_than=older_than, now=now)
+    running = keys_in_use(history, reasons, now)
     n_rows = _count(lake, tables_of(history.recipe), sorted(reasons))
     return [
         Leftover(history.by_key[key][-1], why, n_rows[key], key in running)
         for key, why in reasons.items()
         if n_rows[key]
     ]
+
+
+def reasons_to_go(history: History, *, older_than: timedelta, now: datetime) -> dict[str, str]:
+    """Return the stage keys whose rows nobody needs, and why; ``Leftover`` names the reasons."""
+    states = {key: history.state_of_key(key) for key in history.by_key}
+    reasons = {key: state for key, state in states.items() if state != "finished"}
+    for key in _superseded_keys(history, now - older_than):
+        reasons.setdefault(key, "superseded")
+    return reasons
+
+
+def keys_in_use(history: History, stage_keys: Iterable[str], now: datetime) -> set[str]:
+    """Return the stage keys that a run is at, or may be at soon; some of those given among them."""
+    running = _keys_of(history, [r for r in history.runs if history.is_active(r, now)])
+    about = {key for key in stage_keys if _is_about_to_start(history.by_key[key][-1], now)}
+    return running | about
 
 
 def _superseded_keys(history: History, until: datetime) -> list[str]:

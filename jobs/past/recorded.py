@@ -10,7 +10,7 @@ from jobs.config.errors import ConfigError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.runs.events import Event
-from jobs.runs.stage import Recipe
+from jobs.runs.stage import Recipe, upstream_of
 
 _ENDS = ("finished", "reused")
 _LAST = "report_curation"  # stage of every run whose ledger does not say which stages it has
@@ -49,8 +49,15 @@ class RecordedRun:
 
     @cached_property
     def _last_ends(self) -> list[Event]:
-        """The events of the stages that have to end for the run to be finished, as far as told."""
-        needed = self.last.stages or (_LAST,)
+        """The events of the stages that the run ends with; none while one of them is missing.
+
+        What a stage builds on ended before it: a lone ``evenlake report`` tells of no other.
+        """
+        told = self.last.stages or (_LAST,)
+        known = [s for name in told if (s := self.recipe_now.named(name)) is not None]
+        on_the_way = {s.name for stage in known for s in upstream_of(stage)}
+        on_the_way |= {s.name for s in known[:-1] if s.resolves is not None}
+        needed = [name for name in told if name not in on_the_way]
         found = [self.stages[name] for name in needed if name in self.stages]
         return found if len(found) == len(needed) else []
 

@@ -41,10 +41,11 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class _Pending:
-    """An event that is not in the store yet, and what is to be done once it is."""
+    """An event that is not in the store yet, and what is to be done once it is, or cannot be."""
 
     event: Event
-    then: Callable[[], None]
+    then: Callable[[], None] = _nothing
+    otherwise: Callable[[], None] = _nothing
 
 
 class RunLedger:
@@ -137,13 +138,22 @@ class RunLedger:
 
     @contextmanager
     def merging(self) -> Iterator[None]:
-        """Let the end of each stage wait for the start of the next, to be one commit with it."""
+        """Let the end of each stage wait for the start of the next, to be one commit with it.
+
+        An error of what is done meanwhile is the one that is raised.
+        """
         self._is_merging = True
         try:
             yield
-        finally:
+        except BaseException:
             self._is_merging = False
-            self.flush()
+            try:
+                self.flush()
+            except Exception as error:  # most likely the same disk
+                log.warning("the end of a stage is not in the ledger: %s", error)
+            raise
+        self._is_merging = False
+        self.flush()
 
     def record(
         self,
@@ -155,32 +165,51 @@ class RunLedger:
         notes: str | None = None,
         digests: Mapping[str, str] | None = None,
         then: Callable[[], None] = _nothing,
+        otherwise: Callable[[], None] = _nothing,
     ) -> None:
         """Add an event; the end of a stage, or its reuse, may wait for the event that follows.
 
         Parameters
         ----------
         then : done once the event is in the store
+        otherwise : done where it could not be put there
         """
         told = self._event(stage, stage_key, event, metrics or {}, notes, digests or {})
         self._of(stage_key).append(told)
-        self._pending.append(_Pending(told, then))
+        self._pending.append(_Pending(told, then, otherwise))
         if not (self._is_merging and event in ("finished", "reused")):
             self.flush()
 
     def flush(self) -> None:
-        """Add the events that wait, in one commit.
+        """Add the events that wait, in one commit; while the run is merging, another may follow.
 
         That an attempt ended well is a transaction of its number: a later attempt's end stays.
         """
-        waiting, self._pending = self._pending, []
+        waiting = self._pending
         if not waiting:
             return
-        ends = [p.event for p in waiting if p.event.event == "finished"]
-        transaction = f"{ends[-1].stage_key}/finished" if ends else None
-        version = ends[-1].attempt if ends else 0
-        self._append([p.event for p in waiting], transaction=transaction, version=version)
+        first = waiting[0].event
+        is_an_end = len(waiting) == 1 and first.event == "finished"
+        try:
+            self._append(
+                [p.event for p in waiting],
+                transaction=f"{first.stage_key}/finished" if is_an_end else None,
+                version=first.attempt if is_an_end else 0,
+            )
+        except BaseException:
+            if not self._is_merging:
+                self._give_up(waiting)
+            raise
+        self._pending = []
         self._done(waiting)
+
+    def _give_up(self, untold: Sequence[_Pending]) -> None:
+        """Forget events that could not be put into the store: they have not happened."""
+        self._pending = []
+        for pending in untold:
+            mine = self._events[pending.event.stage_key]
+            mine[:] = [event for event in mine if event is not pending.event]
+            pending.otherwise()
 
     def _done(self, told: Sequence[_Pending]) -> None:
         for pending in told:
@@ -238,7 +267,7 @@ class RunLedger:
             if is_told:
                 self._pending = []
                 self._events[stage_key].append(told)
-                self._done([*waiting, _Pending(told, _nothing)])
+                self._done([*waiting, _Pending(told)])
             if not (is_told and self._is_current()):  # who won, and what was cleaned meanwhile
                 self._take_back(waiting, stage_key, attempt)
         except BaseException:

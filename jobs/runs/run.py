@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from jobs.config.errors import ConfigError, CurationError, InputChangedError, Le
 from jobs.config.model import RunConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import Pool, open_pool
+from jobs.runs.clock import Clock, SystemClock
 from jobs.runs.delta_store import DeltaStore
-from jobs.runs.events import RUNS, Event
+from jobs.runs.events import RUNS, Event, EventStore
 from jobs.runs.ledger import RunLedger
 from jobs.runs.outcomes import Figures
 from jobs.runs.progress import Progress
@@ -47,6 +48,7 @@ class Run:
     is_refresh : finished stages are cleaned and done again
     replaces_samples : published samples of another config may be taken over
     waits : for another process at the same stage, and takes its result; else it is an error
+    store : of events; the lake's own unless given
     opened_at : when it began
     """
 
@@ -60,11 +62,17 @@ class Run:
     is_refresh: bool = False
     replaces_samples: bool = False
     waits: bool = True
-    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    store: EventStore | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    opened_at: datetime = field(init=False)
     metrics: dict[str, Figures] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
     # what stages hand on in memory: rows of tables by stage key and table, points by their keys
     held: dict[str, pa.Table] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Note when it began."""
+        self.opened_at = self.clock.now()
 
     @property
     def keys(self) -> dict[str, str]:
@@ -85,7 +93,8 @@ class Run:
         """What the ledger knows of its stage keys."""
         inputs = {self.pool.name: self.pool.fingerprint}
         names = [stage.name for stage in self.recipe.on(self.written)]
-        return RunLedger(DeltaStore(self.lake), self.run_id, self.written, inputs, names)
+        store = self.store or DeltaStore(self.lake)
+        return RunLedger(store, self.run_id, self.written, inputs, names, self.clock)
 
     # --- stages -----------------------------------------------------------------------------------
 
@@ -134,6 +143,7 @@ class Run:
             try:
                 with self.progress.stage(stage.name, self.spark):
                     outcome = do(work)
+                figures = outcome.figures()
                 work.require_lease()
             except LeaseLostError:
                 raise
@@ -142,10 +152,11 @@ class Run:
                 if (trouble := trouble_of(error)) is not None:
                     raise trouble from error
                 raise
-            figures = outcome.figures() | {"seconds": time.perf_counter() - began} | work.counts
+            figures |= {"seconds": time.perf_counter() - began} | work.counts
             self.record(
                 stage, "finished", figures,
-                notes=outcome.summary, digests=work.digests, then=work.finish,
+                notes=outcome.summary, digests=work.digests,
+                then=work.finish, otherwise=work.end,
             )  # fmt: skip
         except BaseException:
             work.end()
@@ -184,7 +195,7 @@ class Run:
         resolving = [s for s in before if s.resolves is not None and self.is_on(s)]
         for needed in [*resolving, *(s for s in stage.after if self.is_on(s))]:
             self.figures(needed)
-        self.resolve()
+        self.resolve(before)
 
     def require_finished(self, stage: Stage[Any]) -> None:
         """Make sure that a stage, and what it builds on, have finished.
@@ -196,9 +207,15 @@ class Run:
         self._require_upstream(stage)
         self.figures(stage)
 
-    def resolve(self) -> None:
-        """Put what finished stages chose in the place of ``auto``."""
-        resolving = [s for s in self.recipe.on(self.written) if s.resolves is not None]
+    def resolve(self, among: Sequence[Stage[Any]] | None = None) -> None:
+        """Put what finished stages chose in the place of ``auto``.
+
+        Parameters
+        ----------
+        among : all stages unless given
+        """
+        on = [s for s in self.recipe.on(self.written) if among is None or s in among]
+        resolving = [s for s in on if s.resolves is not None]
         known = {s.name: figures for s in resolving if (figures := self._known(s)) is not None}
         self.config = self.recipe.resolved(self.written, known)
 

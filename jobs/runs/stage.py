@@ -150,7 +150,7 @@ class Recipe:
 
     def lineage(self, written: RunConfig) -> str:
         """Name the config that a published sample belongs to, whatever the input's version."""
-        before = [stage for stage in self.on(written) if stage in _upstream(self.publishing)]
+        before = [stage for stage in self.on(written) if stage in upstream_of(self.publishing)]
         read = picked(identity(written), [path for stage in before for path in stage.reads])
         return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
 
@@ -172,11 +172,11 @@ class Recipe:
         return replace(self, stages=(*self.stages, *stages))
 
 
-def _upstream(stage: Stage[Any]) -> set[Stage[Any]]:
+def upstream_of(stage: Stage[Any]) -> set[Stage[Any]]:
     """Return every stage that a stage builds on, directly or not."""
     found = set(stage.after)
     for direct in stage.after:
-        found |= _upstream(direct)
+        found |= upstream_of(direct)
     return found
 
 

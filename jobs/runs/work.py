@@ -96,13 +96,14 @@ class Work:
     def write(self, table: Table, rows: Rows) -> int:
         """Write the stage's rows of one table; keep their number and digest, and return the number.
 
-        Rows that are made on the driver are handed on to later stages if they are few.
+        Rows that are made on the driver are handed on to later stages if they are few, and the
+        ones that are stored: an attempt before this one may have written other last bits.
         """
         self.require_lease()
-        if isinstance(rows, pa.Table):
+        frame = as_frame(self.spark, rows) if isinstance(rows, pa.Table) else rows
+        written = self.lake.write(table, frame, self.key, incarnation=self.incarnation)
+        if isinstance(rows, pa.Table) and written.is_new:
             self.run.hand_on(self.stage, table, rows)
-            rows = as_frame(self.spark, rows)
-        written = self.lake.write(table, rows, self.key, incarnation=self.incarnation)
         self.digests[table.name], self.n_rows[table.name] = written.digest, written.n_rows
         return written.n_rows
 

@@ -105,15 +105,31 @@ def plan_facts(rows: DataFrame) -> PlanFacts | None:
     return PlanFacts(plan.deterministic(), not plan.containsPattern(patterns.CURRENT_LIKE()))
 
 
-def is_observed(observation: Observation) -> bool | None:
-    """Wait a moment until an observation is complete; return whether it is."""
+def is_observed(spark: SparkSession, observation: Observation) -> bool | None:
+    """Wait until an observation is complete, or the session has heard of all that has ended.
+
+    Returns
+    -------
+    is_observed : None where the session is not classic
+    """
     if (classic := getattr(observation, "_jo", None)) is None:
         return None
-    until = time.monotonic() + _PATIENCE
+    until, has_heard_all = time.monotonic() + _PATIENCE, False
     while not classic.future().isCompleted():
-        if time.monotonic() > until:
+        if has_heard_all or time.monotonic() > until:
             return False
-        time.sleep(_POLL)
+        has_heard_all = _hears_all(spark, until - time.monotonic())
+        time.sleep(0 if has_heard_all else _POLL)
+    return True
+
+
+def _hears_all(spark: SparkSession, seconds: float) -> bool:
+    """Wait until listeners have heard of all that has ended; False where that cannot be told."""
+    try:
+        context: Any = spark.sparkContext._jsc
+        context.sc().listenerBus().waitUntilEmpty(int(1000 * seconds))
+    except Exception:  # not every platform lets Python call it, and a busy bus is never empty
+        return False
     return True
 
 

@@ -24,6 +24,10 @@ def observed(rows: DataFrame, *figures: Column) -> tuple[DataFrame, Observed]:
     seen = rows.observe(observation, *figures)
 
     def get() -> dict[str, Any] | None:
-        return None if is_observed(observation) is False else observation.get or None
+        return (
+            None
+            if is_observed(rows.sparkSession, observation) is False
+            else observation.get or None
+        )
 
     return seen, get

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,10 +50,16 @@ _LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 up to two billion rows
 
 @dataclass(frozen=True)
 class Written:
-    """What a stage key has in a table: rows, and an order-free hash of their content."""
+    """What a stage key has in a table: rows, and an order-free hash of their content.
+
+    Attributes
+    ----------
+    is_new : whether this commit made them, as far as the session tells; else an earlier one did
+    """
 
     n_rows: int
     digest: str
+    is_new: bool = field(default=False, compare=False)
 
 
 class Lake:
@@ -133,7 +139,8 @@ class Lake:
 
     def _is_stored(self, name: str) -> bool:
         if self.local_folder is not None:
-            return (self.local_folder / name / "_delta_log").is_dir()
+            # a folder alone is what a first commit leaves that was broken off, or is under way
+            return any((self.local_folder / name / "_delta_log").glob("[0-9]*"))
         try:
             self._stored(name)
         except SPARK_ERRORS as error:
@@ -153,15 +160,18 @@ class Lake:
         """Replace a stage key's rows in one commit; count and hash them in the pass that writes.
 
         Repeating the commit is harmless: it is skipped as the same transaction. Where it was, what
-        is there is read back.
+        is there is read back. So is one of an earlier incarnation that comes late: it would add
+        its rows to those of the later one.
         """
         shaped = table.shaped(rows, stage_key)
         # what was cleaned may be there still; of the first incarnation nothing is
         found = self._save_key(
             table, shaped, stage_key,
-            transaction=f"{table.name}/0/{incarnation}", version=1, is_first=incarnation == 0,
+            transaction=f"{table.name}/0/0", version=incarnation + 1, is_first=incarnation == 0,
         )  # fmt: skip
-        return self.describe(table, stage_key) if found is None else _written(found)
+        if found is None:
+            return self.describe(table, stage_key)
+        return replace(_written(found), is_new=True)
 
     def replace(
         self, table: Table, rows: DataFrame, stage_key: str, *, transaction: str, version: int = 1

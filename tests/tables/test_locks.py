@@ -45,7 +45,7 @@ def test_a_slow_holder_is_waited_for_longer_than_anyones_patience(tmp_path: Path
     with ThreadPoolExecutor() as threads:
         with alone(tmp_path, "runs", 2):
             waiting = threads.submit(enter, tmp_path, 2)
-            time.sleep(4)
+            time.sleep(2.6)
             assert not waiting.done()
         waiting.result(10)
 

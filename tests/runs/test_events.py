@@ -1,23 +1,11 @@
 """What a stage key's events say: which attempt finished it, and what undoes that."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from jobs.past.history import History
-from jobs.runs.attempts import is_open
-from jobs.runs.events import Event, last_attempt, last_finished
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def events_of(story: str) -> list[Event]:
-    """Make up the events of one stage key from words such as ``finished2``, one a second."""
-    return [
-        Event("key", "run", "embed_pool", word[:-1], at, int(word[-1]), "{}", {})
-        for i, word in enumerate(story.split())
-        if (at := START + timedelta(seconds=i))
-    ]
+from jobs.recipe import RECIPE
+from jobs.runs.events import is_open, last_attempt, last_finished
+from tests.runs.stories import events_of
 
 
 @pytest.mark.parametrize(
@@ -46,7 +34,7 @@ def test_an_attempt_finishes_a_stage_key_unless_it_was_cleaned_since_it_began(
     events = events_of(story)
     found = last_finished(events)
     assert (found and found.attempt) == finished_by
-    assert History(events, {}).state_of_key("key") == state
+    assert History(events, RECIPE, {}).state_of_key("key") == state
 
 
 @pytest.mark.parametrize(
