@@ -25,7 +25,7 @@ from jobs.cli.command import stage_main
 from jobs.config.model import RunConfig, SampleConfig
 from jobs.planning import costs
 from jobs.points.ranks import ranked
-from jobs.pool.ids import Id
+from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Node, Place
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import sample_size_rows
@@ -178,7 +178,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add the quotas of a point's nodes, and its place in every sample."""
     nodes = _with_quotas(run, so_far.path)
     leaf, samples = nodes[0], run.config.samples
-    mine = run.read(STAGE, SAMPLES).where(F.col("id") == F.lit(id_))
+    mine = run.read(STAGE, SAMPLES).where(is_id(id_))
     drawn = mine.select("sample", "replica").orderBy("replica").collect()
     in_leaf = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).where(
         F.col("leaf_id") == leaf.node_id
@@ -208,7 +208,7 @@ def _ranks(run: Run, leaf: DataFrame, id_: Id) -> dict[str, int]:
     found = []
     for strategy in sorted({sample.strategy for sample in run.config.samples}):
         points = ranked(leaf, strategy=strategy, seed=run.config.seed)
-        mine = points.where(F.col("id") == F.lit(id_))
+        mine = points.where(is_id(id_))
         found.append(mine.select(F.lit(strategy).alias("strategy"), "position"))
     return {row.strategy: row.position for row in reduce(DataFrame.unionByName, found).collect()}
 

@@ -31,7 +31,7 @@ from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.config.model import RunConfig
 from jobs.planning import costs
 from jobs.points.surviving import held, surviving
-from jobs.pool.ids import Id
+from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Node
 from jobs.reporting.node_rows import tree_rows
 from jobs.reporting.rows import Row
@@ -218,7 +218,7 @@ def _report(run: Run) -> list[Row]:
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add the nodes that a point stands below, leaf first."""
-    own = run.read(STAGE, ASSIGNMENTS).where(F.col("id") == F.lit(id_)).select("path")
+    own = run.read(STAGE, ASSIGNMENTS).where(is_id(id_)).select("path")
     ((path,),) = own.collect()
     at = enumerate(path, start=1)
     is_on_path = reduce(or_, ((F.col("level") == t) & (F.col("node_id") == n) for t, n in at))

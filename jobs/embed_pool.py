@@ -27,7 +27,7 @@ from jobs.config.model import EmbedConfig, RunConfig
 from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
 from jobs.pool.columns import nothing_in, pool_columns
-from jobs.pool.ids import Id
+from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Gate
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import size_rows
@@ -309,8 +309,8 @@ def _report(run: Run) -> list[Row]:
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Say what the gate said of an id."""
     said = ("stage", "reason", "detail")
-    rejects = run.read(STAGE, REJECTS).where(F.col("id") == F.lit(id_)).select(*said)
-    accepted = _accepted(run).where(F.col("id") == F.lit(id_))
+    rejects = run.read(STAGE, REJECTS).where(is_id(id_)).select(*said)
+    accepted = _accepted(run).where(is_id(id_))
     silent = accepted.select(*(F.lit(None).cast("string").alias(name) for name in said))
     rows = rejects.unionByName(silent).collect()
     if not rows:

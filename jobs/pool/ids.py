@@ -2,11 +2,18 @@
 
 import re
 
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType
 
 from jobs.config.errors import InputError
 
 Id = str | int | bytes
+
+
+def is_id(id_: Id) -> Column:
+    """Tell which rows are of one id, which stays a literal: no text of it becomes SQL."""
+    return F.col("id") == F.lit(id_)
 
 
 def parse_id(text: str, kind: DataType) -> Id:

@@ -69,6 +69,7 @@ class Lake:
         self.spark = spark
         self._output = output
         self._there: set[str] = set()  # tables known to exist: none is ever dropped
+        self._has_delta = False  # known of the session once it was asked for a table
 
     @property
     def lease_seconds(self) -> float:
@@ -138,13 +139,14 @@ class Lake:
         return name in self._there
 
     def _is_stored(self, name: str) -> bool:
-        if self.local_folder is not None:
+        if self.local_folder is not None and self._has_delta:
             # a folder alone is what a first commit leaves that was broken off, or is under way
             return any((self.local_folder / name / "_delta_log").glob("[0-9]*"))
         try:
             self._stored(name)
         except SPARK_ERRORS as error:
             if any(mark in str(error) for mark in _ABSENT):
+                self._has_delta = True
                 return False
             refuse_without_delta(error, self.spark)
             if isinstance(error, AnalysisException):
@@ -152,6 +154,7 @@ class Lake:
                     f"{self._output_keys()} cannot be read: {reason(error)}"
                 ) from error
             raise
+        self._has_delta = True
         return True
 
     def write(

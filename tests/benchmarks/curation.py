@@ -28,7 +28,7 @@ class _FromPlan(Progress):
     def note(self, stage: str, text: str) -> None:
         """Say one thing about a stage."""
         super().note(stage, text)
-        if stage == plan_run.STAGE:
+        if stage == plan_run.NAME:
             self.watch.start()
 
 
@@ -38,8 +38,8 @@ def curate_as_planned(task: Task, files: Files, watch: Stopwatch) -> Fit:
     with tempfile.TemporaryDirectory(dir=Path(files.pool).parent) as root:
         config = config_for(files, root, CLUSTERS[task.n_points], N_PICKS)
         run = open_run(spark, config, progress=_FromPlan(watch))
-        summary = curate.run(spark, config, within=run)
+        summary = curate.curate(run)
         seconds = watch.lap()
     spark.stop()
-    figures: dict[str, float | str] = {**summary.metrics[plan_run.STAGE]}
+    figures: dict[str, float | str] = {**summary.metrics[plan_run.NAME]}
     return Fit(seconds, "", figures=figures)

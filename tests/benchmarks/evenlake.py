@@ -33,9 +33,10 @@ def fit_evenlake(task: Task, files: Files, watch: Stopwatch) -> Fit:
     with tempfile.TemporaryDirectory(dir=Path(files.pool).parent) as root:
         config = config_for(files, root, levels, task.n_clusters)
         run = open_run(spark, config)
-        embed_pool.run(spark, config, within=run)
+        run.do(embed_pool.STAGE)
         watch.start()
-        figures = cluster_levels.run(spark, config, within=run)
+        run.do(cluster_levels.STAGE)
+        figures = run.figures(cluster_levels.STAGE)
         own: dict[str, float | str] = {f"stage_{name}": value for name, value in figures.items()}
         centroids, labels, ran = _read_back(run, task)
     spark.stop()

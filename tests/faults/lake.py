@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from jobs.config.loading import load_config
 from jobs.config.model import as_dict
-from jobs.runs.keys import STAGES
+from jobs.recipe import RECIPE
 from jobs.runs.run import open_run
 from tests.faults.driver import Driver
 from tests.pools import grouped_mixture
@@ -16,13 +16,8 @@ from tests.quality.mixture import config_for, write_pool
 
 Content = dict[str, tuple[int, str]]
 
-TABLES = {
-    "embed_pool": ("embeddings", "rejects", "metadata"),
-    "tune_tree": ("report",),
-    "cluster_levels": ("nodes", "assignments", "iterations"),
-    "balance_sample": ("samples", "allocations"),
-    "report_curation": ("report",),
-}
+STAGES = tuple(stage.name for stage in RECIPE.stages)
+PASSING = ("artifacts", "blocks", "checkpoints")  # the page's time; what only some solvers write
 LONG = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}  # a level loop of a minute
 SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}, "breathing": "off"}
 
@@ -53,10 +48,10 @@ def content(spark: SparkSession, folder: Path, root: Path) -> Content:
     """Return every table's rows and digest, stage by stage, and the published sample's."""
     run = open_run(spark, load_config(str(root.with_suffix(".yaml"))))
     found = {
-        f"{stage}.{table}": run.lake.describe(table, run.keys[stage])
-        for stage in STAGES
-        for table in TABLES[stage]
-        if stage != "tune_tree" or run.is_tuned
+        f"{stage}.{table.name}": run.lake.describe(table, run.key(stage))
+        for stage in RECIPE.on(run.written)
+        for table in stage.tables
+        if table.name not in PASSING and run.lake.exists(table)
     }
     published = run.lake.read("sample_balanced")
     return found | {"sample": (published.count(), str(sorted(published.collect())))}

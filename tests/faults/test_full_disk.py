@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.runs.keys import STAGES
 from tests.faults.driver import Driver
-from tests.faults.lake import SHORT, Content, arguments, content, undisturbed, write_lake
+from tests.faults.lake import SHORT, STAGES, Content, arguments, content, undisturbed, write_lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 

@@ -15,10 +15,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.config.loading import load_config
-from jobs.runs.keys import STAGES
 from jobs.runs.run import Run, open_run
 from tests.faults.driver import Driver, Point
-from tests.faults.lake import SHORT, Content, arguments, content, undisturbed, write_lake
+from tests.faults.lake import SHORT, STAGES, Content, arguments, content, undisturbed, write_lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 

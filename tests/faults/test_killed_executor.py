@@ -12,10 +12,9 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.runs.keys import STAGES
 from tests.cluster.sessions import MASTER, cluster_environment
 from tests.faults.driver import Driver
-from tests.faults.lake import Content, arguments, content, undisturbed, write_lake
+from tests.faults.lake import STAGES, Content, arguments, content, undisturbed, write_lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.loading import parse_config
-from jobs.config.model import SparkConfig
+from jobs.config.model import RunConfig, SparkConfig
 from jobs.runs.run import open_run
 from jobs.spark.session import local_settings
 
@@ -49,11 +49,8 @@ def write_files(X: NDArray[np.float32], folder: Path, n_files: int, seed: int) -
         pq.write_table(table, folder / f"part-{i:03d}.parquet")
 
 
-def curated_bytes(
-    spark: SparkSession, pool: Path, root: Path, solver: str, split: str
-) -> dict[str, str]:
-    """Embed, cluster and sample; give a hash of each table's sorted rows, byte by byte."""
-    config = parse_config(
+def config_of(pool: Path, root: Path, solver: str, split: str) -> RunConfig:
+    return parse_config(
         {
             "seed": 5,
             "input": {"table": str(pool), "embedding": "embedding"},
@@ -80,10 +77,19 @@ def curated_bytes(
             ],
         }
     )
-    run = open_run(spark, config)
-    for stage in (embed_pool, cluster_levels, balance_sample):
-        stage.run(spark, config, within=run)
-    assert run.figures("cluster_levels")["n_blocks"] >= 64
+
+
+def curated_bytes(
+    spark: SparkSession, pool: Path, root: Path, solver: str, split: str
+) -> dict[str, str]:
+    """Embed, cluster and sample; give a hash of each table's sorted rows, byte by byte.
+
+    What the root holds already is reused.
+    """
+    run = open_run(spark, config_of(pool, root, solver, split))
+    for job in (embed_pool, cluster_levels, balance_sample):
+        run.do(job.STAGE)
+    assert run.outcome(cluster_levels.STAGE).n_blocks >= 64
     keys = {"samples": run.keys["balance_sample"]}
     return {
         table: _hash_sorted(

@@ -80,7 +80,7 @@ def test_the_tree_comes_leaves_first_node_after_node(spark: SparkSession) -> Non
         (1, 1, 0, 1, 2),
     ]
     columns = "level int, node_id long, parent_id long, n_leaves long, n_points long"
-    leaves, top = read_levels(spark.createDataFrame(rows, columns).repartition(7))
+    leaves, top = read_levels(spark.createDataFrame(rows, columns).repartition(7).toArrow())
     assert [leaves.parents.tolist(), leaves.n_points.tolist()] == [[1, 0, 0], [4, 2, 3]]
     assert [top.parents.tolist(), top.n_points.tolist()] == [[0, 0], [5, 4]]
     assert [leaves.n_leaves.tolist(), top.n_leaves.tolist()] == [[1, 1, 1], [2, 1]]

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, embed_pool
 from jobs.config.loading import parse_config
-from jobs.runs import run as runs
+from jobs.runs import work
 from jobs.runs.run import Run, open_run
 from jobs.spark.shipping import ship
 from udfs.shipping import Shipped
@@ -31,8 +31,8 @@ def run_on(spark: SparkSession, folder: Path, **cluster: Any) -> Run:
         }
     )
     run = open_run(spark, config)
-    embed_pool.run(spark, config, within=run)
-    cluster_levels.run(spark, config, within=run)
+    run.do(embed_pool.STAGE)
+    run.do(cluster_levels.STAGE)
     return run
 
 
@@ -127,7 +127,7 @@ def test_what_was_shipped_is_freed_once_the_stage_is_finished(
         shipped.append(ship(spark, array))
         return shipped[-1]
 
-    monkeypatch.setattr(runs, "ship", shipping)
+    monkeypatch.setattr(work, "ship", shipping)
     run_on(spark, folder, solver="spark")
     assert [array.shape for array in shipped] == [(LEVELS[0], 5), (LEVELS[0], 3)]  # paths too
     assert not any(array.carrier._jbroadcast.isValid() for array in shipped)

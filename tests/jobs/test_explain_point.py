@@ -1,7 +1,6 @@
 """`evenlake explain` on a tiny curated pool: every fate of an id, and ids of every kind."""
 
 import json
-from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from jobs.__main__ import main as evenlake
 from jobs.config.errors import InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
-from jobs.explain_point import id_last
-from jobs.pool.ids import parse_id
+from jobs.explain_point import explain, id_last
+from jobs.pool.ids import is_id, parse_id
 from jobs.reporting.explanation import Explanation
 from jobs.runs.run import Run, open_run
 
@@ -54,7 +53,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     config = config_of(folder)
     this = open_run(spark, config)
     for job in (embed_pool, cluster_levels, balance_sample):
-        job.run(spark, config, within=this)
+        this.do(job.STAGE)
     (folder / "my.yaml").write_text(yaml.safe_dump(as_dict(config)))
     return folder
 
@@ -65,7 +64,7 @@ def this(spark: SparkSession, folder: Path) -> Run:
 
 
 def explained(this: Run, point: str) -> Explanation:
-    return explain_point.run(this.spark, this.config, point=point, within=this)
+    return explain(this, point=point)
 
 
 def test_a_point_is_followed_from_its_leaf_to_the_top(this: Run) -> None:
@@ -136,10 +135,11 @@ def test_who_did_not_pass_the_gate_is_told_why(this: Run, point: str, why_not: s
 
 
 def test_a_condition_on_the_pool_is_named_with_an_id_that_is_not_in_it(
-    this: Run, folder: Path
+    spark: SparkSession, folder: Path
 ) -> None:
-    narrowed = replace(this, config=config_of(folder, "input.where=id < 'q'"))
-    assert explained(narrowed, "nobody").gate.status == "no such id in the pool where id < 'q'"
+    narrowed = open_run(spark, config_of(folder, "input.where=id < 'q'"))
+    narrowed.do(embed_pool.STAGE)
+    assert explained(narrowed, "zero").gate.status == "no such id in the pool where id < 'q'"
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_an_id_with_a_dash_needs_no_double_dash(
 
 def test_every_odd_id_is_a_literal(this: Run) -> None:
     points = this.lake.read("embeddings", this.keys["embed_pool"]).select("id")
-    found = reduce(DataFrame.union, [explain_point._of(points, id_) for id_ in ODD])
+    found = reduce(DataFrame.union, [points.where(is_id(id_)) for id_ in ODD])
     assert [row.id for row in found.collect()] == ODD
 
 
@@ -274,5 +274,5 @@ def test_integers_and_binary_are_found_as_literals(spark: SparkSession, expressi
     rows = spark.sql(f"select {expression} as id")
     (row,) = rows.collect()
     text = row.id.hex() if expression.startswith("x") else expression
-    found = explain_point._of(rows, parse_id(text, rows.schema["id"].dataType))
+    found = rows.where(is_id(parse_id(text, rows.schema["id"].dataType)))
     assert [bytes(r.id) if text != expression else r.id for r in found.collect()] == [row.id]

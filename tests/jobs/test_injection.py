@@ -17,7 +17,7 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import InputConfig, OutputConfig, RunConfig
 from jobs.pool.inputs import open_pool, quoted_name
-from jobs.report_curation import export_page
+from jobs.report_curation import STAGE, export_page
 from jobs.runs.run import open_run
 from jobs.tables.lake import Lake
 from tests.jobs.hostile import BEACON, TEXTS, write_python_type
@@ -121,7 +121,7 @@ def test_nothing_is_made_outside_the_root(curated: Curated, spark: SparkSession)
 
 def test_a_second_run_reuses_all_of_it(spark: SparkSession, curated: Curated) -> None:
     run = open_run(spark, config_of(curated.folder))
-    assert run.figures("report_curation")
+    assert run.has_finished(STAGE)
 
 
 # --- names ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
-from jobs.config.resolving import figures_of, settled
+from jobs.config.resolving import needs_tuning, resolved
 from jobs.points.hash_sample import sample_rows
 from jobs.runs.run import open_run
 from tests.jobs.determinism import write_files
@@ -61,7 +61,7 @@ def test_a_run_that_leaves_levels_open_ends_with_a_sample_better_than_uniform(
     gap, error = (report[f"s.coverage.coverage_gap{end}"] for end in ("", "_error"))
     assert gap < -2 * error <= 0
     run = open_run(spark, config_of(folder))
-    assert run.is_settled  # from the ledger
+    assert not needs_tuning(run.config)  # from the ledger
     assert run.config.cluster.levels == [
         int(tuned[f"level_{t}"]) for t in range(1, 1 + len(run.config.cluster.levels))
     ]
@@ -101,7 +101,8 @@ def test_a_choice_is_made_anew_where_it_may_differ(
     is_chosen_anew: bool,
 ) -> None:
     assert summary.run_id
-    assert open_run(spark, config_of(folder, override)).is_settled is not is_chosen_anew
+    run = open_run(spark, config_of(folder, override))
+    assert needs_tuning(run.config) is is_chosen_anew
 
 
 def test_the_yaml_that_tune_prints_is_the_same_tree_and_sample(
@@ -120,7 +121,7 @@ def test_the_yaml_that_tune_prints_is_the_same_tree_and_sample(
     samples = [{"target_size": TARGET_SIZE, **sample} for sample in pasted["samples"]]
     given = config_of(folder, cluster=pasted["cluster"], samples=samples)
     run, auto = (open_run(spark, c) for c in (given, config_of(folder)))
-    assert run.is_settled
+    assert not needs_tuning(run.config)
     later = ["cluster_levels", "balance_sample", "report_curation"]
     assert [run.keys[s] for s in later] == [auto.keys[s] for s in later]
     assert summary.run_id == auto.run_id != run.run_id
@@ -131,9 +132,9 @@ def test_the_choice_is_the_same_for_any_partitioning(
 ) -> None:
     config = config_of(folder / "seven")
     run = open_run(spark, config)
-    embed_pool.run(spark, config, within=run)
-    figures = tune_tree.run(spark, config, within=run).figures
-    mine = summary.metrics["tune_tree"]
+    run.do(embed_pool.STAGE)
+    run.do(tune_tree.STAGE)
+    figures, mine = run.figures(tune_tree.STAGE), summary.metrics["tune_tree"]
     assert set(figures) == set(mine)
     assert {n: v for n, v in figures.items() if n != "seconds"} == {
         n: v for n, v in mine.items() if n != "seconds"
@@ -151,12 +152,12 @@ def test_an_event_counts_once_where_the_share_alone_is_left_open(
 ) -> None:
     config = config_of(folder, cluster={"levels": [8], "resampling": {"rounds": 0}})
     run = open_run(spark, config)
-    for stage in (embed_pool, tune_tree):
-        stage.run(spark, config, within=run)
-    cluster_levels.run(spark, config, within=open_run(spark, config, is_refresh=True))
+    for job in (embed_pool, tune_tree):
+        run.do(job.STAGE)
+    open_run(spark, config, is_refresh=True).do(cluster_levels.STAGE)
     again = open_run(spark, config)
-    assert again.is_settled
-    assert again.incarnation("cluster_levels") == 1
+    assert not needs_tuning(again.config)
+    assert again.ledger.incarnation(again.key(cluster_levels.STAGE)) == 1
 
 
 # --- the guard ------------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ def test_a_sample_worse_than_uniform_is_warned_of_or_held_back(
 # --- what tuning stands on ------------------------------------------------------------------------
 
 
-def test_a_choice_comes_back_from_its_figures(tmp_path: Path) -> None:
+def test_a_choice_takes_the_place_of_auto_and_of_nothing_else(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     chosen = config.cluster.model_copy(
         update={
@@ -208,14 +209,14 @@ def test_a_choice_comes_back_from_its_figures(tmp_path: Path) -> None:
             "resampling": config.cluster.resampling.model_copy(update={"rounds": [3, 0]}),
         }
     )
-    found = settled(config, figures_of(chosen, 0.25, is_given=False))
+    found = resolved(config, [300, 150], [3, 0], 0.25)
     assert found.cluster == chosen
     assert found.samples[0].share.leaves == 0.25
     assert parse_config(as_dict(found)) == found
     assert parse_config(as_dict(config)) == config  # auto stays auto
     # given levels and given shares stay as they are
     given = config_of(tmp_path, "cluster.levels=[7,3]", "samples.0.share.leaves=0.75")
-    assert settled(given, figures_of(given.cluster, 0.25, is_given=True)) == given
+    assert resolved(given, [], [], 0.25) == given
 
 
 def test_hash_samples_are_the_smallest_hashes_whatever_the_partitioning(

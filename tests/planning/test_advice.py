@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.config.loading import parse_config
+from jobs.planning import plan
 from jobs.planning.machine import GIB, Machine, assumed_speed
-from jobs.planning.plan import make_plan
+from jobs.planning.plan import Plan
 from jobs.planning.problem import Problem
+from jobs.recipe import RECIPE
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=assumed_speed(256), host=23 * GIB)
 
@@ -24,6 +26,10 @@ def problem(n: int, d: int, levels: list[int], *overrides: str, **cluster: Any) 
         "samples": [{"name": "s", "target_size": 100, "share": {"leaves": 0.0}}],
     }
     return Problem(n, d, parse_config(plain, overrides))
+
+
+def make_plan(tried: Problem, machine: Machine) -> Plan:
+    return plan.make_plan(tried, machine, RECIPE.on(tried.config))
 
 
 def test_a_sound_plan_warns_of_nothing_and_fits() -> None:

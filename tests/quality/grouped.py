@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from jobs import curate
+from jobs import cluster_levels, curate, embed_pool
 from jobs.cli.logs import set_up_logging
 from jobs.config.model import SparkConfig
 from jobs.runs.run import open_run
@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
     config = config_for(folder / "pool.parquet", folder / "lake", TARGET_SIZE, cluster)
     spark = start_local(SparkConfig(master="local[2]", driver_memory="6g", shuffle_partitions=4))
     run = open_run(spark, config)
-    curate.run(spark, config, within=run)
+    curate.curate(run)
     counts = sampled_concepts(run, 1000)
     ledger = run.lake.read("runs").where(F.col("event") == "finished")
     seconds = {r.stage: round(r.metrics["seconds"], 1) for r in ledger.collect()}
@@ -44,8 +44,8 @@ def main(folder: Path) -> None:
                 "kl": kl_to_uniform(counts),
                 "n_present": int((counts > 0).sum()),
                 "level_1_iterations": iterations.count(),
-                "inertia_per_point": run.figures("cluster_levels")["inertia"]
-                / run.figures("embed_pool")["n_points"],
+                "inertia_per_point": run.outcome(cluster_levels.STAGE).inertia
+                / run.outcome(embed_pool.STAGE).n_points,
             }
         )
     )

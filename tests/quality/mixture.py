@@ -64,8 +64,8 @@ def sampled_concepts(run: Run, n_concepts: int) -> np.ndarray:
 def curate_planted(spark: SparkSession, config) -> tuple[Run, dict[str, Any]]:
     """Embed, cluster and sample; give the run and its figures."""
     run = open_run(spark, config)
-    for stage in (embed_pool, cluster_levels, balance_sample):
-        stage.run(spark, config, within=run)
+    for job in (embed_pool, cluster_levels, balance_sample):
+        run.do(job.STAGE)
     n_concepts = run.pool.rows.agg(F.max("concept")).collect()[0][0] + 1
     counts = sampled_concepts(run, n_concepts)
     figures = {"kl": kl_to_uniform(counts), "n_present": int((counts > 0).sum())}

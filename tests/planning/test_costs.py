@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from jobs import tune_tree
 from jobs.config.loading import parse_config
-from jobs.planning import estimate as planned
-from jobs.planning import level_parts, passes
+from jobs.planning import costs, level_parts, passes, plan
 from jobs.planning.calibration import calibrate
-from jobs.planning.estimate import estimate
 from jobs.planning.machine import (
     CALL_SECONDS,
     DRIVER_BASE,
@@ -27,8 +25,9 @@ from jobs.planning.machine import (
     Speed,
     assumed_speed,
 )
-from jobs.planning.plan import make_plan
+from jobs.planning.plan import Plan
 from jobs.planning.problem import Part, Problem
+from jobs.recipe import RECIPE
 from jobs.reporting import coverage_rows
 from udfs.blocks import from_bytes, to_bytes
 from udfs.kernels.coarse_cells import SAMPLE_PER_CELL, fit_cells
@@ -51,6 +50,14 @@ def problem(n: int, levels: list[int], d: int = 256, **cluster: Any) -> Problem:
         }
     )
     return Problem(n, d, config)
+
+
+def estimate(tried: Problem, machine: Machine) -> list[Part]:
+    return costs.estimate(tried, machine, RECIPE.on(tried.config))
+
+
+def make_plan(tried: Problem, machine: Machine) -> Plan:
+    return plan.make_plan(tried, machine, RECIPE.on(tried.config))
 
 
 def part(parts: list[Part], name: str, level: int | None = None) -> Part:
@@ -267,10 +274,10 @@ def test_more_slots_never_take_longer(n: int, slots: int, levels: list[int]) -> 
 
 
 def test_the_planner_knows_the_sizes_that_the_report_decides_by() -> None:
-    assert planned.EVALUATED_ROWS == coverage_rows.EVALUATED_ROWS
-    assert planned.MAX_COMPARED == coverage_rows.MAX_COMPARED
-    assert planned.N_CLUSTERINGS == coverage_rows.N_CLUSTERINGS
-    assert planned.n_sampled is tune_tree.n_sampled
+    assert costs.EVALUATED_ROWS == coverage_rows.EVALUATED_ROWS
+    assert costs.MAX_COMPARED == coverage_rows.MAX_COMPARED
+    assert costs.N_CLUSTERINGS == coverage_rows.N_CLUSTERINGS
+    assert costs.n_sampled is tune_tree.n_sampled
 
 
 @pytest.mark.parametrize("n_rows", [31_200, 99_999, 100_000])
