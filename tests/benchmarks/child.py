@@ -40,6 +40,7 @@ def rival_named(name: str) -> Callable[[Task, Files, Stopwatch], Fit]:
         "faiss-super": memory_rivals.fit_faiss_super,
         "sklearn-lloyd": memory_rivals.fit_lloyd,
         "sklearn-minibatch": memory_rivals.fit_minibatch,
+        "superkmeans": memory_rivals.fit_superkmeans,
         "sgemm": memory_rivals.measure_sgemm,
     }[name]
 

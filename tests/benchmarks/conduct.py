@@ -33,10 +33,10 @@ def conduct(
     tasks = [t for t in scenario.tasks if not only or t.rival in only]
     bench = Bench(work, time_limit)
     peak, numpy_type = bench.sgemm_peak(scenario.sgemm_sizes)
-    faiss_type = ""
-    if any(t.rival.startswith("faiss") for t in tasks):
-        faiss_type = bench.fastest_faiss()
-    env = {"sklearn": blas_setting(numpy_type), "faiss": blas_setting(faiss_type)}
+    env = {"sklearn": blas_setting(numpy_type)}
+    for library in ("faiss", "superkmeans"):
+        if any(t.rival.startswith(library) for t in tasks):
+            env[library] = bench.fastest_setting(library)
     known = {
         "what": scenario.what,
         "machine": describe_machine(),

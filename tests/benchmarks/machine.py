@@ -10,7 +10,9 @@ import psutil
 from threadpoolctl import threadpool_info
 
 CORES = 2  # every rival gets these, whatever the machine has
-_PACKAGES = ("numpy", "pyspark", "delta-spark", "faiss-cpu", "scikit-learn", "pyarrow")
+_PACKAGES = (
+    "numpy", "pyspark", "delta-spark", "faiss-cpu", "scikit-learn", "superkmeans", "pyarrow",
+)  # fmt: skip
 
 
 def n_cores() -> int:

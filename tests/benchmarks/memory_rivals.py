@@ -1,4 +1,4 @@
-"""Rivals in one process's memory: faiss and scikit-learn; and the machine's sgemm peak."""
+"""Rivals in one process's memory: faiss, scikit-learn, superkmeans; the machine's sgemm peak."""
 
 import time
 from typing import Any
@@ -96,6 +96,40 @@ def fit_minibatch(task: Task, files: Files, watch: Stopwatch) -> Fit:
     model.fit(X)  # labels every point at its end
     ran = f"{model.n_steps_ * _BATCH_SIZE / len(X):.1f} epochs"
     return Fit(watch.lap(), ran, None, {}, model.cluster_centers_, model.labels_)
+
+
+def fit_superkmeans(task: Task, files: Files, watch: Stopwatch) -> Fit:
+    """``superkmeans.SuperKMeans`` in two levels, on every point: its own iterations and stop rule.
+
+    About sqrt(k) coarse clusters are each divided by a k-means of their own. The assignment is the
+    fast one, for points that it was trained on: among all centroids, with distances cut short.
+    """
+    from superkmeans import SuperKMeans
+
+    X = np.load(files.vectors)
+    model = SuperKMeans(
+        task.n_clusters,
+        task.n_features,
+        hierarchical=True,
+        sampling_fraction=1.0,
+        max_points_per_cluster=task.n_points,
+        seed=_SEED,
+    )
+    watch.start()
+    C = model.train(X)
+    fit = watch.lap()
+    labels = model.assign_training_points(X, C)
+    assign = watch.lap()
+    stats = model.hierarchical_iteration_stats
+    levels = (stats.mesoclustering_iteration_stats, stats.fineclustering_iteration_stats)
+    return Fit(
+        fit + assign,
+        " + ".join(str(max(one.iteration for one in level)) for level in levels),
+        None,
+        {"fit_seconds": fit, "assign_seconds": assign},
+        C,
+        labels.astype(np.int64),
+    )
 
 
 def _scaled(

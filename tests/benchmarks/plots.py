@@ -35,8 +35,8 @@ def write_plots(results: dict[str, Row], path: Path) -> None:
     figure.update_xaxes(title="k, clusters", type="log", row=3)
     figure.update_layout(
         height=1300,
-        title="10 iterations (scaled where fewer ran); Evenlake and mini-batches: as they stop; "
-        "open triangles: still running at the time limit",
+        title="10 iterations (scaled where fewer ran); Evenlake, mini-batches and superkmeans: as "
+        "they stop; open triangles: still running at the time limit",
     )
     figure.write_html(path, include_plotlyjs=True)
 

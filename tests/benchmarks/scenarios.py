@@ -44,6 +44,7 @@ def _rivals(
         Task("faiss-super", *size, iterations=flat_iterations),
         Task("sklearn-minibatch", *size, init=init),
         Task("sklearn-lloyd", *size, iterations=flat_iterations, init="random"),
+        Task("superkmeans", *size),
         *(Task(s, *size, iterations=mllib_iterations, driver_memory="12g") for s in mllib),
     )
 
