@@ -48,7 +48,6 @@ class Tuned:
             "cluster": {
                 "levels": list(cluster.levels),
                 "resampling": cluster.resampling.model_dump(),
-                "breathing": cluster.breathing,
             },
             "samples": [
                 {"name": s.name, "share": s.share.model_dump()} for s in self.config.samples

@@ -11,7 +11,7 @@ from jobs.lake.secrets import blanked, without_authority
 ALGORITHM_VERSIONS = {
     "embed_pool": 2,
     "tune_tree": 1,
-    "cluster_levels": 5,
+    "cluster_levels": 6,
     "balance_sample": 1,
     "report_curation": 2,
 }

@@ -39,7 +39,5 @@ def settled(config: RunConfig, figures: Mapping[str, float]) -> RunConfig:
             for name in ("level", "rounds")
         )
         resampling = cluster.resampling.model_copy(update={"rounds": rounds})
-        cluster = cluster.model_copy(
-            update={"levels": levels, "resampling": resampling, "breathing": "off"}
-        )
+        cluster = cluster.model_copy(update={"levels": levels, "resampling": resampling})
     return config.model_copy(update={"cluster": cluster, "samples": samples})

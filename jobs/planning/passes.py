@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from jobs.clustering.sizes import comes_to_driver, max_cell_rows
 from jobs.lake.config import ClusterConfig
-from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
 from udfs.kernels.coarse_cells import SAMPLE_PER_CELL
 from udfs.kernels.minibatch import schedule, takes_minibatches
 from udfs.kernels.resampling import closest_points
@@ -23,10 +22,6 @@ LLOYD_AFTER_BATCHES = 4.0  # (seen: 3 to 6; 20 in round clouds)
 ANCHORED_COST = 1.7  # finding whole shortlists, in passes that find the nearest
 LISTED_COST = 20.0  # a distance to a centroid on a list, in those of a matrix product
 KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
-BREATHS_GAINED = 2.0  # beside those that fail, each of which halves the breath
-BREATH_LLOYD = 4.0  # passes of one breath's two Lloyd runs
-LOOKS = 2.0  # of a breath; float64 and three comparisons a distance,
-LOOK_COST = 3.3  # so that one takes as long as this many float32 distances
 CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting so many rows
 _COARSE_ITERATIONS = 10
 _PARTS = 1.5  # of a cell that holds too much, for each time that it holds what it may
@@ -113,14 +108,6 @@ def iterate(
     return work
 
 
-def breathe(n_rows: float, k: int, *, share: float = 1.0) -> Passes:
-    """Breaths until none gains, each with its Lloyd runs and looks around."""
-    n = BREATHS_GAINED + math.log2(max(2.0, FIRST_BREATH * k))
-    lloyd = full(n_rows, k, n * BREATH_LLOYD, share=share)
-    looks = full(n_rows, k, n * LOOKS, share=share)
-    return lloyd + replace(looks, cost=LOOK_COST * looks.pairs)
-
-
 def flat_level(
     n_rows: int, t: int, d: int, config: ClusterConfig, *, remembers: bool
 ) -> dict[str, Passes]:
@@ -139,9 +126,6 @@ def flat_level(
         )
         parts["closest"] = full(n_rows, k, float(rounds))
         parts["resampling"] = again.times(rounds)
-    if breathes(n_rows, t, config):
-        again = breathe(kept, k, share=share).times(rounds)
-        parts["breathing"] = breathe(n_rows, k) + again
     return parts
 
 
@@ -149,11 +133,6 @@ def n_resampled(n_rows: int, t: int, config: ClusterConfig) -> float:
     """Give the points that a resampling round keeps."""
     k = config.levels[t - 1]
     return KEPT * min(n_rows, k * closest_points(config.points_at(t), n_rows, k))
-
-
-def breathes(n_rows: int, t: int, config: ClusterConfig) -> bool:
-    """Tell whether a level breathes, as the tree decides it."""
-    return config.breathing == "auto" and t > 1 and n_rows * config.levels[t - 1] <= MAX_WORK
 
 
 def cells_of(n_rows: int, t: int, d: int, config: ClusterConfig) -> float:

@@ -24,7 +24,7 @@ TABLES = {
     "report_curation": ("report",),
 }
 LONG = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}  # a level loop of a minute
-SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}, "breathing": "off"}
+SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}}
 
 
 def write_lake(folder: Path, *, n_points: int = 60_000) -> Path:

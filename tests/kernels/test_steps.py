@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances
 
-from udfs.kernels.breathing import LookAround
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.memory import DistanceMemory, LabelMemory
 from udfs.kernels.nearest import Centroids
@@ -84,7 +83,6 @@ def test_draws_follow_squared_distance() -> None:
         lambda C: DrawCandidates(C, 40, 7),
         lambda C: CountMembers(C),
         lambda C: FarthestPoints(C),
-        lambda C: LookAround(C, 5),
     ],
     ids=lambda make: type(make(Centroids(np.zeros((1, 1), np.float32)))).__name__,
 )

@@ -208,13 +208,6 @@ def test_distances_that_take_longer_are_counted_once() -> None:
     )
 
 
-def test_breathing_is_planned_where_the_tree_breathes() -> None:
-    parts = estimate(problem(20_000, [1000, 200]), MACHINE)
-    assert {p.level for p in parts if p.part == "breathing"} == {2}
-    off = estimate(problem(20_000, [1000, 200], breathing="off"), MACHINE)
-    assert not [p for p in off if p.part == "breathing"]
-
-
 # --- properties -----------------------------------------------------------------------------------
 
 TREES = st.sampled_from([[50], [1000, 100], [6000], [10_000, 1000, 100]])
