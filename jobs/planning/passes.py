@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from jobs.clustering.sizes import comes_to_driver, max_cell_rows
 from jobs.lake.config import ClusterConfig
 from udfs.kernels.coarse_cells import SAMPLE_PER_CELL
-from udfs.kernels.minibatch import schedule, takes_minibatches
+from udfs.kernels.minibatch import count_batches, schedule, takes_minibatches
 from udfs.kernels.resampling import closest_points
-from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import BLOCK_ROWS
 from udfs.kernels.start import GRAM_CANDIDATES, N_ROUNDS, OVERSAMPLING
 
 LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
 LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
 LLOYD_AFTER_BATCHES = 4.0  # (seen: 3 to 6; 20 in round clouds)
-ANCHORED_COST = 1.7  # finding whole shortlists, in passes that find the nearest
-LISTED_COST = 20.0  # a distance to a centroid on a list, in those of a matrix product
 KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
 CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting so many rows
 _COARSE_ITERATIONS = 10
@@ -93,18 +90,15 @@ def iterate(
     n_rows: float, k: int, config: ClusterConfig, n_lloyd: float = LLOYD, *, share: float = 1.0
 ) -> Passes:
     """Mini-batches where they pay, then Lloyd."""
-    enough = takes_minibatches(int(n_rows), -(-int(n_rows) // BLOCK_ROWS), k)
+    n_blocks = -(-int(n_rows) // BLOCK_ROWS)
+    enough = takes_minibatches(int(n_rows), n_blocks, k)
     if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
         return full(n_rows, k, min(n_lloyd, config.max_iter), share=share)
-    n_batches = max(1, round(1 / config.minibatch.batch_fraction))
+    n_batches = count_batches(config.minibatch.batch_fraction, int(n_rows), n_blocks, k)
     work = full(n_rows, k, min(LLOYD_AFTER_BATCHES, config.max_iter), share=share)
-    for size, n_steps, period in schedule(n_batches):
+    for size, n_steps in schedule(n_batches):
         part = size / n_batches
-        n_full = n_steps / period
-        anchored = full(n_rows * part, k, n_full, share=part * share)
-        listed = full(n_rows * part, min(N_LISTED, k), n_steps - n_full, share=part * share)
-        work += replace(anchored, cost=ANCHORED_COST * anchored.pairs)
-        work += replace(listed, cost=LISTED_COST * listed.pairs, shipped=2 * k * listed.calls)
+        work += full(n_rows * part, k, n_steps, share=part * share)
     return work
 
 
