@@ -230,7 +230,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
 
 STAGE = Stage(
     name="cluster_levels",
-    version=5,
+    version=6,
     after=(embed_pool.STAGE,),
     reads=("seed", "cluster"),
     command="cluster",

@@ -143,7 +143,6 @@ def described(config: RunConfig, tuned: Tuned) -> str:
         "cluster": {
             "levels": list(cluster.levels),
             "resampling": cluster.resampling.model_dump(),
-            "breathing": cluster.breathing,
         },
         "samples": [{"name": s.name, "share": s.share.model_dump()} for s in config.samples],
     }

@@ -21,7 +21,6 @@ from udfs.blocks import Missing, points_in
 from udfs.kernels.nearest import RUN_ROWS
 from udfs.kernels.passes import block_of, positions
 from udfs.kernels.sources import Batch
-from udfs.list_files import ListsBeside, files_beside
 from udfs.points import Batches, OnBatches, Points, gathered
 
 FILES_SCHEMA = "path string, block_ids binary, n_rows binary"
@@ -78,12 +77,10 @@ class FromFiles:
     Attributes
     ----------
     batch : the blocks to read; None for all
-    beside : told of every file whose points come next, where a step keeps shortlists
     """
 
     n_features: int
     batch: Batch | None = None
-    beside: ListsBeside | None = None
 
     def __call__(self, batches: Batches, missing: Missing) -> Iterator[Points]:
         """Read the files that rows of FILES_SCHEMA name."""
@@ -97,11 +94,8 @@ class FromFiles:
                 if _size(path) != len(where) * buffer[0].nbytes:
                     missing.append(block_ids.tobytes())
                     continue
-                with io.FileIO(path) as file, self._lists_beside(path):
+                with io.FileIO(path) as file:
                     yield from self._points(file, where, buffer)
-
-    def _lists_beside(self, path: str) -> contextlib.AbstractContextManager[None]:
-        return self.beside.of(path) if self.beside else contextlib.nullcontext()
 
     def _points(
         self, file: io.FileIO, where: NDArray[np.int64], buffer: NDArray[np.float32]
@@ -133,9 +127,8 @@ def make_forget() -> OnBatches:
     def forget(batches: Batches) -> Batches:
         for batch in batches:
             for path in batch.column("path").to_pylist():
-                for file in (path, *files_beside(path)):
-                    with contextlib.suppress(OSError):
-                        os.unlink(file)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
             yield batch.slice(0, 0)
 
     return forget

@@ -4,9 +4,8 @@ DataFrame API only, so that it runs on Connect and serverless as well.
 """
 
 import contextlib
-import logging
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +32,8 @@ from udfs.blocks import (
 )
 from udfs.kernels.passes import Arrays, Step
 from udfs.kernels.sources import Batch, LocalBlocks
-from udfs.kernels.steps.sums import AssignAndSum, AssignListed
-from udfs.list_files import ListsBeside
-from udfs.shipping import Shipped, digest_of
-
-log = logging.getLogger(__name__)
+from udfs.kernels.steps.sums import AssignAndSum
+from udfs.shipping import Shipped
 
 
 class SparkBlocks:
@@ -71,19 +67,14 @@ class SparkBlocks:
 
     def _parts(self, step: Step, centroids: Shipped, batch: Batch | None) -> list[Arrays]:
         """Return the tasks' results."""
-        beside, ranges = None, None
-        if isinstance(step, AssignAndSum | AssignListed):
+        ranges = None
+        if isinstance(step, AssignAndSum):
             ranges = ranges_of_sums(step.n_clusters, self.n_features, self._n_tasks)
-        if isinstance(step, AssignListed):
-            beside = ListsBeside(digest_of(step.anchors.vectors.tobytes() + repr(batch).encode()))
-            step = replace(step, lists=beside)
-            if self._files is None:
-                _say_that_lists_are_not_kept()
         lean = replace(step, centroids=None)  # type: ignore[type-var]  # steps are dataclasses
         rows: list[dict[str, bytes]] = []
         is_wanted = F.lit(True)
         if self._files is not None:
-            share = make_reduce(lean, centroids, FromFiles(self.n_features, batch, beside), ranges)
+            share = make_reduce(lean, centroids, FromFiles(self.n_features, batch), ranges)
             rows = _collected(self._in_slots(self._files).mapInArrow(share, REDUCE_SCHEMA), ranges)
             missing = np.frombuffer(b"".join(row["missing"] for row in rows), np.int32)
             is_wanted = F.col("block_id").isin(missing.tolist())
@@ -170,15 +161,6 @@ class SparkBlocks:
                 rows.unpersist()
         if self._shipped is not None:
             self._shipped.release()
-
-
-@cache
-def _say_that_lists_are_not_kept() -> None:
-    """Say it once."""
-    log.warning(
-        "mini-batches make their shortlists again in every pass: executors keep no files here "
-        "(serverless, or spark.io.encryption.enabled); cluster.algorithm=lloyd may be faster"
-    )
 
 
 def _collected(rows: DataFrame, ranges: NDArray[np.int64] | None = None) -> list[dict[str, bytes]]:

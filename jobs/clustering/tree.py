@@ -15,7 +15,6 @@ from jobs.clustering.level import Level, levels_of, state_of
 from jobs.clustering.sizes import max_cell_rows
 from jobs.config.errors import ConfigError
 from jobs.config.model import ClusterConfig
-from udfs.kernels.breathing import MAX_WORK
 from udfs.kernels.cells import fit_split
 from udfs.kernels.coarse_cells import CellTooLarge
 from udfs.kernels.hashing import derive_seed
@@ -95,9 +94,6 @@ def _solve_flat(
         rounds=config.rounds_at(t),
         points=config.points_at(t),
         seed=seed,
-        breathing=config.breathing == "auto"
-        and t > 1
-        and source.n_rows * config.levels[t - 1] <= MAX_WORK,
         on_iteration=tell,
         journal=journal,
     )

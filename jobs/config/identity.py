@@ -15,6 +15,9 @@ from jobs.config.secrets import blanked, without_authority
 
 Plain = Mapping[str, Any]
 
+# Keys that are gone count as what they were by default, so that lineages and keys stay.
+_GONE = {"cluster": {"breathing": "auto"}}
+
 
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return the config as plain data, but for what changes no row.
@@ -22,6 +25,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
     Credentials on the way to the input rotate, and its version is in its fingerprint.
     """
     plain = _counted(config, as_dict(config))
+    for section, keys in _GONE.items():
+        plain[section] = keys | plain[section]
     way = {k: plain["input"][k] for k in ("table", "options")}
     same = blanked(way, without_authority) | {"version": None}
     return plain | {"input": plain["input"] | same}

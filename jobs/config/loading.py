@@ -14,6 +14,8 @@ from jobs.config.model import RunConfig
 
 # Keys whose one accepted value is their default: the feature is in the design, not yet in the code.
 _NOT_BUILT = ("dedup.", "outliers.", "update.grow")
+# Keys that configs may still have, and what is to be known of them.
+_REMOVED = {"cluster.breathing": "levels above the first are no longer fitted by breathing k-means"}
 _YAML_NAMES: dict[type, str] = {list: "a list", str: "text alone"}
 # What pydantic says otherwise, by its name for the error.
 _WANTED = {
@@ -44,6 +46,23 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         Naming every wrong key, what was found, what is wanted and how to fix it.
     """
     return parse_config(read_yaml(path), overrides)
+
+
+def parse_recorded(plain: Mapping[str, Any]) -> RunConfig:
+    """Parse a config that an older version recorded; keys that are gone since say nothing.
+
+    Raises
+    ------
+    ConfigError
+    """
+    config = _copy(plain)
+    for key in _REMOVED:
+        *sections, name = key.split(".")
+        section = config
+        for step in sections:
+            section = section.get(step) if isinstance(section.get(step), dict) else {}
+        section.pop(name, None)
+    return parse_config(config)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -170,6 +189,8 @@ def _explain(key: str, details: list[ErrorDetails]) -> str:
     """Say what is wrong with a key: got, want, fix. A union has one detail per branch."""
     kind, found = details[0]["type"], details[0]["input"]
     if kind == "extra_forbidden":
+        if key in _REMOVED:
+            return f"{key}={found!r}: no key any more; take it out, {_REMOVED[key]}"
         return f"{key}: unknown key" + _suggest(key)
     if kind == "missing":
         return f"{key}: missing; every config needs it"

@@ -185,7 +185,6 @@ class ClusterConfig(Section):
     max_iter: Positive = 50
     tol: Annotated[float, Field(ge=0, lt=1)] = 1e-4
     resampling: ResamplingConfig = ResamplingConfig()
-    breathing: Literal["auto", "off"] = "auto"
     split: Annotated[int, Field(ge=2)] | Literal["auto", "off"] = "auto"
     max_cell_rows: Positive = 2_000_000
     checkpoint_interval: Annotated[Positive, HOW] = 300

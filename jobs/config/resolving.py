@@ -30,7 +30,5 @@ def resolved(
     cluster = config.cluster
     if not cluster.levels:
         resampling = cluster.resampling.model_copy(update={"rounds": [*rounds]})
-        cluster = cluster.model_copy(
-            update={"levels": [*levels], "resampling": resampling, "breathing": "off"}
-        )
+        cluster = cluster.model_copy(update={"levels": [*levels], "resampling": resampling})
     return config.model_copy(update={"cluster": cluster, "samples": samples})

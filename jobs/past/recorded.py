@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from jobs.config.errors import ConfigError
-from jobs.config.loading import parse_config
+from jobs.config.loading import parse_recorded
 from jobs.config.model import RunConfig
 from jobs.runs.events import Event
 from jobs.runs.stage import Recipe, upstream_of
@@ -89,7 +89,7 @@ class RecordedRun:
     def config(self) -> RunConfig | None:
         """The recorded config; None where another version of the code wrote it."""
         try:
-            return parse_config(self.recipe)
+            return parse_recorded(self.recipe)
         except ConfigError:
             return None
 

@@ -26,7 +26,6 @@ from jobs.planning.passes import (
 )
 from jobs.planning.problem import Part, Problem
 from udfs.kernels.coarse_cells import LARGEST_CELL
-from udfs.kernels.nearest import RUN_ROWS
 from udfs.kernels.resampling import closest_points
 from udfs.kernels.sources import BLOCK_ROWS
 from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING
@@ -98,8 +97,6 @@ class _LevelEstimator:
         if self.n_cells:  # a thread has one cell in hand
             kept, k = CELL_SKEW * n_threads * n_bytes / self.n_cells, self.n_cells
         held = FETCHED_COPIES * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
-        if name == "breathing":  # a look around is float64, rows by centroids
-            held += n_threads * 3 * 8.0 * k * RUN_ROWS
         gathered = (4.0 * self.d + 2 * 8) * fetched  # with ids and hashes
         return self._part(
             name, "local", passes, seconds, n_rows=n_rows, driver=held, gathered=gathered

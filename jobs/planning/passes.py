@@ -9,24 +9,16 @@ from dataclasses import dataclass, replace
 
 from jobs.clustering.sizes import comes_to_driver, max_cell_rows
 from jobs.config.model import ClusterConfig
-from udfs.kernels.breathing import FIRST_BREATH, MAX_WORK
 from udfs.kernels.coarse_cells import SAMPLE_PER_CELL
-from udfs.kernels.minibatch import schedule, takes_minibatches
+from udfs.kernels.minibatch import count_batches, schedule, takes_minibatches
 from udfs.kernels.resampling import closest_points
-from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import BLOCK_ROWS
 from udfs.kernels.start import GRAM_CANDIDATES, N_ROUNDS, OVERSAMPLING
 
 LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
 LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
 LLOYD_AFTER_BATCHES = 4.0  # (seen: 3 to 6; 20 in round clouds)
-ANCHORED_COST = 1.7  # finding whole shortlists, in passes that find the nearest
-LISTED_COST = 20.0  # a distance to a centroid on a list, in those of a matrix product
 KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
-BREATHS_GAINED = 2.0  # beside those that fail, each of which halves the breath
-BREATH_LLOYD = 4.0  # passes of one breath's two Lloyd runs
-LOOKS = 2.0  # of a breath; float64 and three comparisons a distance,
-LOOK_COST = 3.3  # so that one takes as long as this many float32 distances
 CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting so many rows
 _COARSE_ITERATIONS = 10
 _PARTS = 1.5  # of a cell that holds too much, for each time that it holds what it may
@@ -98,27 +90,16 @@ def iterate(
     n_rows: float, k: int, config: ClusterConfig, n_lloyd: float = LLOYD, *, share: float = 1.0
 ) -> Passes:
     """Mini-batches where they pay, then Lloyd."""
-    enough = takes_minibatches(int(n_rows), -(-int(n_rows) // BLOCK_ROWS), k)
+    n_blocks = -(-int(n_rows) // BLOCK_ROWS)
+    enough = takes_minibatches(int(n_rows), n_blocks, k)
     if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
         return full(n_rows, k, min(n_lloyd, config.max_iter), share=share)
-    n_batches = max(1, round(1 / config.minibatch.batch_fraction))
+    n_batches = count_batches(config.minibatch.batch_fraction, int(n_rows), n_blocks, k)
     work = full(n_rows, k, min(LLOYD_AFTER_BATCHES, config.max_iter), share=share)
-    for size, n_steps, period in schedule(n_batches):
+    for size, n_steps in schedule(n_batches):
         part = size / n_batches
-        n_full = n_steps / period
-        anchored = full(n_rows * part, k, n_full, share=part * share)
-        listed = full(n_rows * part, min(N_LISTED, k), n_steps - n_full, share=part * share)
-        work += replace(anchored, cost=ANCHORED_COST * anchored.pairs)
-        work += replace(listed, cost=LISTED_COST * listed.pairs, shipped=2 * k * listed.calls)
+        work += full(n_rows * part, k, n_steps, share=part * share)
     return work
-
-
-def breathe(n_rows: float, k: int, *, share: float = 1.0) -> Passes:
-    """Breaths until none gains, each with its Lloyd runs and looks around."""
-    n = BREATHS_GAINED + math.log2(max(2.0, FIRST_BREATH * k))
-    lloyd = full(n_rows, k, n * BREATH_LLOYD, share=share)
-    looks = full(n_rows, k, n * LOOKS, share=share)
-    return lloyd + replace(looks, cost=LOOK_COST * looks.pairs)
 
 
 def flat_level(
@@ -139,9 +120,6 @@ def flat_level(
         )
         parts["closest"] = full(n_rows, k, float(rounds))
         parts["resampling"] = again.times(rounds)
-    if breathes(n_rows, t, config):
-        again = breathe(kept, k, share=share).times(rounds)
-        parts["breathing"] = breathe(n_rows, k) + again
     return parts
 
 
@@ -149,11 +127,6 @@ def n_resampled(n_rows: int, t: int, config: ClusterConfig) -> float:
     """Return the points that a resampling round keeps."""
     k = config.levels[t - 1]
     return KEPT * min(n_rows, k * closest_points(config.points_at(t), n_rows, k))
-
-
-def breathes(n_rows: int, t: int, config: ClusterConfig) -> bool:
-    """Tell whether a level breathes, as the tree decides it."""
-    return config.breathing == "auto" and t > 1 and n_rows * config.levels[t - 1] <= MAX_WORK
 
 
 def cells_of(n_rows: int, t: int, d: int, config: ClusterConfig) -> float:

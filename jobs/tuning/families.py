@@ -52,8 +52,8 @@ class Family:
         return [leaves, *(k for k in reversed(uppers) if k * MIN_STEP <= leaves)]
 
     def config(self, base: ClusterConfig, levels: list[int]) -> ClusterConfig:
-        """Settle a config on one tree; breathing is for steep levels, and dear in wide ones."""
-        resolved = base.model_copy(update={"levels": levels, "breathing": "off"})
+        """Settle a config on one tree."""
+        resolved = base.model_copy(update={"levels": levels})
         rounds = [0 if resolved.cells_at(t) else self.rounds for t in range(1, len(levels) + 1)]
         resampling = base.resampling.model_copy(update={"rounds": rounds})
         return resolved.model_copy(update={"resampling": resampling})

@@ -15,7 +15,6 @@ from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.kmeans import lloyd
 from udfs.kernels.minibatch import minibatch
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import BlockSource, blocks_of
 from udfs.kernels.start import start_centroids
 from udfs.kernels.steps.sums import AssignAndSum
@@ -51,9 +50,7 @@ def compare(X: NDArray[np.floating], k: int) -> tuple[float, float, float]:
     C, _ = minibatch(source, start, KMeansParams(), on_iteration=seen.append)
     # a run of n Lloyd iterations gives the centroids after n - 1 updates
     closed = lloyd(source, C, KMeansParams(algorithm="lloyd", tol=0.0, max_iter=2))
-    compared = {"minibatch": k, "shortlists": min(k, N_LISTED)}
-    n_distances = sum(it.n_rows * compared[it.algorithm] for it in seen)
-    work = 1 + n_distances / (source.n_rows * k)
+    work = 1 + sum(it.n_rows for it in seen) / source.n_rows
     return work, inertia(source, closed) / best - 1, path[round(work)].objective / best - 1
 
 

@@ -14,7 +14,7 @@ def test_minibatches_on_two_executors_keep_the_trees_quality(tmp_path: Path) -> 
         "tests.cluster.minibatch", tmp_path, timeout=1400, env=cluster_environment()
     )
     assert figures["spark_minibatches"].keys() == {"1"}
-    assert min(figures["minibatches"].values()) >= 5
-    # level 2 has five inputs a cluster: what its batches leave undone, breathing does after them
+    assert figures["minibatches"].keys() == {"1", "2"}
+    # level 2 has five inputs a cluster, so that its one batch is all of them
     assert figures["inertia"]["1"] <= 1.02 * figures["lloyd_inertia"]["1"]
     assert figures["kl"] <= 0.040

@@ -21,7 +21,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "algorithm": "minibatch",
         "minibatch": {"batch_fraction": 0.05, "max_no_improvement": 1},
         "resampling": {"rounds": 1},
-        "breathing": "off",
     },
     "split": {"levels": [40, 8, 3], "split": 4, "resampling": {"rounds": 1}},
 }

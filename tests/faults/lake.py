@@ -19,7 +19,7 @@ Content = dict[str, tuple[int, str]]
 STAGES = tuple(stage.name for stage in RECIPE.stages)
 PASSING = ("artifacts", "blocks", "checkpoints")  # the page's time; what only some solvers write
 LONG = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}  # a level loop of a minute
-SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}, "breathing": "off"}
+SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}}
 
 
 def write_lake(folder: Path, *, n_points: int = 60_000) -> Path:

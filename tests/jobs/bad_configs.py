@@ -34,6 +34,10 @@ OVERRIDES = {  # of BASE -> the whole message
         "cluster.levels[1]=8 is not below levels[0]=3; want nodes per level, leaves first, each "
         "level smaller"
     ),
+    "cluster.breathing=off": (
+        "cluster.breathing='off': no key any more; take it out, levels above the first are no "
+        "longer fitted by breathing k-means"
+    ),
     "cluster.split=1": "cluster.split=1: want at least 2 or 'auto' or 'off'",
     "cluster.levels=many": (
         "cluster.levels='many': want 'auto', or nodes per level, leaves first: [1000, 100]"

@@ -24,7 +24,7 @@ from tests.pools import grouped_mixture
 
 N_POINTS, TARGET_SIZE = 4000, 300
 STAGES = ["embed_pool", "tune_tree", "cluster_levels", "balance_sample", "report_curation"]
-MISFIT = {"levels": [1000, 20, 3], "resampling": {"rounds": 0}, "breathing": "off"}
+MISFIT = {"levels": [1000, 20, 3], "resampling": {"rounds": 0}}
 
 
 def config_of(folder: Path, *overrides: str, **sections: Any) -> RunConfig:
@@ -205,7 +205,6 @@ def test_a_choice_takes_the_place_of_auto_and_of_nothing_else(tmp_path: Path) ->
     chosen = config.cluster.model_copy(
         update={
             "levels": [300, 150],
-            "breathing": "off",
             "resampling": config.cluster.resampling.model_copy(update={"rounds": [3, 0]}),
         }
     )

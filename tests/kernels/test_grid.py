@@ -15,7 +15,6 @@ from udfs.kernels.grid import (
     limbs_as_float,
     limbs_of,
     mean_on_grid,
-    order_of_limbs,
     to_grid,
 )
 
@@ -56,13 +55,6 @@ def test_limbs_sum_exactly(distances: list[int]) -> None:
 def test_sums_in_limbs_become_the_nearest_floats(pairs: list[tuple[int, int]]) -> None:
     limbs = np.array(pairs)
     assert limbs_as_float(limbs).tolist() == [float(join_limbs(pair)) for pair in limbs]
-
-
-@given(st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 2**40)), min_size=1, max_size=9))
-def test_sums_in_limbs_are_ordered_by_what_they_sum_to(pairs: list[tuple[int, int]]) -> None:
-    totals = [join_limbs(np.array(pair)) for pair in pairs]
-    order = order_of_limbs(np.array(pairs))
-    assert order.tolist() == sorted(range(len(pairs)), key=lambda i: (totals[i], i))
 
 
 def test_means_are_rounded_to_the_grid() -> None:

@@ -11,10 +11,9 @@ from tests.pools import zipf_mixture
 from udfs.kernels.grid import join_limbs, to_grid
 from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.kmeans import fit_kmeans, lloyd
-from udfs.kernels.minibatch import minibatch
+from udfs.kernels.minibatch import count_batches, minibatch, schedule
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
-from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import LocalBlocks, blocks_of
 from udfs.kernels.start import start_centroids
 from udfs.kernels.steps.sums import AssignAndSum
@@ -72,7 +71,7 @@ def test_minibatch_then_lloyd_comes_close_to_lloyd(seed: int) -> None:
     quick = fit_kmeans(source, 40, params, seed=seed, on_iteration=seen.append)
     kinds = [it.algorithm for it in seen]
     n_batches = kinds.index("lloyd")
-    assert set(kinds[:n_batches]) == {"minibatch", "shortlists"}
+    assert set(kinds[:n_batches]) == {"minibatch"}
     assert set(kinds[n_batches:]) == {"lloyd"}
     n_rows = [it.n_rows for it in seen]
     assert n_rows == sorted(n_rows) and n_rows[0] < len(X) / 3
@@ -80,10 +79,10 @@ def test_minibatch_then_lloyd_comes_close_to_lloyd(seed: int) -> None:
 
 
 def test_batches_grow_and_centroids_go_beyond_their_means() -> None:
-    # two blocks, the first batch is one of them: three points, whose mean is 3; the mean of all
-    # four, 27.25, is 27 on the grid, as every position is a whole number
-    X = np.array([[0.0], [3.0], [6.0], [100.0]], np.float32)
-    where = positions(np.array([0, 1]), np.array([3, 1]))
+    # two blocks, the first batch is one of them: ten times three points, whose mean is 3; the mean
+    # of all, 27.25, is 27 on the grid, as every position is a whole number
+    X = np.repeat(np.array([[0.0], [3.0], [6.0], [100.0]], np.float32), 10, axis=0)
+    where = positions(np.array([0, 1]), np.array([30, 10]))
     source = LocalBlocks(where, X, n_blocks=2)
     seen: list[Iteration] = []
     C, n = minibatch(
@@ -92,15 +91,13 @@ def test_batches_grow_and_centroids_go_beyond_their_means() -> None:
         KMeansParams(batch_fraction=0.5),
         on_iteration=seen.append,
     )
-    assert [it.n_rows for it in seen] == 4 * [3] + 9 * [4]
-    kinds = ["minibatch", *3 * ["shortlists"], "minibatch", *8 * ["shortlists"]]
-    assert [it.algorithm for it in seen] == kinds
+    assert [it.n_rows for it in seen] == 4 * [30] + 4 * [40]
     # 7 + 1.8 * (3 - 7) = 0, then 5, 1 and 5
-    assert [it.objective for it in seen[:4]] == [49 + 16 + 1, 9 + 36, 25 + 4 + 1, 1 + 4 + 25]
-    # 5 + 1.8 * (27 - 5) = 45, then 13, 38, 18, 34, 21, 32, 23 and 30
-    assert seen[5].objective == 45**2 + 42**2 + 39**2 + 55**2
-    assert n == 13
-    assert C.tolist() == [[30.0]]
+    assert [it.objective for it in seen[:4]] == [660, 450, 300, 300]
+    # 5 + 1.8 * (27 - 5) = 45, then 13, 38 and 18
+    assert seen[5].objective == 10 * (45**2 + 42**2 + 39**2 + 55**2)
+    assert n == 8
+    assert C.tolist() == [[18.0]]
 
 
 @pytest.mark.parametrize("spectrum", [0.5, 0.0])
@@ -111,10 +108,17 @@ def test_minibatches_beat_lloyd_at_equal_work(seed: int, spectrum: float) -> Non
     start = start_centroids(source, 100, seed=seed)
     seen: list[Iteration] = []
     quick, _ = minibatch(source, start, KMeansParams(), on_iteration=seen.append)
-    compared = {"minibatch": 100, "shortlists": N_LISTED}
-    assert sum(it.n_rows * compared[it.algorithm] for it in seen) < 2.3 * 100 * len(X)
-    equal_work = lloyd(source, start, KMeansParams(max_iter=4, tol=0.0))  # after 3 updates
+    assert sum(it.n_rows for it in seen) < 5.1 * len(X)
+    equal_work = lloyd(source, start, KMeansParams(max_iter=6, tol=0.0))  # after 5 updates
     assert inertia_of(X, quick) < inertia_of(X, equal_work)
+
+
+def test_a_batch_has_ten_points_a_cluster_or_is_all_of_them() -> None:
+    assert count_batches(0.25, 4000, 100, 100) == 4
+    assert count_batches(0.25, 3999, 100, 100) == 3
+    assert count_batches(0.25, 600, 2, 200) == 1
+    assert schedule(1) == [(1, 4)]
+    assert schedule(20) == [(1, 20), (4, 5), (16, 4), (20, 4)]
 
 
 def test_auto_takes_minibatches_only_for_many_points_per_cluster() -> None:

@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances
 
-from udfs.kernels.breathing import LookAround
 from udfs.kernels.grid import join_limbs
 from udfs.kernels.memory import DistanceMemory, LabelMemory
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Smallest, Step, block_of, positions
-from udfs.kernels.shortlists import RunLists
 from udfs.kernels.sources import Batch, LocalBlocks, blocks_of
 from udfs.kernels.steps.draws import CountMembers, DrawCandidates
 from udfs.kernels.steps.members import ClosestMembers, DescribeClusters, LabelPoints
-from udfs.kernels.steps.sums import AssignAndSum, AssignListed, FarthestPoints
+from udfs.kernels.steps.sums import AssignAndSum, FarthestPoints
 
 
 def grid_points(seed: int, n: int = 900, d: int = 6) -> NDArray[np.float32]:
@@ -77,14 +75,12 @@ def test_draws_follow_squared_distance() -> None:
     "make",
     [
         lambda C: AssignAndSum(C),
-        lambda C: AssignListed.of(C.vectors, C.vectors[::-1] + np.float32(1), RunLists()),
         lambda C: ClosestMembers(C, 3),
         lambda C: LabelPoints(C),
         lambda C: DescribeClusters(C),
         lambda C: DrawCandidates(C, 40, 7),
         lambda C: CountMembers(C),
         lambda C: FarthestPoints(C),
-        lambda C: LookAround(C, 5),
     ],
     ids=lambda make: type(make(Centroids(np.zeros((1, 1), np.float32)))).__name__,
 )
@@ -103,22 +99,6 @@ def test_results_do_not_depend_on_the_order_of_points_or_the_number_of_tasks(
     one, other = source.reduce(step), step.merge([share.result() for share in shares])
     assert one.keys() == other.keys()
     assert all(np.array_equal(one[name], other[name]) for name in one)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 99))
-def test_sums_over_shortlists_do_not_depend_on_what_points_remember(seed: int) -> None:
-    X = grid_points(seed, n=1800)
-    anchors = X[::60]
-    lists, memory = RunLists(), LabelMemory()
-    for shift in (0, 1, 3):
-        C = anchors + np.float32(shift)
-        fresh = blocks_of(X).reduce(AssignListed.of(C, anchors, RunLists()))
-        kept = blocks_of(X).reduce(AssignListed.of(C, anchors, lists, memory))
-        assert all(np.array_equal(fresh[name], kept[name]) for name in fresh)
-    everywhere = blocks_of(X).reduce(AssignAndSum(Centroids(anchors)))
-    listed = blocks_of(X).reduce(AssignListed.of(anchors, anchors, RunLists()))
-    assert all(np.array_equal(everywhere[name], listed[name]) for name in everywhere)
 
 
 @settings(max_examples=15, deadline=None)

@@ -32,7 +32,6 @@ from jobs.reporting import coverage_rows
 from udfs.blocks import from_bytes, to_bytes
 from udfs.kernels.coarse_cells import SAMPLE_PER_CELL, fit_cells
 from udfs.kernels.nearest import Centroids
-from udfs.kernels.shortlists import N_LISTED
 from udfs.kernels.sources import blocks_of
 from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
 from udfs.kernels.steps.members import ClosestMembers
@@ -198,28 +197,16 @@ def test_cells_are_fitted_on_a_sample_that_the_driver_holds() -> None:
     assert (begun.gathered, begun.shipped, begun.worker) == (sample, 0, 0)
 
 
-def test_distances_that_take_longer_are_counted_once() -> None:
+def test_minibatches_are_counted_by_their_share_of_the_points() -> None:
     n, k, d = 100_000, 1000, 256
     parts = estimate(problem(n, [k, 200], algorithm="minibatch"), MACHINE)
-    # mini-batches of a quarter, 8 iterations, and of all, 9: every 4th and the 1st of those find
-    # shortlists among all centroids; then 4 of Lloyd, and 1 that describes the clusters
-    full, listed = 2 / 4 + 1 + 4 + 1, 6 / 4 + 8
+    # mini-batches of a quarter and of all, 4 iterations each; then 4 of Lloyd, and 1 that describes
+    # the clusters
+    n_passes = 4 / 4 + 4 + 4 + 1
     iterated = part(parts, "iterations", 1)
-    assert iterated.flops == pytest.approx(2 * d * n * (full * k + listed * N_LISTED))
-    slow = iterated.seconds - n * (full + listed) * 1e-6 / 2 - (8 + 9 + 4 + 1) * CALL_SECONDS
-    assert slow == pytest.approx(
-        n
-        * 1e-8
-        / 2
-        * (k * (1.5 * passes.ANCHORED_COST + 5) + passes.LISTED_COST * listed * N_LISTED)
-    )
-
-
-def test_breathing_is_planned_where_the_tree_breathes() -> None:
-    parts = estimate(problem(20_000, [1000, 200]), MACHINE)
-    assert {p.level for p in parts if p.part == "breathing"} == {2}
-    off = estimate(problem(20_000, [1000, 200], breathing="off"), MACHINE)
-    assert not [p for p in off if p.part == "breathing"]
+    assert iterated.flops == pytest.approx(2 * d * n * n_passes * k)
+    slow = iterated.seconds - n * n_passes * 1e-6 / 2 - (4 + 4 + 4 + 1) * CALL_SECONDS
+    assert slow == pytest.approx(n * 1e-8 / 2 * k * n_passes)
 
 
 # --- properties -----------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_the_choice_depends_on_no_thread(
 
 def test_given_levels_that_do_not_fit_get_the_share_that_heals_them_best() -> None:
     X, _ = grouped_mixture(3, n_points=4000, n_groups=150, per_group=1, n_features=64)
-    misfit = {"levels": [400, 40, 6], "resampling": {"rounds": 1}, "breathing": "off"}
+    misfit = {"levels": [400, 40, 6], "resampling": {"rounds": 1}}
     choice = choose(to_grid(X, 2.0**-16), **misfit)
     assert choice.cluster.levels == [400, 40, 6]
     scores = {t.leaves: t.score for t in choice.trials}

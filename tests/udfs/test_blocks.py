@@ -21,10 +21,9 @@ from udfs.kernels.iterations import KMeansParams
 from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import positions
 from udfs.kernels.resampling import fit_level
-from udfs.kernels.shortlists import RunLists
 from udfs.kernels.sources import Batch, LocalBlocks
 from udfs.kernels.steps.members import LabelPoints
-from udfs.kernels.steps.sums import AssignAndSum, AssignListed
+from udfs.kernels.steps.sums import AssignAndSum
 from udfs.points import LocalPoints, PointReader, fetched, pool_order
 from udfs.shuffles import ByBlock, make_pack, make_scatter
 
@@ -153,61 +152,13 @@ def test_sums_are_the_same_added_up_on_executors(
     local, _, pool = trio
     remote = blocks_in_spark(pool, pool.pack())
     monkeypatch.setattr(sizes, "SUMS_BYTES", 0)
-    anchors = local.X[::50]
-    for step in (
-        AssignAndSum(Centroids(local.X[::9])),
-        AssignListed.of(anchors, anchors, RunLists()),
-    ):
-        one, other = local.reduce(step), remote.reduce(step)
-        assert all(np.array_equal(one[name], other[name]) for name in one)
-        for path in files_of(remote)[:1]:  # blocks from elsewhere come in ranges too
-            path.unlink(missing_ok=True)
-        again = remote.reduce(step)
-        assert all(np.array_equal(one[name], again[name]) for name in one)
+    step = AssignAndSum(Centroids(local.X[::9]))
+    one, other = local.reduce(step), remote.reduce(step)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    files_of(remote)[0].unlink()  # blocks from elsewhere come in ranges too
+    again = remote.reduce(step)
+    assert all(np.array_equal(one[name], again[name]) for name in one)
     remote.release()
-
-
-@pytest.mark.parametrize("lost", ["none", "lists", "blocks"])
-def test_shortlists_are_made_once_and_again_where_they_are_lost(trio: Trio, lost: str) -> None:
-    local, _, pool = trio
-    remote = blocks_in_spark(pool, pool.pack())
-    files = files_of(remote)
-    anchors = local.X[::50]
-
-    def lists_of(path: Path) -> list[Path]:
-        return list(path.parent.glob(f"{path.name}.*"))
-
-    for batch in (Batch(1, 4), Batch(4, 4)):
-        here, there = local.part(batch), remote.part(batch)
-        for shift in (0, 1, 2):
-            step = AssignListed.of(anchors + np.float32(shift), anchors, RunLists())
-            one, other = here.reduce(step), there.reduce(step)
-            assert all(np.array_equal(one[name], other[name]) for name in one)
-            kept = [file for path in files for file in lists_of(path)]
-            assert kept and len(kept) <= len(files)  # those of other anchors and batches are gone
-            assert len(np.load(kept[0])) > 0
-            if lost == "lists":
-                kept[0].unlink()
-            if lost == "blocks":
-                files[0].unlink(missing_ok=True)
-    remote.release()
-    assert not any(path.exists() or lists_of(path) for path in files)
-
-
-def test_shortlists_without_files_are_made_in_every_pass_and_that_is_said(
-    trio: Trio, caplog: pytest.LogCaptureFixture
-) -> None:
-    local, _, pool = trio
-    remote = blocks_in_spark(pool, pool.pack())
-    vars(remote)["_files"] = None  # as on serverless
-    spark_blocks._say_that_lists_are_not_kept.cache_clear()
-    anchors = local.X[::50]
-    for shift in (0, 1):
-        step = AssignListed.of(anchors + np.float32(shift), anchors, RunLists())
-        one, other = local.reduce(step), remote.reduce(step)
-        assert all(np.array_equal(one[name], other[name]) for name in one)
-    remote.release()
-    assert caplog.text.count("cluster.algorithm=lloyd") == 1
 
 
 def files_of(blocks: SparkBlocks) -> list[Path]:

@@ -86,11 +86,6 @@ def exact_sum(numbers: NDArray[np.float64] | NDArray[np.int64]) -> int:
     return join_limbs(split_limbs(numbers).sum(axis=0))
 
 
-def order_of_limbs(limbs: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Sort exact sums given as limbs, ties by index : (k, 2) -> (k,)."""
-    return np.lexsort((limbs[:, 1] & _LOW, limbs[:, 0] + (limbs[:, 1] >> LIMB_BITS)))
-
-
 def distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Drop repeated rows, keeping the first of each and the order."""
     first: dict[bytes, int] = {}

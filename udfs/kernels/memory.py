@@ -1,4 +1,4 @@
-"""What points in memory remember from one pass to the next; executors keep shortlists alone."""
+"""What points in memory remember from one pass to the next; executors remember nothing."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,13 +1,12 @@
-"""Mini-batches: nested, growing, compared with all centroids now and then only.
+"""Mini-batches: nested, growing batches of blocks, over which centroids go beyond their means.
 
-Nested batches: Newling and Fleuret, "Nested mini-batch k-means" (2016). In between, a batch's
-points look on their shortlists alone, and all the while centroids go beyond their means
-(over-relaxation): the mean of a part is a guess anyway, and means are on their way. Lloyd, who
-follows, lets them settle. ``tests.benchmarks.batches`` compares them with Lloyd at equal work.
+Nested batches: Newling and Fleuret, "Nested mini-batch k-means" (2016). Over-relaxation: the mean
+of a part is a guess anyway, and means are on their way. Lloyd, who follows, lets them settle.
+``tests.benchmarks.batches`` compares them with Lloyd at equal work.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +16,16 @@ from udfs.kernels.grid import join_limbs, mean_on_grid
 from udfs.kernels.iterations import Iteration, KMeansParams, OnIteration, optional, reseeded
 from udfs.kernels.journal import NO_JOURNAL, Journal
 from udfs.kernels.memory import LabelMemory
+from udfs.kernels.nearest import Centroids
 from udfs.kernels.passes import Arrays
-from udfs.kernels.shortlists import RunLists
 from udfs.kernels.sources import Batch, BlockSource, Passable
-from udfs.kernels.steps.sums import AssignListed
+from udfs.kernels.steps.sums import AssignAndSum
 
 _AUTO_ROWS_PER_CLUSTER = 100  # `auto` takes mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100
-# On the four pools of tests.benchmarks.batches, three and eight iterations on the same lists leave
-# up to .15% less inertia than two and six; over-relaxation by 1.8 leaves less than 1.5 on each.
-_LISTED, _LISTED_AT_LAST = 3, 8
-_OVER_RELAXATION = 1.8  # of a step: 1 is the mean
+_BATCH_ROWS_PER_CLUSTER = 10  # a smaller batch leaves clusters empty, and the tree behind (KL .4)
+_LEAST_ITERATIONS = 4  # over one batch
+_OVER_RELAXATION = 1.8  # of a step: 1 is the mean; 1.5 leaves more inertia
 _GROWTH = 4
 
 
@@ -36,22 +34,25 @@ def takes_minibatches(n_rows: int, n_blocks: int, n_clusters: int) -> bool:
     return n_rows >= _AUTO_ROWS_PER_CLUSTER * n_clusters and n_blocks >= _AUTO_BLOCKS
 
 
+def count_batches(batch_fraction: float, n_rows: int, n_blocks: int, n_clusters: int) -> int:
+    """Return how many parts the blocks fall into, the first of which is the first batch."""
+    enough = n_rows // (_BATCH_ROWS_PER_CLUSTER * n_clusters)
+    return max(1, min(round(1 / batch_fraction), n_blocks, enough))
+
+
 class Planned(NamedTuple):
-    """A batch of ``size`` parts: how long it lasts, and how long its shortlists do."""
+    """A batch of ``size`` parts, and how long it lasts."""
 
     size: int
     n_iterations: int
-    n_on_same_lists: int
 
 
 def schedule(n_batches: int) -> list[Planned]:
-    """Plan the batches; all but the last are compared with all centroids half a pass's worth."""
+    """Plan the batches, each for a pass's worth of iterations, or a few where it is large."""
     sizes = [1]
     while sizes[-1] < n_batches:
         sizes.append(min(_GROWTH * sizes[-1], n_batches))
-    on_lists = 1 + _LISTED
-    plan = [Planned(size, max(1, n_batches // (2 * size)) * on_lists, on_lists) for size in sizes]
-    return [*plan[:-1], Planned(sizes[-1], 1 + _LISTED_AT_LAST, 1 + _LISTED_AT_LAST)]
+    return [Planned(size, max(_LEAST_ITERATIONS, n_batches // size)) for size in sizes]
 
 
 @dataclass
@@ -59,29 +60,26 @@ class _Place:
     """Where the iterations are: all that a later start needs to go on."""
 
     C: NDArray[np.float32]
-    anchors: NDArray[np.float32]  # the centroids that all points were compared with last
     done: int = 0  # iterations, of all batches
     batch: int = 0  # of the plan
     iteration: int = 0  # of the batch
     without_gain: int = 0  # iterations since the batch's best objective
     best: int | None = None
-    lists: RunLists = field(default_factory=RunLists)
 
     def save(self, journal: Journal) -> None:
         """Keep it; what is remembered of points is found again."""
-        kept = {name: value for name, value in vars(self).items() if name != "lists"}
-        journal.save(phase="minibatch", **(kept | {"best": str(self.best)}))
+        journal.save(phase="minibatch", **(vars(self) | {"best": str(self.best)}))
 
 
 def _restored(journal: Journal, C: NDArray[np.float32]) -> _Place:
     known = journal.load()
     if known is None or str(known["phase"]) != "minibatch":
-        return _Place(C, C)
+        return _Place(C)
     done, batch, iteration, without_gain = (
         int(known[name]) for name in ("done", "batch", "iteration", "without_gain")
     )
     best = optional(known["best"])
-    return _Place(known["C"], known["anchors"], done, batch, iteration, without_gain, best)
+    return _Place(known["C"], done, batch, iteration, without_gain, best)
 
 
 def minibatch(
@@ -99,7 +97,7 @@ def minibatch(
     centroids : (n_clusters, n_features) float32
     n_iterations : int
     """
-    n_batches = max(1, min(round(1 / params.batch_fraction), source.n_blocks))
+    n_batches = count_batches(params.batch_fraction, source.n_rows, source.n_blocks, len(C))
     at = _restored(journal, C)
     for planned in schedule(n_batches)[at.batch :]:
         part = source.part(Batch(planned.size, n_batches))
@@ -127,11 +125,8 @@ def _iterate(
     memory = LabelMemory() if part.remembers else None
     for i in range(at.iteration, planned.n_iterations):
         began = time.perf_counter()
-        # 1. assign the batch: among all centroids, or among those on its points' shortlists
-        is_full = i % planned.n_on_same_lists == 0
-        if is_full:
-            at.anchors, at.lists = at.C, RunLists()
-        sums = part.reduce(AssignListed.of(at.C, at.anchors, at.lists, memory))
+        # 1. assign the batch
+        sums = part.reduce(AssignAndSum(Centroids(at.C), memory))
         n_rows = int(sums["counts"].sum())
         if n_rows == 0:
             break
@@ -140,9 +135,8 @@ def _iterate(
         objective = join_limbs(sums["objective"])
         moved = float(np.any(moved_to != at.C, axis=1).mean())
         seconds = time.perf_counter() - began
-        kind = "minibatch" if is_full else "shortlists"
         n_empty = len(at.C) - len(sums["labels"])
-        on_iteration(Iteration(at.done, kind, n_rows, objective, moved, n_empty, seconds))
+        on_iteration(Iteration(at.done, "minibatch", n_rows, objective, moved, n_empty, seconds))
         at.done += 1
         # 3. grow early when the batch has no more to give
         at.without_gain = 0 if at.best is None or objective < at.best else at.without_gain + 1

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.breathing import breathe
 from udfs.kernels.hashing import derive_seed
 from udfs.kernels.iterations import Iteration, KMeansParams
 from udfs.kernels.journal import NO_JOURNAL, Journal
@@ -33,7 +32,6 @@ def fit_level(
     rounds: int,
     points: int | None,
     seed: int,
-    breathing: bool = False,
     on_iteration: Callable[[int, Iteration], None] = lambda round_, iteration: None,
     start: Callable[..., NDArray[np.float32]] = start_centroids,
     journal: Journal = NO_JOURNAL,
@@ -45,7 +43,6 @@ def fit_level(
     source : the pool's points at level 1, the centroids below otherwise
     rounds : resampling rounds, m_t of the paper
     points : members kept per cluster and round, r_t of the paper; None for automatic
-    breathing : whether every fit goes on to a better optimum; for small problems
     on_iteration : told (round, iteration); round 0 is the fit before resampling
 
     Returns
@@ -54,19 +51,15 @@ def fit_level(
     """
 
     def fit(points: BlockSource, m: int) -> NDArray[np.float32]:
-        tell = partial(on_iteration, m)
-        seed_here = derive_seed(seed, m)
         C = fit_kmeans(
             points,
             n_clusters,
             params,
-            seed=seed_here,
-            on_iteration=tell,
+            seed=derive_seed(seed, m),
+            on_iteration=partial(on_iteration, m),
             start=start,
             journal=journal.parts(),
         )
-        if breathing:
-            C = breathe(points, C, params, seed=derive_seed(seed_here, -2), on_iteration=tell)
         journal.save(C=C, round=m)
         return C
 

@@ -1,10 +1,8 @@
 """What iterations of k-means ask: clusters' sums, and points for clusters that have none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +12,6 @@ from udfs.kernels.grid import LIMB_BITS, exact_sum, join_limbs, limbs_of, split_
 from udfs.kernels.memory import LabelMemory
 from udfs.kernels.nearest import Centroids, NearestCentroids
 from udfs.kernels.passes import Arrays, Smallest
-from udfs.kernels.shortlists import ListsMaker, NearestListed, ShortlistMemory
-
-FindLabels = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.int32]]
 
 _PER_CLUSTER = ("labels", "counts", "sums")
 _OF_ALL = ("sq_norms", "n_changed")
@@ -38,9 +33,7 @@ class AssignAndSum:
 
     def begin(self) -> "_AssignAndSumPass":
         """Start one task's share."""
-        nearest = NearestCentroids(self.centroids)
-        shape = self.centroids.vectors.shape
-        return _AssignAndSumPass(shape, lambda where, X: nearest.labels(X), self.memory)
+        return _AssignAndSumPass(self)
 
     @property
     def n_clusters(self) -> int:
@@ -68,74 +61,17 @@ class AssignAndSum:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class AssignListed:
-    """As ``AssignAndSum``, but a point looks for its centroid on its shortlist alone.
-
-    Attributes
-    ----------
-    centroids : (2 k, n_features): the centroids and, below them, the anchors of the shortlists; as
-        one array, for a step has but one
-    lists : where the shortlists of these anchors are kept
-    """
-
-    centroids: Centroids
-    lists: ShortlistMemory
-    memory: LabelMemory | None = None
-
-    @classmethod
-    def of(
-        cls,
-        C: NDArray[np.float32],
-        anchors: NDArray[np.float32],
-        lists: ShortlistMemory,
-        memory: LabelMemory | None = None,
-    ) -> Self:
-        """Describe a pass : (k, n_features) centroids and anchors."""
-        return cls(Centroids(np.concatenate([C, anchors])), lists, memory)
-
-    @property
-    def n_clusters(self) -> int:
-        """Clusters that points are summed by."""
-        return len(self.centroids.vectors) // 2
-
-    @cached_property
-    def moved(self) -> Centroids:
-        """The centroids."""
-        return Centroids(self.centroids.vectors[: self.n_clusters])
-
-    @cached_property
-    def anchors(self) -> Centroids:
-        """What the shortlists were made with."""
-        return Centroids(self.centroids.vectors[self.n_clusters :])
-
-    def begin(self) -> "_AssignAndSumPass":
-        """Start one task's share."""
-        make, nearest = ListsMaker(self.anchors), NearestListed(self.moved)
-
-        def find(where: NDArray[np.int64], X: NDArray[np.float32]) -> NDArray[np.int32]:
-            return nearest(X, self.lists.recall(where, lambda: make(X)))
-
-        return _AssignAndSumPass(self.moved.vectors.shape, find, self.memory)
-
-    def merge(self, parts: Sequence[Arrays]) -> Arrays:
-        """Add up."""
-        return AssignAndSum(self.moved, self.memory).merge(parts)
-
-
 class _AssignAndSumPass:
-    def __init__(
-        self, shape: tuple[int, ...], find_labels: FindLabels, memory: LabelMemory | None
-    ) -> None:
-        self.find_labels = find_labels
-        self.memory = memory
-        self.sums_afresh = memory is None or memory.totals is None
+    def __init__(self, step: AssignAndSum) -> None:
+        self.nearest = NearestCentroids(step.centroids)
+        self.memory = step.memory
+        self.sums_afresh = step.memory is None or step.memory.totals is None
         self.n_changed = 0
-        self.clusters = ClusterSums(*shape)
+        self.clusters = ClusterSums(*step.centroids.vectors.shape)
         self.sq_norms = np.zeros(2, np.int64)
 
     def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
-        labels = self.find_labels(where, X)
+        labels = self.nearest.labels(X)
         old = self.memory.exchange(int(where[0]), labels) if self.memory else None
         changed = labels != (-1 if old is None else old)
         self.n_changed += int(np.count_nonzero(changed))
