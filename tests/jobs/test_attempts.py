@@ -1,30 +1,43 @@
-"""Who is at work: one process does a stage, others wait for it, and the dead are passed over."""
+"""Who is at work on a real root: two processes, one that was killed, and one that stood still."""
 
-import logging
 import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import balance_sample, curate
-from jobs.config.errors import BusyError, InputChangedError, LeaseLostError
+from jobs import balance_sample, curate, embed_pool
+from jobs.balance_sample import SAMPLES
+from jobs.config.errors import BusyError, LeaseLostError
+from jobs.recipe import RECIPE
 from jobs.runs import attempts
 from jobs.runs.attempts import SECONDS, at_work
-from jobs.runs.events import read_events
+from jobs.runs.clock import SystemClock
+from jobs.runs.delta_store import DeltaStore
+from jobs.runs.events import LEASES, Event
 from jobs.runs.run import Run, open_run
+from jobs.runs.stage import Stage
+from jobs.runs.work import Work
 from jobs.tables.locks import FOLDER, is_gone
+from jobs.tables.shared import REJECTS
 from tests.jobs.tiny import EMBED, config_of, write_pool
+from tests.runs.world import Do, Found, never, works
 
 TOKEN = "0123abcd"
 LEASE = 12.0  # seconds; renewed every 4, which a busy machine has to manage
-FIGURES = {"n_points": 3.0}
+HOLDS = """
+import sys, time, pathlib
+from jobs.tables.locks import Presence
+presence = Presence(pathlib.Path({folder!r}), {token!r})
+print("held", flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -47,179 +60,99 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-class Work:
-    """A stage's work that waits for a word."""
-
-    def __init__(self) -> None:
-        self.has_begun, self.may_end = threading.Event(), threading.Event()
-
-    def __call__(self) -> dict[str, float]:
-        self.has_begun.set()
-        assert self.may_end.wait(60)
-        return FIGURES
+def embedding(do: Do) -> Stage[Found]:
+    """Declare the first stage, with other work to do."""
+    return replace(embed_pool.STAGE, outcome=Found, work=do)
 
 
-def never() -> dict[str, float]:
-    raise AssertionError("done twice")
+def do(run: Run, work: Do) -> Found:
+    """Do the first stage's work, or reuse what is there."""
+    stage = embedding(work)
+    run.recipe = replace(RECIPE, stages=(stage,))
+    return run.do(stage)
+
+
+def events_of(run: Run) -> list[Event]:
+    return DeltaStore(run.lake).read([run.keys[EMBED]])
 
 
 def told(run: Run) -> list[str]:
-    return [e.event for e in read_events(run.lake, [run.keys[EMBED]])]
+    return [e.event for e in events_of(run)]
 
 
-def begun(threads: ThreadPoolExecutor, run: Run, work: Work) -> "Future[dict[str, float]]":
-    running = threads.submit(run.stage, EMBED, work)
-    assert work.has_begun.wait(60)
-    return running
+class Waiting:
+    """A stage's work that waits for a word."""
+
+    def __init__(self, then: Do = works) -> None:
+        self.has_begun, self.may_end, self._then = threading.Event(), threading.Event(), then
+
+    def __call__(self, work: Work) -> Found:
+        self.has_begun.set()
+        assert self.may_end.wait(60)
+        return self._then(work)
 
 
 def test_a_second_run_waits_and_takes_the_firsts_result(
-    opened: Callable[..., Run], threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+    opened: Callable[..., Run], threads: ThreadPoolExecutor
 ) -> None:
-    caplog.set_level(logging.INFO)
-    first, second, work = opened(), opened(), Work()  # neither knows of the other
-    running = begun(threads, first, work)
-    waiting = threads.submit(second.stage, EMBED, never)
-    time.sleep(LEASE + 1)  # it is renewed meanwhile
-    assert not waiting.done()
-    assert first.lake.read("leases").count() == 1
-    work.may_end.set()
-    assert running.result(60).items() >= FIGURES.items()
-    assert waiting.result(60).items() >= FIGURES.items()
+    first, second, work = opened(), opened(), Waiting()  # neither knows of the other
+    running = threads.submit(do, first, work)
+    assert work.has_begun.wait(60)
+    waiting = threads.submit(do, second, never)
+    threading.Timer(LEASE / 2, work.may_end.set).start()  # it is renewed meanwhile
+    assert running.result(60) == waiting.result(60) == Found(n_points=3)
     assert told(first) == ["started", "finished", "reused"]
     assert second.reused == [EMBED]
-    assert "waiting for another process: holder=" in caplog.text
-    assert first.lake.read("leases").isEmpty()
+    history = first.lake.spark.sql(f"DESCRIBE HISTORY {first.lake.sql_name(LEASES.name)}")
+    assert history.where("operation = 'WRITE'").count() >= 1
+    assert first.lake.read(LEASES).isEmpty()
     assert not [*Path(first.lake.local_folder or "", FOLDER).glob("*.holder")]
-
-
-def test_a_run_that_saw_the_other_start_does_not_take_its_end_for_a_death(
-    opened: Callable[..., Run], threads: ThreadPoolExecutor
-) -> None:
-    work = Work()
-    running = begun(threads, opened(), work)
-    second = opened()
-    work.may_end.set()
-    running.result(60)
-    second.stage(EMBED, never)
-    assert told(second) == ["started", "finished", "reused"]
-
-
-def test_a_run_that_must_not_wait_says_who_is_at_work(
-    opened: Callable[..., Run], threads: ThreadPoolExecutor
-) -> None:
-    work = Work()
-    running = begun(threads, opened(), work)
-    with pytest.raises(BusyError, match=r"under way in another process \(holder=.*--if-running"):
-        opened(waits=False).stage(EMBED, never)
-    work.may_end.set()
-    running.result(60)
-    assert told(opened()) == ["started", "finished"]
-
-
-def test_who_waited_takes_over_what_failed(
-    opened: Callable[..., Run], threads: ThreadPoolExecutor
-) -> None:
-    work = Work()
-
-    def fails() -> dict[str, float]:
-        work()
-        raise RuntimeError("the disk is full")
-
-    run, second = opened(), opened()
-    running = threads.submit(run.stage, EMBED, fails)
-    assert work.has_begun.wait(60)
-    waiting = threads.submit(second.stage, EMBED, lambda: FIGURES)
-    work.may_end.set()
-    with pytest.raises(RuntimeError):
-        running.result(60)
-    waiting.result(60)
-    assert told(run) == ["started", "failed", "started", "finished"]
-
-
-def test_a_refresh_that_waited_takes_the_others_result(
-    opened: Callable[..., Run], threads: ThreadPoolExecutor
-) -> None:
-    opened().stage(EMBED, lambda: FIGURES)
-    first, second, work = opened(is_refresh=True), opened(is_refresh=True), Work()
-    running = begun(threads, first, work)
-    waiting = threads.submit(second.stage, EMBED, never)
-    work.may_end.set()
-    running.result(60)
-    waiting.result(60)
-    assert told(first)[2:].count("finished") == 1
-    assert told(first)[-1] == "reused"
 
 
 def test_a_holder_whose_process_is_gone_is_passed_over_at_once(opened: Callable[..., Run]) -> None:
     run = opened()
-    folder = run.lake.local_folder
-    holds = (
-        "import sys, time, pathlib\n"
-        "from jobs.tables.locks import Presence\n"
-        f"presence = Presence(pathlib.Path({str(folder)!r}), {TOKEN!r})\n"
-        "print('held', flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", holds], stdout=subprocess.PIPE, text=True)
+    script = HOLDS.format(folder=str(run.lake.local_folder), token=TOKEN)
+    holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    key = run.keys[EMBED]
-    run.ledger.record(EMBED, key, "started", {SECONDS: 3600}, notes=f"host/1/{TOKEN}")
-    assert at_work(run.lake, read_events(run.lake, [key])) is not None
+    store, now = DeltaStore(run.lake), SystemClock().now
+    run.record(embed_pool.STAGE, "started", {SECONDS: 3600}, notes=f"host/1/{TOKEN}")
+    assert at_work(store, events_of(run), now()) is not None
     with pytest.raises(BusyError):
-        opened(waits=False).stage(EMBED, never)
+        do(opened(waits=False), never)
 
     holder.kill()
     holder.wait()
-    assert at_work(run.lake, read_events(run.lake, [key])) is None
-    opened(waits=False).stage(EMBED, lambda: FIGURES)
+    assert at_work(store, events_of(run), now()) is None
+    do(opened(waits=False), works)
     assert told(run) == ["started", "started", "finished"]
     assert not is_gone(None, TOKEN)  # a store elsewhere knows no processes: the lease has to expire
 
 
-@pytest.mark.parametrize("ends_by", ["writing", "failing"])
-def test_one_who_stood_still_changes_nothing_any_more(
+def test_one_who_stood_still_writes_nothing_any_more(
     spark: SparkSession,
-    opened: Callable[..., Run],
+    folder: Path,
+    tmp_path: Path,
     threads: ThreadPoolExecutor,
     monkeypatch: pytest.MonkeyPatch,
-    ends_by: str,
 ) -> None:
-    work, frozen = Work(), opened()
-    rejects = spark.createDataFrame(
-        [("a", "gate", "null", None)], "id string, stage string, reason string, detail string"
-    )
+    def writes(work: Work) -> Found:
+        row, schema = ("a", "gate", "null", None), "id string, stage string, reason string"
+        rows = spark.createDataFrame([row], f"{schema}, detail string")
+        return Found(n_points=work.write(REJECTS, rows))
 
-    def writes() -> dict[str, float]:
-        figures = work()
-        if ends_by == "failing":  # what it read may have changed: the other's result stays
-            raise InputChangedError("files of another fingerprint")
-        frozen.write("rejects", rejects, EMBED)
-        return figures
-
+    config = config_of(folder, f"output.root={tmp_path}", "output.lease_seconds=5")
+    frozen, work = open_run(spark, config), Waiting(writes)
     monkeypatch.setattr(attempts.Attempt, "_beat", lambda self: None)
-    running = threads.submit(frozen.stage, EMBED, writes)
+    running = threads.submit(do, frozen, work)
     assert work.has_begun.wait(60)
-    other = opened()
-    other.stage(EMBED, lambda: FIGURES)  # waits for the lease to expire
+    other = open_run(spark, config)
+    do(other, works)  # waits for the lease to expire
     work.may_end.set()
-    with pytest.raises(LeaseLostError, match="another process took over.*run the same command"):
+    with pytest.raises(LeaseLostError, match=r"another process took over.*run the same command"):
         running.result(60)
     assert told(other) == ["started", "started", "finished"]
-    assert not other.lake.exists("rejects")
-
-
-def test_one_who_stood_still_goes_on_where_nobody_took_over(
-    opened: Callable[..., Run], threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(attempts.Attempt, "_beat", lambda self: None)
-    run, work = opened(), Work()
-    running = begun(threads, run, work)
-    time.sleep(LEASE + 0.5)
-    work.may_end.set()
-    running.result(60)
-    assert told(run) == ["started", "finished"]
+    assert not other.lake.exists(REJECTS)
 
 
 def test_an_earlier_runs_sample_never_replaces_a_laters(
@@ -228,8 +161,8 @@ def test_an_earlier_runs_sample_never_replaces_a_laters(
     root = f"output.root={shutil.copytree(curated / 'lake', tmp_path / 'lake')}"
     early = open_run(spark, config_of(curated, root, "samples.0.target_size=10"))
     curate.run(spark, config_of(curated, root))  # begins later, ends sooner, has nothing new
-    summary = curate.run(spark, early.config, within=early)
+    summary = curate.curate(early)
     assert summary.passed_over == ["s"]
     assert "a run that began later published it" in str(summary)
     assert early.lake.read("sample_s").count() == 20
-    assert early.lake.read("samples", early.keys[balance_sample.STAGE]).count() == 10
+    assert early.lake.read(SAMPLES, early.key(balance_sample.STAGE)).count() == 10
