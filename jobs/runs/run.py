@@ -109,6 +109,7 @@ class Run:
         BusyError
             If another process is at it and this run does not wait.
         """
+        stage = self.recipe.named(stage.name) or stage  # python -m gives a module a copy of its own
         self._require_upstream(stage)
         attempt = self.ledger.begin(
             stage.name,
