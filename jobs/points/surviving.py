@@ -20,14 +20,19 @@ HASH = "hash"  # column of held points: Spark's xxhash64 of the id
 
 def surviving(run: Run) -> DataFrame:
     """Return the points that every gate that is on has let through: id and embedding."""
-    stages = run.recipe.on(run.written)
-    (source,) = (stage for stage in stages if stage.points is not None)
+    (source,) = (stage for stage in run.recipe.on(run.written) if stage.points is not None)
     assert source.points is not None
     points = source.points(run)
-    for gate in stages:
-        if gate.turned_away is not None and run.has_finished(gate):
-            points = points.join(gate.turned_away(run), on="id", how="left_anti")
+    for gate in _passed(run):
+        assert gate.turned_away is not None
+        points = points.join(gate.turned_away(run), on="id", how="left_anti")
     return points.select("id", "embedding")
+
+
+def _passed(run: Run) -> list[Stage[Any]]:
+    """Return the gates that have finished: those after a stage at work have not."""
+    gates = (stage for stage in run.recipe.on(run.written) if stage.turned_away is not None)
+    return [gate for gate in gates if run.has_finished(gate)]
 
 
 def held(run: Run, *, n_points: int, n_features: int) -> pa.Table | None:
@@ -39,7 +44,8 @@ def held(run: Run, *, n_points: int, n_features: int) -> pa.Table | None:
     """
     if not is_held(n_points, n_features):
         return None
-    name = ",".join(run.key(s) for s in run.recipe.on(run.written) if s.points or s.turned_away)
+    source = [stage for stage in run.recipe.on(run.written) if stage.points is not None]
+    name = ",".join(run.key(stage) for stage in (*source, *_passed(run)))
     if name not in run.held:
         run.held[name] = hashed(surviving(run)).toArrow()
     return run.held[name]

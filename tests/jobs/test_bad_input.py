@@ -16,11 +16,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import curate, embed_pool
+from jobs import balance_sample, cluster_levels, curate, embed_pool
 from jobs.config.errors import ConfigError, CurationError, GuardError, InputError
 from jobs.config.loading import load_config, parse_config
 from jobs.config.model import RunConfig
-from jobs.runs.run import open_run
+from jobs.runs.run import Run, open_run
 from jobs.spark.troubles import trouble_of
 from jobs.tables.lake import Lake
 from tests.jobs import bad_input_page
@@ -98,28 +98,37 @@ POOLS: dict[str, Callable[[SparkSession, Path], dict[str, Any]]] = {
 
 
 @dataclass(frozen=True)
-class Curated:
-    """A pool with bad rows in it, curated."""
+class Embedded:
+    """A pool with bad rows in it, embedded.
 
-    lake: Lake
-    summary: curate.RunSummary
+    Attributes
+    ----------
+    rejects : id, stage, reason, detail
+    """
 
-    def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self.lake.read(table).select(*columns).collect()]
+    run: Run
+    ids: list[Any]
+    rejects: list[tuple[Any, ...]]
+
+
+def rows_of(run: Run, table: str, *columns: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in run.lake.read(table).select(*columns).collect()]
 
 
 @pytest.fixture(scope="module")
-def curated(
+def embedded(
     spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Curated]:
-    """Curate a pool once, when the first test asks for it."""
+) -> Callable[[str], Embedded]:
+    """Embed a pool once, when the first test asks for it."""
 
     @cache
-    def of(pool: str) -> Curated:
+    def of(pool: str) -> Embedded:
         folder = tmp_path_factory.mktemp(pool)
         config = config_of(folder, POOLS[pool](spark, folder), max_reject_fraction=0.5)
-        summary = curate.run(spark, config)
-        return Curated(Lake(spark, config.output), summary)
+        run = open_run(spark, config)
+        run.do(embed_pool.STAGE)
+        rejects = rows_of(run, "rejects", "id", "stage", "reason", "detail")
+        return Embedded(run, [id_ for (id_,) in rows_of(run, "embeddings", "id")], rejects)
 
     return of
 
@@ -146,30 +155,32 @@ def config_of(folder: Path, pool: dict[str, Any], *overrides: str, **hygiene: fl
     ],
 )
 def test_a_bad_row_is_a_reject_with_its_reason(
-    curated: Callable[[str], Curated], pool: str, bad: Bad
+    embedded: Callable[[str], Embedded], pool: str, bad: Bad
 ) -> None:
-    rejects = curated(pool).rows("rejects", "id", "stage", "reason", "detail")
     expected = [(b.id, "embed_pool", b.reason, b.detail) for b in CASES[pool] if b.id == bad.id]
-    assert [row for row in rejects if row[0] == bad.id] == expected
+    assert [row for row in embedded(pool).rejects if row[0] == bad.id] == expected
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_every_row_is_a_point_or_a_reject(curated: Callable[[str], Curated], pool: str) -> None:
-    embedded = {row[0] for row in curated(pool).rows("embeddings", "id")}
-    figures = curated(pool).summary.metrics["embed_pool"]
-    assert len(embedded) == figures["n_points"] == N_GOOD + len(TAKEN[pool])
-    assert not embedded & {bad.id for bad in CASES[pool]}
-    assert embedded >= {odd.id for odd in TAKEN[pool]}
-    assert figures["n_rejected"] == len(CASES[pool])
-    assert figures["n_pool"] == N_GOOD + len(TAKEN[pool]) + len(CASES[pool])
+def test_every_row_is_a_point_or_a_reject(embedded: Callable[[str], Embedded], pool: str) -> None:
+    ids, sizes = set(embedded(pool).ids), embedded(pool).run.outcome(embed_pool.STAGE)
+    assert len(ids) == sizes.n_points == N_GOOD + len(TAKEN[pool])
+    assert not ids & {bad.id for bad in CASES[pool]}
+    assert ids >= {odd.id for odd in TAKEN[pool]}
+    assert sizes.n_rejected == len(CASES[pool])
+    assert sizes.n_pool == N_GOOD + len(TAKEN[pool]) + len(CASES[pool])
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", ["lines", "vectors"])  # ids of text and of numbers
 def test_the_sample_has_its_size_and_none_of_the_bad_rows(
-    curated: Callable[[str], Curated], pool: str
+    embedded: Callable[[str], Embedded], pool: str
 ) -> None:
-    sampled = {row[0] for row in curated(pool).rows("sample_s", "id")}
+    run = embedded(pool).run
+    run.do(cluster_levels.STAGE)
+    run.do(balance_sample.STAGE)
+    sampled = {id_ for (id_,) in rows_of(run, "samples", "id")}
     assert len(sampled) == TARGET_SIZE
+    assert sampled <= set(embedded(pool).ids)
     assert not sampled & {bad.id for bad in CASES[pool]}
 
 

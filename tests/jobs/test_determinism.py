@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs import embed_pool
 from jobs.clustering import sizes
 from jobs.clustering.spark_points import SparkPoints
-from tests.jobs.determinism import curated_bytes, tied_pool, write_files
+from tests.jobs.determinism import config_of, curated_bytes, tied_pool, write_files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HAS_AVX512 = (
@@ -20,44 +22,49 @@ HAS_AVX512 = (
 )
 
 
-@pytest.fixture(scope="module")
-def pools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pools")
-    for n_files in (1, 7, 64):
-        write_files(tied_pool(3), folder / f"files-{n_files}", n_files, seed=n_files)
+def embedded(spark: SparkSession, folder: Path, n_files: int) -> Path:
+    """Write the pool as so many files, and embed it."""
+    write_files(tied_pool(3), folder / "pool", n_files, seed=n_files)
+    embed_pool.run(spark, config_of(folder / "pool", folder / "lake", "local", "off"))
     return folder
 
 
 @pytest.fixture(scope="module")
-def expected(spark: SparkSession, pools: Path, tmp_path_factory: pytest.TempPathFactory):
+def scattered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Embed the pool from 64 files; those who solve it take a copy of the root."""
+    return embedded(spark, tmp_path_factory.mktemp("scattered"), 64)
+
+
+def copied(folder: Path, to: Path) -> tuple[Path, Path]:
+    """Return the pool, and a copy of its root."""
+    return folder / "pool", shutil.copytree(folder / "lake", to / "lake")
+
+
+@pytest.fixture(scope="module")
+def expected(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory):
+    """Solve the pool of one file on the driver."""
+    folder = embedded(spark, tmp_path_factory.mktemp("whole"), 1)
     return {
-        split: curated_bytes(
-            spark, pools / "files-1", tmp_path_factory.mktemp("lake"), "local", split
-        )
+        split: curated_bytes(spark, folder / "pool", folder / "lake", "local", split)
         for split in ("off", "9")
     }
 
 
-@pytest.mark.parametrize(
-    ("n_files", "solver", "split"),
-    [(7, "spark", "off"), (64, "local", "off"), (64, "local", "9"), (7, "spark", "9")],
-)
+@pytest.mark.parametrize(("solver", "split"), [("spark", "off"), ("local", "off"), ("spark", "9")])
 def test_files_and_solver_change_nothing(
     spark: SparkSession,
-    pools: Path,
+    scattered: Path,
     expected: dict[str, dict[str, str]],
     tmp_path: Path,
-    n_files: int,
     solver: str,
     split: str,
 ) -> None:
-    got = curated_bytes(spark, pools / f"files-{n_files}", tmp_path / "lake", solver, split)
-    assert got == expected[split]
+    assert curated_bytes(spark, *copied(scattered, tmp_path), solver, split) == expected[split]
 
 
 def test_points_that_go_to_their_cells_get_the_same_leaves(
     spark: SparkSession,
-    pools: Path,
+    scattered: Path,
     expected: dict[str, dict[str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -70,7 +77,7 @@ def test_points_that_go_to_their_cells_get_the_same_leaves(
 
     monkeypatch.setattr(sizes, "ROUTED_BYTES", 0)
     monkeypatch.setattr(SparkPoints, "by_cell", by_cell)
-    got = curated_bytes(spark, pools / "files-7", tmp_path / "lake", "spark", "9")
+    got = curated_bytes(spark, *copied(scattered, tmp_path), "spark", "9")
     assert got == expected["9"]
     assert len(routed) == 1
 
@@ -98,7 +105,7 @@ def test_points_that_go_to_their_cells_get_the_same_leaves(
     ],
 )
 def test_blas_kernel_and_threads_change_nothing(
-    pools: Path,
+    scattered: Path,
     expected: dict[str, dict[str, str]],
     tmp_path: Path,
     core_type: str,
@@ -111,7 +118,7 @@ def test_blas_kernel_and_threads_change_nothing(
         "OPENBLAS_NUM_THREADS": blas_threads,
         "PYTHONPATH": str(REPOSITORY),
     }
-    arguments = [str(pools / "files-7"), str(tmp_path / "lake"), solver, split, blas_threads]
+    arguments = [*map(str, copied(scattered, tmp_path)), solver, split, blas_threads]
     done = subprocess.run(
         [sys.executable, "-m", "tests.jobs.determinism", *arguments],
         env=environment,
