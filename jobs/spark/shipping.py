@@ -1,4 +1,4 @@
-"""Ship an array to the executors by the best way that the session offers."""
+"""Ship arrays and code to the executors by the best way that the session offers."""
 
 import tempfile
 import uuid
@@ -11,6 +11,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
 from udfs.shipping import Shipped, digest_of
+
+_sent: set[tuple[str, str]] = set()  # session, path: artifacts are write-once
 
 CLOSURE_BYTES = 8 << 20  # on Connect, smaller arrays travel with the function
 
@@ -33,3 +35,18 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
         np.save(Path(folder) / name, array)
         spark.addArtifact(str(Path(folder) / name), file=True)
     return Shipped(name, *described)
+
+
+def ship_code(spark: SparkSession, path: str) -> None:
+    """Put a .zip of Python code on the path of the workers of later tasks."""
+    if is_remote():
+        session = str(spark.session_id)  # type: ignore[attr-defined]  # Connect's alone
+    else:
+        session = spark.sparkContext.applicationId
+    if (session, path) in _sent:
+        return
+    if is_remote():
+        spark.addArtifacts(path, pyfile=True)
+    else:
+        spark.sparkContext.addPyFile(path)
+    _sent.add((session, path))
