@@ -3,7 +3,7 @@
 Reads    the pool: Delta, Parquet, JSON lines, CSV, text or image files, or a table name
 Writes   embeddings: id, embedding; rejects: id, reason, detail; metadata; artifacts: the fitted
          embedder
-Method   precomputed vectors, `lsa` for texts, `pixels` for images; see ``udfs.embedders``
+Method   the embedder of ``embed.model``; see ``udfs.embedders.built_in``
 Run      evenlake embed --config conf/quickstart.yaml
 """
 
@@ -12,38 +12,36 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
-from threadpoolctl import threadpool_limits
 
 from jobs.cli.command import stage_main
-from jobs.config.errors import CurationError, GuardError, InputError
+from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import EmbedConfig, RunConfig
+from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
+from jobs.embedding.learning import learned
 from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
-from jobs.pool.columns import nothing_in, pool_columns
+from jobs.pool.columns import pool_columns
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Gate
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import size_rows
 from jobs.runs.outcomes import Outcome
-from jobs.runs.run import Run, open_run
+from jobs.runs.run import HANDED_BYTES, Run, open_run
 from jobs.runs.stage import Stage
-from jobs.runs.work import Work
+from jobs.runs.work import Rows, Work
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.frames import as_table
+from jobs.spark.frames import as_table, kept_on_disk
+from jobs.spark.shipping import ship_code
 from jobs.tables.shared import ARTIFACTS, REJECTS
 from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
-from udfs.embed import make_gated_embed
-from udfs.embedders import lsa, pixels, precomputed
+from udfs.embed import make_gated_embed, make_loader
 from udfs.embedders.contract import Embedder
-from udfs.shipping import Shipped
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +131,7 @@ def _embed_what_stays(this: Work) -> Embedded:
     try:
         outcome = _embed(this)
     except SPARK_ERRORS as error:
+        say_why_code_failed(this.config, error)
         this.run.pool.say_why_unreadable(error)
         raise
     this.run.pool.require_unchanged()
@@ -141,30 +140,34 @@ def _embed_what_stays(this: Work) -> Embedded:
 
 def _embed(this: Work) -> Embedded:
     config = this.config
-    rows = pool_columns(this.run.pool, config.input, config.embed.reads)
+    embedder = chosen(config)
+    rows = pool_columns(this.run.pool, config.input, embedder.spec.reads)
     # 1. an embedder, fitted where it has something to learn
-    load, n_features = _embedder(this, rows)
+    load, n_features = _embedder(this, rows, embedder)
     # 2. embed, mark what is wrong, and write
-    embedded = _kept(gate_rows(rows, load, config.embed))
+    embedded = kept_on_disk(gate_rows(rows, load, config.embed))
     try:
-        return _write(this, embedded, n_features)
+        return _write(this, embedded, n_features, embedder.makes(rows))
     finally:
         embedded.unpersist()
 
 
-def _write(this: Work, embedded: DataFrame, n_features: int) -> Embedded:
+def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Embedded:
     """Write what is wrong, and stop where that is too much; then write the rest."""
     config, ratio = this.config, this.config.hygiene.max_norm_ratio
     gated = embedded if config.embed.normalize else reject_giants(embedded, ratio)
     is_accepted = F.col("reason").isNull()
-    counted = gated.agg(F.count("*").alias("n"), F.max(F.when(is_accepted, F.col("norm"))))
-    n_pool, largest = counted.collect()[0]  # all of the pool has been read by now
+    size = F.sum(F.when(is_accepted, F.length(F.to_json("metadata"))))
+    counted = gated.agg(F.count("*"), F.max(F.when(is_accepted, F.col("norm"))), size)
+    n_pool, largest, n_described = counted.collect()[0]  # all of the pool has been read by now
     this.run.pool.require_unchanged()
     rejected = gated.where(~is_accepted).withColumn("stage", F.lit(STAGE.name))
     n_rejects = this.write(REJECTS, rejected)
     _guard_rejects(rejected, n_rejects, n_pool, config.hygiene.max_reject_fraction)
-    accepted = gated.where(is_accepted)
-    outputs = {EMBEDDINGS: accepted.withColumn("column", _column(config))}
+    accepted: Rows = gated.where(is_accepted).withColumn("column", F.lit(column))
+    if is_held(n_pool, n_features) and (n_described or 0) <= HANDED_BYTES:
+        accepted = hold(this.run, STAGE, accepted)
+    outputs = {EMBEDDINGS: accepted}
     if config.input.metadata:
         outputs[METADATA] = accepted
     this.write_all(outputs)
@@ -174,8 +177,6 @@ def _write(this: Work, embedded: DataFrame, n_features: int) -> Embedded:
             f"{n_pool} rows were read, but {n_points} points and {n_rejects} rejects are in the "
             "tables: they were cleaned meanwhile (evenlake runs clean); run the same command again"
         )
-    if is_held(n_points, n_features):
-        hold(this.run, STAGE, accepted)
     return Embedded(
         n_pool=n_pool,
         n_rejected=n_rejects,
@@ -183,22 +184,6 @@ def _write(this: Work, embedded: DataFrame, n_features: int) -> Embedded:
         n_features=n_features,
         largest_norm=1.0 if config.embed.normalize else largest,
     )
-
-
-def _column(config: RunConfig) -> Column:
-    kinds = {"lsa": "text", "pixels": "image", "precomputed": "embedding"}
-    return F.lit(kinds[config.embed.model])
-
-
-def _kept(rows: DataFrame) -> DataFrame:
-    """Keep the embedded rows while they are read several times, where the platform can.
-
-    On disk: in memory, a pool larger than the heap ends in an OutOfMemoryError.
-    """
-    try:
-        return rows.persist(StorageLevel.DISK_ONLY)
-    except Exception:  # serverless has no cache: rows are embedded again
-        return rows
 
 
 def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: float) -> None:
@@ -217,79 +202,30 @@ def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: floa
     )
 
 
-def _embedder(this: Work, rows: DataFrame) -> tuple[Callable[[], Embedder], int]:
+def _embedder(this: Work, rows: DataFrame, embedder: Chosen) -> tuple[Callable[[], Embedder], int]:
     """Return the embedder's loader, and the length of its vectors."""
-    embed = this.config.embed
-    if embed.model == "precomputed":
-        n_features = _common_length(rows, this.config.input.embedding)
-        return lambda: precomputed.make_embedder(n_features), n_features
-    sample = _fit_sample(rows, embed.fit_rows, this.config.seed)
-    if not sample:
-        raise nothing_in(rows, f"input.content={this.config.input.content!r}")
-    seed, n_components = this.config.seed, embed.n_components
-    try:
-        with threadpool_limits(1):
-            if embed.model == "lsa":
-                arrays = lsa.fit(sample, n_components=n_components, seed=seed)
-            else:
-                arrays = pixels.fit(
-                    sample,
-                    n_components=n_components,
-                    size=embed.image_size,
-                    mode=embed.image_mode,
-                    seed=seed,
-                )
-    except ValueError as error:
-        raise InputError(f"embed.model={embed.model} cannot be fitted: {error}") from error
-    return _shipped_embedder(this, arrays)
+    spec = embedder.spec
+    arrays = learned(rows, embedder, this.config)
+    if spec.archive is not None:
+        ship_code(this.spark, spec.archive)
+    if spec.fit is None:
+        return partial(spec.make, arrays), spec.n_features(arrays)
+    content = _kept_artifact(this, f"{spec.name}.npz", to_bytes(dict(arrays)))
+    shipped = this.ship(np.frombuffer(content, np.uint8))
+    return make_loader(spec.make, shipped), spec.n_features(from_bytes(content))
 
 
-def _shipped_embedder(
-    this: Work, arrays: dict[str, NDArray[Any]]
-) -> tuple[Callable[[], Embedder], int]:
-    """Keep the fitted arrays as an artifact and ship them to the workers.
+def _kept_artifact(this: Work, name: str, content: bytes) -> bytes:
+    """Keep what was fitted as an artifact, and return what was kept.
 
-    What is shipped is what was kept: an attempt before this one may have written other last bits.
+    An attempt before this one may have written other last bits.
     """
-    content = to_bytes(arrays)
-    name = f"{this.config.embed.model}.npz"
     row = (name, "application/x-npz", hashlib.sha256(content).hexdigest(), content)
     this.write(ARTIFACTS, as_table([row], _FITTED))
-    if this.is_repeated:
-        kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == name)
-        content = bytes(kept.select("content").collect()[0].content)
-    shipped = this.ship(np.frombuffer(content, np.uint8))
-    module = lsa if this.config.embed.model == "lsa" else pixels
-    return _loader(shipped, module.make_embedder), from_bytes(content)["components"].shape[-1]
-
-
-def _loader(shipped: Shipped, make: Callable[..., Embedder]) -> Callable[[], Embedder]:
-    return lambda: make(from_bytes(shipped.get().tobytes()))
-
-
-def _common_length(rows: DataFrame, column: str | None) -> int:
-    """Return the length that most vectors have; ties go to the longer.
-
-    Raises
-    ------
-    InputError
-        If the column holds no vectors.
-    """
-    is_binary = rows.schema["value"].dataType.typeName() == "binary"
-    length = F.octet_length("value") / 4 if is_binary else F.size("value")
-    lengths = rows.where(F.col("value").isNotNull()).groupBy(length.cast("int").alias("n")).count()
-    common = lengths.where("n > 0").orderBy(F.desc("count"), F.desc("n")).limit(1).collect()
-    if not common:
-        raise nothing_in(rows, f"input.embedding={column!r}")
-    return int(common[0].n)
-
-
-def _fit_sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
-    """Bring the contents with the smallest id hashes to the driver."""
-    ranked = rows.where(F.col("value").isNotNull() & F.col("id").isNotNull()).orderBy(
-        F.xxhash64("id", F.lit("embed.fit"), F.lit(seed)), "id"
-    )
-    return [row.value for row in ranked.limit(n_rows).select("value").collect()]
+    if not this.is_repeated:
+        return content
+    kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == name)
+    return bytes(kept.select("content").collect()[0].content)
 
 
 def _accepted(run: Run) -> DataFrame:
@@ -327,6 +263,7 @@ STAGE = Stage(
     name="embed_pool",
     version=2,
     reads=("seed", "input", "embed", "hygiene"),
+    also_reads=code_identity,
     command="embed",
     summary="Embed the pool and turn away what cannot be clustered.",
     tables=(EMBEDDINGS, REJECTS, METADATA, ARTIFACTS),
@@ -346,6 +283,8 @@ def run(spark: SparkSession, config: RunConfig) -> Embedded:
     ------
     InputError
         If columns are missing, of the wrong type, or the pool is empty.
+    ConfigError
+        If code of the user's own cannot be had, or fails.
     GuardError
         If more than ``hygiene.max_reject_fraction`` of the pool was turned away.
     """

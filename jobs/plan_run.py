@@ -21,6 +21,8 @@ from jobs import cluster_levels, embed_pool
 from jobs.cli.command import job_main
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
+from jobs.embedding.chosen import chosen
+from jobs.embedding.learning import length_ahead
 from jobs.planning import executors
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
@@ -99,20 +101,12 @@ def problem_of(this: Run) -> Problem:
     if this.has_finished(embed_pool.STAGE):
         embedded = this.outcome(embed_pool.STAGE)
         return problem_for(embedded.n_points, embedded.n_features, this.config)
-    embed, levels = this.config.embed, this.config.cluster.levels
-    rows = pool_columns(this.pool, this.config.input, embed.reads)
-    n_features = embed.n_components
-    if embed.model == "precomputed":
-        is_binary = rows.schema["value"].dataType.typeName() == "binary"
-        length = "octet_length(value) div 4" if is_binary else "size(value)"
-        found = rows.where("value is not null").selectExpr(f"{length} as n").where("n > 0").limit(1)
-        first = found.collect()
-        if not first:
-            raise nothing_in(rows, f"input.embedding={this.config.input.embedding!r}")
-        n_features = int(first[0].n)
+    embedder, levels = chosen(this.config), this.config.cluster.levels
+    rows = pool_columns(this.pool, this.config.input, embedder.spec.reads)
+    n_features = length_ahead(rows, embedder, this.config)
     n_rows = this.pool.rows.count()
     if n_rows == 0:
-        raise nothing_in(rows, f"input.content={this.config.input.content!r}")
+        raise nothing_in(rows, f"{embedder.key}={embedder.column!r}")
     if levels and levels[0] > n_rows:
         raise ConfigError(
             f"cluster.levels[0]={levels[0]} exceeds its input of {n_rows} rows; lower it or drop "

@@ -21,8 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]  # its stub lacks it
 
+from udfs.blocks import from_bytes
 from udfs.embedders.contract import Embedded, Embedder
+from udfs.embedders.specs import Arrays
 from udfs.kernels.hygiene import check_vectors, normalize_rows, row_norms
+from udfs.shipping import Shipped
 
 EMBEDDING_TYPE = "array<float>"
 GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
@@ -85,6 +88,11 @@ def make_gated_embed(
         yield from embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size)
 
     return pandas_udf(embed, GATED_SCHEMA).asNondeterministic()
+
+
+def make_loader(make: Callable[[Arrays], Embedder], shipped: Shipped) -> Callable[[], Embedder]:
+    """Return what loads an embedder on the worker, from the .npz bytes that were shipped there."""
+    return lambda: make(from_bytes(shipped.get().tobytes()))
 
 
 def load_once(key: str, load_embedder: Callable[[], Embedder]) -> Embedder:

@@ -22,14 +22,16 @@ _GONE = {"cluster": {"breathing": "auto"}}
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return the config as plain data, but for what changes no row.
 
-    Credentials on the way to the input rotate, and its version is in its fingerprint.
+    Credentials on the way to the input, and those that an embedder is given, rotate; the input's
+    version is in its fingerprint.
     """
     plain = _counted(config, as_dict(config))
     for section, keys in _GONE.items():
         plain[section] = keys | plain[section]
     way = {k: plain["input"][k] for k in ("table", "options")}
     same = blanked(way, without_authority) | {"version": None}
-    return plain | {"input": plain["input"] | same}
+    embed = blanked(plain["embed"], without_authority)
+    return plain | {"input": plain["input"] | same, "embed": embed}
 
 
 def _counted(model: BaseModel, plain: Plain) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Load a config: YAML, overrides, validation, and errors that name the key and the fix."""
 
 import difflib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from jobs.config.embed_options import CODE
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 
@@ -40,12 +42,19 @@ _WANTED = {
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML file and apply ``key.sub=value`` overrides.
 
+    Where the file names code of the user's own, modules beside the file can be imported from now
+    on.
+
     Raises
     ------
     ConfigError
         Naming every wrong key, what was found, what is wanted and how to fix it.
     """
-    return parse_config(read_yaml(path), overrides)
+    config = parse_config(read_yaml(path), overrides)
+    beside = str(Path(path).resolve().parent)
+    if config.embed.is_code and beside not in sys.path:
+        sys.path.append(beside)  # last: what stands there shadows nothing
+    return config
 
 
 def parse_recorded(plain: Mapping[str, Any]) -> RunConfig:
@@ -126,6 +135,7 @@ def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunC
     merged = _copy(data)
     for override in overrides:
         _apply(merged, override)
+    _refuse_code(data, merged)
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:
@@ -134,6 +144,20 @@ def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunC
             wrong.setdefault(_dotted(detail), []).append(detail)
         lines = [_explain(key, details) for key, details in wrong.items()]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _refuse_code(written: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
+    """Refuse overrides that choose the code that runs, or what it is given."""
+    said, asked = (data.get("embed") for data in (written, merged))
+    if not isinstance(asked, Mapping) or not str(asked.get("model")).startswith(CODE):
+        return
+    said = said if isinstance(said, Mapping) else {}
+    for key in ("model", "options"):
+        if asked.get(key) != said.get(key):
+            raise ConfigError(
+                f"embed.{key}={asked.get(key)!r:.100}: not from the command line, as it says which "
+                f"Python code runs with this job's rights; write it into the config file"
+            )
 
 
 def _copy(data: Any) -> Any:

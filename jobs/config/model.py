@@ -19,12 +19,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from jobs.config.embed_options import CODE, require_model
 from jobs.config.secrets import blanked, without_secrets
+from udfs.embedders.built_in import BUILT_IN
 
 FLAT_CLUSTERS = 5000  # split: auto splits level 1 above this
 FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as it costs them their resampling
 RESAMPLING_ROUNDS = 10  # of given levels, where the config leaves it open: the paper's
-MAX_RGB_SIZE = 36  # pixels per side: pixels' covariance takes 4096 values at most
 
 HOW = "how, not what: the answer does not depend on it"
 
@@ -106,6 +107,9 @@ class EmbedConfig(Section):
     """How a row becomes a vector."""
 
     model: str = "precomputed"
+    options: Annotated[dict[str, Any], CountsFrom({})] = {}
+    # of a user's code; it enters the stage's key by itself, filled in where it is left open
+    version: Annotated[str | None, HOW] = None
     normalize: bool = True
     batch_size: Positive = 256
     n_components: Annotated[int, Field(ge=2)] = 64
@@ -114,25 +118,20 @@ class EmbedConfig(Section):
     image_mode: Literal["L", "RGB"] = "RGB"
 
     @property
-    def reads(self) -> Literal["embedding", "content"]:
-        """The key of ``input`` that names the column to embed."""
-        return "embedding" if self.model == "precomputed" else "content"
+    def is_code(self) -> bool:
+        """Whether the embedder is the user's own code."""
+        return self.model.startswith(CODE)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The keys that embedders' options may name."""
+        own = ("model", "options", "version")
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in own}
 
     @model_validator(mode="after")
     def _known_model(self) -> Self:
-        if self.image_mode == "RGB" and self.image_size > MAX_RGB_SIZE:
-            raise ValueError(
-                f"image_size={self.image_size} exceeds {MAX_RGB_SIZE}, the most in colour; "
-                "lower it or set image_mode: L"
-            )
-        if self.model in ("precomputed", "lsa", "pixels"):
-            return self
-        if self.model.split(":")[0] in ("sentence-transformers", "onnx", "python"):
-            raise ValueError(
-                f"model={self.model!r}: not built yet; embed elsewhere, name the column in "
-                "input.embedding and set embed.model: precomputed"
-            )
-        raise ValueError(f"model={self.model!r}: want 'precomputed', 'lsa' or 'pixels'")
+        require_model(self.model, self.version, self.shared, self.options)
+        return self
 
 
 class HygieneConfig(Section):
@@ -315,6 +314,13 @@ class RunConfig(Section):
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()
 
+    def missing(self, key: str) -> str:
+        """Say that the embedder reads a column that the config does not name."""
+        return (
+            f"input.{key} is missing; embed.model={self.embed.model!r} reads the column that it "
+            "names"
+        )
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         names = [sample.name.lower() for sample in self.samples]  # as catalogs compare them
@@ -324,11 +330,10 @@ class RunConfig(Section):
                     f"samples.{i}.name={self.samples[i].name!r} is taken by "
                     f"samples.{names.index(name)}; want unique names, whatever their case"
                 )
-        if getattr(self.input, self.embed.reads) is None:
-            raise ValueError(
-                f"input.{self.embed.reads} is missing; embed.model={self.embed.model!r} reads the "
-                "column that it names"
-            )
+        spec = BUILT_IN.get(self.embed.model)  # code says itself which of them it reads
+        read = ("content", "embedding") if spec is None else (spec.reads,)
+        if all(getattr(self.input, key) is None for key in read):
+            raise ValueError(self.missing(read[0]))
         if self.report.label is not None and self.report.label not in self.input.metadata:
             raise ValueError(
                 f"report.label={self.report.label!r} is not among input.metadata="

@@ -8,6 +8,7 @@ from importlib import metadata
 from pyspark.sql import SparkSession
 
 from jobs.config.model import OutputConfig, RunConfig
+from jobs.embedding.chosen import chosen
 from jobs.environment.findings import Finding
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
@@ -64,8 +65,9 @@ def check_workers(spark: SparkSession) -> Finding:
 def check_input(spark: SparkSession, config: RunConfig) -> Finding:
     """Open the pool and find its columns; no row is read."""
     pool = open_pool(spark, config.input)
-    schema = pool_columns(pool, config.input, config.embed.reads).schema
+    reads = chosen(config).spec.reads
+    schema = pool_columns(pool, config.input, reads).schema
     kinds = {name: schema[name].dataType.simpleString() for name in ("id", "value")}
     found = f"{pool.name}, version {pool.fingerprint}"
-    found += f": id is {kinds['id']}, input.{config.embed.reads} is {kinds['value']}"
+    found += f": id is {kinds['id']}, input.{reads} is {kinds['value']}"
     return Finding("input", "ok", found)

@@ -51,9 +51,11 @@ def held(run: Run, *, n_points: int, n_features: int) -> pa.Table | None:
     return run.held[name]
 
 
-def hold(run: Run, source: Stage[Any], points: DataFrame) -> None:
-    """Keep points in memory that a stage has at hand anyway: id and embedding, all of them."""
-    run.held[run.key(source)] = hashed(points).toArrow()
+def hold(run: Run, source: Stage[Any], points: DataFrame) -> pa.Table:
+    """Bring all points of a stage to the driver, and keep them there; other columns come too."""
+    table = points.withColumn(HASH, F.xxhash64("id")).toArrow()
+    run.held[run.key(source)] = table.select(["id", HASH, "embedding"])
+    return table
 
 
 def is_held(n_points: int, n_features: int) -> bool:

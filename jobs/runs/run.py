@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, CurationError, InputChangedError, LeaseLostError
 from jobs.config.model import RunConfig
+from jobs.embedding.chosen import chosen, pinned
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import Pool, open_pool
 from jobs.runs.clock import Clock, SystemClock
@@ -316,15 +317,17 @@ def open_run(
     InputError
         If the pool is not there, or its columns are not as the config says.
     ConfigError
-        If the root already holds another pool, or ids of another type.
+        If the root already holds another pool, or ids of another type, or an embedder of the
+        user's own cannot be had.
     """
     if recipe is None:
         from jobs.recipe import RECIPE
 
         recipe = RECIPE
+    config = pinned(config)
     lake = Lake(spark, config.output)
     pool = open_pool(spark, config.input)
-    columns = pool_columns(pool, config.input, config.embed.reads)
+    columns = pool_columns(pool, config.input, chosen(config).spec.reads)
     run = Run(
         spark, recipe, config, config, lake, pool, progress or Progress(),
         is_refresh, replaces_samples, waits,

@@ -29,6 +29,10 @@ def _always(_: RunConfig) -> bool:
     return True
 
 
+def _nothing(_: RunConfig) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, eq=False)
 class Stage(Generic[O_co]):
     """One stage.
@@ -39,6 +43,8 @@ class Stage(Generic[O_co]):
     command, summary : of the command line: its name, and what it does in a sentence
     after : the stages whose output it builds on
     reads : dotted keys of the config that shape its rows; nothing else enters its key
+    also_reads : but for what shapes them and no config can say, such as a plug-in's code; empty, it
+        changes no key. No part of the lineage, as the stage's own version is none
     outcome : what it returns, and what the ledger keeps of it as figures
     work : does it, within a run
     tables : what it writes
@@ -63,6 +69,7 @@ class Stage(Generic[O_co]):
     summary: str = ""
     after: "tuple[Stage[Any], ...]" = ()
     tables: tuple[Table, ...] = ()
+    also_reads: Callable[[RunConfig], Mapping[str, str]] = _nothing
     is_on: Callable[[RunConfig], bool] = _always
     resolves: Callable[[RunConfig, Any], RunConfig] | None = None
     points: "Callable[[Run], DataFrame] | None" = None
@@ -72,16 +79,18 @@ class Stage(Generic[O_co]):
     explain: "Callable[[Run, Any, Any], Any] | None" = None
     publishes: Callable[[Any], Mapping[str, int]] | None = None
 
-    def key(self, config: Plain, upstream: list[str]) -> str:
+    def key(self, config: Plain, upstream: list[str], also: Mapping[str, str]) -> str:
         """Name its output by everything that shapes it, and by nothing else.
 
         Parameters
         ----------
         config : its identity
         upstream : the keys that it builds on, or the input's fingerprint
+        also : what ``also_reads`` gave
         """
         material = {"stage": self.name, "version": self.version, "upstream": upstream}
-        return hash_of(material | {"config": picked(config, self.reads)})
+        more = {"also": dict(also)} if also else {}
+        return hash_of(material | {"config": picked(config, self.reads)} | more)
 
     def __repr__(self) -> str:
         """Return its name, as in messages."""
@@ -140,7 +149,8 @@ class Recipe:
         for stage in self.stages:
             upstream = [keys[s.name] for s in stage.after if s.name in is_on]
             config = as_written if stage.resolves else as_resolved
-            keys[stage.name] = stage.key(config, upstream or [fingerprint])
+            also = stage.also_reads(written)
+            keys[stage.name] = stage.key(config, upstream or [fingerprint], also)
         return keys
 
     def run_id(self, written: RunConfig, fingerprint: str) -> str:

@@ -103,6 +103,8 @@ class Work:
         frame = as_frame(self.spark, rows) if isinstance(rows, pa.Table) else rows
         written = self.lake.write(table, frame, self.key, incarnation=self.incarnation)
         if isinstance(rows, pa.Table) and written.is_new:
+            known = [c.name for c in table.columns if c.name in rows.column_names]
+            rows = rows.select(known)
             self.run.hand_on(self.stage, table, rows)
         self.digests[table.name], self.n_rows[table.name] = written.digest, written.n_rows
         return written.n_rows

@@ -47,6 +47,19 @@ def broadcast(spark: SparkSession, content: bytes) -> tuple[Any, Callable[[], No
     return shared, shared.destroy
 
 
+def application_id(spark: SparkSession) -> str | None:
+    """Return the name of the application that the session belongs to."""
+    return None if is_remote() else str(spark.sparkContext.applicationId)
+
+
+def add_python_code(spark: SparkSession, path: str) -> bool:
+    """Put a .zip of Python code on the path of later tasks' workers; False on Connect."""
+    if is_remote():
+        return False
+    spark.sparkContext.addPyFile(path)
+    return True
+
+
 def n_slots(spark: SparkSession) -> int | None:
     """Return the number of tasks that run at once."""
     with contextlib.suppress(Exception):

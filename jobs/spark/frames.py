@@ -1,10 +1,11 @@
-"""Tables made on the driver, by way of Arrow: rows of objects would go by Python workers."""
+"""Frames of tables made on the driver, by way of Arrow, and frames that are kept on disk."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.storagelevel import StorageLevel
 
 from jobs.spark.session import n_slots
 
@@ -38,3 +39,14 @@ def as_frame(spark: SparkSession, table: pa.Table) -> DataFrame:
     """Return a table as a DataFrame, to be written as few files as its size allows."""
     frame = spark.createDataFrame(table)
     return frame.coalesce(1 if table.nbytes <= _ONE_FILE else n_slots(spark))
+
+
+def kept_on_disk(rows: DataFrame) -> DataFrame:
+    """Keep rows while they are read several times, where the platform can.
+
+    On disk: in memory, a pool larger than the heap ends in an OutOfMemoryError.
+    """
+    try:
+        return rows.persist(StorageLevel.DISK_ONLY)
+    except Exception:  # serverless has no cache: rows are made again
+        return rows

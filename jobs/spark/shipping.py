@@ -1,4 +1,4 @@
-"""Ship an array to the executors by the best way that the session offers."""
+"""Ship arrays and code to the executors by the best way that the session offers."""
 
 import tempfile
 import uuid
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from jobs.spark.classic import broadcast
+from jobs.spark.classic import add_python_code, application_id, broadcast
 from udfs.shipping import Shipped, digest_of
+
+_sent: set[tuple[str, str]] = set()  # session, path: artifacts are write-once
 
 CLOSURE_BYTES = 8 << 20  # on Connect, smaller arrays travel with the function
 
@@ -33,3 +35,13 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
         np.save(Path(folder) / name, array)
         spark.addArtifact(str(Path(folder) / name), file=True)
     return Shipped(name, *described)
+
+
+def ship_code(spark: SparkSession, path: str) -> None:
+    """Put a .zip of Python code on the path of the workers of later tasks."""
+    session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]
+    if (session, path) in _sent:
+        return
+    if not add_python_code(spark, path):
+        spark.addArtifacts(path, pyfile=True)
+    _sent.add((session, path))

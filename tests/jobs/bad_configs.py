@@ -66,6 +66,18 @@ OVERRIDES = {  # of BASE -> the whole message
         "name the column in input.embedding and set embed.model: precomputed"
     ),
     "embed.model=clip": "embed.model='clip': want 'precomputed', 'lsa' or 'pixels'",
+    "embed.model=python:my_embedder:make": (
+        "embed.model='python:my_embedder:make': not from the command line, as it says which Python "
+        "code runs with this job's rights; write it into the config file"
+    ),
+    "embed.options.depth=3": (
+        "embed.options.depth: unknown key; embed.options of embed.model='precomputed' are: none"
+    ),
+    "embed.version=7": "embed.version=7: want text",
+    "embed.version=v7": (
+        "embed.version='v7' is for code of your own (embed.model: python:package.module:factory); "
+        "leave it out"
+    ),
     "embed.model=pixels": (
         "input.content is missing; embed.model='pixels' reads the column that it names"
     ),
@@ -272,6 +284,61 @@ AFTER_EMBEDDING = {  # the same, where it takes the points to tell
     "samples.0.name=mine": (
         "sample_mine is there and no published sample; name this sample otherwise, or say "
         "--replace-sample"
+    ),
+}
+
+
+class BadCode(NamedTuple):
+    """Code of the user's own that cannot embed, as a config names it."""
+
+    source: str | None  # of my_embedder.py, beside the config
+    message: str
+    model: str = "python:my_embedder:make"
+    embed: dict[str, Any] = {}
+
+
+_CODE = "embed.model='python:my_embedder:make': "
+CODE = {  # what is wrong -> the whole message
+    "no factory is named": BadCode(
+        None,
+        "embed.model='python:my_embedder': want python:package.module:factory, such as "
+        "python:my_embedder:make",
+        "python:my_embedder",
+    ),
+    "there is no such module": BadCode(
+        None,
+        _CODE + "there is no module my_embedder; put my_embedder.py beside the config, or install "
+        "it on the driver and on the workers",
+    ),
+    "the module needs another that is not installed": BadCode(
+        "import nowhere",
+        _CODE + "my_embedder cannot be imported: ModuleNotFoundError: No module named 'nowhere'; "
+        "mend it, and install what it needs on the driver and on the workers",
+    ),
+    "the factory has another name": BadCode(
+        "def made(): ...", _CODE + "my_embedder has no make; check its name"
+    ),
+    "the factory is none": BadCode(
+        "make = 7",
+        _CODE + "make of my_embedder is of type int; want a function or a class that returns an "
+        "embedder when called",
+    ),
+    "the factory does not take the options": BadCode(
+        "def make(): ...",
+        _CODE + "make(depth=3) failed with TypeError: make() got an unexpected keyword argument "
+        "'depth'; mend it, or its embed.options",
+        embed={"options": {"depth": 3}},
+    ),
+    "the factory returns no function": BadCode(
+        "def make(): return 7",
+        _CODE + "make returned int; want a function: a list of contents -> (n, n_features) float32",
+    ),
+    "its `reads` is no column": BadCode(
+        "def make(): ...\nmake.version, make.reads = '1', 'text'",
+        _CODE + "reads='text' of make: want 'content' or 'embedding'",
+    ),
+    "its `version` is no text": BadCode(
+        "def make(): ...\nmake.version = 1", _CODE + "version=1 of make should be a text"
     ),
 }
 

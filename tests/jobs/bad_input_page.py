@@ -10,6 +10,7 @@ from unittest.mock import ANY
 
 from tests.jobs.bad_configs import (
     AFTER_EMBEDDING,
+    CODE,
     DOOR,
     FILES,
     GUARDS,
@@ -21,6 +22,7 @@ from tests.jobs.bad_configs import (
 )
 from tests.jobs.bad_rows import CASES, TAKEN, TITLES
 
+CODE_MODULE = "my_embedder"  # in the tables; tests give it other names
 PAGE = Path(__file__).parents[2] / "BAD_INPUT.md"
 INTRO = """\
 # Bad input, and what Evenlake makes of it
@@ -32,6 +34,10 @@ A bad row never stops a run and is never lost: it goes into the table `rejects` 
 reason and a detail. More bad rows than `hygiene.max_reject_fraction` stop the run with exit code 3.
 A bad config, table or session ends it before any work, or once the vectors show it, with exit code
 2 (the session: 1), and one message that says what was found, what is wanted, and how to mend it."""
+
+CODE_AFTERWORD = """
+What it gives that is not one vector of float32 for every content ends the run as well, and says so
+(`tests/udfs/test_specs.py`). A vector of another length, None, NaN and infinity are rejects."""
 
 AFTERWORD = """
 What changes while a run goes on: a Delta pool is read at its version of the start, whatever is
@@ -67,6 +73,10 @@ def _lines() -> Iterator[str]:
     yield "\n## Config files\n"
     files = {repr(content)[2:-1]: f"my.yaml{message}" for content, message in FILES.items()}
     yield from _messages("the file holds", files)
+    yield "\n## Code of your own (`embed.model: python:...`)\n"
+    code = {what: bad.message for what, bad in CODE.items()}
+    yield from _messages("what is wrong", code, is_code=False)
+    yield CODE_AFTERWORD
     yield "\n## Tables and columns\n"
     yield from _messages("the config says", DOOR | AFTER_EMBEDDING)
     yield "\n## Sessions\n"

@@ -1,1 +1,1 @@
-"""Turn pool values into vectors: one module per embedder, all with the contract of `contract`."""
+"""Turn pool values into vectors: one module per embedder, which ends in its spec; see `specs`."""

@@ -21,6 +21,8 @@ of those are rounded once each.
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +30,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
+from udfs.embedders.specs import Arrays, EmbedderSpec
+from udfs.embedders.specs import n_components as length_of
 
 N_VIEWS = 2  # words; characters
 N_COLUMNS = 2**15  # of a view; with 64 components both take 32 MiB
@@ -181,3 +185,26 @@ def _norms(weights: Sparse) -> NDArray[np.float64]:
     """Return the rows' L2 norms : (n,), 1 without an n-gram, as an n-gram weighs 1 or more."""
     squares = weights.multiply(weights).sum(axis=1)  # (n, 1), exact
     return np.sqrt(np.maximum(np.asarray(squares, dtype=np.float64).ravel(), 1.0))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Keys of ``embed``."""
+
+    n_components: int
+    fit_rows: int
+
+
+def _fit(texts: Sequence[str | bytes | None], options: Options, seed: int) -> Arrays:
+    return fit(texts, n_components=options.n_components, seed=seed)
+
+
+SPEC = EmbedderSpec(
+    name="lsa",
+    makes="text",
+    options=Options,
+    fit=_fit,
+    make=make_embedder,
+    n_features=length_of,
+    n_expected=attrgetter("n_components"),
+)

@@ -15,7 +15,9 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +26,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
+from udfs.embedders.specs import Arrays, EmbedderSpec
+from udfs.embedders.specs import n_components as length_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -131,9 +135,13 @@ def count_values(size: int, mode: str) -> int:
         raise ValueError(f"mode={mode!r} should be one of {', '.join(CHANNELS)}")
     n_values = size * size * CHANNELS[mode]
     if size < 2 or n_values > MAX_VALUES:
-        most = int((MAX_VALUES // CHANNELS[mode]) ** 0.5)
+        most = _largest_size(mode)
         raise ValueError(f"size={size} should be between 2 and {most} with mode={mode!r}")
     return n_values
+
+
+def _largest_size(mode: str) -> int:
+    return int((MAX_VALUES // CHANNELS[mode]) ** 0.5)
 
 
 def _mean_and_covariance(
@@ -208,3 +216,43 @@ def _describe(error: Exception) -> str:
     """Return the exception's class and message, without the addresses of Python objects."""
     message = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error))
     return f"{type(error).__name__}: {message}"[:MAX_DETAIL]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Keys of ``embed``."""
+
+    n_components: int
+    fit_rows: int
+    image_size: int
+    image_mode: str
+
+    def __post_init__(self) -> None:
+        """Refuse images of more values than a covariance is computed for."""
+        most = _largest_size(self.image_mode)
+        if self.image_size > most:
+            raise ValueError(
+                f"image_size={self.image_size} exceeds {most}, the most in colour; "
+                "lower it or set image_mode: L"
+            )
+
+
+def _fit(images: Sequence[bytes | str | None], options: Options, seed: int) -> Arrays:
+    return fit(
+        images,
+        n_components=options.n_components,
+        size=options.image_size,
+        mode=options.image_mode,
+        seed=seed,
+    )
+
+
+SPEC = EmbedderSpec(
+    name="pixels",
+    makes="image",
+    options=Options,
+    fit=_fit,
+    make=make_embedder,
+    n_features=length_of,
+    n_expected=attrgetter("n_components"),
+)

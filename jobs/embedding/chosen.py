@@ -1,0 +1,106 @@
+"""The embedder that a config means."""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from jobs.config.embed_options import options_of
+from jobs.config.errors import ConfigError
+from jobs.config.model import RunConfig
+from jobs.embedding.code import load
+from udfs.embedders.built_in import BUILT_IN
+from udfs.embedders.python import EmbedderError
+from udfs.embedders.specs import EmbedderSpec, NoOptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An embedder, its options, and the column that it reads.
+
+    Attributes
+    ----------
+    key, column : such as ``input.content``, and what it says
+    """
+
+    spec: EmbedderSpec
+    options: Any
+    key: str
+    column: str
+    file: str | None = None
+
+    def makes(self, rows: DataFrame) -> str:
+        """Return what ``embeddings.column`` says of the vectors of these rows."""
+        given = rows.schema["value"].dataType.typeName()
+        return self.spec.makes or ("image" if given == "binary" else "text")
+
+
+def chosen(config: RunConfig) -> Chosen:
+    """Return the embedder of a config; the user's own code is imported.
+
+    Raises
+    ------
+    ConfigError
+        If the user's code cannot be had, is not of ``embed.version``, or reads a column that the
+        config does not name.
+    """
+    embed = config.embed
+    if embed.is_code:
+        spec, file = load(embed.model, embed.options)
+        if embed.version is not None and embed.version != spec.version:
+            raise ConfigError(
+                f"embed.version={embed.version!r}, but {file} is {spec.version!r} now; put the "
+                "code back, or let embed.version name the new one (null: whichever is there), and "
+                "run again"
+            )
+        options: Any = NoOptions()
+    else:
+        spec, file = BUILT_IN[embed.model], None
+        options = options_of(spec, embed.shared, embed.options)
+    column = getattr(config.input, spec.reads)
+    if column is None:  # of code alone: of the others the config knows
+        raise ConfigError(config.missing(spec.reads))
+    return Chosen(spec, options, f"input.{spec.reads}", column, file)
+
+
+def pinned(config: RunConfig) -> RunConfig:
+    """Return the config with the version that the user's code has now.
+
+    Raises
+    ------
+    ConfigError
+        See ``chosen``.
+    """
+    if not config.embed.is_code:
+        return config
+    found = chosen(config)
+    log.info("embedder=%s file=%s version=%s", config.embed.model, found.file, found.spec.version)
+    embed = config.embed.model_copy(update={"version": found.spec.version})
+    return config.model_copy(update={"embed": embed})
+
+
+def code_identity(config: RunConfig) -> Mapping[str, str]:
+    """Return what names an embedder's code, in addition to its stage's version."""
+    embed = config.embed
+    if embed.is_code:
+        version = embed.version or chosen(config).spec.version
+    else:
+        version = BUILT_IN[embed.model].version
+    return {} if version is None else {"embedder": version}
+
+
+def say_why_code_failed(config: RunConfig, error: BaseException) -> None:
+    """Raise what the workers said of the user's code, where that is what an error is about.
+
+    Raises
+    ------
+    ConfigError
+    """
+    found = re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error))
+    if config.embed.is_code and found:
+        raise ConfigError(f"embed.model={config.embed.model!r}: {found[1]}") from error

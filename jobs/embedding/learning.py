@@ -1,0 +1,84 @@
+"""What an embedder learns before it embeds: a fit on a sample, or the length of given vectors."""
+
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from threadpoolctl import threadpool_limits
+
+from jobs.config.errors import ConfigError, InputError
+from jobs.config.model import RunConfig
+from jobs.embedding.chosen import Chosen
+from jobs.pool.columns import nothing_in
+from udfs.embedders.python import EmbedderError
+from udfs.embedders.specs import Arrays
+
+
+def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Arrays:
+    """Fit an embedder on the contents with the smallest id hashes, or measure given vectors.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to learn from.
+    ConfigError
+        If the user's code fails.
+    """
+    spec, seed, model = embedder.spec, config.seed, config.embed.model
+    if spec.fit is None:
+        return {"n_features": np.array(_common_length(rows, embedder))}
+    sample = _sample(rows, spec.n_fitted(embedder.options), seed)
+    if not sample:
+        raise nothing_in(rows, f"{embedder.key}={embedder.column!r}")
+    try:
+        with threadpool_limits(1):
+            return spec.fit(sample, embedder.options, seed)
+    except EmbedderError as error:
+        raise ConfigError(f"embed.model={model!r}: {error}") from error
+    except ValueError as error:
+        raise InputError(f"embed.model={model} cannot be fitted: {error}") from error
+
+
+def length_ahead(rows: DataFrame, embedder: Chosen, config: RunConfig) -> int:
+    """Return how long the vectors will be, or can be at most, from a look at a few rows.
+
+    Raises
+    ------
+    InputError, ConfigError
+        As ``learned``.
+    """
+    spec = embedder.spec
+    if spec.n_expected is not None:
+        return spec.n_expected(embedder.options)
+    if spec.fit is not None:
+        return spec.n_features(learned(rows, embedder, config))
+    return _first(_lengths(rows), rows, embedder)
+
+
+def _common_length(rows: DataFrame, embedder: Chosen) -> int:
+    """Return the length that most vectors have; ties go to the longer."""
+    counts = _lengths(rows).groupBy("n").count()
+    return _first(counts.orderBy(F.desc("count"), F.desc("n")), rows, embedder)
+
+
+def _lengths(rows: DataFrame) -> DataFrame:
+    is_binary = rows.schema["value"].dataType.typeName() == "binary"
+    length = F.octet_length("value") / 4 if is_binary else F.size("value")
+    given = rows.where(F.col("value").isNotNull())
+    return given.select(length.cast("int").alias("n")).where("n > 0")
+
+
+def _first(lengths: DataFrame, rows: DataFrame, embedder: Chosen) -> int:
+    found = lengths.limit(1).collect()
+    if not found:
+        raise nothing_in(rows, f"{embedder.key}={embedder.column!r}")
+    return int(found[0].n)
+
+
+def _sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
+    """Bring the contents with the smallest id hashes to the driver."""
+    ranked = rows.where(F.col("value").isNotNull() & F.col("id").isNotNull()).orderBy(
+        F.xxhash64("id", F.lit("embed.fit"), F.lit(seed)), "id"
+    )
+    return [row.value for row in ranked.limit(n_rows).select("value").collect()]

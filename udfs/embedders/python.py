@@ -1,0 +1,258 @@
+"""Embed by code of the user's own: ``python:package.module:factory``.
+
+The factory is called with the options, once per worker, and returns a function:
+
+    a list of n contents (STRING -> str, BINARY -> bytes, ARRAY -> 1-D ndarray; none is null or
+    empty) -> (n, n_features) float32; or a list of n vectors, None for what cannot be embedded
+
+The factory, or what it returns, may carry `version` (str), `reads` (``content`` or ``embedding``)
+and `makes` (str); a factory that carries its version is not called to learn of the others.
+
+Code that the workers lack comes to them as an archive named by its content, and the driver imports
+it from there, too: a process that has imported the module before it was changed imports it anew.
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
+from udfs.embedders.specs import Arrays, EmbedderSpec, NoOptions, told_length
+
+N_TRIED = 16  # contents that tell on the driver how long the vectors are
+
+UserEmbedder = Callable[[list[Any]], Any]
+
+
+class EmbedderError(ValueError):
+    """The user's code cannot be had, fails, or gives what is no vectors: got, want, fix."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Where a factory is, and what it is called with.
+
+    Attributes
+    ----------
+    options : JSON
+    archive : a .zip on ``sys.path``, by the end of its path, that the module is to come from;
+        None: from wherever it is installed
+    """
+
+    module: str
+    factory: str
+    options: str = "{}"
+    archive: str | None = None
+
+    def find(self) -> Any:
+        """Import the module and return the factory.
+
+        Raises
+        ------
+        EmbedderError
+        """
+        try:
+            found: Any = _imported(self.module, self.archive)
+        except Exception as error:  # whatever its code does
+            raise EmbedderError(
+                f"{self.module} cannot be imported: {_said(error)}; mend it, and install what it "
+                "needs on the driver and on the workers"
+            ) from error
+        for name in self.factory.split("."):
+            if not hasattr(found, name):
+                raise EmbedderError(f"{self.module} has no {self.factory}; check its name")
+            found = getattr(found, name)
+        if not callable(found):
+            raise EmbedderError(
+                f"{self.factory} of {self.module} is of type {type(found).__name__}; want a "
+                "function or a class that returns an embedder when called"
+            )
+        return found
+
+    def call(self) -> UserEmbedder:
+        """Import the module, call the factory and return what it makes.
+
+        Raises
+        ------
+        EmbedderError
+        """
+        factory, options = self.find(), json.loads(self.options)
+        try:
+            made = factory(**options)
+        except Exception as error:
+            given = ", ".join(f"{k}={v!r}" for k, v in options.items())
+            raise EmbedderError(
+                f"{self.factory}({given}) failed with {_said(error)}; mend it, or its embed.options"
+            ) from error
+        if not callable(made):
+            raise EmbedderError(
+                f"{self.factory} returned {type(made).__name__}; want a function: a list of "
+                "contents -> (n, n_features) float32"
+            )
+        user_embedder: UserEmbedder = made
+        return user_embedder
+
+
+def spec_of(code: Code, call: Callable[[Code], UserEmbedder], version: str) -> EmbedderSpec:
+    """Return the spec of a user's embedder.
+
+    Parameters
+    ----------
+    call : calls the factory on the driver, or remembers what it made
+    version : where the code does not tell its own
+
+    Raises
+    ------
+    EmbedderError
+    """
+    factory = code.find()
+    source = factory if getattr(factory, "version", None) is not None else call(code)
+    told = {key: getattr(source, key, None) for key in ("version", "reads", "makes")}
+    for key, value in told.items():
+        if value is not None and not (isinstance(value, str) and value):
+            raise EmbedderError(f"{key}={value!r} of {code.factory} should be a text")
+    if told["reads"] not in ("content", "embedding", None):
+        raise EmbedderError(
+            f"reads={told['reads']!r} of {code.factory}: want 'content' or 'embedding'"
+        )
+    reads: Literal["content", "embedding"] = (
+        "embedding" if told["reads"] == "embedding" else "content"
+    )
+    return EmbedderSpec(
+        name="python",
+        reads=reads,
+        makes=told["makes"] or ("embedding" if reads == "embedding" else None),
+        n_fitted=lambda _: N_TRIED,
+        fit=partial(_fit, call=partial(call, code)),
+        # the workers know the archive by its name alone
+        make=partial(make_embedder, replace(code, archive=_name_of(code.archive))),
+        n_features=told_length,
+        version=told["version"] or version,
+        archive=code.archive,
+    )
+
+
+def make_embedder(code: Code, arrays: Arrays) -> Embedder:
+    """Return an embedder that calls the user's; of vectors as long as the driver found them.
+
+    Raises
+    ------
+    EmbedderError
+    """
+    embed_contents, n_features = code.call(), told_length(arrays)
+
+    def embed(values: pd.Series) -> Embedded:
+        failures: dict[int, Failure] = {}
+
+        def project(contents: list[Any]) -> NDArray[np.float32]:
+            vectors = np.zeros((len(contents), n_features), np.float32)
+            for i, vector in enumerate(_called(embed_contents, contents)):
+                if vector is None:
+                    failures[i] = Failure("undecodable", "the embedder gave None")
+                elif len(vector) != n_features:
+                    detail = f"length {len(vector)}, the embedder gave {n_features} before"
+                    failures[i] = Failure("wrong_length", detail)
+                else:
+                    with np.errstate(over="ignore", under="ignore"):
+                        vectors[i] = vector
+            return vectors
+
+        embedded = embed_decoded(values, _content, project, n_features)
+        tried = np.flatnonzero(pd.isna(embedded.reasons))
+        for i, failure in failures.items():
+            embedded.reasons[tried[i]], embedded.details[tried[i]] = failure
+        return embedded
+
+    return embed
+
+
+def _fit(
+    sample: Sequence[Any], _: NoOptions, seed: int, *, call: Callable[[], UserEmbedder]
+) -> Arrays:
+    """Find out how long the vectors are: as most of a sample's; ties go to the longer."""
+    contents = [got for got in map(_content, sample) if not isinstance(got, Failure)]
+    vectors = _called(call(), contents) if contents else []
+    lengths = [len(vector) for vector in vectors if vector is not None and len(vector)]
+    if not lengths:
+        raise EmbedderError(
+            f"none of the {len(sample)} contents tried on the driver got a vector; check the column"
+        )
+    return {"n_features": np.array(max(lengths, key=lambda n: (lengths.count(n), n)))}
+
+
+def _content(value: Any) -> Any:
+    if len(value) == 0:
+        return Failure("empty_content")
+    if isinstance(value, list):  # as the driver gets arrays
+        return np.asarray(value)
+    return bytes(value) if isinstance(value, bytearray) else value
+
+
+def _called(embed: UserEmbedder, contents: list[Any]) -> list[NDArray[Any] | None]:
+    """Return a vector, or None, for each content.
+
+    Raises
+    ------
+    EmbedderError
+    """
+    try:
+        got = embed(contents)
+    except MemoryError:
+        raise  # the machine's fault
+    except Exception as error:
+        raise EmbedderError(
+            f"it failed on a batch of {len(contents)} contents with {_said(error)}; mend it, and "
+            "return None for a content that cannot be embedded"
+        ) from error
+    n = len(contents)
+    want = f"want ({n}, n_features) float32"
+    if not hasattr(got, "__len__") or (isinstance(got, np.ndarray) and got.ndim != 2):
+        what = f"an array of shape {got.shape}" if hasattr(got, "shape") else type(got).__name__
+        raise EmbedderError(f"it gave {what} for {n} contents; {want}")
+    if len(got) != n:
+        raise EmbedderError(
+            f"it gave {len(got)} vectors for {n} contents; {want}, in the contents' order"
+        )
+    vectors = [None if row is None else np.asarray(row) for row in got]
+    for vector in vectors:
+        if vector is not None and (vector.ndim != 1 or vector.dtype.kind != "f"):
+            raise EmbedderError(
+                f"it gave a vector of shape {vector.shape} and type {vector.dtype}; {want}"
+            )
+    return vectors
+
+
+def _imported(module: str, archive: str | None) -> ModuleType:
+    if archive is None:
+        return importlib.import_module(module)
+    name, top = _name_of(archive), module.partition(".")[0]
+    loaded = sys.modules.get(top)
+    if loaded is None or name not in Path(str(getattr(loaded, "__file__", ""))).parts:
+        places = [place for place in sys.path if os.path.basename(place) == name]
+        if not places:
+            raise ModuleNotFoundError(f"its archive {name} has not come to this process")
+        for other in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
+            del sys.modules[other]
+        sys.path.insert(0, places[0])  # it holds this one module or package
+        importlib.invalidate_caches()
+    return importlib.import_module(module)
+
+
+def _name_of(archive: Any) -> Any:
+    return archive and os.path.basename(archive)
+
+
+def _said(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
