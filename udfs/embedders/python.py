@@ -90,6 +90,8 @@ class Code:
         factory, options = self.find(), json.loads(self.options)
         try:
             made = factory(**options)
+        except MemoryError:
+            raise  # the machine's fault
         except Exception as error:
             given = ", ".join(f"{k}={v!r}" for k, v in options.items())
             raise EmbedderError(
