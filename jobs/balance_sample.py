@@ -29,8 +29,9 @@ from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Node, Place
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import sample_size_rows
+from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
-from jobs.runs.run import Run, open_run
+from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.tables.levels import by_level

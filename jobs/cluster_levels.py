@@ -36,8 +36,9 @@ from jobs.reporting.explanation import Explanation, Node
 from jobs.reporting.node_rows import tree_rows
 from jobs.reporting.rows import Row
 from jobs.runs.checkpoints import CHECKPOINTS, Checkpoints
+from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
-from jobs.runs.run import Run, open_run
+from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.spark.frames import as_table

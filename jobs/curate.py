@@ -23,8 +23,9 @@ from jobs import (
 )
 from jobs.cli.command import job_main
 from jobs.config.model import RunConfig
-from jobs.runs.outcomes import Figures
-from jobs.runs.run import Run, open_run
+from jobs.ledger.events import Figures
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Embed the pool and turn away what cannot be clustered.
 
 Reads    the pool: Delta, Parquet, JSON lines, CSV, text or image files, or a table name
-Writes   embeddings: id, embedding; rejects: id, reason, detail; metadata; artifacts: the fitted
-         embedder
+Writes   embeddings; rejects: id, reason, detail; metadata; artifacts: the fitted embedder
 Method   the embedder of ``embed.model``; see ``udfs.embedders.built_in``
 Run      evenlake embed --config conf/quickstart.yaml
 """
@@ -30,8 +29,9 @@ from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Gate
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import size_rows
+from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
-from jobs.runs.run import HANDED_BYTES, Run, open_run
+from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.spark.errors import SPARK_ERRORS

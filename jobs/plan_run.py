@@ -29,7 +29,8 @@ from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
 from jobs.planning.problem import Problem, problem_for
 from jobs.pool.columns import nothing_in, pool_columns
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from jobs.spark.host import host_bytes, n_threads, size_bytes
 from jobs.spark.session import n_slots
 

@@ -9,12 +9,9 @@ Run      evenlake report --config conf/quickstart.yaml
 import hashlib
 import logging
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
-from urllib.parse import urlparse
 
 import numpy as np
 import pandas as pd
@@ -27,9 +24,10 @@ from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.cli.command import stage_main
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
+from jobs.config.version import code_version
 from jobs.planning import costs
-from jobs.points.hash_sample import sample_of, sample_rows, vectors_of
-from jobs.points.surviving import held, sample_points, surviving
+from jobs.points.hash_sample import sample_rows, vectors_of
+from jobs.points.surviving import held, places_of, sample_among, sample_points
 from jobs.reporting.context import Reported, page_context, worse_than_uniform
 from jobs.reporting.coverage_rows import (
     MAX_COMPARED,
@@ -38,18 +36,18 @@ from jobs.reporting.coverage_rows import (
     coverage_rows,
     wanted_samples,
 )
+from jobs.reporting.exported import page_path, write_whole
 from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import headlines as page_headlines
 from jobs.reporting.page import render_page
 from jobs.reporting.point_rows import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
 from jobs.reporting.rows import REPORT_COLUMNS, Row, report_table
-from jobs.runs.ledger import code_version
+from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per, unkept
-from jobs.runs.run import Run, open_run
+from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.spark.frames import as_table
-from jobs.tables.lake import PAGES
 from jobs.tables.shared import ARTIFACTS, REPORT
 from udfs.kernels.coverage import is_worse
 
@@ -128,13 +126,7 @@ def _uniform_draw(run: Run) -> pa.Table:
         return drawn
     (drawn,) = sample_points(run, [wanted], **size)
     assignments = run.fetch(tree, cluster_levels.ASSIGNMENTS, ("id", "leaf_id"))
-    return assignments.take(_places(drawn["id"], assignments["id"]))
-
-
-def _places(ids: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
-    """Return where ids stand among others, all of which are there : (n,) indices."""
-    kind = among.type
-    return pa.compute.index_in(ids.cast(kind).combine_chunks(), among.combine_chunks())
+    return assignments.take(places_of(drawn["id"], assignments["id"]))
 
 
 def _size(run: Run) -> dict[str, int]:
@@ -155,21 +147,10 @@ def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
 
 def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
     """Return a sample's points, or a hash sample of them where they are many."""
-    salt, seed = "report.compared", run.config.seed
-    points = held(run, **_size(run))
-    if points is None:
-        drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
-        ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
-        mine = surviving(run).join(ids, on="id", how="leftsemi")
-        n_all = run.outcome(balance_sample.STAGE).sizes[name]
-        (table,) = sample_rows(mine, [(salt, n_rows)], n_all, seed=seed)
-        return table
-    columns = ("sample", "id", "replica")
-    drawn = run.fetch(balance_sample.STAGE, balance_sample.SAMPLES, columns).filter(
-        (pa.compute.field("sample") == name) & (pa.compute.field("replica") == 0)
-    )
-    mine = points.take(_places(drawn["id"], points["id"]))
-    return sample_of(mine, mine["hash"], salt, n_rows, seed=seed)
+    drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
+    ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
+    n_ids = run.outcome(balance_sample.STAGE).sizes[name]
+    return sample_among(run, ids, ("report.compared", n_rows), n_ids=n_ids, **_size(run))
 
 
 def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[Row]:
@@ -273,20 +254,14 @@ def export_page(run: Run) -> str:
 
     Elsewhere the page stays in the ``artifacts`` table, which always has it.
     """
-    root = run.config.output.root
-    uri = urlparse(root or "")
-    if root is None or uri.scheme not in ("", "file"):
+    path = page_path(run.config.output.root, run.run_id)
+    if path is None:
         return f"{run.lake.shown('artifacts')} (name = {PAGE!r}, stage_key = {run.key(STAGE)})"
-    path = Path(uri.path if uri.scheme else root).absolute() / PAGES / f"{run.run_id}.html"
-    if STAGE.name in run.reused and path.is_file() and not path.is_symlink():
-        return str(path)
-    stored = run.fetch(STAGE, ARTIFACTS, ("name", "content"))
-    (content,) = stored.filter(pa.compute.field("name") == PAGE)["content"].to_pylist()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # put in place whole, and never through a link that someone left there
-    written = path.with_suffix(f".{uuid.uuid4().hex}")
-    written.write_bytes(content)
-    written.replace(path)
+    is_there = path.is_file() and not path.is_symlink()
+    if not (STAGE.name in run.reused and is_there):
+        stored = run.fetch(STAGE, ARTIFACTS, ("name", "content"))
+        (content,) = stored.filter(pa.compute.field("name") == PAGE)["content"].to_pylist()
+        write_whole(path, content)
     return str(path)
 
 

@@ -24,8 +24,9 @@ from jobs.planning import costs
 from jobs.points.hash_sample import vectors_of
 from jobs.points.surviving import sample_points
 from jobs.reporting.rows import Row, report_table
+from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
-from jobs.runs.run import Run, open_run
+from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.spark.host import n_threads

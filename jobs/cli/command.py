@@ -18,8 +18,9 @@ from jobs.config.errors import ConfigError, CurationError
 from jobs.config.loading import load_config
 from jobs.config.model import RunConfig
 from jobs.config.secrets import without_secrets
+from jobs.runs.opening import open_run
 from jobs.runs.progress import Progress
-from jobs.runs.run import Run, open_run
+from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.spark import launch
 from jobs.spark.errors import reason

@@ -6,7 +6,7 @@ The solver and the planner both go by these.
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 
 LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool's vectors to the driver up to this size
 TAKEN_BYTES = 64 << 20  # vectors of a resampling round, likewise: a pass is short against a job

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import Level, levels_of, state_of
 from jobs.clustering.sizes import max_cell_rows
+from jobs.config.cluster import ClusterConfig
 from jobs.config.errors import ConfigError
-from jobs.config.model import ClusterConfig
 from udfs.kernels.cells import fit_split
 from udfs.kernels.coarse_cells import CellTooLarge
 from udfs.kernels.hashing import derive_seed

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from jobs.config.model import HOW, CountsFrom, RunConfig, as_dict
+from jobs.config.kinds import HOW, CountsFrom
+from jobs.config.model import RunConfig, as_dict
 from jobs.config.secrets import blanked, without_authority
 
 Plain = Mapping[str, Any]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from jobs.config.errors import CurationError
+from jobs.ledger.events import Event
 from jobs.past.history import History
 from jobs.past.recorded import RecordedRun
-from jobs.runs.events import Event
 from jobs.runs.work import ROWS_OF
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.tables.lake import Lake, name_of

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from jobs.config.version import code_version
+from jobs.ledger.delta_store import DeltaStore
+from jobs.ledger.events import LEASES, Event, last_attempt
 from jobs.past.history import MAY_GO_ON, History, by_key
 from jobs.past.recorded import RecordedRun
-from jobs.runs.delta_store import DeltaStore
-from jobs.runs.events import LEASES, Event, last_attempt
-from jobs.runs.ledger import code_version
 from jobs.runs.stage import Recipe
 from jobs.runs.work import ROWS_OF
 from jobs.tables.lake import Lake

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from jobs.config.errors import ConfigError
+from jobs.ledger.attempts import at_work
+from jobs.ledger.delta_store import DeltaStore
+from jobs.ledger.events import Event, last_finished
 from jobs.past.recorded import RecordedRun
-from jobs.runs.attempts import at_work
-from jobs.runs.delta_store import DeltaStore
-from jobs.runs.events import Event, last_finished
 from jobs.runs.stage import Recipe
 from jobs.tables.lake import Lake
 from jobs.tables.publishing import last_metadata

@@ -9,9 +9,9 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
+from jobs.ledger.events import Event
 from jobs.past.history import History
 from jobs.past.recorded import RecordedRun
-from jobs.runs.events import Event
 
 # Figures of the report that say how a sample came out.
 _HEADLINES = (

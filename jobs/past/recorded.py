@@ -9,7 +9,7 @@ from typing import Any
 from jobs.config.errors import ConfigError
 from jobs.config.loading import parse_recorded
 from jobs.config.model import RunConfig
-from jobs.runs.events import Event
+from jobs.ledger.events import Event
 from jobs.runs.stage import Recipe, upstream_of
 
 _ENDS = ("finished", "reused")

@@ -3,10 +3,10 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
+from jobs.ledger.events import LEASES, RUNS
 from jobs.past.cleaning import tables_of
 from jobs.past.history import History, read_history
 from jobs.runs.checkpoints import CHECKPOINTS
-from jobs.runs.events import LEASES, RUNS
 from jobs.runs.stage import Recipe
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.tables.lake import PAGES, Lake

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
 from udfs.kernels.resampling import closest_points

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from jobs.config.model import FLAT_CLUSTERS, ClusterConfig
+from jobs.config.cluster import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
 from jobs.planning.level_parts import BIN_COPIES, sums_bytes, tree_bytes
 from jobs.planning.machine import EXECUTOR_OUTSIDE, GIB, JVM_BASE, WORKER_BASE, Machine

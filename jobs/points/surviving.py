@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -20,12 +21,11 @@ HASH = "hash"  # column of held points: Spark's xxhash64 of the id
 
 def surviving(run: Run) -> DataFrame:
     """Return the points that every gate that is on has let through: id and embedding."""
-    (source,) = (stage for stage in run.recipe.on(run.written) if stage.points is not None)
-    assert source.points is not None
-    points = source.points(run)
+    (source,) = (stage.points for stage in run.recipe.on(run.written) if stage.points is not None)
+    points = source(run)
     for gate in _passed(run):
-        assert gate.turned_away is not None
-        points = points.join(gate.turned_away(run), on="id", how="left_anti")
+        if gate.turned_away is not None:
+            points = points.join(gate.turned_away(run), on="id", how="left_anti")
     return points.select("id", "embedding")
 
 
@@ -88,3 +88,27 @@ def sample_points(
         sample_of(points, points[HASH], salt, n_rows, seed=run.written.seed)
         for salt, n_rows in wanted
     ]
+
+
+def sample_among(
+    run: Run, ids: DataFrame, wanted: tuple[str, int], *, n_ids: int, n_points: int, n_features: int
+) -> pa.Table:
+    """Return a hash sample of the surviving points that have certain ids.
+
+    Parameters
+    ----------
+    ids : in a column of that name
+    wanted : (salt, n_rows); all of them where there are fewer
+    n_ids : ids that there are
+    """
+    points, seed = held(run, n_points=n_points, n_features=n_features), run.written.seed
+    if points is None:
+        mine = surviving(run).join(ids, on="id", how="leftsemi")
+        return sample_rows(mine, [wanted], n_ids, seed=seed)[0]
+    mine = points.take(places_of(ids.toArrow()["id"], points["id"]))
+    return sample_of(mine, mine[HASH], *wanted, seed=seed)
+
+
+def places_of(ids: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
+    """Return where ids stand among others, all of which are there : (n,) indices."""
+    return pa.compute.index_in(ids.cast(among.type).combine_chunks(), among.combine_chunks())

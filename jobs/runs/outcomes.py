@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Self, get_type_hints
 
-Figures = dict[str, float]
+from jobs.ledger.events import Figures
 
 _PATTERN, _NAMES, _UNKEPT = "pattern", "names", "unkept"
 

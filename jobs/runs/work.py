@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.model import RunConfig
-from jobs.runs.attempts import Attempt
-from jobs.runs.outcomes import Figures
+from jobs.ledger.attempts import Attempt
+from jobs.ledger.events import Figures
 from jobs.runs.progress import Progress
 from jobs.runs.stage import Stage
 from jobs.spark.frames import as_frame

@@ -3,14 +3,14 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
@@ -21,8 +21,9 @@ from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
 from jobs.spark.naming import absolute, quote
 from jobs.spark.observing import observed
+from jobs.tables.digests import Written, digest_columns, sums, written_of
 from jobs.tables.locks import alone, local_folder
-from jobs.tables.table import KEY, Table, digest_columns, properties
+from jobs.tables.table import KEY, Table, properties
 
 log = logging.getLogger(__name__)
 
@@ -45,21 +46,6 @@ _ABSENT = (
     "does not exist",
     "is not a Delta table",
 )
-_LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 up to two billion rows
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a stage key has in a table: rows, and an order-free hash of their content.
-
-    Attributes
-    ----------
-    is_new : whether this commit made them, as far as the session tells; else an earlier one did
-    """
-
-    n_rows: int
-    digest: str
-    is_new: bool = field(default=False, compare=False)
 
 
 class Lake:
@@ -174,7 +160,7 @@ class Lake:
         )  # fmt: skip
         if found is None:
             return self.describe(table, stage_key)
-        return replace(_written(found), is_new=True)
+        return replace(written_of(found), is_new=True)
 
     def replace(
         self, table: Table, rows: DataFrame, stage_key: str, *, transaction: str, version: int = 1
@@ -198,7 +184,7 @@ class Lake:
         """Save a stage key's rows; return their sums, or None where the commit was skipped."""
 
         def save() -> dict[str, Any] | None:
-            seen, figures = observed(rows, *_sums(digest_columns(table, rows)))
+            seen, figures = observed(rows, *sums(digest_columns(table, rows)))
             writer = self._writer(table, seen, "append" if is_first else "overwrite")
             if not is_first:
                 writer = writer.option("replaceWhere", f"{KEY} = '{stage_key}'")
@@ -232,7 +218,7 @@ class Lake:
         stored = self._stored(name_of(table))
         columns = digest_columns(table if isinstance(table, Table) else None, stored)
         rows = stored.where(F.col(KEY) == stage_key)
-        return _written(rows.agg(*_sums(columns)).collect()[0].asDict())
+        return written_of(rows.agg(*sums(columns)).collect()[0].asDict())
 
     def append(
         self, table: Table, rows: DataFrame, *, transaction: str | None = None, version: int = 0
@@ -306,16 +292,3 @@ def name_of(table: Table | str) -> str:
 def is_race(error: Exception) -> bool:
     """Tell whether another writer's commit came between."""
     return any(race in str(error) for race in _RACES)
-
-
-def _sums(content: Sequence[Column]) -> list[Column]:
-    """Return the aggregates that a digest is made of."""
-    h = F.xxhash64(*content)
-    # bigint sums of parts, as a decimal sum takes three times as long
-    low, high = h.bitwiseAND(F.lit(_LOW_BITS)), F.shiftright(h, 32)
-    return [F.count("*").alias("n"), F.sum(low).alias("low"), F.sum(high).alias("high")]
-
-
-def _written(sums: Mapping[str, Any]) -> Written:
-    total = (sums["high"] or 0) * 2**32 + (sums["low"] or 0)
-    return Written(sums["n"], f"{total % 2**64:016x}")

@@ -1,6 +1,5 @@
 """A table: its columns, in which order and of which types, and which of them are content."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,25 +92,6 @@ class Table:
             elif column.name in known and column.default is not None:
                 added[column.name] = F.coalesce(F.col(column.name), column.filler.cast(column.kind))
         return rows.withColumns(added) if added else rows
-
-
-def digest_columns(table: Table | None, rows: DataFrame) -> list[Expression]:
-    """Return what a row's hash is of: the content, in the declared order.
-
-    Parameters
-    ----------
-    table : None for one that this version does not know; then every column, as they stand
-    """
-    if table is None:
-        names: Sequence[str] = [name for name in rows.columns if name != KEY]
-    else:
-        names = [c.name for c in table.columns if c.name not in table.not_content]
-    kinds = {field.name: field.dataType.typeName() for field in rows.schema}
-    return [
-        F.map_entries(name) if kinds[name] == "map" else F.col(name)
-        for name in names
-        if name in kinds
-    ]
 
 
 def properties(rows: DataFrame) -> dict[str, str]:

@@ -7,7 +7,7 @@ is the size of the top, and the levels between it and the leaves are filled in.
 
 from dataclasses import dataclass
 
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 
 MIN_SAMPLED = 20_000  # points of the hash sample; with fewer, a thousand concepts look like noise
 SAMPLED_NUMBERS = 5_000_000  # short vectors leave room for more points in the same time

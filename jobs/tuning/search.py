@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from jobs.tuning.families import RATIOS, Family, families
 from jobs.tuning.trials import NOISE, Grove, Judge, SampledTree, Trial, simplest
 from udfs.kernels.coverage import cluster_independently

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.coverage import IndependentNodes, distances_to, mean_by_node
 from udfs.kernels.hashing import derive_seed, hash_keys

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from tests.benchmarks.machine import n_cores
 from udfs.kernels.allocation import TreeLevel, quotas_down
 from udfs.kernels.grid import grid_unit, to_grid

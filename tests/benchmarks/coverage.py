@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import Judge, SampledTree

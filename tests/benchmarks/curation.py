@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from jobs import curate, plan_run
+from jobs.runs.opening import open_run
 from jobs.runs.progress import Progress
-from jobs.runs.run import open_run
 from tests.benchmarks.evenlake import config_for
 from tests.benchmarks.sessions import start_session
 from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task

@@ -13,7 +13,8 @@ from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from tests.benchmarks.sessions import start_session
 from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
 from udfs.kernels.grid import grid_unit, to_grid

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import levels_of, state_of
 from jobs.clustering.tree import grow_tree
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from udfs.kernels.journal import Journal, State
 from udfs.kernels.sources import blocks_of
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.clustering.tree import grow_tree
+from jobs.config.cluster import ClusterConfig
 from jobs.config.errors import ConfigError
-from jobs.config.model import ClusterConfig
 from udfs.kernels.sources import blocks_of
 
 

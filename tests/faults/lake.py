@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from jobs.config.loading import load_config
 from jobs.config.model import as_dict
 from jobs.recipe import RECIPE
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from tests.faults.driver import Driver
 from tests.pools import grouped_mixture
 from tests.quality.mixture import config_for, write_pool

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.config.loading import load_config
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from tests.faults.driver import Driver
 from tests.faults.lake import SHORT, arguments, content, undisturbed, write_lake
 

@@ -15,7 +15,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.config.loading import load_config
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from tests.faults.driver import Driver, Point
 from tests.faults.lake import SHORT, STAGES, Content, arguments, content, undisturbed, write_lake
 

@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 from jobs import curate
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, SparkConfig
+from jobs.ledger.delta_store import DeltaStore
 from jobs.recipe import RECIPE
-from jobs.runs.delta_store import DeltaStore
 from jobs.spark.session import start_local
 from jobs.tables.lake import Lake
 from tests.goldens.recipes import CONFIGS, FINGERPRINT, RUNS, base, write_pool

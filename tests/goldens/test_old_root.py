@@ -11,13 +11,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, curate, embed_pool
+from jobs.config.cluster import ClusterConfig
+from jobs.config.kinds import CountsFrom
 from jobs.config.loading import parse_config
-from jobs.config.model import ClusterConfig, CountsFrom, RunConfig
+from jobs.config.model import RunConfig
 from jobs.past.checking import verify
 from jobs.past.history import read_history
 from jobs.recipe import RECIPE
+from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
-from jobs.runs.run import open_run
 from jobs.runs.stage import Recipe, Stage
 from jobs.runs.work import Work
 from jobs.tables.lake import Lake

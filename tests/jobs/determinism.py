@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, SparkConfig
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from jobs.spark.session import local_settings
 
 N_FEATURES = 24

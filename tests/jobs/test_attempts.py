@@ -15,13 +15,14 @@ from pyspark.sql import SparkSession
 from jobs import balance_sample, curate, embed_pool
 from jobs.balance_sample import SAMPLES
 from jobs.config.errors import BusyError, LeaseLostError
+from jobs.ledger import attempts
+from jobs.ledger.attempts import SECONDS, at_work
+from jobs.ledger.clock import SystemClock
+from jobs.ledger.delta_store import DeltaStore
+from jobs.ledger.events import LEASES, Event
 from jobs.recipe import RECIPE
-from jobs.runs import attempts
-from jobs.runs.attempts import SECONDS, at_work
-from jobs.runs.clock import SystemClock
-from jobs.runs.delta_store import DeltaStore
-from jobs.runs.events import LEASES, Event
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.tables.locks import FOLDER, is_gone

@@ -20,7 +20,8 @@ from jobs import balance_sample, cluster_levels, curate, embed_pool
 from jobs.config.errors import ConfigError, CurationError, GuardError, InputError
 from jobs.config.loading import load_config, parse_config
 from jobs.config.model import RunConfig
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from jobs.spark.troubles import trouble_of
 from jobs.tables.lake import Lake
 from tests.jobs import bad_input_page

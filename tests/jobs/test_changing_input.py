@@ -13,10 +13,11 @@ from jobs import cluster_levels, curate, embed_pool
 from jobs.config.errors import InputChangedError
 from jobs.config.loading import parse_config
 from jobs.config.model import InputConfig, RunConfig
+from jobs.ledger.events import read_events
 from jobs.pool import inputs
 from jobs.pool.inputs import open_pool
-from jobs.runs.events import read_events
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from jobs.tables.lake import Lake
 
 

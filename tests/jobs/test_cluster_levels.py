@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 from jobs import cluster_levels, embed_pool
 from jobs.config.loading import parse_config
 from jobs.runs import work
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from jobs.spark.shipping import ship
 from udfs.shipping import Shipped
 

@@ -19,7 +19,8 @@ from jobs.config.model import RunConfig, as_dict
 from jobs.explain_point import explain, id_last
 from jobs.pool.ids import is_id, parse_id
 from jobs.reporting.explanation import Explanation
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 
 ODDEST = "--x' or \"1\"='1 \\ Zoë 猫 🐈"
 ODD = ["-17", "--config", "it's", 'say "hi"', "`id`", "a=b", "--", " ", "$1 %s {}", ODDEST]

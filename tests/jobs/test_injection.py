@@ -18,7 +18,7 @@ from jobs.config.loading import parse_config
 from jobs.config.model import InputConfig, OutputConfig, RunConfig
 from jobs.pool.inputs import open_pool, quoted_name
 from jobs.report_curation import STAGE, export_page
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from tests.jobs.hostile import BEACON, TEXTS, write_python_type
 

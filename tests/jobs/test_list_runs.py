@@ -27,14 +27,14 @@ from jobs.__main__ import main as evenlake
 from jobs.config.errors import CurationError
 from jobs.config.model import RunConfig, as_dict, as_public_dict
 from jobs.config.resolving import settled
+from jobs.ledger.events import Event
 from jobs.past import cleaning
 from jobs.past.cleaning import find_leftovers
 from jobs.past.history import History, read_history
 from jobs.past.recorded import RecordedRun
-from jobs.runs.events import Event
 from jobs.runs.keys import run_id as run_id_of
 from jobs.runs.keys import stage_keys
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from jobs.tables.schemas import NOT_CONTENT, TABLES
 from tests.jobs.tiny import (

@@ -17,7 +17,7 @@ from jobs.config.model import RunConfig, as_dict
 from jobs.embedding.chosen import chosen, pinned
 from jobs.past.history import read_history
 from jobs.recipe import RECIPE
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from tests.jobs.bad_configs import CODE
 from tests.jobs.bad_input_page import CODE_MODULE

@@ -11,8 +11,9 @@ from jobs import balance_sample, cluster_levels, curate, embed_pool, report_cura
 from jobs.cluster_levels import ASSIGNMENTS, ITERATIONS, NODES
 from jobs.config.errors import ConfigError
 from jobs.embed_pool import EMBEDDINGS
-from jobs.runs.events import RUNS
-from jobs.runs.run import Run, open_run
+from jobs.ledger.events import RUNS
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from jobs.tables.lake import Lake
 from jobs.tables.shared import ARTIFACTS
 from tests.jobs.tiny import (

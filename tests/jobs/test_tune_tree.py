@@ -18,7 +18,7 @@ from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
 from jobs.config.resolving import needs_tuning, resolved
 from jobs.points.hash_sample import sample_rows
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from tests.jobs.determinism import write_files
 from tests.pools import grouped_mixture
 

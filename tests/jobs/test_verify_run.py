@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs import embed_pool, verify_run
 from jobs.__main__ import main as evenlake
 from jobs.config.model import as_dict
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from tests.jobs.tiny import CLUSTER, EMBED, N_POINTS, config_of
 
 Capture = pytest.CaptureFixture[str]

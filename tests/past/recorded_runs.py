@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from jobs.config.model import RunConfig, as_public_dict
+from jobs.ledger.events import Event
 from jobs.past.history import History
 from jobs.recipe import RECIPE
-from jobs.runs.events import Event
 from tests.jobs import tiny
 from tests.jobs.tiny import GIVEN
-from tests.runs.fake_clock import START
+from tests.ledger.fake_clock import START
 
 AUTO = ("cluster.levels=auto", "cluster.resampling.rounds=auto")
 NOWHERE = Path("/nowhere")

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.ledger.events import Event
 from jobs.past.cleaning import keys_in_use, reasons_to_go
 from jobs.past.history import History
 from jobs.recipe import RECIPE
-from jobs.runs.events import Event
 from tests.jobs.tiny import CLUSTER, EMBED, GIVEN, REPORT
 from tests.past.recorded_runs import config_of, history_of, told, whole
 

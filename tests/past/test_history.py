@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.config.errors import ConfigError
+from jobs.ledger.events import Event
 from jobs.recipe import RECIPE
-from jobs.runs.events import Event
 from tests.jobs.tiny import CLUSTER, EMBED, GIVEN, REPORT, SAMPLE, TUNE
 from tests.past.recorded_runs import AUTO, config_of, history_of, told, whole
 

@@ -11,12 +11,13 @@ from jobs import balance_sample, embed_pool
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.embed_pool import EMBEDDINGS
+from jobs.ledger.delta_store import DeltaStore
 from jobs.points import surviving as door
 from jobs.recipe import RECIPE
 from jobs.runs import run as runs
-from jobs.runs.delta_store import DeltaStore
+from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
-from jobs.runs.run import Run, open_run
+from jobs.runs.run import Run
 from jobs.runs.stage import Recipe, Stage
 from jobs.runs.work import Work
 from jobs.tables.shared import REJECTS

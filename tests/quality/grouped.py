@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from jobs import cluster_levels, curate, embed_pool
 from jobs.cli.logs import set_up_logging
 from jobs.config.model import SparkConfig
-from jobs.runs.run import open_run
+from jobs.runs.opening import open_run
 from jobs.spark.session import start_local
 from tests.pools import grouped_mixture
 from tests.quality.mixture import config_for, sampled_concepts, write_pool

@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from tests.pools import Pool
 from udfs.kernels.measures import kl_to_uniform
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.clustering.tree import grow_tree
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from udfs.kernels.grid import from_grid, grid_unit, to_grid
 from udfs.kernels.sources import blocks_of
 

@@ -8,7 +8,8 @@ from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, embed_pool
 from jobs.config.model import RunConfig
-from jobs.runs.run import Run, open_run
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
 from tests.jobs.determinism import tied_pool, write_files
 from tests.jobs.test_tune_tree import config_of
 from tests.jobs.tiny import new_events, told

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.config.errors import BusyError, ConfigError, CurationError, InputChangedError
 from jobs.config.model import RunConfig
-from jobs.runs import ledger
+from jobs.ledger import known_events
 from jobs.runs.work import Work
 from tests.runs.world import Found, World, config_of, fails, never, stage, works
 
@@ -94,7 +94,7 @@ def test_what_is_looked_up_late_is_read_anew_where_the_ledger_has_changed(world:
 
 def test_a_large_ledger_is_read_by_its_keys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.open(A).do(A)
-    monkeypatch.setattr(ledger, "_FEW_EVENTS", 1)
+    monkeypatch.setattr(known_events, "FEW_EVENTS", 1)
     world.open(A, B).do(A)
     run = world.open(A, B)
     run.do(B)

@@ -7,15 +7,15 @@ from typing import Any
 
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
-from jobs.runs.attempts import Attempt
-from jobs.runs.events import Event
+from jobs.ledger.attempts import Attempt
+from jobs.ledger.events import Event
 from jobs.runs.outcomes import Outcome
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run
 from jobs.runs.stage import Recipe, Stage
 from jobs.runs.work import Work
-from tests.runs.fake_clock import FakeClock
-from tests.runs.memory_store import MemoryStore
+from tests.ledger.fake_clock import FakeClock
+from tests.ledger.memory_store import MemoryStore
 
 Do = Callable[[Work], Any]
 

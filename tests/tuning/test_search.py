@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.config.model import ClusterConfig
+from jobs.config.cluster import ClusterConfig
 from jobs.tuning.search import Choice, Problem, search
 from jobs.tuning.trials import Judge, SampledTree, Trial, simplest
 from tests.pools import grouped_mixture

@@ -1,11 +1,11 @@
-"""A ledger in memory: the twin of ``jobs.runs.delta_store``, see ``test_stores``."""
+"""A ledger in memory: the twin of ``jobs.ledger.delta_store``, see ``test_stores``."""
 
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jobs.runs.events import Event
+from jobs.ledger.events import Event
 
 
 @dataclass

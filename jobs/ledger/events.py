@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from jobs.runs.outcomes import Figures
 from jobs.tables.table import Table
+
+Figures = dict[str, float]
 
 RUNS = Table(
     "runs",
@@ -54,7 +55,7 @@ class Presence(Protocol):
 class EventStore(Protocol):
     """Where events are kept, and the leases of those who are at work.
 
-    Two stores tell the same story: ``jobs.runs.delta_store``, and one in memory for tests.
+    Two stores tell the same story: ``jobs.ledger.delta_store``, and one in memory for tests.
     """
 
     lease_seconds: float
@@ -129,8 +130,3 @@ def is_open(events: Sequence[Event]) -> bool:
     return bool(began) and not any(
         e.event in ENDS and e.attempt >= number for e in events[began[0] :]
     )
-
-
-def metrics_of(event: Event | None) -> Figures | None:
-    """Return an event's figures; None where there is no event."""
-    return None if event is None else dict(event.metrics)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.runs.events import LEASES, RUNS, Event, Presence
+from jobs.ledger.events import LEASES, RUNS, Event, Presence
 from jobs.spark.classic import delta_version, use_scheduler_pool
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.tables import locks

@@ -10,12 +10,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.config.model import OutputConfig
-from jobs.runs.delta_store import DeltaStore
-from jobs.runs.events import Event, EventStore
+from jobs.ledger.delta_store import DeltaStore
+from jobs.ledger.events import Event, EventStore
 from jobs.tables.lake import Lake
-from tests.runs.fake_clock import START
-from tests.runs.memory_store import MemoryStore
-from tests.runs.stories import events_of
+from tests.ledger.fake_clock import START
+from tests.ledger.memory_store import MemoryStore
+from tests.ledger.stories import events_of
 
 Make = Callable[[], EventStore]  # another process's view of the same root
 FULL = Event(

@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from jobs.config.errors import LeaseLostError
-from jobs.runs.attempts import SECONDS, Attempt, at_work, expiry
-from jobs.runs.events import Event
-from tests.runs.fake_clock import FakeClock
-from tests.runs.memory_store import MemoryStore
-from tests.runs.stories import events_of
+from jobs.ledger.attempts import SECONDS, Attempt, at_work, expiry
+from jobs.ledger.events import Event
+from tests.ledger.fake_clock import FakeClock
+from tests.ledger.memory_store import MemoryStore
+from tests.ledger.stories import events_of
 
 LEASE = 60.0
 

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jobs.config.errors import LeaseLostError
-from jobs.runs.clock import Clock
-from jobs.runs.events import Event, EventStore, is_open, last_attempt
+from jobs.ledger.clock import Clock
+from jobs.ledger.events import Event, EventStore, is_open, last_attempt
 
 log = logging.getLogger(__name__)
 

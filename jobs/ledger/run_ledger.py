@@ -11,27 +11,26 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib import metadata
 
 from jobs.config.errors import BusyError
 from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.secrets import without_secrets
-from jobs.runs.attempts import SECONDS, Attempt, at_work, expiry
-from jobs.runs.clock import Clock, SystemClock
-from jobs.runs.events import (
+from jobs.config.version import code_version
+from jobs.ledger.attempts import SECONDS, Attempt, at_work, expiry
+from jobs.ledger.clock import Clock, SystemClock
+from jobs.ledger.events import (
     Event,
     EventStore,
+    Figures,
     is_open,
     last_attempt,
     last_finished,
-    metrics_of,
 )
-from jobs.runs.outcomes import Figures
+from jobs.ledger.known_events import KnownEvents
 
 log = logging.getLogger(__name__)
 
 _POLL = 2.0  # seconds between looks at what another run is at
-_FEW_EVENTS = 5000  # ledgers up to here are read whole, once
 _MAX_NOTES = 10_000  # characters
 
 
@@ -72,57 +71,25 @@ class RunLedger:
             config=json.dumps(as_public_dict(written)), inputs=inputs,
             code_version=code_version(), stages=tuple(stages),
         )  # fmt: skip
-        self._events: dict[str, list[Event]] = {}
-        self._version: int | None = None  # of the store, as far as this run has seen or written it
-        self._whole: list[Event] | None = None  # the ledger as it was when it was opened
+        self._known = KnownEvents(store)
         self._pending: list[_Pending] = []
         self._is_merging = False
 
     def open(self, stage_keys: Collection[str]) -> list[Event] | None:
         """Learn what is known of some stage keys; return the whole ledger where it is small."""
-        self._version = self._store.version()
-        self._whole = self._store.read_if_few(_FEW_EVENTS)
-        if self._whole is None:
-            self.read(stage_keys)
-        else:
-            self._learn(stage_keys, self._whole)
-        return self._whole
+        return self._known.open(stage_keys)
 
     def read(self, stage_keys: Collection[str]) -> None:
         """Learn what is known of some stage keys now; nothing is read where nothing has changed."""
-        known = {*self._events, *stage_keys}
-        if known == self._events.keys() and self._is_current():
-            return
-        self.flush()
-        version = self._store.version()
-        self._learn(known, self._store.read(known))
-        self._version, self._whole = version, None
-
-    def _is_current(self) -> bool:
-        """Tell whether nobody else has told anything since this run last looked."""
-        return self._version is not None and self._version == self._store.version()
-
-    def _learn(self, stage_keys: Collection[str], events: Sequence[Event]) -> None:
-        self._events |= {key: [] for key in stage_keys}
-        for event in events:
-            if event.stage_key in stage_keys:
-                self._events[event.stage_key].append(event)
+        if not self._known.is_current(stage_keys):
+            self.flush()
+            self._known.read(stage_keys)
 
     def _of(self, stage_key: str) -> list[Event]:
         """Return a stage key's events, oldest first."""
-        if stage_key not in self._events:
-            if self._whole is not None and self._is_current():
-                self._learn([stage_key], self._whole)
-            else:
-                self.read([stage_key])
-        return self._events[stage_key]
-
-    def _append(self, events: Sequence[Event], *, transaction: str | None, version: int) -> bool:
-        """Add events to the store, and keep count of its commits."""
-        is_told = self._store.append(events, transaction=transaction, version=version)
-        if is_told and self._version is not None:
-            self._version += 1
-        return is_told
+        if not self._known.looks_up(stage_key):
+            self.read([stage_key])
+        return self._known.events[stage_key]
 
     def finished(self, stage_key: str) -> Event | None:
         """Return the event that finished a stage key."""
@@ -130,7 +97,8 @@ class RunLedger:
 
     def figures(self, stage_key: str) -> Figures | None:
         """Return the figures of a finished stage key."""
-        return metrics_of(self.finished(stage_key))
+        event = self.finished(stage_key)
+        return None if event is None else dict(event.metrics)
 
     def incarnation(self, stage_key: str) -> int:
         """Count how often a stage key was cleaned."""
@@ -138,10 +106,7 @@ class RunLedger:
 
     @contextmanager
     def merging(self) -> Iterator[None]:
-        """Let the end of each stage wait for the start of the next, to be one commit with it.
-
-        An error of what is done meanwhile is the one that is raised.
-        """
+        """Let the end of each stage wait for the start of the next, to be one commit with it."""
         self._is_merging = True
         try:
             yield
@@ -191,7 +156,7 @@ class RunLedger:
         first = waiting[0].event
         is_an_end = len(waiting) == 1 and first.event == "finished"
         try:
-            self._append(
+            self._known.append(
                 [p.event for p in waiting],
                 transaction=f"{first.stage_key}/finished" if is_an_end else None,
                 version=first.attempt if is_an_end else 0,
@@ -207,7 +172,7 @@ class RunLedger:
         """Forget events that could not be put into the store: they have not happened."""
         self._pending = []
         for pending in untold:
-            mine = self._events[pending.event.stage_key]
+            mine = self._known.events[pending.event.stage_key]
             mine[:] = [event for event in mine if event is not pending.event]
             pending.otherwise()
 
@@ -260,15 +225,16 @@ class RunLedger:
             lease = {SECONDS: float(self._store.lease_seconds)}
             told = self._event(stage, stage_key, "started", lease, attempt.holder, {})
             waiting = self._pending
-            is_told = self._append(
+            is_told = self._known.append(
                 [*(p.event for p in waiting), told],
                 transaction=f"{stage_key}/attempt", version=number,
             )  # fmt: skip
             if is_told:
                 self._pending = []
-                self._events[stage_key].append(told)
+                self._known.events[stage_key].append(told)
                 self._done([*waiting, _Pending(told)])
-            if not (is_told and self._is_current()):  # who won, and what was cleaned meanwhile
+            # who won, and what was cleaned meanwhile
+            if not (is_told and self._known.is_current()):
                 self._take_back(waiting, stage_key, attempt)
         except BaseException:
             attempt.end()
@@ -280,7 +246,7 @@ class RunLedger:
 
     def _take_back(self, waiting: Sequence[_Pending], stage_key: str, attempt: Attempt) -> None:
         """Read what came of a start; what was to be told with it is told now, if it was not."""
-        self._learn([stage_key], self._store.read([stage_key]))
+        self._known.read_again(stage_key)
         if self._pending and attempt.is_won(self._of(stage_key)):
             self._pending = []
             self._done(waiting)
@@ -332,11 +298,3 @@ class RunLedger:
             notes=without_secrets(notes)[:_MAX_NOTES] if notes else None,
             digests=dict(digests),
         )
-
-
-def code_version() -> str:
-    """Return the installed distribution's version, or say that there is none."""
-    try:
-        return metadata.version("evenlake")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"

@@ -2,10 +2,10 @@
 
 import pytest
 
+from jobs.ledger.events import is_open, last_attempt, last_finished
 from jobs.past.history import History
 from jobs.recipe import RECIPE
-from jobs.runs.events import is_open, last_attempt, last_finished
-from tests.runs.stories import events_of
+from tests.ledger.stories import events_of
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from jobs.runs.events import Event
-from tests.runs.fake_clock import START
+from jobs.ledger.events import Event
+from tests.ledger.fake_clock import START
 
 
 def events_of(story: str) -> list[Event]:

@@ -1,0 +1,86 @@
+"""Open a run: pin the pool's version, and see that the root belongs to it."""
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from jobs.config.errors import ConfigError
+from jobs.config.model import RunConfig
+from jobs.embedding.chosen import chosen, pinned
+from jobs.ledger.events import RUNS, Event
+from jobs.pool.columns import pool_columns
+from jobs.pool.inputs import open_pool
+from jobs.runs.progress import Progress
+from jobs.runs.run import Run
+from jobs.runs.stage import Recipe
+from jobs.tables.lake import Lake
+
+_FIRST_TABLE = "rejects"  # that a run writes, and that has ids
+
+
+def open_run(
+    spark: SparkSession,
+    config: RunConfig,
+    *,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+    is_refresh: bool = False,
+    replaces_samples: bool = False,
+    waits: bool = True,
+) -> Run:
+    """Pin the pool's version, name the stages, and read what the ledger knows of them.
+
+    Parameters
+    ----------
+    recipe : the whole one unless given; a stage that is run alone is part of it
+
+    Raises
+    ------
+    InputError
+        If the pool is not there, or its columns are not as the config says.
+    ConfigError
+        If the root already holds another pool, or ids of another type, or an embedder of the
+        user's own cannot be had.
+    """
+    if recipe is None:
+        from jobs.recipe import RECIPE
+
+        recipe = RECIPE
+    config = pinned(config)
+    lake = Lake(spark, config.output)
+    pool = open_pool(spark, config.input)
+    columns = pool_columns(pool, config.input, chosen(config).spec.reads)
+    run = Run(
+        spark, recipe, config, config, lake, pool, progress or Progress(),
+        is_refresh, replaces_samples, waits,
+    )  # fmt: skip
+    events = run.ledger.open(set(run.keys.values()))
+    _refuse_other_pool(run, events)
+    _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
+    if not is_refresh:
+        run.resolve()
+    return run
+
+
+def _refuse_other_pool(run: Run, events: list[Event] | None) -> None:
+    if events is None:
+        written = run.lake.read(RUNS).where(F.col("event") == "finished")
+        pools = written.select(F.map_keys("inputs").alias("pools")).distinct()
+        known = {name for row in pools.collect() for name in row.pools}
+    else:  # what failed first binds no root
+        known = {name for e in events if e.event == "finished" for name in e.inputs}
+    if known and run.pool.name not in known:
+        raise ConfigError(
+            f"output holds the pool {sorted(known)[0]!r}, this config reads {run.pool.name!r}; "
+            "one root holds one pool: choose another output.root"
+        )
+
+
+def _refuse_other_ids(lake: Lake, id_type: str, expression: str) -> None:
+    if not lake.exists(_FIRST_TABLE):
+        return
+    known = lake.read(_FIRST_TABLE).schema["id"].dataType.simpleString()
+    if known != id_type:
+        raise ConfigError(
+            f"output holds ids of type {known}, input.id={expression!r} is {id_type}; one root "
+            "holds one type: cast input.id, or choose another output.root"
+        )
