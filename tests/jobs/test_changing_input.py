@@ -13,7 +13,7 @@ from jobs import cluster_levels, curate, embed_pool
 from jobs.config.errors import InputChangedError
 from jobs.config.loading import parse_config
 from jobs.config.model import InputConfig, RunConfig
-from jobs.ledger.events import read_events
+from jobs.ledger.delta_store import DeltaStore
 from jobs.pool import inputs
 from jobs.pool.inputs import open_pool
 from jobs.runs.opening import open_run
@@ -42,10 +42,10 @@ def changed_while_read(run: Run, change: Callable[[], object]) -> pytest.Excepti
     change()
     held = set(run.spark.sparkContext._jsc.getPersistentRDDs())
     with pytest.raises(InputChangedError) as refused:
-        embed_pool.run(run.spark, run.config, within=run)
+        run.do(embed_pool.STAGE)
     # others may go meanwhile: Java collects those that nobody refers to
     assert set(run.spark.sparkContext._jsc.getPersistentRDDs()) <= held
-    events = [e.event for e in read_events(run.lake, [run.keys["embed_pool"]])]
+    events = [e.event for e in DeltaStore(run.lake).read([run.key(embed_pool.STAGE)])]
     assert events == ["started", "failed", "cleaned"]
     return refused
 
@@ -122,8 +122,8 @@ def test_a_pool_that_is_written_while_it_is_read_gives_its_pinned_version(
     expected = samples(curate.run(spark, config_of(tmp_path, "whole")), "whole")
     run = open_run(spark, config_of(tmp_path, "busy"))
     rows.withColumn("id", F.col("id") + 1000).write.format("delta").mode("append").save(path)
-    embed_pool.run(spark, run.config, within=run)
+    run.do(embed_pool.STAGE)
     spark.sql(f"UPDATE delta.`{path}` SET vector = array(7D, 7D) WHERE id < 20")
-    cluster_levels.run(spark, run.config, within=run)
+    run.do(cluster_levels.STAGE)
     spark.sql(f"DELETE FROM delta.`{path}` WHERE id > 5")
-    assert samples(curate.run(spark, run.config, within=run), "busy") == expected
+    assert samples(curate.curate(run), "busy") == expected

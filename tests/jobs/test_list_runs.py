@@ -1,9 +1,7 @@
 """``evenlake runs``: what it tells of past runs, what cleaning removes, and what it must not."""
 
 import io
-import json
 import shutil
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,25 +16,22 @@ from jobs import (
     balance_sample,
     cluster_levels,
     curate,
-    embed_pool,
     list_runs,
-    report_curation,
     verify_run,
 )
 from jobs.__main__ import main as evenlake
+from jobs.cluster_levels import NODES
 from jobs.config.errors import CurationError
 from jobs.config.model import RunConfig, as_dict, as_public_dict
-from jobs.config.resolving import settled
-from jobs.ledger.events import Event
 from jobs.past import cleaning
 from jobs.past.cleaning import find_leftovers
-from jobs.past.history import History, read_history
-from jobs.past.recorded import RecordedRun
-from jobs.runs.keys import run_id as run_id_of
-from jobs.runs.keys import stage_keys
+from jobs.past.history import read_history
+from jobs.recipe import RECIPE
+from jobs.runs.checkpoints import CHECKPOINTS
 from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
-from jobs.tables.schemas import NOT_CONTENT, TABLES
+from jobs.tables.publishing import last_metadata
+from jobs.tables.upkeep import count_rows
 from tests.jobs.tiny import (
     CLUSTER,
     EMBED,
@@ -44,7 +39,6 @@ from tests.jobs.tiny import (
     REPORT,
     SAMPLE,
     SECRET,
-    TUNE,
     Configure,
     config_of,
     configured_on,
@@ -86,12 +80,12 @@ def written(folder: Path, config: RunConfig) -> str:
 def content(lake: Lake) -> Content:
     """Return the rows of every table and stage key, the ledger apart."""
     found = {}
-    for table in TABLES:
-        if table != "runs" and lake.exists(table):
-            rows = lake.read(table).drop(*NOT_CONTENT).collect()
+    for table in RECIPE.tables.values():
+        if lake.exists(table):
+            rows = lake.read(table).drop(*table.not_content).collect()
             for key in {row.stage_key for row in rows}:
                 mine = sorted(repr(row) for row in rows if row.stage_key == key)
-                found[table, key] = (len(mine), "\n".join(mine))
+                found[table.name, key] = (len(mine), "\n".join(mine))
     return found
 
 
@@ -140,7 +134,7 @@ def test_one_run_is_shown_in_full_without_its_secrets(
     assert "is_superseded=true" in said
     assert f"input.{this.pool.name}={this.pool.fingerprint}" in said
     assert all(f"stage={stage} key={this.keys[stage]} " in said for stage in GIVEN)
-    digest = this.lake.describe("nodes", this.keys[CLUSTER])[1]
+    digest = this.lake.describe(NODES, this.keys[CLUSTER]).digest
     assert f"stage={CLUSTER} table=nodes digest={digest}" in said
     assert said.count(" event=started ") == said.count(" event=finished ") == len(GIVEN)
     assert "n_points=60" in said
@@ -174,10 +168,8 @@ def test_an_almost_right_run_id_is_answered_with_the_right_one(
 ) -> None:
     right = open_run(spark, configure()).run_id
     wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
-    path = written(tmp_path, configure())
-    for command in (["runs", "show"], ["verify"]):
-        assert evenlake([*command, wrong, "--config", path]) == 2
-        assert f"did you mean {right}?" in capsys.readouterr().err.splitlines()[-1]
+    assert evenlake(["runs", "show", wrong, "--config", written(tmp_path, configure())]) == 2
+    assert f"did you mean {right}?" in capsys.readouterr().err.splitlines()[-1]
 
 
 # --- clean ----------------------------------------------------------------------------------------
@@ -189,7 +181,7 @@ def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
     first, second, third = (configure(root, *o) for o in (FIRST, SECOND, THIRD))
     old, middle, current = (open_run(spark, config) for config in (first, second, third))
     lake, before = current.lake, content(current.lake)
-    published = lake.last_metadata("sample_s"), lake.read("sample_s").orderBy("id").collect()
+    published = last_metadata(lake, "sample_s"), lake.read("sample_s").orderBy("id").collect()
 
     # none is older than the retention of 30 days
     assert clean(spark, third).leftovers == []
@@ -201,14 +193,14 @@ def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
     assert keys_in(before) - keys_in(after) == gone
     assert after == {where: found for where, found in before.items() if where[1] not in gone}
     assert published == (
-        lake.last_metadata("sample_s"),
+        last_metadata(lake, "sample_s"),
         lake.read("sample_s").orderBy("id").collect(),
     )
     verify_run.run(spark, third, current.run_id).require()
     assert clean(spark, third, older_than_days=0).leftovers == []
 
     # all of it comes back, although Delta has seen these transactions
-    history = read_history(lake)
+    history = read_history(lake, RECIPE)
     assert history.state_of(history.find(old.run_id)) == "cleaned"
     curate.run(spark, first)
     rows = {where: found for where, found in content(lake).items() if where[1] in old.keys.values()}
@@ -224,7 +216,7 @@ def test_what_a_failed_stage_left_goes_and_the_same_command_brings_it_back(
 ) -> None:
     config = configure(root, "cluster.levels=[6,2]", "samples.0.name=t")
     with monkeypatch.context() as broken:
-        broken.setattr(cluster_levels, "_figures", fail)  # all its tables are written by then
+        broken.setattr(cluster_levels, "join_limbs", fail)  # all its tables are written by then
         with pytest.raises(RuntimeError, match="the disk is full"):
             curate.run(spark, config)
     lake, key = Lake(spark, config.output), open_run(spark, config).keys[CLUSTER]
@@ -256,10 +248,10 @@ def test_what_may_be_running_is_left_alone_unless_forced(
     key = run.keys[CLUSTER]
     attempt = run.ledger.begin(CLUSTER, run.keys[CLUSTER], since=None, waits=False, say=print)
     assert attempt is not None
-    nodes = run.lake.read("nodes", open_run(spark, configure(root)).keys[CLUSTER])
-    run.lake.write("nodes", nodes, key)
+    nodes = run.lake.read(NODES, open_run(spark, configure(root)).keys[CLUSTER])
+    run.lake.write(NODES, nodes, key)
 
-    history = read_history(run.lake)
+    history = read_history(run.lake, RECIPE)
     assert history.state_of(history.find(run.run_id)) == "running"
     arguments = ["runs", "clean", "--config", written(tmp_path, config)]
     assert evenlake(arguments) == 0
@@ -267,25 +259,25 @@ def test_what_may_be_running_is_left_alone_unless_forced(
     assert held.startswith("may be running, --force removes it: stage=cluster_levels")
     assert files == "files of removed rows stay: a run is under way"
     assert total == "removed: nothing"
-    assert run.lake.count("nodes", [key]) == {key: 11}
+    assert count_rows(run.lake, "nodes", [key]) == {key: 11}
 
-    attempt.give_up()  # as if its process had died
+    attempt.end()  # as if its process had died
     now, month = datetime.now(UTC), timedelta(days=30)
-    (left,) = find_leftovers(run.lake, read_history(run.lake), older_than=month, now=now)
+    (left,) = find_leftovers(run.lake, read_history(run.lake, RECIPE), older_than=month, now=now)
     assert not left.may_be_running
     (left,) = find_leftovers(run.lake, history, older_than=month, now=now)
     assert left.may_be_running
 
     assert evenlake([*arguments, "--force", "--keep-files"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "removed: nodes=11"
-    assert run.lake.count("nodes", [key]) == {}
-    assert open_run(spark, config).incarnation(CLUSTER) == 1
+    assert count_rows(run.lake, "nodes", [key]) == {}
+    assert open_run(spark, config).ledger.incarnation(key) == 1
 
     # rows that an interrupted cleaning did not come to are found by the next
-    run.lake.write("nodes", nodes, key, incarnation=5)
+    run.lake.write(NODES, nodes, key, incarnation=5)
     (again,) = clean(spark, config, is_forced=True).leftovers
     assert (again.why, again.n_rows) == ("cleaned", {"nodes": 11})
-    assert run.lake.count("nodes", [key]) == {}
+    assert count_rows(run.lake, "nodes", [key]) == {}
 
 
 def test_what_is_cleaned_under_a_run_is_not_finished_and_not_published(
@@ -301,13 +293,13 @@ def test_what_is_cleaned_under_a_run_is_not_finished_and_not_published(
         assert attempt is not None
         delete(lake, leftovers)
         run.ledger.record(REPORT, key, "finished")
-        attempt.give_up()
+        attempt.end()
 
-    for job in (embed_pool, cluster_levels, balance_sample, report_curation):
-        job.run(spark, config, within=run)
+    for stage in run.recipe.on(config):
+        run.do(stage)
     assert run.reused == list(GIVEN)
-    last = read_history(run.lake).by_key[key][-1]
-    n_rows = {"report": run.lake.count("report", [key])[key]}
+    last = read_history(run.lake, RECIPE).by_key[key][-1]
+    n_rows = {"report": count_rows(run.lake, "report", [key])[key]}
     left = cleaning.Leftover(last, "superseded", n_rows, may_be_running=False)
     monkeypatch.setattr(cleaning, "_delete", begins_meanwhile)
     assert cleaning.remove(run.lake, [left]) == [left]
@@ -325,12 +317,12 @@ def test_files_that_no_table_needs_go_with_the_rows(
     key = open_run(spark, config).keys[CLUSTER]
     columns = "incarnation int, sequence bigint, depth int, part int, content binary"
     kept = spark.createDataFrame([(0, 1, 0, 0, b"")], columns)
-    lake.replace("checkpoints", kept, key, transaction="checkpoint/0")  # killed once it was done
+    lake.replace(CHECKPOINTS, kept, key, transaction="checkpoint/0")  # killed once it was done
 
     def files(table: str) -> int:
         return len([f for f in (place / table).rglob("*.parquet") if "_delta_log" not in f.parts])
 
-    before = {table: files(table) for table in TABLES if lake.exists(table)}
+    before = {table: files(table) for table in [*RECIPE.tables, "runs"] if lake.exists(table)}
     (place / "_locks" / "0123abcd.holder").touch()
     said = list_runs.clean(spark, config, older_than_days=0).files
     assert "files that" in str(said)
@@ -341,93 +333,6 @@ def test_files_that_no_table_needs_go_with_the_rows(
     assert files("runs") == 1
     assert sum(map(files, before)) < 0.7 * sum(before.values())
     assert not (place / "_locks" / "0123abcd.holder").exists()
-    assert lake.count("checkpoints", [key]) == {}
+    assert count_rows(lake, "checkpoints", [key]) == {}
     assert lake.read("sample_s").orderBy("id").collect() == published
     verify_run.run(spark, config, open_run(spark, config).run_id).require()
-
-
-# --- what supersedes what, told by hand-made ledgers ----------------------------------------------
-
-AUTO = ("cluster.levels=auto", "cluster.resampling.rounds=auto")
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def told(config: RunConfig, version: int, hour: int, *events: tuple[str, str]) -> list[Event]:
-    """Make up a run's events, one a second."""
-    keys = stage_keys(config, f"pool@{version}")
-    blank = Event("", run_id_of(keys), "", "", START, 1, "", {}, {}, None, {}, "0")
-    recorded = json.dumps(as_public_dict(config))
-    return [
-        replace(
-            blank,
-            stage_key=keys[stage],
-            stage=stage,
-            event=event,
-            at=START + timedelta(hours=hour, seconds=second),
-            config=recorded,
-            inputs={"pool": f"pool@{version}"},
-        )
-        for second, (stage, event) in enumerate(events)
-    ]
-
-
-def whole(config: RunConfig, version: int, hour: int) -> list[Event]:
-    steps = [(stage, event) for stage in GIVEN for event in ("started", "finished")]
-    return told(config, version, hour, *steps)
-
-
-def superseded(events: list[Event], published: dict[str, str] | None = None) -> list[bool]:
-    """Tell of every run, the oldest first, whether it is superseded."""
-    history = History(events, published or {})
-    return [history.is_superseded(run) for run in reversed(history.runs)]
-
-
-def test_a_run_is_superseded_by_a_later_finished_run_of_its_lineage(tmp_path: Path) -> None:
-    config, other = config_of(tmp_path), config_of(tmp_path, "seed=1")
-    assert superseded(whole(config, 0, 0) + whole(config, 1, 1)) == [True, False]
-    assert superseded(whole(config, 0, 0) + whole(other, 0, 1)) == [False, False]
-    broken = [(EMBED, "started"), (EMBED, "failed")]
-    assert superseded(whole(config, 0, 0) + told(config, 1, 1, *broken)) == [False, False]
-    assert superseded(told(config, 0, 0, *broken) + whole(config, 1, 1)) == [True, False]
-
-
-def test_a_run_whose_sample_is_published_is_current(tmp_path: Path) -> None:
-    events = whole(config_of(tmp_path), 0, 0)
-    later = whole(config_of(tmp_path, "samples.0.name=t"), 1, 1)
-    assert superseded(events + later, {"s": events[0].run_id}) == [False, False]
-
-
-def test_lineages_that_blanked_text_may_tell_apart_supersede_nothing(tmp_path: Path) -> None:
-    odd = config_of(tmp_path, "input.where=\"token = 'a'\"")
-    assert superseded(whole(odd, 0, 0) + whole(odd, 1, 1)) == [False, False]
-
-
-@pytest.mark.parametrize(
-    ("events", "state"),
-    [
-        ([(EMBED, "started")], "unfinished"),
-        ([(EMBED, "started"), (EMBED, "finished")], "unfinished"),
-        ([(EMBED, "reused"), (CLUSTER, "started"), (CLUSTER, "failed")], "failed"),
-        ([(EMBED, "failed"), (EMBED, "finished"), (REPORT, "finished")], "finished"),
-        ([(REPORT, "finished"), (EMBED, "reused")], "finished"),
-        ([(REPORT, "finished"), (EMBED, "cleaned"), (EMBED, "started")], "unfinished"),
-    ],
-)
-def test_a_runs_state_is_that_of_its_stages(
-    tmp_path: Path, events: list[tuple[str, str]], state: str
-) -> None:
-    run = RecordedRun("r", tuple(told(config_of(tmp_path), 0, 0, *events)))
-    assert run.state == state
-
-
-def test_a_lone_report_stands_on_the_stages_before_it(tmp_path: Path) -> None:
-    config = config_of(tmp_path, *AUTO)
-    chosen = {"share_leaves": 0.5, "level_1": 9.0, "rounds_1": 3.0, "level_2": 4.0, "rounds_2": 3.0}
-    tuned = [replace(e, metrics=chosen) for e in told(config, 0, 0, (TUNE, "finished"))]
-    labelled = config_of(tmp_path, *AUTO, "report.label=label")
-    events = tuned + told(labelled, 0, 1, (REPORT, "finished"))
-    history = History(events, {})
-    expected = stage_keys(settled(labelled, chosen), "pool@0")
-    used = history.keys_of(history.runs[0])
-    assert {expected[stage] for stage in (EMBED, CLUSTER, SAMPLE, REPORT)} <= used
-    assert tuned[0].stage_key in used

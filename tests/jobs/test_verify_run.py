@@ -8,8 +8,9 @@ import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import embed_pool, verify_run
+from jobs import cluster_levels, embed_pool, verify_run
 from jobs.__main__ import main as evenlake
+from jobs.cluster_levels import NODES
 from jobs.config.model import as_dict
 from jobs.runs.opening import open_run
 from tests.jobs.tiny import CLUSTER, EMBED, N_POINTS, config_of
@@ -49,7 +50,7 @@ def test_an_untouched_run_is_as_recorded(
     assert {"embeddings", "rejects", "nodes", "assignments", "samples", "report"} <= set(told)
     assert all(line.startswith("ok ") for line in lines)
     run = open_run(spark, config_of(curated))
-    digest = run.lake.describe("nodes", run.keys[CLUSTER])[1]
+    digest = run.lake.describe(NODES, run.keys[CLUSTER]).digest
     assert told["nodes"] == f"ok nodes (cluster_levels): 11 rows, digest {digest}"
     assert last == f"{len(lines)} tables of run {run.run_id} are as recorded"
 
@@ -89,8 +90,8 @@ def test_a_file_that_is_gone_is_told_as_its_tables(
 def test_only_finished_stages_are_verified(spark: SparkSession, curated: Path, root: Path) -> None:
     config = config_of(curated, f"output.root={root}", "seed=3")
     run = open_run(spark, config)
-    embed_pool.run(spark, config, within=run)
-    run._record(CLUSTER, "started")
+    run.do(embed_pool.STAGE)
+    run.record(cluster_levels.STAGE, "started")
     found = verify_run.run(spark, config, run.run_id)
     found.require()
     assert {check.stage for check in found.checks} == {EMBED}

@@ -7,16 +7,20 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, embed_pool
+from jobs.cluster_levels import ASSIGNMENTS, ITERATIONS, NODES
+from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
+from jobs.runs.checkpoints import CHECKPOINTS
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
+from jobs.tables.lake import Written
+from jobs.tables.table import Table
 from tests.jobs.determinism import tied_pool, write_files
-from tests.jobs.test_tune_tree import config_of
 from tests.jobs.tiny import new_events, told
 
-TREE = {"levels": [20, 4], "resampling": {"rounds": 1}, "max_iter": 3}
+TREE = {"levels": [20, 4], "resampling": {"rounds": 1}, "max_iter": 3, "breathing": "off"}
 SAMPLES = [{"name": "s", "target_size": 200, "share": {"leaves": 0}}]
-TABLES = ("nodes", "assignments", "iterations")
+TABLES = (NODES, ASSIGNMENTS, ITERATIONS)
 
 
 class Gone(BaseException):
@@ -25,14 +29,20 @@ class Gone(BaseException):
 
 def eager(folder: Path, **cluster: Any) -> RunConfig:
     """Return a config that keeps a checkpoint after every step."""
-    config = config_of(folder, cluster=TREE | cluster, samples=SAMPLES)
+    config = parse_config(
+        {
+            "input": {"table": f"{folder}/pool", "embedding": "embedding"},
+            "output": {"root": f"{folder}/lake"},
+            "cluster": TREE | cluster,
+            "samples": SAMPLES,
+        }
+    )
     settings = config.cluster.model_copy(update={"checkpoint_interval": 0})
     return config.model_copy(update={"cluster": settings})
 
 
-def digests(run: Run) -> dict[str, tuple[int, str]]:
-    key = run.keys["cluster_levels"]
-    return {table: run.lake.describe(table, key) for table in TABLES}
+def digests(run: Run) -> dict[Table, Written]:
+    return {table: run.lake.describe(table, run.key(cluster_levels.STAGE)) for table in TABLES}
 
 
 @pytest.fixture
@@ -61,23 +71,23 @@ def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
     run = open_run(spark, config)
     monkeypatch.setattr(log, "__call__", stops)
     with new_events(run.lake) as events, pytest.raises(Gone):
-        cluster_levels.run(spark, config, within=run)
+        run.do(cluster_levels.STAGE)
     assert told(events) == {"cluster_levels": ["started", "failed"]}
-    assert run.lake.read("checkpoints", run.keys["cluster_levels"]).count() >= 2
+    assert run.lake.read(CHECKPOINTS, run.key(cluster_levels.STAGE)).count() >= 2
 
     stop_at = 0
     n_before = n_seen
     run = open_run(spark, config)
     with new_events(run.lake) as events:
-        cluster_levels.run(spark, config, within=run)
+        run.do(cluster_levels.STAGE)
     assert told(events) == {"cluster_levels": ["started", "resumed", "finished"]}
     resumed = next(row for row in events if row.event == "resumed")
     assert "phase=lloyd" in resumed.notes
     assert resumed.metrics["checkpoint"] > 1
     found = digests(run)
-    n_iterations = found["iterations"][0]
+    n_iterations = found[ITERATIONS].n_rows
     assert n_seen - n_before == n_iterations - 4  # the four kept are not repeated
-    assert run.lake.read("checkpoints", run.keys["cluster_levels"]).isEmpty()
+    assert run.lake.read(CHECKPOINTS, run.key(cluster_levels.STAGE)).isEmpty()
 
     # the same as never stopped
     whole = folder / "whole"
@@ -100,7 +110,7 @@ def test_a_refresh_starts_from_nothing(
         cluster_levels.run(spark, config)
     run = open_run(spark, config, is_refresh=True)
     with new_events(run.lake) as events:
-        cluster_levels.run(spark, config, within=run)
+        run.do(cluster_levels.STAGE)
     assert told(events) == {"cluster_levels": ["cleaned", "started", "finished"]}  # not resumed
 
 
