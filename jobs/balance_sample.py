@@ -3,7 +3,7 @@
 Reads    nodes, assignments
 Writes   samples: who is in which sample; allocations: every node's capacity and quota; when
          `curate` says so, sample_<name>: the published sample, replaced in one commit
-Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.allocation``
+Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.sampling.allocation``
 Run      evenlake sample --config conf/quickstart.yaml
 """
 
@@ -36,7 +36,7 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.tables.levels import by_level
 from jobs.tables.table import GENERATION, Table
-from udfs.kernels.allocation import TreeLevel, quotas_down
+from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 log = logging.getLogger(__name__)
 

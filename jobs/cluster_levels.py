@@ -4,7 +4,7 @@ Reads    the surviving points
 Writes   nodes: the tree; routing: the cells of a split level; assignments: every point's leaf and
          path; iterations; blocks: the packed points, where Spark solves level 1 unsplit
 Method   hierarchical k-means with resampling, arXiv 2405.15613, on the exact grid of
-         ``udfs.kernels.grid``
+         ``udfs.kernels.exact.grid``
 Run      evenlake cluster --config conf/quickstart.yaml
 """
 
@@ -45,11 +45,11 @@ from jobs.spark.frames import as_table
 from jobs.spark.host import n_threads
 from jobs.tables.table import GENERATION, Table
 from udfs.assign import ASSIGN_SCHEMA, assigned, make_assign, shipped_leaves
-from udfs.kernels.grid import grid_unit, join_limbs
-from udfs.kernels.iterations import Iteration
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.routing import leaf_finder
-from udfs.kernels.sources import BlockSource, CellSource
+from udfs.kernels.cells.routing import leaf_finder
+from udfs.kernels.exact.grid import grid_unit, join_limbs
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration
+from udfs.kernels.passes.sources import BlockSource, CellSource
 from udfs.points import LocalPoints, PointReader
 
 NODES = Table(

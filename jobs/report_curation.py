@@ -49,7 +49,7 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.spark.frames import as_table
 from jobs.tables.shared import ARTIFACTS, REPORT
-from udfs.kernels.coverage import is_worse
+from udfs.kernels.judging.coverage import is_worse
 
 log = logging.getLogger(__name__)
 

@@ -33,8 +33,8 @@ from jobs.spark.host import n_threads
 from jobs.tables.shared import REPORT
 from jobs.tuning.families import n_sampled
 from jobs.tuning.search import Choice, Problem, search
-from udfs.kernels.grid import grid_unit
-from udfs.kernels.hashing import derive_seed
+from udfs.kernels.exact.grid import grid_unit
+from udfs.kernels.exact.hashing import derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parents[1]
-ROOMS = sorted(path.parent for path in HOME.glob("jobs/*/__init__.py"))
+ROOMS = sorted(
+    path.parent
+    for room in ("jobs/*", "udfs/kernels/*")
+    for path in HOME.glob(f"{room}/__init__.py")
+)
 MODULES = sorted([*HOME.glob("jobs/**/*.py"), *HOME.glob("udfs/**/*.py")])
 JOBS = {path.stem for path in HOME.glob("jobs/*.py")} - {"__init__", "__main__", "recipe"}
 LONGEST_ROOM, LONGEST_MODULE = 1500, 300  # lines
@@ -36,7 +40,7 @@ def test_a_room_imports_no_job(room: Path) -> None:
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
 def test_a_room_can_be_read_in_an_afternoon(room: Path) -> None:
-    assert sum(map(n_lines, room.glob("*.py"))) <= LONGEST_ROOM
+    assert sum(map(n_lines, room.rglob("*.py"))) <= LONGEST_ROOM
 
 
 def test_no_module_is_longer_than_a_reader_keeps_in_mind() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.routing import LeafFinder, NearestLeaves, Routing, leaf_finder
+from udfs.kernels.cells.routing import LeafFinder, NearestLeaves, Routing, leaf_finder
+from udfs.kernels.exact.nearest import Centroids
 from udfs.points import Batches, LocalPoints, OnBatches, PointReader
 from udfs.shipping import Shipped
 

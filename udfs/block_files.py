@@ -18,9 +18,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from udfs.blocks import Missing, points_in
-from udfs.kernels.nearest import RUN_ROWS
-from udfs.kernels.passes import block_of, positions
-from udfs.kernels.sources import Batch
+from udfs.kernels.exact.nearest import RUN_ROWS
+from udfs.kernels.passes.sources import Batch
+from udfs.kernels.passes.step import block_of, positions
 from udfs.points import Batches, OnBatches, Points, gathered
 
 FILES_SCHEMA = "path string, block_ids binary, n_rows binary"

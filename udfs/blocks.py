@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import RUN_ROWS, Centroids
-from udfs.kernels.passes import Arrays, block_of, positions, renumbered
-from udfs.kernels.sources import LocalBlocks
-from udfs.kernels.steps.sums import added, divided
+from udfs.kernels.exact.nearest import RUN_ROWS, Centroids
+from udfs.kernels.passes.sources import LocalBlocks
+from udfs.kernels.passes.step import Arrays, block_of, positions, renumbered
+from udfs.kernels.passes.steps.sums import added, divided
 from udfs.points import Batches, OnBatches, Points, gathered, in_one_row, put_in_order
 from udfs.shipping import Shipped
 
@@ -45,7 +45,7 @@ def make_reduce(
 
     Parameters
     ----------
-    step : a step of ``udfs.kernels.steps``, its centroids left out
+    step : a step of ``udfs.kernels.passes.steps``, its centroids left out
     centroids : what was left out
     ranges : (n_ranges,) first clusters of the ranges that sums are cut into, a row each
     """

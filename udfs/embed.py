@@ -24,7 +24,7 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]  # it
 from udfs.blocks import from_bytes
 from udfs.embedders.contract import Embedded, Embedder
 from udfs.embedders.specs import Arrays
-from udfs.kernels.hygiene import check_vectors, normalize_rows, row_norms
+from udfs.kernels.exact.hygiene import check_vectors, normalize_rows, row_norms
 from udfs.shipping import Shipped
 
 EMBEDDING_TYPE = "array<float>"

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import to_grid
-from udfs.kernels.passes import positions
-from udfs.kernels.sources import LocalBlocks
+from udfs.kernels.exact.grid import to_grid
+from udfs.kernels.passes.sources import LocalBlocks
+from udfs.kernels.passes.step import positions
 
 Batches = Iterator[pa.RecordBatch]
 OnBatches = Callable[[Batches], Batches]

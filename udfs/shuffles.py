@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from udfs.blocks import source_batch, to_bytes
-from udfs.kernels.nearest import Centroids, NearestCentroids
-from udfs.kernels.passes import positions
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.exact.nearest import Centroids, NearestCentroids
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.step import positions
 from udfs.points import (
     Batches,
     OnBatches,

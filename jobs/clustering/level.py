@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.journal import State
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.routing import Routing
+from udfs.kernels.cells.routing import Routing
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.passes.journal import State
 
 _ARRAYS = ("centroids", "parents", "n_children", "n_leaves", "n_points", "inertia", "sq_radius")
 

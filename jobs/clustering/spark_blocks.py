@@ -30,9 +30,9 @@ from udfs.blocks import (
     make_reduce,
     make_take,
 )
-from udfs.kernels.passes import Arrays, Step
-from udfs.kernels.sources import Batch, LocalBlocks
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.passes.sources import Batch, LocalBlocks
+from udfs.kernels.passes.step import Arrays, Step
+from udfs.kernels.passes.steps.sums import AssignAndSum
 from udfs.shipping import Shipped
 
 

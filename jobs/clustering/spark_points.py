@@ -18,9 +18,9 @@ from jobs.spark.host import n_threads
 from jobs.spark.session import n_slots
 from jobs.spark.shipping import ship
 from udfs.blocks import SOURCE_SCHEMA, from_bytes
-from udfs.kernels.hashing import xxhash64_on
-from udfs.kernels.passes import Arrays
-from udfs.kernels.sources import BLOCK_ROWS, CellProblem, LocalBlocks
+from udfs.kernels.exact.hashing import xxhash64_on
+from udfs.kernels.passes.sources import BLOCK_ROWS, CellProblem, LocalBlocks
+from udfs.kernels.passes.step import Arrays
 from udfs.points import PointReader, fetched
 from udfs.shipping import Shipped
 from udfs.shuffles import (

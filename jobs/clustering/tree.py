@@ -15,18 +15,18 @@ from jobs.clustering.level import Level, levels_of, state_of
 from jobs.clustering.sizes import max_cell_rows
 from jobs.config.cluster import ClusterConfig
 from jobs.config.errors import ConfigError
-from udfs.kernels.cells import fit_split
-from udfs.kernels.coarse_cells import CellTooLarge
-from udfs.kernels.hashing import derive_seed
-from udfs.kernels.iterations import Iteration, KMeansParams
-from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import Arrays
-from udfs.kernels.resampling import fit_level
-from udfs.kernels.routing import Routing
-from udfs.kernels.sources import BlockSource, CellSource, LocalBlocks, blocks_of
-from udfs.kernels.start import TooFewDistinct
-from udfs.kernels.steps.members import DescribeClusters, LabelPoints
+from udfs.kernels.cells.coarse import CellTooLarge
+from udfs.kernels.cells.routing import Routing
+from udfs.kernels.cells.split import fit_split
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration, KMeansParams
+from udfs.kernels.kmeans.resampling import fit_level
+from udfs.kernels.kmeans.start import TooFewDistinct
+from udfs.kernels.passes.journal import NO_JOURNAL, Journal
+from udfs.kernels.passes.sources import BlockSource, CellSource, LocalBlocks, blocks_of
+from udfs.kernels.passes.step import Arrays
+from udfs.kernels.passes.steps.members import DescribeClusters, LabelPoints
 
 log = logging.getLogger(__name__)
 

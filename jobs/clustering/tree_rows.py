@@ -5,7 +5,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.clustering.level import Level
-from udfs.kernels.grid import from_grid, limbs_as_float
+from udfs.kernels.exact.grid import from_grid, limbs_as_float
 
 _MOST_VALUES = 2**31 - 1  # in one chunk of a column of vectors
 

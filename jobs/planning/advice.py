@@ -6,7 +6,7 @@ from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
 from jobs.config.cluster import ClusterConfig
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
-from udfs.kernels.resampling import closest_points
+from udfs.kernels.kmeans.resampling import closest_points
 
 MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500k)
 # 1000 unrelated concepts: KL 1.7 with levels 4000/500/100, as bad as none, and .03 with 4000/1000.

@@ -6,9 +6,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jobs.planning.machine import Speed, assumed_speed
-from udfs.kernels.nearest import RUN_ROWS, Centroids, NearestCentroids
-from udfs.kernels.passes import Arrays
-from udfs.kernels.sources import in_threads
+from udfs.kernels.exact.nearest import RUN_ROWS, Centroids, NearestCentroids
+from udfs.kernels.passes.sources import in_threads
+from udfs.kernels.passes.step import Arrays
 
 FEW, MANY = 64, 512  # centroids: at the few, NumPy's calls show; at the many, the GEMM
 SECONDS = 0.3  # for each of the two; the whole stays far below 5

@@ -34,7 +34,7 @@ from jobs.planning.machine import (
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Part, Problem
 from jobs.tuning.families import n_leaves, n_sampled
-from udfs.kernels.sources import BLOCK_ROWS
+from udfs.kernels.passes.sources import BLOCK_ROWS
 
 # As the stages themselves have them; tests compare.
 EVALUATED_ROWS = 10_000

@@ -25,10 +25,10 @@ from jobs.planning.passes import (
     split_level,
 )
 from jobs.planning.problem import Part, Problem
-from udfs.kernels.coarse_cells import LARGEST_CELL
-from udfs.kernels.resampling import closest_points
-from udfs.kernels.sources import BLOCK_ROWS
-from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING
+from udfs.kernels.cells.coarse import LARGEST_CELL
+from udfs.kernels.kmeans.resampling import closest_points
+from udfs.kernels.kmeans.start import GRAM_CANDIDATES, OVERSAMPLING
+from udfs.kernels.passes.sources import BLOCK_ROWS
 
 BIN_COPIES = 3.0  # of a bin's vectors in a worker: as they come, joined, as they go
 CELL_SKEW = LARGEST_CELL  # the largest cell, in mean cells

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from jobs.clustering.sizes import comes_to_driver, max_cell_rows
 from jobs.config.cluster import ClusterConfig
-from udfs.kernels.coarse_cells import SAMPLE_PER_CELL
-from udfs.kernels.minibatch import count_batches, schedule, takes_minibatches
-from udfs.kernels.resampling import closest_points
-from udfs.kernels.sources import BLOCK_ROWS
-from udfs.kernels.start import GRAM_CANDIDATES, N_ROUNDS, OVERSAMPLING
+from udfs.kernels.cells.coarse import SAMPLE_PER_CELL
+from udfs.kernels.kmeans.minibatch import count_batches, schedule, takes_minibatches
+from udfs.kernels.kmeans.resampling import closest_points
+from udfs.kernels.kmeans.start import GRAM_CANDIDATES, N_ROUNDS, OVERSAMPLING
+from udfs.kernels.passes.sources import BLOCK_ROWS
 
 LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
 LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from udfs.kernels.grid import to_grid
-from udfs.kernels.hashing import xxhash64_on
+from udfs.kernels.exact.grid import to_grid
+from udfs.kernels.exact.hashing import xxhash64_on
 
 _MARGIN = 6.0  # standard deviations of a binomial count: short once in a billion
 

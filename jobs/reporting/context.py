@@ -10,7 +10,7 @@ import yaml
 from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.secrets import without_secrets
 from jobs.reporting.page import PageContext
-from udfs.kernels.coverage import is_worse
+from udfs.kernels.judging.coverage import is_worse
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 

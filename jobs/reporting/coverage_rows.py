@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from jobs.reporting.rows import Row, figure_rows
 from jobs.spark.host import n_threads
-from udfs.kernels.coverage import IndependentNodes, cluster_independently, measure_coverage
-from udfs.kernels.hashing import derive_seed
-from udfs.kernels.measures import effective_number
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.judging.coverage import IndependentNodes, cluster_independently, measure_coverage
+from udfs.kernels.judging.measures import effective_number
 
 N_CLUSTERINGS = 3
 EVALUATED_ROWS = 10_000  # hash sample of the pool that one clustering looks at

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from jobs.reporting import figures
-from udfs.kernels.coverage import MAX_ERRORS, is_worse
+from udfs.kernels.judging.coverage import MAX_ERRORS, is_worse
 
 _MISSING = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.spark.frames import as_table
-from udfs.kernels.measures import effective_number, entropy, kl_to_uniform, lorenz_curve
+from udfs.kernels.judging.measures import effective_number, entropy, kl_to_uniform, lorenz_curve
 
 # counts -> x, y
 Curve = Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.float64]]]

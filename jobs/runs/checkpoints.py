@@ -1,8 +1,8 @@
 """Checkpoints: where a long stage has got to, kept in the lake while it runs.
 
-The pages of a journal (``udfs.kernels.journal``) and the rows that the stage has gathered are
-written together, in one commit that replaces the last, whenever ``interval`` seconds of work are at
-risk. A stage that is begun again goes on from there; once it has finished they are deleted.
+The pages of a journal (``udfs.kernels.passes.journal``) and the rows that the stage has gathered
+are written together, in one commit that replaces the last, whenever ``interval`` seconds of work
+are at risk. A stage that is begun again goes on from there; once it has finished they are deleted.
 """
 
 import io
@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs.runs.work import Work
 from jobs.tables.table import Table
 from jobs.tables.upkeep import remove_rows
-from udfs.kernels.journal import Journal, State
+from udfs.kernels.passes.journal import Journal, State
 
 log = logging.getLogger(__name__)
 

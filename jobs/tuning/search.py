@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from jobs.config.cluster import ClusterConfig
 from jobs.tuning.families import RATIOS, Family, families
 from jobs.tuning.trials import NOISE, Grove, Judge, SampledTree, Trial, simplest
-from udfs.kernels.coverage import cluster_independently
-from udfs.kernels.hashing import derive_seed
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.judging.coverage import cluster_independently
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of share.leaves; at 1 a tree is as good as its leaves alone
 COARSE_SHARES = (0.0, 0.5)  # tried first

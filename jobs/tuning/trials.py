@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
-from udfs.kernels.allocation import TreeLevel, quotas_down
-from udfs.kernels.coverage import IndependentNodes, distances_to, mean_by_node
-from udfs.kernels.hashing import derive_seed, hash_keys
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import LocalBlocks, blocks_of
-from udfs.kernels.steps.members import LabelPoints
+from udfs.kernels.exact.hashing import derive_seed, hash_keys
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.judging.coverage import IndependentNodes, distances_to, mean_by_node
+from udfs.kernels.passes.sources import LocalBlocks, blocks_of
+from udfs.kernels.passes.steps.members import LabelPoints
+from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 NOISE = 0.01  # of the score: how far trees of other seeds lie apart
 

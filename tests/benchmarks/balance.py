@@ -11,10 +11,10 @@ from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
 from tests.benchmarks.machine import n_cores
-from udfs.kernels.allocation import TreeLevel, quotas_down
-from udfs.kernels.grid import grid_unit, to_grid
-from udfs.kernels.measures import kl_to_uniform
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.exact.grid import grid_unit, to_grid
+from udfs.kernels.judging.measures import kl_to_uniform
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 N_PICKS = 5000  # five a concept
 UPPER = {1000: 5, 100: 3}  # nodes of a level: members kept per node in its resampling

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tests.pools import grouped_mixture, zipf_mixture
-from udfs.kernels.grid import grid_unit, join_limbs, to_grid
-from udfs.kernels.iterations import Iteration, KMeansParams
-from udfs.kernels.kmeans import lloyd
-from udfs.kernels.minibatch import minibatch
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import BlockSource, blocks_of
-from udfs.kernels.start import start_centroids
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.exact.grid import grid_unit, join_limbs, to_grid
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration, KMeansParams
+from udfs.kernels.kmeans.lloyd import lloyd
+from udfs.kernels.kmeans.minibatch import minibatch
+from udfs.kernels.kmeans.start import start_centroids
+from udfs.kernels.passes.sources import BlockSource, blocks_of
+from udfs.kernels.passes.steps.sums import AssignAndSum
 
 N_POINTS = 100_000
 FULL = 50  # Lloyd iterations that the others are compared with

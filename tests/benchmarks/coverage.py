@@ -24,12 +24,12 @@ from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import Judge, SampledTree
 from tests.benchmarks.coverage_table import as_markdown
 from tests.benchmarks.judged_pools import POOLS
-from udfs.kernels.coverage import cluster_independently
-from udfs.kernels.grid import grid_unit, to_grid
-from udfs.kernels.hashing import derive_seed, hash_keys
-from udfs.kernels.measures import effective_number, kl_to_uniform
-from udfs.kernels.sources import blocks_of
-from udfs.kernels.steps.members import LabelPoints
+from udfs.kernels.exact.grid import grid_unit, to_grid
+from udfs.kernels.exact.hashing import derive_seed, hash_keys
+from udfs.kernels.judging.coverage import cluster_independently
+from udfs.kernels.judging.measures import effective_number, kl_to_uniform
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.steps.members import LabelPoints
 
 log = logging.getLogger(__name__)
 

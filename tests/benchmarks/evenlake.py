@@ -17,9 +17,9 @@ from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from tests.benchmarks.sessions import start_session
 from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
-from udfs.kernels.grid import grid_unit, to_grid
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.exact.grid import grid_unit, to_grid
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.passes.steps.sums import AssignAndSum
 
 _SEED = 0
 _PASSES = 5  # assignment passes timed in one process; their median counts

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from udfs.kernels.allocation import TreeLevel, quotas_down
+from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 N_LEAVES = 10_000_000
 FAN_OUT = 100  # children per node, on average

@@ -13,11 +13,11 @@ from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
 from tests.benchmarks.balance import draw
 from tests.pools import zipf_mixture
-from udfs.kernels.grid import to_grid
-from udfs.kernels.measures import kl_to_uniform
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import blocks_of
-from udfs.kernels.steps.members import LabelPoints
+from udfs.kernels.exact.grid import to_grid
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.judging.measures import kl_to_uniform
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.steps.members import LabelPoints
 
 N_CONCEPTS = 200
 CLUSTER = ClusterConfig.model_validate(

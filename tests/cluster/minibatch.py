@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 from tests.cluster.sessions import start_cluster
 from tests.pools import zipf_mixture
 from tests.quality.mixture import config_for, curate_planted, first_fits, write_pool
-from udfs.kernels.grid import to_grid
-from udfs.kernels.hashing import derive_seed
-from udfs.kernels.iterations import KMeansParams
-from udfs.kernels.kmeans import fit_kmeans
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.exact.grid import to_grid
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.kmeans.iterations import KMeansParams
+from udfs.kernels.kmeans.lloyd import fit_kmeans
+from udfs.kernels.passes.sources import blocks_of
 
 LEVELS = (1000, 200)
 SEED = 0

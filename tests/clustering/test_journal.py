@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from jobs.clustering.level import levels_of, state_of
 from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
-from udfs.kernels.journal import Journal, State
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.passes.journal import Journal, State
+from udfs.kernels.passes.sources import blocks_of
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "lloyd": {"levels": [30, 6], "algorithm": "lloyd", "resampling": {"rounds": 2}},

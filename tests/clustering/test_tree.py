@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
 from jobs.config.errors import ConfigError
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.passes.sources import blocks_of
 
 
 def refusal(X: NDArray[np.float32], **config: object) -> str:

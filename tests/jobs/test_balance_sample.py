@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.testing import assertDataFrameEqual
 
 from jobs.balance_sample import draw_points, read_levels
-from udfs.kernels.allocation import TreeLevel, quotas_down
+from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 FOUR_IN_TWO_LEAVES = [("a", 0, 4.0), ("b", 0, 1.0), ("c", 0, 1.0), ("d", 1, 0.0)]
 

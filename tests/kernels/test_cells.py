@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from udfs.kernels.cells import fit_split
-from udfs.kernels.coarse_cells import CellTooLarge, CoarseCells, fit_cells
-from udfs.kernels.grid import join_limbs, to_grid
-from udfs.kernels.iterations import KMeansParams
-from udfs.kernels.kmeans import fit_kmeans
-from udfs.kernels.nearest import Centroids, nearest_centroids
-from udfs.kernels.routing import NearestLeaves
-from udfs.kernels.sources import blocks_of
-from udfs.kernels.start import TooFewDistinct
-from udfs.kernels.steps.members import DescribeClusters
+from udfs.kernels.cells.coarse import CellTooLarge, CoarseCells, fit_cells
+from udfs.kernels.cells.routing import NearestLeaves
+from udfs.kernels.cells.split import fit_split
+from udfs.kernels.exact.grid import join_limbs, to_grid
+from udfs.kernels.exact.nearest import Centroids, nearest_centroids
+from udfs.kernels.kmeans.iterations import KMeansParams
+from udfs.kernels.kmeans.lloyd import fit_kmeans
+from udfs.kernels.kmeans.start import TooFewDistinct
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.steps.members import DescribeClusters
 
 PARAMS = KMeansParams()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from udfs.kernels.cluster_sums import ClusterSums
+from udfs.kernels.passes.cluster_sums import ClusterSums
 
 N_FEATURES = 24
 

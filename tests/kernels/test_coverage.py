@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jobs.reporting.rows import balance_rows, label_rows
-from udfs.kernels.coverage import IndependentNodes, cluster_independently, measure_coverage
-from udfs.kernels.nearest import Centroids
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.judging.coverage import IndependentNodes, cluster_independently, measure_coverage
 
 # two nodes on a line: a dense one at 0 with three points, a thin one at 100 with one
 POINTS = np.array([[0.0], [1.0], [2.0], [100.0]], dtype=np.float32)

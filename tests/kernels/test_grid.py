@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.kernels.grid import (
+from udfs.kernels.exact.grid import (
     exact_sum,
     from_grid,
     grid_unit,

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from udfs.kernels.hashing import derive_seed, hash_keys, uniform, xxhash64_on
+from udfs.kernels.exact.hashing import derive_seed, hash_keys, uniform, xxhash64_on
 
 
 def test_draws_are_uniform_and_belong_to_their_keys() -> None:

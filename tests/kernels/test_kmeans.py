@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from tests.pools import zipf_mixture
-from udfs.kernels.grid import join_limbs, to_grid
-from udfs.kernels.iterations import Iteration, KMeansParams
-from udfs.kernels.kmeans import fit_kmeans, lloyd
-from udfs.kernels.minibatch import count_batches, minibatch, schedule
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import positions
-from udfs.kernels.sources import LocalBlocks, blocks_of
-from udfs.kernels.start import start_centroids
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.exact.grid import join_limbs, to_grid
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration, KMeansParams
+from udfs.kernels.kmeans.lloyd import fit_kmeans, lloyd
+from udfs.kernels.kmeans.minibatch import count_batches, minibatch, schedule
+from udfs.kernels.kmeans.start import start_centroids
+from udfs.kernels.passes.sources import LocalBlocks, blocks_of
+from udfs.kernels.passes.step import positions
+from udfs.kernels.passes.steps.sums import AssignAndSum
 
 LLOYD = KMeansParams(algorithm="lloyd", tol=0.0, max_iter=100)
 

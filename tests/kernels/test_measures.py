@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.kernels.measures import effective_number, entropy, kl_to_uniform, lorenz_curve
+from udfs.kernels.judging.measures import effective_number, entropy, kl_to_uniform, lorenz_curve
 
 
 def test_an_even_spread_is_perfect() -> None:

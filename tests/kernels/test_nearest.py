@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import to_grid
-from udfs.kernels.nearest import Centroids, nearest_centroids
+from udfs.kernels.exact.grid import to_grid
+from udfs.kernels.exact.nearest import Centroids, nearest_centroids
 
 
 def brute_force(X: NDArray[np.float32], C: NDArray[np.float32]) -> tuple[list[int], list[int]]:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from udfs.kernels.hashing import hash_keys
-from udfs.kernels.quotas import BLOCK_CHILDREN, divide_quotas, share_weights
+from udfs.kernels.exact.hashing import hash_keys
+from udfs.kernels.sampling.quotas import BLOCK_CHILDREN, divide_quotas, share_weights
 
 
 def one_at_a_time(

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import grid_unit, to_grid
-from udfs.kernels.hashing import derive_seed
-from udfs.kernels.iterations import KMeansParams
-from udfs.kernels.resampling import closest_points, fit_level
-from udfs.kernels.sources import BlockSource, blocks_of
-from udfs.kernels.start import start_centroids
+from udfs.kernels.exact.grid import grid_unit, to_grid
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.kmeans.iterations import KMeansParams
+from udfs.kernels.kmeans.resampling import closest_points, fit_level
+from udfs.kernels.kmeans.start import start_centroids
+from udfs.kernels.passes.sources import BlockSource, blocks_of
 
 LEVELS = (1000, 300, 100)
 UNIT = grid_unit(1.5)

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 
 from tests.pools import zipf_mixture
-from udfs.kernels import start
-from udfs.kernels.grid import join_limbs, to_grid
-from udfs.kernels.hashing import uniform
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import blocks_of
-from udfs.kernels.start import (
+from udfs.kernels.exact.grid import join_limbs, to_grid
+from udfs.kernels.exact.hashing import uniform
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans import start
+from udfs.kernels.kmeans.start import (
     TooFewDistinct,
     draw_candidates,
     greedy_kmeans_plusplus,
     start_centroids,
 )
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.steps.sums import AssignAndSum
 
 
 def naive_greedy(

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances
 
-from udfs.kernels.grid import join_limbs
-from udfs.kernels.memory import DistanceMemory, LabelMemory
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import Smallest, Step, block_of, positions
-from udfs.kernels.sources import Batch, LocalBlocks, blocks_of
-from udfs.kernels.steps.draws import CountMembers, DrawCandidates
-from udfs.kernels.steps.members import ClosestMembers, DescribeClusters, LabelPoints
-from udfs.kernels.steps.sums import AssignAndSum, FarthestPoints
+from udfs.kernels.exact.grid import join_limbs
+from udfs.kernels.exact.memory import DistanceMemory, LabelMemory
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.passes.sources import Batch, LocalBlocks, blocks_of
+from udfs.kernels.passes.step import Smallest, Step, block_of, positions
+from udfs.kernels.passes.steps.draws import CountMembers, DrawCandidates
+from udfs.kernels.passes.steps.members import ClosestMembers, DescribeClusters, LabelPoints
+from udfs.kernels.passes.steps.sums import AssignAndSum, FarthestPoints
 
 
 def grid_points(seed: int, n: int = 900, d: int = 6) -> NDArray[np.float32]:

@@ -30,11 +30,11 @@ from jobs.planning.problem import Part, Problem
 from jobs.recipe import RECIPE
 from jobs.reporting import coverage_rows
 from udfs.blocks import from_bytes, to_bytes
-from udfs.kernels.coarse_cells import SAMPLE_PER_CELL, fit_cells
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import blocks_of
-from udfs.kernels.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
-from udfs.kernels.steps.members import ClosestMembers
+from udfs.kernels.cells.coarse import SAMPLE_PER_CELL, fit_cells
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.steps.members import ClosestMembers
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
 

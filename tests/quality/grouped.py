@@ -16,7 +16,7 @@ from jobs.runs.opening import open_run
 from jobs.spark.session import start_local
 from tests.pools import grouped_mixture
 from tests.quality.mixture import config_for, sampled_concepts, write_pool
-from udfs.kernels.measures import kl_to_uniform
+from udfs.kernels.judging.measures import kl_to_uniform
 
 TARGET_SIZE = 5000
 

@@ -15,7 +15,7 @@ from jobs.config.model import RunConfig
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from tests.pools import Pool
-from udfs.kernels.measures import kl_to_uniform
+from udfs.kernels.judging.measures import kl_to_uniform
 
 
 def write_pool(pool: Pool, path: Path) -> None:

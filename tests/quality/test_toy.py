@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
-from udfs.kernels.grid import from_grid, grid_unit, to_grid
-from udfs.kernels.sources import blocks_of
+from udfs.kernels.exact.grid import from_grid, grid_unit, to_grid
+from udfs.kernels.passes.sources import blocks_of
 
 LEVELS = [3000, 1000, 300]
 CLUSTERS = {(-1, -1): 7000, (1, -1): 1000, (0, 1): 500}

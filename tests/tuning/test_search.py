@@ -12,10 +12,10 @@ from jobs.config.cluster import ClusterConfig
 from jobs.tuning.search import Choice, Problem, search
 from jobs.tuning.trials import Judge, SampledTree, Trial, simplest
 from tests.pools import grouped_mixture
-from udfs.kernels.coverage import IndependentNodes
-from udfs.kernels.grid import to_grid
-from udfs.kernels.measures import kl_to_uniform
-from udfs.kernels.nearest import Centroids
+from udfs.kernels.exact.grid import to_grid
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.judging.coverage import IndependentNodes
+from udfs.kernels.judging.measures import kl_to_uniform
 
 N_CONCEPTS = 60
 

@@ -8,9 +8,9 @@ import pytest
 
 from udfs import assign as assign_module
 from udfs.assign import assigned, make_assign
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import positions
-from udfs.kernels.routing import Routing, leaf_finder
+from udfs.kernels.cells.routing import Routing, leaf_finder
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.passes.step import positions
 from udfs.points import LocalPoints, PointReader
 from udfs.shipping import Shipped, digest_of
 

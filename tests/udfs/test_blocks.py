@@ -16,14 +16,14 @@ from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
 from udfs.block_files import FromFiles, make_keep
 from udfs.blocks import from_bytes, points_in, source_batch, to_bytes
-from udfs.kernels.cells import fit_split
-from udfs.kernels.iterations import KMeansParams
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import positions
-from udfs.kernels.resampling import fit_level
-from udfs.kernels.sources import Batch, LocalBlocks
-from udfs.kernels.steps.members import LabelPoints
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.cells.split import fit_split
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import KMeansParams
+from udfs.kernels.kmeans.resampling import fit_level
+from udfs.kernels.passes.sources import Batch, LocalBlocks
+from udfs.kernels.passes.step import positions
+from udfs.kernels.passes.steps.members import LabelPoints
+from udfs.kernels.passes.steps.sums import AssignAndSum
 from udfs.points import LocalPoints, PointReader, fetched, pool_order
 from udfs.shuffles import ByBlock, make_pack, make_scatter
 

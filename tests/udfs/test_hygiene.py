@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.preprocessing import normalize
 
-from udfs.kernels.hygiene import CHUNK_ROWS, check_vectors, normalize_rows, row_norms
+from udfs.kernels.exact.hygiene import CHUNK_ROWS, check_vectors, normalize_rows, row_norms
 
 TINY = np.float32(1e-45)  # the smallest float32
 HUGE = np.float32(3e38)

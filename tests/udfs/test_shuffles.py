@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from udfs.blocks import from_bytes
-from udfs.kernels.cells import SplitProblem
-from udfs.kernels.coarse_cells import fit_cells
-from udfs.kernels.iterations import KMeansParams
-from udfs.kernels.nearest import Centroids
+from udfs.kernels.cells.coarse import fit_cells
+from udfs.kernels.cells.split import SplitProblem
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import KMeansParams
 from udfs.points import PointReader, fetched
 from udfs.shipping import Shipped
 from udfs.shuffles import ByCell, make_scatter, make_solve

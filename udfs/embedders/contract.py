@@ -19,7 +19,7 @@ class Embedded(NamedTuple):
         Zeros where there is a reason.
     reasons : (n,) object
         None = embedded; else ``null_content``, ``empty_content``, ``undecodable``,
-        ``wrong_length``, or one of those of `udfs.kernels.hygiene.check_vectors`.
+        ``wrong_length``, or one of those of `udfs.kernels.exact.hygiene.check_vectors`.
     details : (n,) object
         What was found and what was wanted, for a person to read; or None.
     """

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.hashing import derive_seed, hash_keys
-from udfs.kernels.iterations import KMeansParams, OnIteration
-from udfs.kernels.kmeans import fit_kmeans
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.quotas import divide_quotas
-from udfs.kernels.sources import CellSource, LocalBlocks
-from udfs.kernels.start import TooFewDistinct
-from udfs.kernels.steps.members import LabelPoints
+from udfs.kernels.exact.hashing import derive_seed, hash_keys
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import KMeansParams, OnIteration
+from udfs.kernels.kmeans.lloyd import fit_kmeans
+from udfs.kernels.kmeans.start import TooFewDistinct
+from udfs.kernels.passes.sources import CellSource, LocalBlocks
+from udfs.kernels.passes.steps.members import LabelPoints
+from udfs.kernels.sampling.quotas import divide_quotas
 
 SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
 LARGEST_CELL = 2.0  # in mean cells: beyond, it is divided, as a cell's work grows with its square

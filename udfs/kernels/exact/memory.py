@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import Centroids, NearestCentroids
+from udfs.kernels.exact.nearest import Centroids, NearestCentroids
 
 
 class DistanceMemory:

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import RUN_ROWS, Centroids
-from udfs.kernels.passes import Arrays, Step, block_of, positions, renumbered
-from udfs.kernels.steps.members import LabelPoints
+from udfs.kernels.exact.nearest import RUN_ROWS, Centroids
+from udfs.kernels.passes.step import Arrays, Step, block_of, positions, renumbered
+from udfs.kernels.passes.steps.members import LabelPoints
 
 BLOCK_ROWS = 312  # mean rows of a block: blocks of 250-380 rows keep sgemm near its peak
 
@@ -73,7 +73,7 @@ class Passable(Protocol):
 
     @property
     def remembers(self) -> bool:
-        """Whether these memories outlive a pass (``kernels.memory``); on executors they do not."""
+        """Whether these memories outlive a pass (``exact.memory``); on executors they do not."""
 
     def reduce(self, step: Step) -> Arrays:
         """Run one pass."""

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.coarse_cells import COARSE, CoarseCells, fit_at_most, fit_cells
-from udfs.kernels.grid import join_limbs
-from udfs.kernels.hashing import derive_seed
-from udfs.kernels.iterations import Iteration, KMeansParams, OnIteration
-from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import Arrays
-from udfs.kernels.routing import Routing
-from udfs.kernels.sources import CellSource, LocalBlocks, blocks_of
-from udfs.kernels.start import TooFewDistinct
-from udfs.kernels.steps.members import DescribeClusters
+from udfs.kernels.cells.coarse import COARSE, CoarseCells, fit_at_most, fit_cells
+from udfs.kernels.cells.routing import Routing
+from udfs.kernels.exact.grid import join_limbs
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration, KMeansParams, OnIteration
+from udfs.kernels.kmeans.start import TooFewDistinct
+from udfs.kernels.passes.journal import NO_JOURNAL, Journal
+from udfs.kernels.passes.sources import CellSource, LocalBlocks, blocks_of
+from udfs.kernels.passes.step import Arrays
+from udfs.kernels.passes.steps.members import DescribeClusters
 
 
 @dataclass(frozen=True, eq=False)

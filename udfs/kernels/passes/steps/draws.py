@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.hashing import uniform
-from udfs.kernels.memory import DistanceMemory
-from udfs.kernels.nearest import Centroids, NearestCentroids
-from udfs.kernels.passes import Arrays, Smallest
+from udfs.kernels.exact.hashing import uniform
+from udfs.kernels.exact.memory import DistanceMemory
+from udfs.kernels.exact.nearest import Centroids, NearestCentroids
+from udfs.kernels.passes.step import Arrays, Smallest
 
 Finder = Callable[
     [NDArray[np.int64], NDArray[np.float32]], tuple[NDArray[np.int32], NDArray[np.float64]]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.iterations import KMeansParams
-from udfs.kernels.measures import effective_number
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.resampling import fit_level
-from udfs.kernels.sources import blocks_of
-from udfs.kernels.steps.members import LabelPoints
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.judging.measures import effective_number
+from udfs.kernels.kmeans.iterations import KMeansParams
+from udfs.kernels.kmeans.resampling import fit_level
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.steps.members import LabelPoints
 
 MAX_NODES = (
     1000  # fewer misjudge: with 300 a KL of .155 passed for the best where .026 was to be had

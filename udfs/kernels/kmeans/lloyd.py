@@ -9,15 +9,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import join_limbs, mean_on_grid
-from udfs.kernels.iterations import Iteration, KMeansParams, OnIteration, optional, reseeded
-from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.memory import LabelMemory
-from udfs.kernels.minibatch import minibatch, takes_minibatches
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import BlockSource
-from udfs.kernels.start import start_centroids
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.exact.grid import join_limbs, mean_on_grid
+from udfs.kernels.exact.memory import LabelMemory
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration, KMeansParams, OnIteration, optional, reseeded
+from udfs.kernels.kmeans.minibatch import minibatch, takes_minibatches
+from udfs.kernels.kmeans.start import start_centroids
+from udfs.kernels.passes.journal import NO_JOURNAL, Journal
+from udfs.kernels.passes.sources import BlockSource
+from udfs.kernels.passes.steps.sums import AssignAndSum
 
 _MAX_RESCUES = 10  # passes beyond max_iter that may be spent on clusters still empty
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import Buffers, Centroids, NearestCentroids
+from udfs.kernels.exact.nearest import Buffers, Centroids, NearestCentroids
 
 
 @dataclass(frozen=True, eq=False)

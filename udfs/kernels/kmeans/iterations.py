@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import distinct
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import Passable
-from udfs.kernels.steps.sums import FarthestPoints
+from udfs.kernels.exact.grid import distinct
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.passes.sources import Passable
+from udfs.kernels.passes.steps.sums import FarthestPoints
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Quotas of a whole tree: a sample's size, shared from the top level down to the leaves.
 
-Source: arXiv 2405.15613, section 3.4, generalised by weights: see ``udfs.kernels.quotas``.
+Source: arXiv 2405.15613, section 3.4, generalised by weights: see ``udfs.kernels.sampling.quotas``.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.hashing import derive_seed, hash_keys
-from udfs.kernels.quotas import divide_quotas, share_weights
+from udfs.kernels.exact.hashing import derive_seed, hash_keys
+from udfs.kernels.sampling.quotas import divide_quotas, share_weights
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import split_limbs
-from udfs.kernels.nearest import Centroids, NearestCentroids
-from udfs.kernels.passes import Arrays
-from udfs.kernels.routing import NearestLeaves, Routing, leaf_finder
+from udfs.kernels.cells.routing import NearestLeaves, Routing, leaf_finder
+from udfs.kernels.exact.grid import split_limbs
+from udfs.kernels.exact.nearest import Centroids, NearestCentroids
+from udfs.kernels.passes.step import Arrays
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.hashing import derive_seed
-from udfs.kernels.iterations import Iteration, KMeansParams
-from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.kmeans import fit_kmeans
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import BlockSource
-from udfs.kernels.start import start_centroids
-from udfs.kernels.steps.members import ClosestMembers
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration, KMeansParams
+from udfs.kernels.kmeans.lloyd import fit_kmeans
+from udfs.kernels.kmeans.start import start_centroids
+from udfs.kernels.passes.journal import NO_JOURNAL, Journal
+from udfs.kernels.passes.sources import BlockSource
+from udfs.kernels.passes.steps.members import ClosestMembers
 
 
 def closest_points(points: int | None, n_rows: int, n_clusters: int) -> int:

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import join_limbs, mean_on_grid
-from udfs.kernels.iterations import Iteration, KMeansParams, OnIteration, optional, reseeded
-from udfs.kernels.journal import NO_JOURNAL, Journal
-from udfs.kernels.memory import LabelMemory
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.passes import Arrays
-from udfs.kernels.sources import Batch, BlockSource, Passable
-from udfs.kernels.steps.sums import AssignAndSum
+from udfs.kernels.exact.grid import join_limbs, mean_on_grid
+from udfs.kernels.exact.memory import LabelMemory
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.kmeans.iterations import Iteration, KMeansParams, OnIteration, optional, reseeded
+from udfs.kernels.passes.journal import NO_JOURNAL, Journal
+from udfs.kernels.passes.sources import Batch, BlockSource, Passable
+from udfs.kernels.passes.step import Arrays
+from udfs.kernels.passes.steps.sums import AssignAndSum
 
 _AUTO_ROWS_PER_CLUSTER = 100  # `auto` takes mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.grid import distinct
-from udfs.kernels.hashing import derive_seed, uniform
-from udfs.kernels.memory import DistanceMemory
-from udfs.kernels.nearest import Centroids
-from udfs.kernels.sources import BlockSource
-from udfs.kernels.steps.draws import CountMembers, DrawCandidates
+from udfs.kernels.exact.grid import distinct
+from udfs.kernels.exact.hashing import derive_seed, uniform
+from udfs.kernels.exact.memory import DistanceMemory
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.passes.sources import BlockSource
+from udfs.kernels.passes.steps.draws import CountMembers, DrawCandidates
 
 N_ROUNDS = 5  # of k-means||
 OVERSAMPLING = 2.0  # candidates in all, per cluster

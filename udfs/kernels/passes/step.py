@@ -6,7 +6,7 @@ of arrays. ``merge`` joins the tasks' dicts. Every sum is exact and every choice
 so the merged result does not depend on which block was seen where.
 
 A point's *position* is ``block_id << 32 | row``: blocks are ordered by content, so positions order
-the points the same way whatever the layout. The steps themselves are in ``udfs.kernels.steps``.
+the points the same way whatever the layout. The steps themselves are in ``steps``, beside this.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.nearest import Centroids
+from udfs.kernels.exact.nearest import Centroids
 
 Arrays = dict[str, NDArray[Any]]
 _ROW_BITS = 32

@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.cluster_sums import ClusterSums
-from udfs.kernels.grid import LIMB_BITS, exact_sum, join_limbs, limbs_of, split_limbs
-from udfs.kernels.memory import LabelMemory
-from udfs.kernels.nearest import Centroids, NearestCentroids
-from udfs.kernels.passes import Arrays, Smallest
+from udfs.kernels.exact.grid import LIMB_BITS, exact_sum, join_limbs, limbs_of, split_limbs
+from udfs.kernels.exact.memory import LabelMemory
+from udfs.kernels.exact.nearest import Centroids, NearestCentroids
+from udfs.kernels.passes.cluster_sums import ClusterSums
+from udfs.kernels.passes.step import Arrays, Smallest
 
 _PER_CLUSTER = ("labels", "counts", "sums")
 _OF_ALL = ("sq_norms", "n_changed")

@@ -1,0 +1,1 @@
+"""K-means: start, iterations, mini-batches, resampling."""

@@ -1,0 +1,1 @@
+"""The steps that k-means is made of; what a step is says ``udfs.kernels.passes.step``."""

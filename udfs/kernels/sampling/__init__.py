@@ -1,0 +1,1 @@
+"""Quotas down a tree."""
