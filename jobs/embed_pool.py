@@ -177,6 +177,7 @@ def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Emb
             f"{n_pool} rows were read, but {n_points} points and {n_rejects} rejects are in the "
             "tables: they were cleaned meanwhile (evenlake runs clean); run the same command again"
         )
+    this.run.n_bytes = 4.0 * n_points * n_features
     return Embedded(
         n_pool=n_pool,
         n_rejected=n_rejects,

@@ -87,6 +87,7 @@ def check(this: Run) -> None:
 def plan_for(this: Run) -> Plan:
     """Size the pool and the machine, and plan."""
     problem = problem_of(this)
+    this.n_bytes = float(problem.n_bytes)
     machine = machine_of(this.spark, problem.n_features)
     stages = this.recipe.on(this.written)
     plan = make_plan(problem, machine, stages)

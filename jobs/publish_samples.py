@@ -98,7 +98,8 @@ def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
             # by an earlier run of the same content; what began between the two comes too late now
             publish(this.lake, table, None, mark, version=began)
             continue
-        is_mine = publish(this.lake, table, _rows(this, sample.name), mark, version=began)
+        with this.queries():
+            is_mine = publish(this.lake, table, _rows(this, sample.name), mark, version=began)
         if not is_mine and last_metadata(this.lake, table) != mark:
             log.warning("sample=%s stays: a run that began later published it", sample.name)
             passed_over.append(sample.name)

@@ -43,3 +43,7 @@ class BusyError(CurationError):
 
 class LeaseLostError(CurationError):
     """The process stood still for so long that another took its work over."""
+
+
+class StartLostError(CurationError):
+    """Another process was quicker to start at the same work; the run takes its result."""

@@ -15,10 +15,11 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from jobs.config.errors import LeaseLostError
+from jobs.config.errors import LeaseLostError, StartLostError
 from jobs.ledger.clock import Clock
 from jobs.ledger.events import Event, EventStore, is_open, last_attempt
 
@@ -45,6 +46,7 @@ class Attempt:
         self._lease = timedelta(seconds=store.lease_seconds)
         self._expires = clock.now() + self._lease
         self._n_beats = 0
+        self._start: Future[bool] | None = None
         self._over, self._mutex = threading.Event(), threading.Lock()
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
@@ -55,14 +57,29 @@ class Attempt:
             for e in events
         )
 
+    def starts_with(self, start: Callable[[], bool]) -> None:
+        """Have the start told while the work begins.
+
+        Parameters
+        ----------
+        start : tells of it, and returns whether the attempt is this holder's
+        """
+        thread = ThreadPoolExecutor(1, "start")
+        self._start = thread.submit(start)
+        thread.shutdown(wait=False)
+
     def require(self) -> None:
         """Make sure that the lease is still held; to be called before every commit.
 
         Raises
         ------
+        StartLostError
+            If the start was told while the work began, and another process was quicker.
         LeaseLostError
             If it expired and another took the stage up, or what it had written was cleaned.
         """
+        if self._start is not None and not self._start.result():
+            raise StartLostError(f"another process has started at stage key {self.stage_key}")
         if self._clock.now() >= self._expires:
             self._renew()
 

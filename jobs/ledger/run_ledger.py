@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from jobs.config.errors import BusyError
 from jobs.config.model import RunConfig, as_public_dict
@@ -213,36 +214,49 @@ class RunLedger:
                 return None
             if since is not None:  # even where an attempt failed: its commits would not be repeated
                 self.record(stage, stage_key, "cleaned")
-            attempt = self._start(stage, stage_key)
+            attempt = self._start(stage, stage_key, is_redone=since is not None)
             if attempt is not None:
                 return attempt
 
-    def _start(self, stage: str, stage_key: str) -> Attempt | None:
-        """Start the next attempt; None where another was quicker."""
+    def _start(self, stage: str, stage_key: str, *, is_redone: bool) -> Attempt | None:
+        """Start the next attempt; None where another was quicker.
+
+        Of a new stage key nothing can be found out that its work has to know: the work may begin
+        while the start is told, and waits for it before its first commit.
+        """
         number = last_attempt(self._of(stage_key)) + 1
+        is_new = not self._of(stage_key) and not is_redone
         attempt = Attempt(self._store, stage_key, number, self._clock)
+        start = partial(self._tell_start, stage, stage_key, attempt)
+        if self._is_merging and is_new:
+            attempt.starts_with(start)
+            return attempt
         try:
-            lease = {SECONDS: float(self._store.lease_seconds)}
-            told = self._event(stage, stage_key, "started", lease, attempt.holder, {})
-            waiting = self._pending
-            is_told = self._known.append(
-                [*(p.event for p in waiting), told],
-                transaction=f"{stage_key}/attempt", version=number,
-            )  # fmt: skip
-            if is_told:
-                self._pending = []
-                self._known.events[stage_key].append(told)
-                self._done([*waiting, _Pending(told)])
-            # who won, and what was cleaned meanwhile
-            if not (is_told and self._known.is_current()):
-                self._take_back(waiting, stage_key, attempt)
+            is_won = start()
         except BaseException:
             attempt.end()
             raise
-        if not attempt.is_won(self._of(stage_key)):
+        if not is_won:
             attempt.end()
-            return None
-        return attempt
+        return attempt if is_won else None
+
+    def _tell_start(self, stage: str, stage_key: str, attempt: Attempt) -> bool:
+        """Tell of a start, and of what waits; return whether the attempt is this run's."""
+        lease = {SECONDS: float(self._store.lease_seconds)}
+        told = self._event(stage, stage_key, "started", lease, attempt.holder, {})
+        waiting = self._pending
+        is_told = self._known.append(
+            [*(p.event for p in waiting), told],
+            transaction=f"{stage_key}/attempt", version=attempt.number,
+        )  # fmt: skip
+        if is_told:
+            self._pending = []
+            self._known.events[stage_key].append(told)
+            self._done([*waiting, _Pending(told)])
+        # who won, and what was cleaned meanwhile
+        if not (is_told and self._known.is_current()):
+            self._take_back(waiting, stage_key, attempt)
+        return attempt.is_won(self._of(stage_key))
 
     def _take_back(self, waiting: Sequence[_Pending], stage_key: str, attempt: Attempt) -> None:
         """Read what came of a start; what was to be told with it is told now, if it was not."""

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
@@ -12,7 +12,13 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.config.errors import ConfigError, CurationError, InputChangedError, LeaseLostError
+from jobs.config.errors import (
+    ConfigError,
+    CurationError,
+    InputChangedError,
+    LeaseLostError,
+    StartLostError,
+)
 from jobs.config.model import RunConfig
 from jobs.ledger.clock import Clock, SystemClock
 from jobs.ledger.delta_store import DeltaStore
@@ -23,6 +29,7 @@ from jobs.runs.progress import Progress
 from jobs.runs.stage import O_co, Recipe, Stage
 from jobs.runs.work import Work
 from jobs.spark.frames import as_frame
+from jobs.spark.queries import planned_for
 from jobs.spark.troubles import trouble_of
 from jobs.tables.lake import Lake
 from jobs.tables.table import KEY, Table
@@ -65,6 +72,7 @@ class Run:
     reused: list[str] = field(default_factory=list)
     # what stages hand on in memory: rows of tables by stage key and table, points by their keys
     held: dict[str, pa.Table] = field(default_factory=dict)
+    n_bytes: float | None = None  # of the pool's vectors, once they are known
 
     def __post_init__(self) -> None:
         """Note when it began."""
@@ -117,6 +125,13 @@ class Run:
         # a module that is run as a program has made its stage a second time
         stage = self.recipe.named(stage.name) or stage
         self._require_upstream(stage)
+        while not self._done(stage):
+            pass  # another process was quicker to start: wait for it
+        self.resolve()
+        return self.outcome(stage)
+
+    def _done(self, stage: Stage[Any]) -> bool:
+        """Do a stage or reuse it; return whether it is done, and no other process began at it."""
         attempt = self.ledger.begin(
             stage.name,
             self.key(stage),
@@ -126,22 +141,24 @@ class Run:
         )
         if attempt is None:
             self._reuse(stage)
-        else:
-            attempt.begin()
+            return True
+        attempt.begin()
+        try:
             self._work(Work(self, stage, attempt), stage.work)
-        self.resolve()
-        return self.outcome(stage)
+        except StartLostError:
+            return False
+        return True
 
     def _work(self, work: Work, do: Callable[[Work], Any]) -> None:
         """Do a stage's work, and record how it ended."""
         stage, began = work.stage, time.perf_counter()
         try:
             try:
-                with self.progress.stage(stage.name, self.spark):
+                with self.progress.stage(stage.name, self.spark), self.queries():
                     outcome = do(work)
                 figures = outcome.figures()
                 work.require_lease()
-            except LeaseLostError:
+            except (LeaseLostError, StartLostError):
                 raise
             except BaseException as error:
                 self._record_failure(work, error)
@@ -167,7 +184,7 @@ class Run:
             self.record(work.stage, "failed", notes=note)
             if isinstance(error, InputChangedError):  # its rows may be of another input
                 self.record(work.stage, "cleaned", notes=note)
-        except LeaseLostError:
+        except (LeaseLostError, StartLostError):
             raise
         except Exception as unrecorded:
             log.warning("stage=%s its failure is not in the ledger: %s", work.stage, unrecorded)
@@ -214,6 +231,11 @@ class Run:
         resolving = [s for s in on if s.resolves is not None]
         known = {s.name: figures for s in resolving if (figures := self._known(s)) is not None}
         self.config = self.recipe.resolved(self.written, known)
+
+    def queries(self) -> AbstractContextManager[None]:
+        """Plan queries for a pool of this size, as long as the context lasts."""
+        is_small = self.n_bytes is not None and self.n_bytes <= HANDED_BYTES
+        return planned_for(self.spark, is_small=is_small)
 
     # --- what finished stages left ----------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from jobs.config.model import SparkConfig
 from jobs.spark import classic
 from jobs.spark.host import is_submitted
 from jobs.spark.launch import kept_quiet, said_so_far
+from jobs.spark.queries import MARK, QUICK
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,8 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.driver.defaultJavaOptions": _java_options(),  # before a user's own
         "spark.driver.maxResultSize": "0",
         "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
+        MARK: "true",
+        **QUICK,  # until a pool turns out to be large
         # a task costs more than the thousands of files that one machine's tables have
         "spark.databricks.delta.snapshotPartitions": "1",
         # files are listed, and vacuumed, in 10,000 tasks unless told otherwise

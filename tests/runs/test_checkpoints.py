@@ -18,7 +18,7 @@ from jobs.tables.table import Table
 from tests.jobs.determinism import tied_pool, write_files
 from tests.jobs.tiny import new_events, told
 
-TREE = {"levels": [20, 4], "resampling": {"rounds": 1}, "max_iter": 3, "breathing": "off"}
+TREE = {"levels": [20, 4], "resampling": {"rounds": 1}, "max_iter": 3}
 SAMPLES = [{"name": "s", "target_size": 200, "share": {"leaves": 0}}]
 TABLES = (NODES, ASSIGNMENTS, ITERATIONS)
 

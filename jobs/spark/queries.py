@@ -1,0 +1,44 @@
+"""How queries are planned: for few rows, compiling a plan takes longer than running it.
+
+The digits' run takes a quarter less without code generation and adaptive plans; a pool of 200 MB
+takes as long either way, so that large ones keep Spark's defaults.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from pyspark.sql import SparkSession
+
+MARK = "spark.evenlake.quickQueries"  # of a session that Evenlake has started itself
+QUICK = {
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.adaptive.enabled": "false",
+}
+_FULL = {
+    "spark.sql.codegen.factoryMode": "FALLBACK",
+    "spark.sql.codegen.wholeStage": "true",
+    "spark.sql.adaptive.enabled": "true",
+}
+
+
+@contextlib.contextmanager
+def planned_for(spark: SparkSession, *, is_small: bool) -> Iterator[None]:
+    """Plan queries for pools of this size; a user's own session stays as it is."""
+    if is_small or not _is_ours(spark):
+        yield
+        return
+    for key, value in _FULL.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, value in QUICK.items():
+            spark.conf.set(key, value)
+
+
+def _is_ours(spark: SparkSession) -> bool:
+    try:
+        return spark.conf.get(MARK, "false") == "true"
+    except Exception:  # serverless keeps unknown settings to itself
+        return False
