@@ -214,7 +214,7 @@ def _explain(key: str, details: list[ErrorDetails]) -> str:
     kind, found = details[0]["type"], details[0]["input"]
     if kind == "extra_forbidden":
         if key in _REMOVED:
-            return f"{key}={found!r}: no key any more; take it out, {_REMOVED[key]}"
+            return f"{key}: no key any more; take it out, {_REMOVED[key]}"
         return f"{key}: unknown key" + _suggest(key)
     if kind == "missing":
         return f"{key}: missing; every config needs it"

@@ -35,7 +35,7 @@ OVERRIDES = {  # of BASE -> the whole message
         "level smaller"
     ),
     "cluster.breathing=off": (
-        "cluster.breathing='off': no key any more; take it out, levels above the first are no "
+        "cluster.breathing: no key any more; take it out, levels above the first are no "
         "longer fitted by breathing k-means"
     ),
     "cluster.split=1": "cluster.split=1: want at least 2 or 'auto' or 'off'",
