@@ -2,12 +2,11 @@
 
 Reads    the pool: Delta, Parquet, JSON lines, CSV, text or image files, or a table name
 Writes   embeddings; rejects: id, reason, detail; metadata; artifacts: the fitted embedder
-Method   the embedder of ``embed.model``; see ``udfs.embedders.built_in``
+Method   the embedder of ``embed.model``
 Run      evenlake embed --config conf/quickstart.yaml
 """
 
 import hashlib
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -42,8 +41,6 @@ from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
 from udfs.embed import make_gated_embed, make_loader
 from udfs.embedders.contract import Embedder
-
-log = logging.getLogger(__name__)
 
 EMBEDDINGS = Table(
     "embeddings",

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels
-from jobs.config.errors import ConfigError
+from jobs.config.errors import ConfigError, CurationError
 from jobs.runs.run import Run
 from jobs.tables.publishing import last_metadata, publish
 
@@ -90,7 +90,7 @@ def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
     began = int(this.opened_at.timestamp() * 1e6)
     same = [s for s in this.config.samples if marks.get(s.name) == mark and not this.is_refresh]
     if len(same) < len(this.config.samples):
-        this.require_kept()
+        require_kept(this)
     passed_over = []
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
@@ -111,3 +111,20 @@ def _rows(this: Run, name: str) -> DataFrame:
     paths = this.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).select("id", "path")
     mine = drawn.where(F.col("sample") == name).join(paths, on="id", how="inner")
     return mine.select(*_COLUMNS)
+
+
+def require_kept(this: Run) -> None:
+    """Make sure that nothing that the run stands on was cleaned; before it publishes.
+
+    Raises
+    ------
+    CurationError
+    """
+    done = {stage: key for stage, key in this.keys.items() if stage in this.metrics}
+    this.ledger.read(list(done.values()))
+    gone = [stage for stage, key in done.items() if this.ledger.finished(key) is None]
+    if gone:
+        raise CurationError(
+            f"{', '.join(gone)}: cleaned while the run was under way (evenlake runs clean); "
+            "nothing is published: run the same command again"
+        )

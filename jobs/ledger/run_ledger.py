@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -28,6 +28,7 @@ from jobs.ledger.events import (
     last_finished,
 )
 from jobs.ledger.known_events import KnownEvents
+from jobs.ledger.pending import Pending, nothing
 
 log = logging.getLogger(__name__)
 
@@ -35,27 +36,8 @@ _POLL = 2.0  # seconds between looks at what another run is at
 _MAX_NOTES = 10_000  # characters
 
 
-def _nothing() -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """An event that is not in the store yet, and what is to be done once it is, or cannot be."""
-
-    event: Event
-    then: Callable[[], None] = _nothing
-    otherwise: Callable[[], None] = _nothing
-
-
 class RunLedger:
-    """What the ledger knows of a run's stage keys, and the run's own entries.
-
-    Parameters
-    ----------
-    inputs : pool -> fingerprint
-    stages : of the run, by name
-    """
+    """What the ledger knows of a run's stage keys, and the run's own entries."""
 
     def __init__(
         self,
@@ -73,7 +55,7 @@ class RunLedger:
             code_version=code_version(), stages=tuple(stages),
         )  # fmt: skip
         self._known = KnownEvents(store)
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._is_merging = False
 
     def open(self, stage_keys: Collection[str]) -> list[Event] | None:
@@ -130,8 +112,8 @@ class RunLedger:
         *,
         notes: str | None = None,
         digests: Mapping[str, str] | None = None,
-        then: Callable[[], None] = _nothing,
-        otherwise: Callable[[], None] = _nothing,
+        then: Callable[[], None] = nothing,
+        otherwise: Callable[[], None] = nothing,
     ) -> None:
         """Add an event; the end of a stage, or its reuse, may wait for the event that follows.
 
@@ -142,7 +124,7 @@ class RunLedger:
         """
         told = self._event(stage, stage_key, event, metrics or {}, notes, digests or {})
         self._of(stage_key).append(told)
-        self._pending.append(_Pending(told, then, otherwise))
+        self._pending.append(Pending(told, then, otherwise))
         if not (self._is_merging and event in ("finished", "reused")):
             self.flush()
 
@@ -169,7 +151,7 @@ class RunLedger:
         self._pending = []
         self._done(waiting)
 
-    def _give_up(self, untold: Sequence[_Pending]) -> None:
+    def _give_up(self, untold: Sequence[Pending]) -> None:
         """Forget events that could not be put into the store: they have not happened."""
         self._pending = []
         for pending in untold:
@@ -177,7 +159,7 @@ class RunLedger:
             mine[:] = [event for event in mine if event is not pending.event]
             pending.otherwise()
 
-    def _done(self, told: Sequence[_Pending]) -> None:
+    def _done(self, told: Sequence[Pending]) -> None:
         for pending in told:
             e = pending.event
             log.info("stage=%s event=%s key=%s", e.stage, e.event, e.stage_key)
@@ -221,8 +203,8 @@ class RunLedger:
     def _start(self, stage: str, stage_key: str, *, is_redone: bool) -> Attempt | None:
         """Start the next attempt; None where another was quicker.
 
-        Of a new stage key nothing can be found out that its work has to know: the work may begin
-        while the start is told, and waits for it before its first commit.
+        The work at a new stage key may begin while its start is told, and waits for that before
+        its first commit.
         """
         number = last_attempt(self._of(stage_key)) + 1
         is_new = not self._of(stage_key) and not is_redone
@@ -252,13 +234,13 @@ class RunLedger:
         if is_told:
             self._pending = []
             self._known.events[stage_key].append(told)
-            self._done([*waiting, _Pending(told)])
+            self._done([*waiting, Pending(told)])
         # who won, and what was cleaned meanwhile
         if not (is_told and self._known.is_current()):
             self._take_back(waiting, stage_key, attempt)
         return attempt.is_won(self._of(stage_key))
 
-    def _take_back(self, waiting: Sequence[_Pending], stage_key: str, attempt: Attempt) -> None:
+    def _take_back(self, waiting: Sequence[Pending], stage_key: str, attempt: Attempt) -> None:
         """Read what came of a start; what was to be told with it is told now, if it was not."""
         self._known.read_again(stage_key)
         if self._pending and attempt.is_won(self._of(stage_key)):

@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.errors import (
     ConfigError,
-    CurationError,
     InputChangedError,
     LeaseLostError,
     StartLostError,
@@ -295,19 +294,3 @@ class Run:
         """Keep a stage's rows of a table for later stages, if they are few."""
         if rows.nbytes <= HANDED_BYTES:
             self.held[f"{self.key(stage)}/{table.name}"] = rows
-
-    def require_kept(self) -> None:
-        """Make sure that nothing that the run stands on was cleaned; before it publishes.
-
-        Raises
-        ------
-        CurationError
-        """
-        done = {stage: key for stage, key in self.keys.items() if stage in self.metrics}
-        self.ledger.read(list(done.values()))
-        gone = [stage for stage, key in done.items() if self.ledger.finished(key) is None]
-        if gone:
-            raise CurationError(
-                f"{', '.join(gone)}: cleaned while the run was under way (evenlake runs clean); "
-                "nothing is published: run the same command again"
-            )

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from jobs import (
-    balance_sample,
     cluster_levels,
     curate,
     list_runs,
+    publish_samples,
     verify_run,
 )
 from jobs.__main__ import main as evenlake
@@ -305,7 +305,7 @@ def test_what_is_cleaned_under_a_run_is_not_finished_and_not_published(
     assert cleaning.remove(run.lake, [left]) == [left]
     assert open_run(spark, config).ledger.finished(key) is None
     with pytest.raises(CurationError, match=r"cleaned while the run was under way.*same command"):
-        balance_sample.publish_samples(run)
+        publish_samples.publish_samples(run)
 
 
 def test_files_that_no_table_needs_go_with_the_rows(

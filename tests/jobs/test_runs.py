@@ -7,7 +7,14 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import balance_sample, cluster_levels, curate, embed_pool, report_curation
+from jobs import (
+    balance_sample,
+    cluster_levels,
+    curate,
+    embed_pool,
+    publish_samples,
+    report_curation,
+)
 from jobs.cluster_levels import ASSIGNMENTS, ITERATIONS, NODES
 from jobs.config.errors import ConfigError
 from jobs.embed_pool import EMBEDDINGS
@@ -171,7 +178,7 @@ def test_a_refresh_writes_again_and_doubles_nothing(
     with new_events(base.lake) as events:
         for stage in (embed_pool.STAGE, cluster_levels.STAGE, balance_sample.STAGE):
             run.do(stage)
-        balance_sample.publish_samples(run)
+        publish_samples.publish_samples(run)
     assert told(events) == {stage: ["cleaned", *DONE] for stage in (EMBED, CLUSTER, SAMPLE)}
     assert {t: run.lake.describe(t, run.key(s)) for t, s in WRITTEN.items()} == found
     assert run.lake.read("sample_s").count() == TARGET_SIZE
@@ -204,7 +211,7 @@ def test_a_published_sample_is_not_for_another_config_unless_told(
         "this sample otherwise, or say --replace-sample"
     )
     assert events == []  # refused before any work
-    balance_sample.require_publishable(open_run(spark, config, replaces_samples=True))
+    publish_samples.require_publishable(open_run(spark, config, replaces_samples=True))
 
 
 # --- secrets --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from jobs.config.errors import BusyError, ConfigError, CurationError, InputChangedError
 from jobs.config.model import RunConfig
 from jobs.ledger import known_events
+from jobs.publish_samples import require_kept
 from jobs.runs.work import Work
 from tests.runs.world import Found, World, config_of, fails, never, stage, works
 
@@ -247,10 +248,10 @@ def test_what_was_cleaned_under_a_run_is_not_published(world: World) -> None:
     run = world.open(A, B)
     run.do(A)
     run.do(B)
-    run.require_kept()
+    require_kept(run)
     world.open(A).ledger.record("a", run.key(A), "cleaned")
     with pytest.raises(CurationError, match=r"^a: cleaned while the run was under way"):
-        run.require_kept()
+        require_kept(run)
 
 
 # --- the end of a stage and the start of the next are one commit ----------------------------------

@@ -1,0 +1,19 @@
+"""Events that are not in the store yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobs.ledger.events import Event
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An event that is not in the store yet, and what is to be done once it is, or cannot be."""
+
+    event: Event
+    then: Callable[[], None] = nothing
+    otherwise: Callable[[], None] = nothing
