@@ -27,8 +27,8 @@ class Gone(BaseException):
     """The driver is killed."""
 
 
-def eager(folder: Path, **cluster: Any) -> RunConfig:
-    """Return a config that keeps a checkpoint after every step."""
+def config_of(folder: Path, *, interval: int = 300, **cluster: Any) -> RunConfig:
+    """Return a config; at interval 0, a checkpoint is kept after every step."""
     config = parse_config(
         {
             "input": {"table": f"{folder}/pool", "embedding": "embedding"},
@@ -37,7 +37,7 @@ def eager(folder: Path, **cluster: Any) -> RunConfig:
             "samples": SAMPLES,
         }
     )
-    settings = config.cluster.model_copy(update={"checkpoint_interval": 0})
+    settings = config.cluster.model_copy(update={"checkpoint_interval": interval})
     return config.model_copy(update={"cluster": settings})
 
 
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
     spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = eager(folder)
+    config = config_of(folder, interval=0)
     embed_pool.run(spark, config)
 
     n_seen, stop_at = 0, 5
@@ -77,7 +77,7 @@ def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
 
     stop_at = 0
     n_before = n_seen
-    run = open_run(spark, config)
+    run = open_run(spark, config_of(folder))
     with new_events(run.lake) as events:
         run.do(cluster_levels.STAGE)
     assert told(events) == {"cluster_levels": ["started", "resumed", "finished"]}
@@ -94,7 +94,7 @@ def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
     whole.mkdir()
     (whole / "pool").symlink_to(folder / "pool")
     monkeypatch.setattr(log, "__call__", keep)
-    config = eager(whole)
+    config = config_of(whole)
     embed_pool.run(spark, config)
     cluster_levels.run(spark, config)
     assert digests(open_run(spark, config)) == found
@@ -103,7 +103,7 @@ def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
 def test_a_refresh_starts_from_nothing(
     spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = eager(folder, levels=[6], resampling={"rounds": 0})
+    config = config_of(folder, interval=0, levels=[6], resampling={"rounds": 0})
     embed_pool.run(spark, config)
     with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="no disk"):
         broken.setattr(cluster_levels, "assign_points", _fail)
