@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from jobs import (
+    balance_sample,
     cluster_levels,
     curate,
     embed_pool,
@@ -30,9 +31,10 @@ from jobs.past.history import read_history
 from jobs.recipe import RECIPE
 from jobs.runs.checkpoints import CHECKPOINTS
 from jobs.runs.opening import open_run
+from jobs.tables.digests import digest_columns
 from jobs.tables.lake import Lake
 from jobs.tables.publishing import last_metadata
-from jobs.tables.table import KEY, digest_columns
+from jobs.tables.table import KEY
 from jobs.tables.upkeep import count_rows
 from tests.jobs.tiny import (
     CLUSTER,
