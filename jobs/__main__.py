@@ -64,7 +64,7 @@ def _bound(module: str) -> Callable[[typer.Context], None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; give its exit code."""
+    """Run one command; return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
     # the doctor has to come where what the stages need is missing
     app = build_app(has_stages=not words or words[0] not in COMMANDS)

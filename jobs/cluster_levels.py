@@ -121,19 +121,9 @@ def assign_points(
 
 def _cluster(this: Work) -> Clustered:
     embedded = this.run.outcome(embed_pool.STAGE)
-    unit, n_points, n_features = (
-        grid_unit(embedded.largest_norm),
-        embedded.n_points,
-        embedded.n_features,
-    )
-    pool = SparkPoints(
-        surviving(this.run),
-        n_rows=n_points,
-        n_features=n_features,
-        unit=unit,
-        seed=this.config.seed,
-        held=held(this.run, n_points=n_points, n_features=n_features),
-    )
+    unit, n, d = grid_unit(embedded.largest_norm), embedded.n_points, embedded.n_features
+    points = held(this.run, n_points=n, n_features=d)
+    pool = SparkPoints(surviving(this.run), n, d, unit, this.config.seed, held=points)
     log = _IterationLog(this, unit)
     interval = this.config.cluster.checkpoint_interval
     kept = Checkpoints(this, interval=interval, gathered=lambda: log.seen)

@@ -6,7 +6,6 @@ Method   the embedder of ``embed.model``
 Run      evenlake embed --config conf/quickstart.yaml
 """
 
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -34,9 +33,9 @@ from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.frames import as_table, kept_on_disk
+from jobs.spark.frames import kept_on_disk
 from jobs.spark.shipping import ship_code
-from jobs.tables.shared import ARTIFACTS, REJECTS
+from jobs.tables.shared import ARTIFACTS, REJECTS, artifact
 from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
 from udfs.embed import make_gated_embed, make_loader
@@ -47,7 +46,6 @@ EMBEDDINGS = Table(
     f"id {{id}}, column STRING, content_hash BINARY, {GENERATION}, embedding ARRAY<FLOAT>",
 )
 METADATA = Table("metadata", f"id {{id}}, metadata MAP<STRING,STRING>, {GENERATION}")
-_FITTED = "name string, media_type string, sha256 string, content binary"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,8 +216,7 @@ def _kept_artifact(this: Work, name: str, content: bytes) -> bytes:
 
     An attempt before this one may have written other last bits.
     """
-    row = (name, "application/x-npz", hashlib.sha256(content).hexdigest(), content)
-    this.write(ARTIFACTS, as_table([row], _FITTED))
+    this.write(ARTIFACTS, artifact(name, "application/x-npz", content))
     if not this.is_repeated:
         return content
     kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == name)

@@ -6,7 +6,6 @@ Method   balance over the tree's nodes, coverage on independent clusterings, bal
 Run      evenlake report --config conf/quickstart.yaml
 """
 
-import hashlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -38,8 +37,8 @@ from jobs.reporting.coverage_rows import (
 )
 from jobs.reporting.exported import page_path, write_whole
 from jobs.reporting.node_rows import node_rows
+from jobs.reporting.page import PageContext, render_page
 from jobs.reporting.page import headlines as page_headlines
-from jobs.reporting.page import render_page
 from jobs.reporting.point_rows import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
 from jobs.reporting.rows import REPORT_COLUMNS, Row, report_table
 from jobs.runs.opening import open_run
@@ -47,8 +46,7 @@ from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
-from jobs.spark.frames import as_table
-from jobs.tables.shared import ARTIFACTS, REPORT
+from jobs.tables.shared import ARTIFACTS, REPORT, artifact
 from udfs.kernels.judging.coverage import is_worse
 
 log = logging.getLogger(__name__)
@@ -109,11 +107,9 @@ def _measure(this: Work) -> Measured:
     table = report_table(rows, run.run_id)
     context = page_context(_reported(run), _all_rows(run, table))
     page = render_page(context).encode()
-    content = (PAGE, "text/html", hashlib.sha256(page).hexdigest(), page)
-    names = "name string, media_type string, sha256 string, content binary"
-    this.write_all({REPORT: table, ARTIFACTS: as_table([content], names)})
-    said = page_headlines(context) + [f"warning: {note}" for note in context.notes]
-    return Measured(n_rows=len(rows), headlines=_headline_figures(rows), said=tuple(said))
+    this.write_all({REPORT: table, ARTIFACTS: artifact(PAGE, "text/html", page)})
+    said = tuple(_sentences(context))
+    return Measured(n_rows=len(rows), headlines=_headline_figures(rows), said=said)
 
 
 def _uniform_draw(run: Run) -> pa.Table:
@@ -245,7 +241,11 @@ def headlines(run: Run) -> list[str]:
     """Return one sentence per sample, the balance before and after, then the warnings."""
     if (said := run.summary(STAGE)) is not None:
         return said.splitlines()
-    context = page_context(_reported(run), _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS)))
+    rows = _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS))
+    return _sentences(page_context(_reported(run), rows))
+
+
+def _sentences(context: PageContext) -> list[str]:
     return page_headlines(context) + [f"warning: {note}" for note in context.notes]
 
 

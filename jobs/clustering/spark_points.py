@@ -143,7 +143,7 @@ class SparkPoints:
 
 
 def keys_of_partitions(spark: SparkSession, n_partitions: int) -> NDArray[np.int32]:
-    """Give, for each partition of ``repartition(n_partitions, key)``, a key that falls into it."""
+    """Return a key that falls into each partition of ``repartition(n_partitions, key)``."""
     found = np.full(n_partitions, -1, np.int32)
     n_tried = 16 * n_partitions
     while (found < 0).any():

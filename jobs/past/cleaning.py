@@ -109,7 +109,7 @@ def _count(
 
 
 def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
-    """Remove rows and record it; give what was removed.
+    """Remove rows and record it; return what was removed.
 
     Stage keys that were taken up since they were found are left alone. The ledger comes first: a
     stage key must not look finished once its rows begin to go. What an interrupted removal leaves,

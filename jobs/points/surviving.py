@@ -53,7 +53,7 @@ def held(run: Run, *, n_points: int, n_features: int) -> pa.Table | None:
 
 def hold(run: Run, source: Stage[Any], points: DataFrame) -> pa.Table:
     """Bring all points of a stage to the driver, and keep them there; other columns come too."""
-    table = points.withColumn(HASH, F.xxhash64("id")).toArrow()
+    table = hashed(points).toArrow()
     run.held[run.key(source)] = table.select(["id", HASH, "embedding"])
     return table
 
@@ -64,8 +64,8 @@ def is_held(n_points: int, n_features: int) -> bool:
 
 
 def hashed(points: DataFrame) -> DataFrame:
-    """Add the hash of the id: id, hash, embedding."""
-    return points.select("id", F.xxhash64("id").alias(HASH), "embedding")
+    """Add the hash of the id to points."""
+    return points.withColumn(HASH, F.xxhash64("id"))
 
 
 def sample_points(

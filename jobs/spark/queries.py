@@ -1,7 +1,7 @@
 """How queries are planned: for few rows, compiling a plan takes longer than running it.
 
-The digits' run takes a quarter less without code generation and adaptive plans; a pool of 200 MB
-takes as long either way, so that large ones keep Spark's defaults.
+The digits' run takes a quarter less without code generation and adaptive plans. Large pools keep
+Spark's defaults.
 """
 
 import contextlib

@@ -39,7 +39,7 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
 
 def ship_code(spark: SparkSession, path: str) -> None:
     """Put a .zip of Python code on the path of the workers of later tasks."""
-    session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]
+    session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]  # Connect's
     if (session, path) in _sent:
         return
     if not add_python_code(spark, path):

@@ -1,5 +1,9 @@
 """Tables that several stages write into."""
 
+import hashlib
+
+import pyarrow as pa
+
 from jobs.tables.table import GENERATION, Table
 
 REJECTS = Table("rejects", f"id {{id}}, stage STRING, reason STRING, detail STRING, {GENERATION}")
@@ -10,3 +14,10 @@ REPORT = Table(
     not_content=("run_id",),
 )
 ARTIFACTS = Table("artifacts", "name STRING, media_type STRING, sha256 STRING, content BINARY")
+
+
+def artifact(name: str, media_type: str, content: bytes) -> pa.Table:
+    """Return one row of ``artifacts``."""
+    digest = hashlib.sha256(content).hexdigest()
+    columns = {"name": name, "media_type": media_type, "sha256": digest, "content": content}
+    return pa.table({column: [value] for column, value in columns.items()})

@@ -33,7 +33,7 @@ class Bench:
         self.n_runs = 0
 
     def sgemm_peak(self, sizes: Iterable[int]) -> tuple[float, str]:
-        """Give the best rate over sizes and OpenBLAS kernels, and the kernel that had it."""
+        """Return the best rate over sizes and OpenBLAS kernels, and the kernel that had it."""
         rates = []
         for coretype in _CORETYPES:
             for size in sizes:

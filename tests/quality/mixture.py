@@ -74,7 +74,7 @@ def curate_planted(spark: SparkSession, config) -> tuple[Run, dict[str, Any]]:
 
 
 def first_fits(run: Run) -> dict[str, dict[str, float]]:
-    """Give, per level, the fit before resampling: mini-batches, those of them on Spark, inertia."""
+    """Return the fit before resampling by level: mini-batches, those on Spark, inertia."""
     log = run.lake.read("iterations", run.keys["cluster_levels"]).where("round = 0").toPandas()
     batches = log[log.algorithm == "minibatch"]
     on_spark = batches[batches.solver == "spark"]

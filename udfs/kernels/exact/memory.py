@@ -56,7 +56,7 @@ class LabelMemory:
         self.totals: tuple[NDArray[np.int64], NDArray[np.float64], int] | None = None
 
     def exchange(self, first: int, labels: NDArray[np.int32]) -> NDArray[np.int32] | None:
-        """Keep the labels of the run that begins at a position; give those that it had before."""
+        """Keep the labels of the run that begins at a position; return those it had before."""
         old = self._labels.get(first)
         self._labels[first] = labels
         return old

@@ -121,7 +121,7 @@ def _iterate(
     on_iteration: OnIteration,
     journal: Journal,
 ) -> Arrays:
-    """Iterate over one batch, moving ``at`` along; give the sums of its last pass."""
+    """Iterate over one batch, moving ``at`` along; return the sums of its last pass."""
     memory = LabelMemory() if part.remembers else None
     for i in range(at.iteration, planned.n_iterations):
         began = time.perf_counter()

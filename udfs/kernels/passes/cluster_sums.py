@@ -46,7 +46,7 @@ class ClusterSums:
             ufunc(row, self._points[i], row)
 
     def _apply_together(self, ufunc: np.ufunc, labels: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Apply the points of one cluster each at once, while they are many; give those left.
+        """Apply the points of one cluster each at once, while they are many; return the rest.
 
         One by one, each would wait for its sum to come from memory: 1 us at d=256, k=8000; so .6.
         """
