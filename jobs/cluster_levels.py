@@ -30,7 +30,7 @@ from jobs.clustering.tree import grow_tree, leaf_paths
 from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.config.model import RunConfig
 from jobs.planning import costs
-from jobs.points.surviving import held, surviving
+from jobs.points.surviving import held, size_of, surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Node
 from jobs.reporting.node_rows import tree_rows
@@ -121,9 +121,8 @@ def assign_points(
 
 def _cluster(this: Work) -> Clustered:
     embedded = this.run.outcome(embed_pool.STAGE)
-    unit, n, d = grid_unit(embedded.largest_norm), embedded.n_points, embedded.n_features
-    points = held(this.run, n_points=n, n_features=d)
-    pool = SparkPoints(surviving(this.run), n, d, unit, this.config.seed, held=points)
+    unit, size, points = grid_unit(embedded.largest_norm), size_of(this.run), held(this.run)
+    pool = SparkPoints(surviving(this.run), *size, unit, this.config.seed, held=points)
     log = _IterationLog(this, unit)
     interval = this.config.cluster.checkpoint_interval
     kept = Checkpoints(this, interval=interval, gathered=lambda: log.seen)

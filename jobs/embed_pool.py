@@ -224,7 +224,7 @@ def _kept_artifact(this: Work, name: str, content: bytes) -> bytes:
 
 
 def _accepted(run: Run) -> DataFrame:
-    return run.read(STAGE, EMBEDDINGS).select("id", "embedding")
+    return run.read(STAGE, EMBEDDINGS).select("id", "embedding", "content_hash")
 
 
 def _report(run: Run) -> list[Row]:

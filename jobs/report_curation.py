@@ -26,7 +26,7 @@ from jobs.config.model import RunConfig
 from jobs.config.version import code_version
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows, vectors_of
-from jobs.points.surviving import held, places_of, sample_among, sample_points
+from jobs.points.surviving import held, passed, places_of, sample_among, sample_points, size_of
 from jobs.reporting.context import Reported, page_context, worse_than_uniform
 from jobs.reporting.coverage_rows import (
     MAX_COMPARED,
@@ -115,19 +115,15 @@ def _measure(this: Work) -> Measured:
 def _uniform_draw(run: Run) -> pa.Table:
     """Return the points with the smallest hashes, as many as the largest sample: id, leaf_id."""
     largest = max(run.outcome(balance_sample.STAGE).sizes.values())
-    tree, wanted, size = cluster_levels.STAGE, ("report.control", largest), _size(run)
-    if held(run, **size) is None:
+    tree, wanted = cluster_levels.STAGE, ("report.control", largest)
+    if held(run) is None:
         assignments = run.read(tree, cluster_levels.ASSIGNMENTS).select("id", "leaf_id")
-        (drawn,) = sample_rows(assignments, [wanted], size["n_points"], seed=run.config.seed)
+        n_points, seed = size_of(run).n_points, run.config.seed
+        (drawn,) = sample_rows(assignments, [wanted], n_points, seed=seed)
         return drawn
-    (drawn,) = sample_points(run, [wanted], **size)
+    (drawn,) = sample_points(run, [wanted])
     assignments = run.fetch(tree, cluster_levels.ASSIGNMENTS, ("id", "leaf_id"))
     return assignments.take(places_of(drawn["id"], assignments["id"]))
-
-
-def _size(run: Run) -> dict[str, int]:
-    embedded = run.outcome(embed_pool.STAGE)
-    return {"n_points": embedded.n_points, "n_features": embedded.n_features}
 
 
 def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
@@ -135,7 +131,7 @@ def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
     sizes = run.outcome(balance_sample.STAGE).sizes
     compared = {name: min(size, MAX_COMPARED) for name, size in sizes.items()}
     unit = run.outcome(cluster_levels.STAGE).grid_unit
-    tables = sample_points(run, wanted_samples(max(compared.values())), **_size(run))
+    tables = sample_points(run, wanted_samples(max(compared.values())))
     vectors = [vectors_of(table, unit) for table in tables]
     judges = Judges(vectors[::2], vectors[1::2], run.config.seed, unit)
     return {name: vectors_of(_sampled(run, name, n), unit) for name, n in compared.items()}, judges
@@ -146,13 +142,13 @@ def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
     drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
     ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
     n_ids = run.outcome(balance_sample.STAGE).sizes[name]
-    return sample_among(run, ids, ("report.compared", n_rows), n_ids=n_ids, **_size(run))
+    return sample_among(run, ids, ("report.compared", n_rows), n_ids=n_ids)
 
 
 def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[Row]:
     """Count labels in the pool, the samples and the controls in one pass; see how well they fit."""
     named = F.coalesce(F.col("metadata")[label], F.lit("(none)")).alias("label")
-    described = run.read(embed_pool.STAGE, embed_pool.METADATA).select("id", named)
+    described = passed(run, run.read(embed_pool.STAGE, embed_pool.METADATA)).select("id", named)
     drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
     sets = [drawn.select("id", F.concat(F.lit("sample:"), "sample").alias("set"))]
     for name, table in controls.items():
@@ -164,9 +160,9 @@ def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[
     counts: dict[str, dict[str, int]] = {}
     for row in counted:
         counts.setdefault(row.set, {})[row.label] = row["count"]
-    wanted, size = [("report.classified", CLASSIFIED_ROWS)], _size(run)
-    (points,) = sample_points(run, wanted, **size)
-    (labels,) = sample_rows(described, wanted, size["n_points"], seed=run.config.seed)
+    wanted = [("report.classified", CLASSIFIED_ROWS)]
+    (points,) = sample_points(run, wanted)
+    (labels,) = sample_rows(described, wanted, size_of(run).n_points, seed=run.config.seed)
     X = vectors_of(points, run.outcome(cluster_levels.STAGE).grid_unit)
     y = np.array(labels["label"].to_pylist())  # in the same order, as the hashes are of the ids
     return label_point_rows(
@@ -210,7 +206,7 @@ def _reported(run: Run) -> Reported:
         tables={table: run.lake.shown(table) for table in _SHOWN},
         published={s.name: run.lake.shown(f"sample_{s.name}") for s in run.config.samples},
         sizes=run.outcome(balance_sample.STAGE).sizes,
-        n_points=run.outcome(embed_pool.STAGE).n_points,
+        n_points=size_of(run).n_points,
         code_version=code_version(),
     )
 

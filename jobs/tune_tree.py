@@ -22,7 +22,7 @@ from jobs.config.model import RunConfig
 from jobs.config.resolving import needs_tuning, resolved
 from jobs.planning import costs
 from jobs.points.hash_sample import vectors_of
-from jobs.points.surviving import sample_points
+from jobs.points.surviving import sample_points, size_of
 from jobs.reporting.rows import Row, report_table
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
@@ -52,12 +52,14 @@ class Tuned(Outcome):
 
 def _tune(this: Work) -> Tuned:
     embedded = this.run.outcome(embed_pool.STAGE)
-    config, cluster, n_points = this.run.written, this.run.written.cluster, embedded.n_points
+    config, cluster, n_points = (
+        this.run.written,
+        this.run.written.cluster,
+        size_of(this.run).n_points,
+    )
     # 1. a hash sample of the pool
     n_wanted = n_sampled(n_points, embedded.n_features)
-    (sampled,) = sample_points(
-        this.run, [("tune_tree", n_wanted)], n_points=n_points, n_features=embedded.n_features
-    )
+    (sampled,) = sample_points(this.run, [("tune_tree", n_wanted)])
     points = vectors_of(sampled, grid_unit(embedded.largest_norm))
     # 2. trees over it, judged by coverage at the sizes that are wanted
     problem = Problem(

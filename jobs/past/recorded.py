@@ -10,7 +10,7 @@ from jobs.config.errors import ConfigError
 from jobs.config.loading import parse_recorded
 from jobs.config.model import RunConfig
 from jobs.ledger.events import Event
-from jobs.runs.stage import Recipe, upstream_of
+from jobs.runs.stage import Recipe
 
 _ENDS = ("finished", "reused")
 _LAST = "report_curation"  # stage of every run whose ledger does not say which stages it has
@@ -55,7 +55,7 @@ class RecordedRun:
         """
         told = self.last.stages or (_LAST,)
         known = [s for name in told if (s := self.recipe_now.named(name)) is not None]
-        on_the_way = {s.name for stage in known for s in upstream_of(stage)}
+        on_the_way = {s.name for stage in known for s in self.recipe_now.all_upstream(stage)}
         on_the_way |= {s.name for s in known[:-1] if s.resolves is not None}
         needed = [name for name in told if name not in on_the_way]
         found = [self.stages[name] for name in needed if name in self.stages]

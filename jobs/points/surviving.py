@@ -5,7 +5,7 @@ read from their table.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute
@@ -19,33 +19,62 @@ from jobs.runs.stage import Stage
 HASH = "hash"  # column of held points: Spark's xxhash64 of the id
 
 
-def surviving(run: Run) -> DataFrame:
-    """Return the points that every gate that is on has let through: id and embedding."""
-    (source,) = (stage.points for stage in run.recipe.on(run.written) if stage.points is not None)
-    points = source(run)
-    for gate in _passed(run):
+class Size(NamedTuple):
+    """How many points survive, and how long their vectors are."""
+
+    n_points: int
+    n_features: int
+
+
+def surviving(run: Run, *columns: str) -> DataFrame:
+    """Return the points that every gate that is on has let through.
+
+    Parameters
+    ----------
+    columns : id and embedding, unless others are named
+    """
+    source = _source(run)
+    assert source.points is not None
+    return passed(run, source.points(run)).select(*(columns or ("id", "embedding")))
+
+
+def passed(run: Run, rows: DataFrame) -> DataFrame:
+    """Return those of a source's rows, told by their id, that every gate that is on let through."""
+    for gate in _gates(run):
         if gate.turned_away is not None:
-            points = points.join(gate.turned_away(run), on="id", how="left_anti")
-    return points.select("id", "embedding")
+            rows = rows.join(gate.turned_away(run), on="id", how="left_anti")
+    return rows
 
 
-def _passed(run: Run) -> list[Stage[Any]]:
+def size_of(run: Run) -> Size:
+    """Return how many points every gate that is on has let through, and their length."""
+    accepted = run.outcome(_source(run))
+    n_gone = sum(run.outcome(gate).n_turned_away for gate in _gates(run))
+    return Size(accepted.n_points - n_gone, accepted.n_features)
+
+
+def _source(run: Run) -> Stage[Any]:
+    """Return the stage that makes the points."""
+    (source,) = (stage for stage in run.recipe.on(run.written) if stage.points is not None)
+    return source
+
+
+def _gates(run: Run) -> list[Stage[Any]]:
     """Return the gates that have finished: those after a stage at work have not."""
     gates = (stage for stage in run.recipe.on(run.written) if stage.turned_away is not None)
     return [gate for gate in gates if run.has_finished(gate)]
 
 
-def held(run: Run, *, n_points: int, n_features: int) -> pa.Table | None:
+def held(run: Run) -> pa.Table | None:
     """Return the surviving points in memory, or None where they are too many.
 
     Returns
     -------
     points : id, hash, embedding; in no order
     """
-    if not is_held(n_points, n_features):
+    if not is_held(*size_of(run)):
         return None
-    source = [stage for stage in run.recipe.on(run.written) if stage.points is not None]
-    name = ",".join(run.key(stage) for stage in (*source, *_passed(run)))
+    name = ",".join(run.key(stage) for stage in (_source(run), *_gates(run)))
     if name not in run.held:
         run.held[name] = hashed(surviving(run)).toArrow()
     return run.held[name]
@@ -68,9 +97,7 @@ def hashed(points: DataFrame) -> DataFrame:
     return points.withColumn(HASH, F.xxhash64("id"))
 
 
-def sample_points(
-    run: Run, wanted: Sequence[tuple[str, int]], *, n_points: int, n_features: int
-) -> list[pa.Table]:
+def sample_points(run: Run, wanted: Sequence[tuple[str, int]]) -> list[pa.Table]:
     """Return independent hash samples of the surviving points.
 
     Parameters
@@ -81,18 +108,16 @@ def sample_points(
     -------
     samples : for each salt the points with the smallest hashes of their id, in that order
     """
-    points = held(run, n_points=n_points, n_features=n_features)
+    points = held(run)
     if points is None:
-        return sample_rows(surviving(run), wanted, n_points, seed=run.written.seed)
+        return sample_rows(surviving(run), wanted, size_of(run).n_points, seed=run.written.seed)
     return [
         sample_of(points, points[HASH], salt, n_rows, seed=run.written.seed)
         for salt, n_rows in wanted
     ]
 
 
-def sample_among(
-    run: Run, ids: DataFrame, wanted: tuple[str, int], *, n_ids: int, n_points: int, n_features: int
-) -> pa.Table:
+def sample_among(run: Run, ids: DataFrame, wanted: tuple[str, int], *, n_ids: int) -> pa.Table:
     """Return a hash sample of the surviving points that have certain ids.
 
     Parameters
@@ -101,7 +126,7 @@ def sample_among(
     wanted : (salt, n_rows); all of them where there are fewer
     n_ids : ids that there are
     """
-    points, seed = held(run, n_points=n_points, n_features=n_features), run.written.seed
+    points, seed = held(run), run.written.seed
     if points is None:
         mine = surviving(run).join(ids, on="id", how="leftsemi")
         return sample_rows(mine, [wanted], n_ids, seed=seed)[0]

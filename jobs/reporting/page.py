@@ -25,6 +25,10 @@ from udfs.kernels.judging.coverage import MAX_ERRORS, is_worse
 
 _MISSING = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_DRAWN = {  # sections of the page's own making; a stage's others become plain tables
+    "size", "rejects", "tune", "balance", "node_sizes", "lorenz", "coverage", "labels", "tree",
+}  # fmt: skip
+_MOST_OTHERS = 100  # rows of such a table
 _AS_CLOSE = 0.005  # coverage within 0.5 % of the control counts as equal
 
 
@@ -144,6 +148,7 @@ def _view(context: PageContext) -> dict[str, Any]:
         "verdicts": [_verdict(cell, name) for name in names],
         "tuned": _tuned(rows),
         "rejects": _rejects(rows),
+        "others": _others(rows),
         "label_shares": figures.label_shares(rows, sample=None)["pool"].tolist(),
         "max_labels": figures.MAX_LABELS,
         "figures": {key: figure.to_plotly_json() for key, figure in drawn.items()},
@@ -234,6 +239,19 @@ def _rejects(rows: pd.DataFrame) -> list[tuple[str, float]]:
     chosen = rows[(rows["section"] == "rejects") & (rows["metric"] == "n_rows")]
     chosen = chosen.sort_values(["value", "key"], ascending=[False, True])
     return [(str(row["key"]), float(row["value"])) for row in chosen.to_dict("records")]
+
+
+def _others(rows: pd.DataFrame) -> list[tuple[str, list[tuple[str, str, float, float]]]]:
+    """Return the sections that stages add: of each measure its key or sample, name and figures."""
+    added = rows[~rows["section"].isin(_DRAWN) & rows["x"].isna()]
+    sections = []
+    for section, mine in added.groupby("section", sort=False):
+        whose = mine["key"].fillna(mine["sample"]).fillna("")
+        measures = mine["metric"].astype(str).str.replace("_", " ")
+        told = zip(whose, measures, mine["value"], mine["control"].astype(float), strict=True)
+        title = str(section).replace("_", " ").capitalize()
+        sections.append((title, list(told)[:_MOST_OTHERS]))
+    return sections
 
 
 def _csp_hash(script: str) -> str:

@@ -202,10 +202,9 @@ class Run:
         self.ledger.record(stage.name, self.key(stage), event, metrics, **more)
 
     def _require_upstream(self, stage: Stage[Any]) -> None:
-        stages = self.recipe.stages
-        before = stages[: stages.index(stage)] if stage in stages else stages
+        before = self.recipe.before(stage)
         resolving = [s for s in before if s.resolves is not None and self.is_on(s)]
-        for needed in [*resolving, *(s for s in stage.after if self.is_on(s))]:
+        for needed in [*resolving, *(s for s in self.recipe.upstream(stage) if self.is_on(s))]:
             self.figures(needed)
         self.resolve(before)
 

@@ -52,7 +52,8 @@ class Stage(Generic[O_co]):
     resolves : puts its outcome in place of what the config leaves to ``auto``. Stages after it read
         the config so resolved; its own key, and those before it, the config as written
     points : of the stage that makes them: the ids and embeddings of those that it accepted
-    turned_away : of a gate: the ids that go no further
+    turned_away : of a gate: the ids that go no further, ``n_turned_away`` of its outcome. All that
+        reads points builds on the gates before it, without naming them
     cost : its parts of a plan; see ``jobs.planning``
     report : its rows of the report; see ``jobs.reporting``
     explain : adds what it did with one id to an explanation; see ``jobs.reporting.explanation``
@@ -129,6 +130,21 @@ class Recipe:
         (stage,) = (stage for stage in self.stages if stage.publishes is not None)
         return stage
 
+    def before(self, stage: Stage[Any]) -> tuple[Stage[Any], ...]:
+        """Return the stages that are done before one; all of them where it is not in the recipe."""
+        return self.stages[: self.stages.index(stage)] if stage in self.stages else self.stages
+
+    def upstream(self, stage: Stage[Any]) -> list[Stage[Any]]:
+        """Return the stages that one builds on: those it names, and the gates of its points."""
+        reads_points = any(s.points is not None for s in stage.after)
+        gates = [s for s in self.before(stage) if reads_points and s.turned_away is not None]
+        return [*stage.after, *(gate for gate in gates if gate not in stage.after)]
+
+    def all_upstream(self, stage: Stage[Any]) -> set[Stage[Any]]:
+        """Return every stage that one builds on, directly or not."""
+        found = set(direct := self.upstream(stage))
+        return found.union(*map(self.all_upstream, direct))
+
     def keys(
         self, written: RunConfig, fingerprint: str, *, resolved: RunConfig | None = None
     ) -> dict[str, str]:
@@ -147,7 +163,7 @@ class Recipe:
         is_on = {stage.name for stage in self.on(written)}
         keys: dict[str, str] = {}
         for stage in self.stages:
-            upstream = [keys[s.name] for s in stage.after if s.name in is_on]
+            upstream = [keys[s.name] for s in self.upstream(stage) if s.name in is_on]
             config = as_written if stage.resolves else as_resolved
             also = stage.also_reads(written)
             keys[stage.name] = stage.key(config, upstream or [fingerprint], also)
@@ -160,7 +176,8 @@ class Recipe:
 
     def lineage(self, written: RunConfig) -> str:
         """Name the config that a published sample belongs to, whatever the input's version."""
-        before = [stage for stage in self.on(written) if stage in upstream_of(self.publishing)]
+        upstream = self.all_upstream(self.publishing)
+        before = [stage for stage in self.on(written) if stage in upstream]
         read = picked(identity(written), [path for stage in before for path in stage.reads])
         return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
 
@@ -180,14 +197,6 @@ class Recipe:
     def with_stages(self, *stages: Stage[Any]) -> "Recipe":
         """Return the recipe with more stages at its end."""
         return replace(self, stages=(*self.stages, *stages))
-
-
-def upstream_of(stage: Stage[Any]) -> set[Stage[Any]]:
-    """Return every stage that a stage builds on, directly or not."""
-    found = set(stage.after)
-    for direct in stage.after:
-        found |= upstream_of(direct)
-    return found
 
 
 def hash_of(material: Any) -> str:

@@ -16,7 +16,8 @@ from tests.quality.mixture import config_for, write_pool
 
 Content = dict[str, tuple[int, str]]
 
-STAGES = tuple(stage.name for stage in RECIPE.stages)
+# those of the run that is disturbed
+STAGES = ("embed_pool", "tune_tree", "cluster_levels", "balance_sample", "report_curation")
 PASSING = ("artifacts", "blocks", "checkpoints")  # the page's time; what only some solvers write
 LONG = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}  # a level loop of a minute
 SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}}

@@ -12,10 +12,10 @@ from pyspark.sql import Row, SparkSession
 from jobs import curate
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
-from jobs.recipe import RECIPE
 from jobs.tables.lake import Lake
 
-EMBED, TUNE, CLUSTER, SAMPLE, REPORT = (stage.name for stage in RECIPE.stages)
+EMBED, TUNE, CLUSTER = "embed_pool", "tune_tree", "cluster_levels"
+SAMPLE, REPORT = "balance_sample", "report_curation"
 GIVEN = (EMBED, CLUSTER, SAMPLE, REPORT)  # the stages of a config that leaves nothing open
 N_POINTS, N_LATER, TARGET_SIZE = 60, 6, 20
 SECRET = "hunter2"

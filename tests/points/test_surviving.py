@@ -25,7 +25,6 @@ from tests.goldens.recipes import write_pool
 
 N_POINTS, N_FEATURES = 90, 4
 WANTED = [("one", 20), ("two", 7), ("one", 10), ("all", 1000)]
-SIZE = {"n_points": N_POINTS - 5, "n_features": N_FEATURES}
 
 
 def config_of(folder: Path, root: str) -> RunConfig:
@@ -64,15 +63,16 @@ class Gated(Outcome):
     """What a gate found; here, what came through the door while it was at work."""
 
     n_before: int
+    n_turned_away: int
 
 
 def gate(this: Work) -> Gated:
-    points = door.held(this.run, **SIZE)
+    points = door.held(this.run)
     assert points is not None
     rows = this.run.read(embed_pool.STAGE, EMBEDDINGS).where("id < 'p0050'")
     told = {"stage": F.lit("gate"), "reason": F.lit("early"), "detail": F.lit(None)}
-    this.write(REJECTS, rows.select("id").withColumns(told))
-    return Gated(n_before=points.num_rows)
+    n_rejects = this.write(REJECTS, rows.select("id").withColumns(told))
+    return Gated(n_before=points.num_rows, n_turned_away=n_rejects)
 
 
 GATE = Stage(
@@ -105,10 +105,11 @@ def test_who_was_turned_away_by_a_gate_does_not_survive(gated: Run) -> None:
     accepted = {row.id for row in gated.read(embed_pool.STAGE, EMBEDDINGS).collect()}
     assert ids == sorted(id_ for id_ in accepted if id_ >= "p0050")
     assert 0 < len(ids) < len(accepted) == gated.outcome(GATE).n_before
+    assert door.size_of(gated) == (len(ids), N_FEATURES)
 
 
 def test_what_is_held_is_what_survives_though_the_gate_held_more(gated: Run) -> None:
-    points = door.held(gated, **SIZE)
+    points = door.held(gated)
     assert points is not None
     assert sorted(points["id"].to_pylist()) == ids_of(gated)
 
@@ -124,10 +125,10 @@ def test_a_gate_that_is_off_turns_nobody_away(spark: SparkSession, folder: Path)
 def test_hash_samples_of_held_points_are_those_that_spark_takes(
     gated: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = door.sample_points(gated, WANTED, **SIZE)
+    held = door.sample_points(gated, WANTED)
     monkeypatch.setattr(door, "HANDED_BYTES", 0)
-    assert door.held(gated, **SIZE) is None
-    taken = door.sample_points(gated, WANTED, **SIZE)
+    assert door.held(gated) is None
+    taken = door.sample_points(gated, WANTED)
     for (salt, n_rows), mine, theirs in zip(WANTED, held, taken, strict=True):
         assert mine["id"].to_pylist() == theirs["id"].to_pylist(), salt
         assert mine["embedding"].to_pylist() == theirs["embedding"].to_pylist()
