@@ -16,6 +16,7 @@ from jobs import (
     balance_sample,
     cluster_levels,
     embed_pool,
+    find_duplicates,
     plan_run,
     publish_samples,
     report_curation,
@@ -66,6 +67,10 @@ def curate(this: Run) -> RunSummary:
     with this.under_way():
         # Section 3.1: a vector for every point; what cannot have one is turned away, by name.
         this.do(embed_pool.STAGE)
+
+        # Copies would make dense leaves out of nothing: one of each stays.
+        if this.is_on(find_duplicates.STAGE):
+            this.do(find_duplicates.STAGE)
 
         # The levels that fit these data, where the config leaves them open: trees of a hash sample
         # are judged by how well their samples cover the pool.

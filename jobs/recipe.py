@@ -1,11 +1,19 @@
 """The recipe: the stages of a whole run, in the order in which `curate` does them."""
 
-from jobs import balance_sample, cluster_levels, embed_pool, report_curation, tune_tree
+from jobs import (
+    balance_sample,
+    cluster_levels,
+    embed_pool,
+    find_duplicates,
+    report_curation,
+    tune_tree,
+)
 from jobs.runs.stage import Recipe
 
 RECIPE = Recipe(
     (
         embed_pool.STAGE,
+        find_duplicates.STAGE,
         tune_tree.STAGE,
         cluster_levels.STAGE,
         balance_sample.STAGE,

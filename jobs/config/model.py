@@ -104,9 +104,9 @@ class HygieneConfig(Section):
 
 
 class DedupConfig(Section):
-    """Duplicate removal; not built yet."""
+    """Duplicate removal: of exact copies; near ones are not built yet."""
 
-    exact: Literal[False] = False
+    exact: bool = False
     threshold: None = None
     against: Annotated[list[str], Field(max_length=0)] = []
 

@@ -59,7 +59,7 @@ OVERRIDES = {  # of BASE -> the whole message
     "samples=[{name: a, target_size: 1}, {name: A, target_size: 2}]": (
         "samples.1.name='A' is taken by samples.0; want unique names, whatever their case"
     ),
-    "dedup.exact=true": "dedup.exact=True: not built yet; leave it at its default",
+    "dedup.threshold=0.9": "dedup.threshold=0.9: not built yet; leave it at its default",
     "outliers.method=knn": "outliers.method='knn': not built yet; leave it at its default",
     "embed.model=sentence-transformers:all-MiniLM-L6-v2": (
         "embed.model='sentence-transformers:all-MiniLM-L6-v2': not built yet; embed elsewhere, "
