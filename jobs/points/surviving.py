@@ -4,7 +4,7 @@ Small pools are brought to the driver once a run, and handed from stage to stage
 read from their table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -33,9 +33,8 @@ def surviving(run: Run, *columns: str) -> DataFrame:
     ----------
     columns : id and embedding, unless others are named
     """
-    source = _source(run)
-    assert source.points is not None
-    return passed(run, source.points(run)).select(*(columns or ("id", "embedding")))
+    _, points = _source(run)
+    return passed(run, points(run)).select(*(columns or ("id", "embedding")))
 
 
 def passed(run: Run, rows: DataFrame) -> DataFrame:
@@ -48,14 +47,15 @@ def passed(run: Run, rows: DataFrame) -> DataFrame:
 
 def size_of(run: Run) -> Size:
     """Return how many points every gate that is on has let through, and their length."""
-    accepted = run.outcome(_source(run))
+    accepted = run.outcome(_source(run)[0])
     n_gone = sum(run.outcome(gate).n_turned_away for gate in _gates(run))
     return Size(accepted.n_points - n_gone, accepted.n_features)
 
 
-def _source(run: Run) -> Stage[Any]:
-    """Return the stage that makes the points."""
-    (source,) = (stage for stage in run.recipe.on(run.written) if stage.points is not None)
+def _source(run: Run) -> tuple[Stage[Any], Callable[[Run], DataFrame]]:
+    """Return the stage that makes the points, and how to read them."""
+    on = run.recipe.on(run.written)
+    (source,) = ((stage, stage.points) for stage in on if stage.points is not None)
     return source
 
 
@@ -74,7 +74,7 @@ def held(run: Run) -> pa.Table | None:
     """
     if not is_held(*size_of(run)):
         return None
-    name = ",".join(run.key(stage) for stage in (_source(run), *_gates(run)))
+    name = ",".join(run.key(stage) for stage in (_source(run)[0], *_gates(run)))
     if name not in run.held:
         run.held[name] = hashed(surviving(run)).toArrow()
     return run.held[name]
