@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.cli.command import stage_main
 from jobs.config.errors import CurationError, GuardError
-from jobs.config.model import EmbedConfig, RunConfig
+from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
+from jobs.embedding.gating import gate_rows, reject_giants
 from jobs.embedding.learning import learned
 from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
@@ -38,7 +39,7 @@ from jobs.spark.shipping import ship_code
 from jobs.tables.shared import ARTIFACTS, REJECTS, artifact
 from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
-from udfs.embed import make_gated_embed, make_loader
+from udfs.embed import make_loader
 from udfs.embedders.contract import Embedder
 
 EMBEDDINGS = Table(
@@ -57,68 +58,6 @@ class Embedded(Outcome):
     n_points: int
     n_features: int
     largest_norm: float
-
-
-def gate_rows(
-    rows: DataFrame, load_embedder: Callable[[], Embedder], config: EmbedConfig
-) -> DataFrame:
-    """Embed rows and mark what is wrong with each.
-
-    Parameters
-    ----------
-    rows : id, value, metadata
-
-    Returns
-    -------
-    gated : id, content_hash, metadata, embedding, norm, reason, detail; a reason, or an embedding
-    """
-    embed = make_gated_embed(
-        load_embedder, normalize=config.normalize, batch_size=config.batch_size
-    )
-    doubled = rows.groupBy("id").count().where("count > 1").select("id", "count")
-    marked = rows.join(doubled, on="id", how="left")
-    gated = marked.withColumn("gated", embed("value"))
-    is_doubled = F.col("count").isNotNull()
-    reason = (
-        F.when(F.col("id").isNull(), "null_id")
-        .when(is_doubled, "duplicate_id")
-        .otherwise(F.col("gated.reason"))
-    )
-    detail = F.when(
-        is_doubled, F.concat(F.lit("the id stands on "), F.col("count"), F.lit(" rows"))
-    ).otherwise(F.col("gated.detail"))
-    return gated.select(
-        "id",
-        _content_hash(F.col("value")).alias("content_hash"),
-        "metadata",
-        F.when(reason.isNull(), F.col("gated.embedding")).alias("embedding"),
-        "gated.norm",
-        reason.alias("reason"),
-        detail.alias("detail"),
-    )
-
-
-def _content_hash(value: Column) -> Column:
-    """Return 16 bytes that name a content: two 64-bit hashes of different seeds."""
-    halves = [F.lpad(F.hex(F.xxhash64(value, F.lit(seed))), 16, "0") for seed in (0, 1)]
-    return F.unhex(F.concat(*halves))
-
-
-def reject_giants(gated: DataFrame, max_norm_ratio: float) -> DataFrame:
-    """Turn away vectors so long that they would coarsen everyone's grid."""
-    median = gated.agg(F.median("norm")).collect()[0][0]
-    if median is None:
-        return gated
-    limit = median * max_norm_ratio
-    is_giant = F.col("reason").isNull() & (F.col("norm") > limit)
-    detail = F.format_string(f"norm %.3g, the median is {median:.3g}", "norm")
-    return gated.withColumns(
-        {
-            "embedding": F.when(~is_giant, F.col("embedding")),
-            "detail": F.when(is_giant, detail).otherwise(F.col("detail")),
-            "reason": F.when(is_giant, "norm_too_large").otherwise(F.col("reason")),
-        }
-    )
 
 
 def _embed_what_stays(this: Work) -> Embedded:

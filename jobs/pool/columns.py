@@ -7,6 +7,7 @@ from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, Stri
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.pool.inputs import Pool
+from jobs.pool.reading import MALFORMED, pinned
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.naming import quote
 from jobs.spark.repeatable import require_repeatable
@@ -20,6 +21,8 @@ _EMBEDDABLE = {
 def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
+    Where records may be broken, ``malformed`` has the text of those that are.
+
     Parameters
     ----------
     value : the config key that names the value's column: ``content`` or ``embedding``
@@ -32,26 +35,17 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     named = {f"input.{value}": getattr(config, value)} | {
         f"input.metadata[{i}]": column for i, column in enumerate(config.metadata)
     }
+    known = [column for column in pool.rows.columns if column != MALFORMED]
     for key, column in named.items():
-        if column not in pool.rows.columns:
-            raise InputError(
-                f"{key}={column!r} is not a column of {pool.name}; it has {pool.rows.columns}"
-            )
-    metadata: list[Column] = []
-    for column in config.metadata:
-        metadata += [F.lit(column), F.col(quote(column)).cast("string")]
+        if column not in known:
+            raise InputError(f"{key}={column!r} is not a column of {pool.name}; it has {known}")
     try:
-        rows = pool.rows.select(
-            F.expr(config.id).alias("id"),
-            F.col(quote(named[f"input.{value}"])).alias("value"),
-            (F.create_map(*metadata) if metadata else F.lit(None).cast("map<string,string>")).alias(
-                "metadata"
-            ),
-        )
+        with pinned(pool.rows.sparkSession):
+            rows = _selected(pool.rows, config, named[f"input.{value}"])
     except SPARK_ERRORS as error:
         raise InputError(
             f"input.id={config.id!r} is no column or SQL expression over {pool.name}, which has "
-            f"{pool.rows.columns}: {reason(error)}"
+            f"{known}: {reason(error)}"
         ) from error
     require_repeatable(rows, f"input.id={config.id!r}")
     kind = rows.schema["id"].dataType
@@ -67,6 +61,24 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
             + _EMBEDDABLE[value]
         )
     return rows
+
+
+def _selected(rows: DataFrame, config: InputConfig, value: str) -> DataFrame:
+    metadata: list[Column] = []
+    for column in config.metadata:
+        metadata += [F.lit(column), F.col(quote(column)).cast("string")]
+    described = F.create_map(*metadata) if metadata else F.lit(None).cast("map<string,string>")
+    wanted = [
+        F.expr(config.id).alias("id"),
+        F.col(quote(value)).alias("value"),
+        described.alias("metadata"),
+    ]
+    if MALFORMED not in rows.columns:
+        return rows.select(*wanted)
+    # what stands in a record that could not be read is nobody's content
+    broken, content = F.col(MALFORMED), wanted[1]
+    wanted[1] = F.when(broken.isNull(), content).alias("value")
+    return rows.select(*wanted, broken.alias("malformed"))
 
 
 def nothing_in(rows: DataFrame, column: str) -> InputError:

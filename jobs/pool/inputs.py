@@ -1,18 +1,20 @@
 """The pool: how it is found, and which version of it a run reads."""
 
-import hashlib
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
+from jobs.pool.files import Layout, files_below, fingerprint_of, layout_of, listing
+from jobs.pool.files import fingerprint as fingerprint_of_files
+from jobs.pool.reading import MALFORMED, options_of, pinned, read_files, ways_of_reading
 from jobs.spark.classic import delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
@@ -34,9 +36,6 @@ _FORMAT_BY_ENDING = {
     ".jpg": "binaryFile",
     ".jpeg": "binaryFile",
 }
-# Whole files, ids by file: what a folder of texts or images means to a curator.
-_FORMAT_OPTIONS = {"csv": {"header": "true"}, "text": {"wholetext": "true"}}
-
 _GONE = ("FILE_NOT_EXIST", "FileNotFoundException", "DELTA_FILE_NOT_FOUND")
 
 _PART = r"(?:`(?:[^`]|``)+`|[^`.]+)"  # of a table's name
@@ -50,7 +49,8 @@ class Pool:
     ----------
     rows : its rows, ``where`` applied, all columns
     name : what the ledger calls it: the table's name or its path in full, without credentials
-    fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times
+    fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times; then
+        the ways in which it is read that others were before
     files : what was listed for it; none for a Delta table, whose version stays
     """
 
@@ -69,14 +69,14 @@ class Pool:
         if not self.files:
             return
         try:
-            now = _files_fingerprint(self.rows.sparkSession, self.files)
+            now = fingerprint_of(self.rows.sparkSession, self.files)
         except InputError:  # an empty folder
             now = "none"
         except SPARK_ERRORS as error:
             if not any(mark in str(error) for mark in (*_GONE, "PATH_NOT_FOUND")):
                 raise  # the store may be out of reach
             now = "none"
-        if now != self.fingerprint:
+        if now != self.fingerprint.partition("+")[0]:
             raise InputChangedError(
                 f"input.table={self.name!r} changed while it was read: got files of fingerprint "
                 f"{now}, want {self.fingerprint}, as at the start; nothing of this run is kept: "
@@ -110,8 +110,9 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     """
     kind = config.format or detect_format(spark, config.table)
     try:
-        rows, fingerprint, files = _read(spark, config, kind)
-        columns = refuse_python_types(rows, f"input.table={config.table!r}").columns
+        with pinned(spark):
+            rows, fingerprint, files = _read(spark, config, kind)
+        columns = rows.columns
     except SPARK_ERRORS as error:
         refuse_without_delta(error, spark)
         raise InputError(
@@ -120,8 +121,8 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
         ) from error
     if config.where is not None:
         try:
-            rows = rows.where(config.where)
-            _ = rows.columns
+            with pinned(spark):
+                rows = _those(rows, config.where)
         except SPARK_ERRORS as error:
             raise InputError(
                 f"input.where={config.where!r} is no SQL condition over {config.table}, which has "
@@ -134,36 +135,58 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     return Pool(rows, name if kind == "table" else absolute(name), fingerprint, files)
 
 
+def _those(rows: DataFrame, where: str) -> DataFrame:
+    """Return the rows that a condition holds for, and those that could not be read at all."""
+    condition = F.expr(where)
+    if MALFORMED in rows.columns:
+        condition = condition | F.col(MALFORMED).isNotNull()
+    found = rows.where(condition)
+    _ = found.columns
+    return found
+
+
 def _read(
     spark: SparkSession, config: InputConfig, kind: str
 ) -> tuple[DataFrame, str, tuple[str, ...]]:
     """Return the rows, their fingerprint, and the files that it is of."""
-    options = _FORMAT_OPTIONS.get(kind, {}) | config.options
+    layout: Layout | None = None
     if kind in ("delta", "table"):
-        name = quoted_name(config.table) if kind == "table" else ""
-        address = name or f"delta.{quote(absolute(config.table))}"
-        version = config.version
-        known = None if name else delta_version(spark, absolute(config.table))
-        if known is not None and known.version < 0:
-            known = None  # SQL says why
-        identity = known.table_id if known else _delta_identity(spark, address)
-        if identity is None:
-            rows = spark.read.options(**options).table(name)
-            files = tuple(_literal(uri) for uri in rows.inputFiles())
-            return rows, _files_fingerprint(spark, files), files
-        if version is None and known:
-            version = known.version
-        if version is None:
-            history = spark.sql(f"DESCRIBE HISTORY {address} LIMIT 1")
-            version = history.select("version").collect()[0].version
-        reader = spark.read.options(**options).option("versionAsOf", version)
-        rows = reader.table(name) if name else reader.format("delta").load(config.table)
-        return rows, f"{identity}@{version}", ()
-    if config.version is not None:
-        raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
-    files = (config.table,)
-    fingerprint = _files_fingerprint(spark, files)
-    return spark.read.format(kind).options(**options).load(config.table), fingerprint, files
+        rows, fingerprint, files = _read_table(spark, config, kind)
+    else:
+        if config.version is not None:
+            raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
+        files = (config.table,)
+        found = files_below(spark, files)
+        fingerprint, layout = fingerprint_of_files(found), layout_of(found, config.table)
+        options = options_of(kind, config.options, layout)
+        rows = read_files(spark, kind, config.table, options)
+    rows = refuse_python_types(rows, f"input.table={config.table!r}")
+    return rows, "+".join([fingerprint, *ways_of_reading(rows, kind, layout, config)]), files
+
+
+def _read_table(
+    spark: SparkSession, config: InputConfig, kind: str
+) -> tuple[DataFrame, str, tuple[str, ...]]:
+    options = options_of(kind, config.options)
+    name = quoted_name(config.table) if kind == "table" else ""
+    address = name or f"delta.{quote(absolute(config.table))}"
+    version = config.version
+    known = None if name else delta_version(spark, absolute(config.table))
+    if known is not None and known.version < 0:
+        known = None  # SQL says why
+    identity = known.table_id if known else _delta_identity(spark, address)
+    if identity is None:
+        rows = spark.read.options(**options).table(name)
+        files = tuple(_literal(uri) for uri in rows.inputFiles())
+        return rows, fingerprint_of(spark, files), files
+    if version is None and known:
+        version = known.version
+    if version is None:
+        history = spark.sql(f"DESCRIBE HISTORY {address} LIMIT 1")
+        version = history.select("version").collect()[0].version
+    reader = spark.read.options(**options).option("versionAsOf", version)
+    rows = reader.table(name) if name else reader.format("delta").load(config.table)
+    return rows, f"{identity}@{version}", ()
 
 
 def _delta_identity(spark: SparkSession, address: str) -> str | None:
@@ -189,7 +212,7 @@ def detect_format(spark: SparkSession, table: str) -> str:
     if _is_delta(spark, absolute(table)):
         return "delta"
     try:
-        found = _listing(spark, [table]).select("path").limit(1000).collect()
+        found = listing(spark, [table]).select("path").limit(1000).collect()
     except SPARK_ERRORS as error:
         raise InputError(
             f"input.table={table!r} cannot be read: {reason(error)}; want a path that this session "
@@ -245,15 +268,3 @@ def quoted_name(table: str) -> str:
 def _literal(uri: str) -> str:
     """Return a file's URI as a path to load, in which no sign stands for several files."""
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", unquote(uri))
-
-
-def _files_fingerprint(spark: SparkSession, paths: Sequence[str]) -> str:
-    rows = _listing(spark, paths).select("path", "modificationTime", "length").collect()
-    if not rows:
-        raise InputError(f"{paths[0]!r} holds no files")
-    lines = sorted(f"{row.path}\t{row.length}\t{row.modificationTime}" for row in rows)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def _listing(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load([*paths])

@@ -72,8 +72,20 @@ LINES = [  # of JSON; the good ones have four numbers
         '{"id": "none", "vector": []}', "none", "wrong_length", "length 0, the pool has 4", "empty"
     ),
     Bad('{"vector": [1, 2, 3, 4]}', None, "null_id", None, "no id"),
-    Bad('{"id": "cut", "vector": [1, 2', None, "null_id", None, "a line of JSON cut short"),
-    Bad('{"id": {"a": 1, "vector": [1]', None, "null_id", None, "a line that is no JSON"),
+    Bad(
+        '{"id": "cut", "vector": [1, 2',
+        None,
+        "malformed",
+        '{"id": "cut", "vector": [1, 2',
+        "a line of JSON cut short",
+    ),
+    Bad(
+        '{"id": {"a": 1, "vector": [1]',
+        None,
+        "malformed",
+        '{"id": {"a": 1, "vector": [1]',
+        "a line that is no JSON",
+    ),
     Bad(
         '{"id": "twice", "vector": [1, 2, 3, 4]}',
         "twice",

@@ -1,0 +1,82 @@
+"""The hygiene gate: every row of the pool gets a vector, or a reason why it has none."""
+
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.model import EmbedConfig
+from udfs.embed import make_gated_embed
+from udfs.embedders.contract import Embedder
+
+_SHOWN_OF_RECORD = 200  # characters of one that could not be read
+
+
+def gate_rows(
+    rows: DataFrame, load_embedder: Callable[[], Embedder], config: EmbedConfig
+) -> DataFrame:
+    """Embed rows and mark what is wrong with each.
+
+    Parameters
+    ----------
+    rows : id, value, metadata; malformed, if there is such a column: the text of broken records
+
+    Returns
+    -------
+    gated : id, content_hash, metadata, embedding, norm, reason, detail; a reason, or an embedding
+    """
+    embed = make_gated_embed(
+        load_embedder, normalize=config.normalize, batch_size=config.batch_size
+    )
+    malformed = F.lit(None).cast("string")
+    whole = rows
+    if "malformed" in rows.columns:
+        malformed = F.col("malformed")
+        whole = rows.where(malformed.isNull())
+    doubled = whole.groupBy("id").count().where("count > 1").select("id", "count")
+    marked = rows.join(doubled, on="id", how="left")
+    gated = marked.withColumn("gated", embed("value"))
+    is_doubled = F.col("count").isNotNull()
+    reason = (
+        F.when(malformed.isNotNull(), "malformed")
+        .when(F.col("id").isNull(), "null_id")
+        .when(is_doubled, "duplicate_id")
+        .otherwise(F.col("gated.reason"))
+    )
+    detail = (
+        F.when(malformed.isNotNull(), F.substring(malformed, 1, _SHOWN_OF_RECORD))
+        .when(is_doubled, F.concat(F.lit("the id stands on "), F.col("count"), F.lit(" rows")))
+        .otherwise(F.col("gated.detail"))
+    )
+    return gated.select(
+        "id",
+        _content_hash(F.col("value")).alias("content_hash"),
+        "metadata",
+        F.when(reason.isNull(), F.col("gated.embedding")).alias("embedding"),
+        "gated.norm",
+        reason.alias("reason"),
+        detail.alias("detail"),
+    )
+
+
+def _content_hash(value: Column) -> Column:
+    """Return 16 bytes that name a content: two 64-bit hashes of different seeds."""
+    halves = [F.lpad(F.hex(F.xxhash64(value, F.lit(seed))), 16, "0") for seed in (0, 1)]
+    return F.unhex(F.concat(*halves))
+
+
+def reject_giants(gated: DataFrame, max_norm_ratio: float) -> DataFrame:
+    """Turn away vectors so long that they would coarsen everyone's grid."""
+    median = gated.agg(F.median("norm")).collect()[0][0]
+    if median is None:
+        return gated
+    limit = median * max_norm_ratio
+    is_giant = F.col("reason").isNull() & (F.col("norm") > limit)
+    detail = F.format_string(f"norm %.3g, the median is {median:.3g}", "norm")
+    return gated.withColumns(
+        {
+            "embedding": F.when(~is_giant, F.col("embedding")),
+            "detail": F.when(is_giant, detail).otherwise(F.col("detail")),
+            "reason": F.when(is_giant, "norm_too_large").otherwise(F.col("reason")),
+        }
+    )
