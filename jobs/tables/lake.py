@@ -229,7 +229,7 @@ class Lake:
 
         Returns
         -------
-        is_told : whether these rows are there by this commit, as far as the session tells
+        is_added : whether these rows are there by this commit, as far as the session tells
         """
         rows = table.shaped(rows, None)
 
