@@ -1,1 +1,1 @@
-"""The tree: levels solved one on top of another over block sources, without and with Spark."""
+"""The tree: levels solved one on top of another over block sources, in memory or on Spark."""
