@@ -46,10 +46,10 @@ ResultOption = Annotated[
 RefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Do finished stages again.")]
 IfRunningOption = Annotated[
     IfRunning,
-    typer.Option("--if-running", help="Where another process does the same: wait for its result."),
+    typer.Option("--if-running", help="If another process does the same: wait for its result."),
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show what Spark and its package resolver say.")
+    bool, typer.Option("--verbose", "-v", help="Show the output of Spark and its package resolver.")
 ]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")

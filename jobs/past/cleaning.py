@@ -117,15 +117,15 @@ def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
     """
     known = by_key(DeltaStore(lake).read())
     leftovers = [left for left in leftovers if known[left.last.stage_key][-1] == left.last]
-    _tell_cleaned(lake, leftovers, known)
+    _record_cleaned(lake, leftovers, known)
     _delete(lake, leftovers)
     now = by_key(DeltaStore(lake).read()) if leftovers else known
     begun = {key for key in now if last_attempt(now[key]) > last_attempt(known.get(key, []))}
-    _tell_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
+    _record_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
     return leftovers
 
 
-def _tell_cleaned(
+def _record_cleaned(
     lake: Lake, leftovers: Sequence[Leftover], known: Mapping[str, Sequence[Event]]
 ) -> None:
     now = datetime.now(UTC)

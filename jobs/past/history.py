@@ -123,11 +123,11 @@ class History:
             return found[0]
         names = [run.run_id for run in self.runs]
         if found:
-            said = f"{len(found)} runs begin so: {', '.join(run.run_id for run in found)}"
+            problem = f"{len(found)} runs begin so: {', '.join(run.run_id for run in found)}"
         else:
             near = difflib.get_close_matches(run_id, names, n=1)
-            said = f"no such run; did you mean {near[0]}?" if near else "no such run"
-        raise ConfigError(f"RUN_ID {run_id!r}: {said}; evenlake runs lists all {len(names)}")
+            problem = f"no such run; did you mean {near[0]}?" if near else "no such run"
+        raise ConfigError(f"RUN_ID {run_id!r}: {problem}; evenlake runs lists all {len(names)}")
 
 
 def by_key(events: Sequence[Event]) -> dict[str, list[Event]]:

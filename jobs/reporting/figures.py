@@ -54,7 +54,7 @@ def label_text(text: object, *, max_chars: int = 24) -> str:
     """Return a name from data as plain text for plotly: one line, truncated, escaped."""
     plain = visible_text(" ".join(str(text).split()))
     cut = plain if len(plain) <= max_chars else plain[: max_chars - 1].rstrip() + "…"
-    return html.escape(cut, quote=False)  # plotly shows &quot; as it stands
+    return html.escape(cut, quote=False)  # plotly shows &quot; as is
 
 
 def node_size_figure(rows: pd.DataFrame, *, sample: str | None, level: int) -> go.Figure:

@@ -132,7 +132,7 @@ class Work:
         self.progress.note(self.stage.name, f"resumed from checkpoint {sequence}")
 
     def end(self) -> None:
-        """End the lease, now that the attempt's end is settled in the ledger."""
+        """End the lease, now that the attempt is over."""
         self._attempt.end()
 
     def finish(self) -> None:
