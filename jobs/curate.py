@@ -65,7 +65,7 @@ def curate(this: Run) -> RunSummary:
     plan_run.check(this)
 
     with this.under_way():
-        # Section 3.1: a vector for every point; rows that cannot have one are rejected, by id.
+        # Section 3.1: a vector for every point; rows without one are rejected, with a reason.
         this.do(embed_pool.STAGE)
 
         # Copies would make spuriously dense leaves: one of each stays.

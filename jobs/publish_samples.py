@@ -101,7 +101,7 @@ def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
         with this.queries():
             is_mine = publish(this.lake, table, _rows(this, sample.name), mark, version=began)
         if not is_mine and last_metadata(this.lake, table) != mark:
-            log.warning("sample=%s stays: a run that began later published it", sample.name)
+            log.warning("sample=%s not replaced: a run that began later published it", sample.name)
             passed_over.append(sample.name)
     return passed_over
 

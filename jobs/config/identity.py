@@ -23,8 +23,8 @@ _GONE = {"cluster": {"breathing": "auto"}}
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return the config as plain data, without what changes no row.
 
-    Credentials for the input and for an embedder rotate, so they are left out; so is the input's
-    version, which is in its fingerprint.
+    Credentials for the input and for an embedder rotate, so they are blanked out; the input's
+    version is in its fingerprint.
     """
     plain = _counted(config, as_dict(config))
     for section, keys in _GONE.items():

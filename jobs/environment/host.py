@@ -51,8 +51,8 @@ def java_version(java: str) -> int | None:
     """Ask a java for its version; None if it does not say."""
     asked = [java, "-XshowSettings:properties", "-version"]
     # the two nosec: the java that Spark would start itself, without a shell
-    said = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # nosec B603
-    found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", said.stderr + said.stdout)
+    shown = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # nosec B603
+    found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", shown.stderr + shown.stdout)
     return int(found[1]) if found else None
 
 
@@ -62,7 +62,9 @@ def check_memory(driver_memory: str) -> Finding:
     if is_submitted():
         return Finding("memory", "ok", "the session's heap is the platform's")
     if host is None:
-        return Finding("memory", "warning", "the host does not tell", f"above {driver_memory}")
+        return Finding(
+            "memory", "warning", "the host's memory is unknown", f"above {driver_memory}"
+        )
     found = f"{host / GIB:.1f} GiB, spark.driver_memory={driver_memory}"
     if heap <= _HEAP_SHARE * host:
         return Finding("memory", "ok", found)

@@ -1,4 +1,4 @@
-"""Attempts: one process at a time works on a stage key, and holds a lease on it while it does.
+"""Attempts: one process at a time works on a stage key, holding a lease on it.
 
 The ``started`` event of attempt n is transaction number n, so if several processes try to start
 it, exactly one succeeds. It is a lease: it holds for ``output.lease_seconds``, for longer if its
@@ -42,7 +42,7 @@ class Attempt:
         self._store, self._clock = store, clock
         token = uuid.uuid4().hex[:8]
         self.holder = f"{socket.gethostname()}/{os.getpid()}/{token}"
-        self._presence = store.presence(token)
+        self._liveness = store.presence(token)
         self._lease = timedelta(seconds=store.lease_seconds)
         self._expires = clock.now() + self._lease
         self._n_beats = 0
@@ -92,7 +92,7 @@ class Attempt:
         self._over.set()
         if self._heart.is_alive():
             self._heart.join()
-        self._presence.end()
+        self._liveness.end()
 
     def forget_renewals(self) -> None:
         """Delete the renewals row, whether its own or a dead process's."""

@@ -104,11 +104,11 @@ class DeltaStore:
             remove_rows(self.lake, LEASES.name, [stage_key])
 
     def presence(self, token: str) -> Presence:
-        """Signal that a holder's process is alive, if the root is on a local file system."""
+        """Take a liveness lock for a holder's process, if the root is on a local file system."""
         return locks.Presence(self.lake.local_folder, token)
 
     def is_gone(self, token: str) -> bool:
-        """Return whether a holder's process is known to have died."""
+        """Return whether a holder's process is known to be gone."""
         return locks.is_gone(self.lake.local_folder, token)
 
 

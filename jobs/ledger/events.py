@@ -46,10 +46,10 @@ class Event:
 
 
 class Presence(Protocol):
-    """The sign that a holder's process is alive."""
+    """A liveness lock: it shows that a holder's process is alive."""
 
     def end(self) -> None:
-        """Remove it."""
+        """Release it."""
 
 
 class EventStore(Protocol):
@@ -89,10 +89,10 @@ class EventStore(Protocol):
         """Delete a stage key's renewals."""
 
     def presence(self, token: str) -> Presence:
-        """Signal that a holder's process is alive."""
+        """Take a liveness lock for a holder's process."""
 
     def is_gone(self, token: str) -> bool:
-        """Return whether a holder's process is known to have died."""
+        """Return whether a holder's process is known to be gone."""
 
 
 def last_attempt(events: Sequence[Event]) -> int:

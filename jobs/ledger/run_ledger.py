@@ -98,7 +98,7 @@ class RunLedger:
             try:
                 self.flush()
             except Exception as error:  # most likely the same disk
-                log.warning("the end of a stage is not in the ledger: %s", error)
+                log.warning("end of a stage not recorded: %s", error)
             raise
         self._is_merging = False
         self.flush()

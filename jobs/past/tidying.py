@@ -40,7 +40,7 @@ def tidy(lake: Lake, recipe: Recipe, *, older_than: timedelta, is_forced: bool) 
     except SPARK_ERRORS as error:  # a session that may not lower Delta's limit of a week
         log.warning("files of removed rows stay: %s", reason(error))
         return f"files of removed rows stay: {reason(error)}"
-    return f"files that {len(there)} tables did without for {older_than.days} days are gone"
+    return f"deleted files that {len(there)} tables have not used for {older_than.days} days"
 
 
 def _drop_progress(lake: Lake, history: History) -> None:

@@ -144,7 +144,7 @@ def tight_heap(parts: Sequence[Part], machine: Machine) -> list[str]:
 
 
 def tight_containers(parts: Sequence[Part], machine: Machine) -> list[str]:
-    """Warn of Python workers that a cluster manager may kill; not all of them do."""
+    """Warn of Python workers that a cluster manager may kill, as some do."""
     largest = max(parts, key=lambda part: part.worker)
     wanted = machine.n_workers * largest.worker
     if machine.overhead is None or wanted <= machine.overhead:

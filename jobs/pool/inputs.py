@@ -80,8 +80,8 @@ class Pool:
             raise InputChangedError(
                 f"input.table={self.name!r} changed while it was read: got files of fingerprint "
                 f"{now}, want {self.fingerprint}, as at the start; nothing of this run is kept: "
-                "run again once the files rest, or keep the pool in a Delta table, whose versions "
-                "stay"
+                "run again once the files no longer change, or keep the pool in a Delta table, "
+                "whose versions are fixed"
             )
 
     def say_why_unreadable(self, error: Exception) -> None:

@@ -186,7 +186,7 @@ class Run:
         except (LeaseLostError, StartLostError):
             raise
         except Exception as unrecorded:
-            log.warning("stage=%s its failure is not in the ledger: %s", work.stage, unrecorded)
+            log.warning("stage=%s failure not recorded: %s", work.stage, unrecorded)
 
     def _reuse(self, stage: Stage[Any]) -> None:
         figures = self.figures(stage)

@@ -142,4 +142,4 @@ class Work:
             try:
                 finish()
             except Exception as error:  # the stage is done and recorded
-                log.warning("stage=%s left something behind: %s", self.stage, error)
+                log.warning("stage=%s cleanup failed: %s", self.stage, error)

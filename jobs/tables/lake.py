@@ -164,7 +164,7 @@ class Lake:
     def replace(
         self, table: Table, rows: DataFrame, stage_key: str, *, transaction: str, version: int = 1
     ) -> None:
-        """Replace a stage key's rows in one commit, unless the transaction has that version."""
+        """Replace a stage key's rows in one commit, unless the transaction is at that version."""
         shaped = table.shaped(rows, stage_key)
         self._save_key(
             table, shaped, stage_key, transaction=transaction, version=version, is_first=False
@@ -222,7 +222,7 @@ class Lake:
     def append(
         self, table: Table, rows: DataFrame, *, transaction: str | None = None, version: int = 0
     ) -> bool:
-        """Append rows, which carry their stage keys, unless the transaction has that version.
+        """Append rows, which carry their stage keys, unless the transaction is at that version.
 
         For the ledger, whose rows are never replaced.
 

@@ -97,7 +97,7 @@ def _alive(lock: FileLock, seconds: float) -> Iterator[None]:
 
 
 class Presence:
-    """A uniquely named file that stays locked as long as its process lives."""
+    """A liveness lock: a uniquely named file that stays locked as long as its process lives."""
 
     def __init__(self, root: Path | None, name: str) -> None:
         self._lock = _acquired(root, f"{name}.holder", patience=-1)
@@ -110,7 +110,7 @@ class Presence:
 
 
 def is_gone(root: Path | None, name: str) -> bool:
-    """Return whether the process behind a presence file is known to be dead; deletes the file."""
+    """Return whether the process behind a liveness lock is known to be gone; deletes its file."""
     if root is None:
         return False
     path = root / FOLDER / f"{name}.holder"
@@ -125,7 +125,7 @@ def is_gone(root: Path | None, name: str) -> bool:
 
 
 def sweep(root: Path) -> None:
-    """Delete the presence files of dead processes."""
+    """Delete the liveness locks of dead processes."""
     for path in (root / FOLDER).glob("*.holder"):
         is_gone(root, path.stem)
 

@@ -16,9 +16,12 @@ FEW_LEAVES = 2000  # below this many leaves, smaller ones pay off,
 FEW_LEAF_POINTS = 5  # down to this many points each
 MAX_LEAVES = 100_000  # bounds the driver's memory
 RATIOS = (2, 4)  # nodes of a level per node of the level above
-ROUNDS = (3, 0)  # of resampling; on the planted pools 10 gained nothing over 3, in thrice the time
+ROUNDS = (
+    3,
+    0,
+)  # of resampling; on the planted pools 10 took three times as long and gained nothing
 MAX_UPPER = 5000  # the most nodes in a filled-in level above the leaves
-LIKELY_TOP = 1000  # nodes to plan with before the tree is known
+LIKELY_TOP = 1000  # nodes, to plan with before the top is known
 MIN_TOP = 5  # nodes; a smaller top leaves its quotas no choice
 MIN_STEP = 1.25  # nodes per node of the level above; a smaller step is not worth a level
 
