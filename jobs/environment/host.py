@@ -62,9 +62,7 @@ def check_memory(driver_memory: str) -> Finding:
     if is_submitted():
         return Finding("memory", "ok", "the session's heap is the platform's")
     if host is None:
-        return Finding(
-            "memory", "warning", "the host's memory is unknown", f"above {driver_memory}"
-        )
+        return Finding("memory", "warning", "unknown on this host", f"above {driver_memory}")
     found = f"{host / GIB:.1f} GiB, spark.driver_memory={driver_memory}"
     if heap <= _HEAP_SHARE * host:
         return Finding("memory", "ok", found)

@@ -16,10 +16,7 @@ FEW_LEAVES = 2000  # below this many leaves, smaller ones pay off,
 FEW_LEAF_POINTS = 5  # down to this many points each
 MAX_LEAVES = 100_000  # bounds the driver's memory
 RATIOS = (2, 4)  # nodes of a level per node of the level above
-ROUNDS = (
-    3,
-    0,
-)  # of resampling; on the planted pools 10 took three times as long and gained nothing
+ROUNDS = (3, 0)  # of resampling; on the planted pools 10 cost three times as much for no gain
 MAX_UPPER = 5000  # the most nodes in a filled-in level above the leaves
 LIKELY_TOP = 1000  # nodes, to plan with before the top is known
 MIN_TOP = 5  # nodes; a smaller top leaves its quotas no choice
