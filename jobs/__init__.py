@@ -1,1 +1,1 @@
-"""The jobs: every verb_noun module is one stage with ``run(spark, config)`` and ``main(argv)``."""
+"""The jobs: every verb_noun module is one job with ``run(spark, config)`` and ``main(argv)``."""

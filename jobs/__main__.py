@@ -8,13 +8,13 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-# Command -> the job module that does it, and what it does; the stages' own come beside these.
+# Command -> its job module and summary; the stages' own commands are added to these.
 # Modules are imported when their command is called.
 COMMANDS = {
     "curate": ("curate", "Curate a pool: every stage, then publish the samples."),
     "demo": ("run_demo", "Write the example pool and curate it: a balanced sample, a report."),
-    "plan": ("plan_run", "Say what a run will take, and whether it fits, before it runs."),
-    "explain": ("explain_point", "Explain one id: its way through the run, and why it was drawn."),
+    "plan": ("plan_run", "Estimate what a run will take, and whether it fits, before it runs."),
+    "explain": ("explain_point", "Explain one id: its path through the run, and why it was drawn."),
     "doctor": (
         "check_environment",
         "Check Python, Java, Spark, Delta, memory, disk and the config.",
@@ -26,16 +26,16 @@ COMMANDS = {
 
 
 class _Whole(TyperCommand):
-    """A command whose whole line, ``--help`` and ``--`` included, is its job's own to parse."""
+    """A command that leaves its whole line, ``--help`` and ``--`` included, to its job to parse."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Leave the line as it is."""
+        """Pass the line on unparsed."""
         ctx.args = list(args)
         return list(args)
 
 
 def build_app(*, has_stages: bool = True) -> typer.Typer:
-    """Return the command-line application; every command hands its arguments to its job."""
+    """Return the command-line application; every command passes its arguments to its job."""
     app = typer.Typer(
         help="Turn a long-tailed lake table into a balanced training set, without labels.",
         no_args_is_help=True,
@@ -66,7 +66,7 @@ def _bound(module: str) -> Callable[[typer.Context], None]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    # the doctor has to come where what the stages need is missing
+    # the doctor has to run even if what the stages need is missing
     app = build_app(has_stages=not words or words[0] not in COMMANDS)
     try:
         app(words, prog_name="evenlake")

@@ -1,8 +1,8 @@
 """Draw balanced samples from the tree: quotas go down it, ranked points fill the leaves.
 
 Reads    nodes, assignments
-Writes   samples: who is in which sample; allocations: every node's capacity and quota; when
-         `curate` says so, sample_<name>: the published sample, replaced in one commit
+Writes   samples: which points are in which sample; allocations: every node's capacity and quota;
+         under `curate`, sample_<name>: the published sample, replaced in one commit
 Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.sampling.allocation``
 Run      evenlake sample --config conf/quickstart.yaml
 """
@@ -49,18 +49,18 @@ SAMPLES = Table(
     f"pool_weight DOUBLE DEFAULT NULL, reason STRING DEFAULT NULL, {GENERATION}",
     not_content=("tree_key",),
 )
-FETCHED_ROWS = 500_000  # of all samples: up to here they are drawn once, and handed on in memory
+FETCHED_ROWS = 500_000  # over all samples: up to this many are drawn once, and kept in memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn(Outcome):
-    """How many rows every sample has."""
+    """The number of rows in every sample."""
 
     sizes: dict[str, int] = per("n_{}")
 
 
 def read_levels(nodes: pa.Table) -> list[TreeLevel]:
-    """Return the tree's columns, leaves first; the centroids stay where they are.
+    """Return the tree's columns without the centroids, leaves first.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def read_levels(nodes: pa.Table) -> list[TreeLevel]:
 def draw_points(
     assignments: DataFrame, quotas: DataFrame, *, strategy: str, seed: int
 ) -> DataFrame:
-    """Fill every leaf's quota with its first points by rank; replicas come after all points.
+    """Fill every leaf's quota with its points in rank order; replicas come after all points.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def draw_points(
     drawn : sample, id, leaf_id, replica, rank
     """
     points = ranked(assignments, strategy=strategy, seed=seed)
-    # the point at this position stands in the sample once per full turn that reaches it
+    # a point is in the sample once per pass over its leaf that reaches its position
     copies = F.ceil((F.col("quota") - F.col("position")) / F.col("n_points"))
     return (
         points.join(quotas, on="leaf_id", how="inner")
@@ -102,7 +102,7 @@ def _balance(this: Work) -> Drawn:
     columns = ("level", "node_id", "parent_id", "n_leaves", "n_points")
     levels = read_levels(this.run.fetch(tree, cluster_levels.NODES, columns))
     quotas = {s.name: _quotas(levels, s, this.config.seed) for s in samples}
-    # 2. points, by rank inside their leaf
+    # 2. points, by rank within their leaf
     assignments = this.run.read(tree, cluster_levels.ASSIGNMENTS)
     parts = []
     for strategy in sorted({s.strategy for s in samples}):
@@ -232,7 +232,7 @@ STAGE = Stage(
 
 
 def run(spark: SparkSession, config: RunConfig) -> Drawn:
-    """Draw the samples, or reuse those that are there.
+    """Draw the samples, or reuse existing ones.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Check what a run stands on: Python, Java, Spark, Delta, the workers, memory, disk, the config.
+"""Check what a run needs: Python, Java, Spark, Delta, the workers, memory, disk, the config.
 
 Reads    the config, and the schema of its pool
 Writes   a tiny Delta table in a temporary folder, removed again
-Method   each check stands alone, so that one broken thing hides no other; ``jobs.environment``
+Method   each check is independent, so one broken thing does not hide another; ``jobs.environment``
 Run      evenlake doctor --config conf/quickstart.yaml
 """
 
@@ -13,17 +13,17 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
-# Nothing of Evenlake is imported above ``main``: another package may stand in its place.
+# Nothing from Evenlake is imported above ``main``: another package may have taken its name.
 HOME = Path(__file__).resolve().parents[1]
-_MARKS = {"jobs": "check_environment", "udfs": "kernels"}  # what only Evenlake's own has inside
+_MARKS = {"jobs": "check_environment", "udfs": "kernels"}  # modules that only Evenlake's own have
 
 
 def check_code() -> list[tuple[str, str]]:
-    """Tell whether ``jobs`` and ``udfs`` are Evenlake's own.
+    """Check whether ``jobs`` and ``udfs`` are Evenlake's own.
 
     Returns
     -------
-    findings : (status, what was found) of each
+    findings : (status, what was found) for each
     """
     return [_check_package(name) for name in _MARKS]
 
@@ -43,8 +43,8 @@ def _check_package(name: str) -> tuple[str, str]:
 
 
 def _places(name: str) -> list[str]:
-    """Return where an import would find a package now, whatever was imported before."""
-    # what sys.path does not hold, an editable install may find
+    """Return where an import would find a package now, regardless of earlier imports."""
+    # a package that is not on sys.path may come from an editable install
     spec = PathFinder.find_spec(name) or find_spec(name)
     if spec is None:
         return []
@@ -52,14 +52,14 @@ def _places(name: str) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check what a run stands on: a line for each thing, and exit code 1 where one fails."""
+    """Check what a run needs: one line per check, and exit code 1 if any fails."""
     parser = argparse.ArgumentParser(
         prog="evenlake doctor",
         description=main.__doc__,
         epilog="key.sub=value overrides any key of the config.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", "-c", help="YAML file; without one, no pool is looked for")
+    parser.add_argument("--config", "-c", help="YAML file; without one, no pool is checked")
     arguments, overrides = parser.parse_known_args(argv)
     code = check_code()
     for status, found in code:

@@ -2,7 +2,7 @@
 
 Reads    the surviving points
 Writes   nodes: the tree; routing: the cells of a split level; assignments: every point's leaf and
-         path; iterations; blocks: the packed points, where Spark solves level 1 unsplit
+         path; iterations; blocks: the packed points, if Spark solves level 1 unsplit
 Method   hierarchical k-means with resampling, arXiv 2405.15613, on the exact grid of
          ``udfs.kernels.exact.grid``
 Run      evenlake cluster --config conf/quickstart.yaml
@@ -70,9 +70,9 @@ ITERATIONS = Table("iterations", _ITERATION, not_content=("seconds",))
 BLOCKS = Table(
     "blocks",
     "block_id INT, n_rows INT, vectors BINARY",
-    # they follow from the embeddings, which have been hashed
+    # they derive from the embeddings, which are hashed already
     not_content=("vectors",),
-    # packed floats do not compress; Delta passes on no other option of Parquet's
+    # packed floats do not compress; this is the only Parquet option that Delta passes on
     writer_options=(("compression", "none"),),
 )
 
@@ -84,7 +84,7 @@ class Clustered(Outcome):
     Attributes
     ----------
     n_nodes : per level, leaves first
-    n_empty : per level, clusters that were asked for and have no member
+    n_empty : per level, requested clusters that have no members
     grid_unit : of the vectors' grid
     inertia : of level 1
     """
@@ -127,7 +127,7 @@ def _cluster(this: Work) -> Clustered:
     interval = this.config.cluster.checkpoint_interval
     kept = Checkpoints(this, interval=interval, gathered=lambda: log.seen)
     log.seen += [tuple(row) for row in kept.resumed or []]
-    # 1. bring the points to where they are solved
+    # 1. bring the points to the solver
     source = _source(this, pool)
     # 2. grow the tree over them
     try:
@@ -157,7 +157,7 @@ def _cluster(this: Work) -> Clustered:
 
 
 def _source(this: Work, pool: SparkPoints) -> BlockSource | CellSource:
-    """Return the pool for the solver that the config, or the pool's size, asks for."""
+    """Return the pool in the form needed by the solver, which the config or its size decides."""
     if is_local(this.config.cluster, pool.n_bytes):
         return pool.fetch()
     if this.config.cluster.cells_at(1):
@@ -170,7 +170,7 @@ def _source(this: Work, pool: SparkPoints) -> BlockSource | CellSource:
 
 
 def _tables(levels: list[Level], unit: float, log: "_IterationLog") -> dict[Table, Rows]:
-    """Return what describes the tree, by table."""
+    """Return the rows that describe the tree, by table."""
     tables: dict[Table, Rows] = {NODES: nodes_table(levels, unit=unit)}
     tables[ITERATIONS] = as_table(log.seen, _ITERATION)
     routing = routing_table(levels, unit=unit)
@@ -207,7 +207,7 @@ def _report(run: Run) -> list[Row]:
 
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
-    """Add the nodes that a point stands below, leaf first."""
+    """Add the nodes on a point's path, leaf first."""
     own = run.read(STAGE, ASSIGNMENTS).where(is_id(id_)).select("path")
     ((path,),) = own.collect()
     at = enumerate(path, start=1)
@@ -235,7 +235,7 @@ STAGE = Stage(
 
 
 def run(spark: SparkSession, config: RunConfig) -> Clustered:
-    """Cluster the pool, or reuse the tree that is there.
+    """Cluster the pool, or reuse an existing tree.
 
     Raises
     ------

@@ -31,7 +31,7 @@ from jobs.runs.run import Run
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended; as text, what the command prints last."""
+    """The result of a run; as text, what the command prints last."""
 
     run_id: str
     samples: dict[str, str]
@@ -42,7 +42,7 @@ class RunSummary:
     passed_over: list[str]
 
     def __str__(self) -> str:
-        """Say the balance before and after, and where the samples and the report are."""
+        """Return the balance before and after, and where the samples and the report are."""
         later = "; a run that began later published it, this one's is in the table samples"
         samples = [
             f"sample {name}: {address}{later if name in self.passed_over else ''}"
@@ -52,28 +52,28 @@ class RunSummary:
 
 
 def curate(this: Run) -> RunSummary:
-    """Run the whole recipe; stages whose key is finished are reused.
+    """Run the whole recipe; stages whose key has finished are reused.
 
     Raises
     ------
     CurationError
-        One of its kinds, saying what was found, what is wanted, and the fix.
+        Or a subclass, saying what was found, what is wanted, and the fix.
     """
     published = publish_samples.require_publishable(this)
 
-    # What it will take; a run that cannot fit ends here, before it has written anything.
+    # Estimate what the run will take; one that cannot fit ends here, before writing anything.
     plan_run.check(this)
 
     with this.under_way():
-        # Section 3.1: a vector for every point; what cannot have one is turned away, by name.
+        # Section 3.1: a vector for every point; rows without one are rejected, with a reason.
         this.do(embed_pool.STAGE)
 
-        # Copies would make dense leaves out of nothing: one of each stays.
+        # Copies would make spuriously dense leaves: one of each stays.
         if this.is_on(find_duplicates.STAGE):
             this.do(find_duplicates.STAGE)
 
-        # The levels that fit these data, where the config leaves them open: trees of a hash sample
-        # are judged by how well their samples cover the pool.
+        # The levels that fit the data, if the config leaves them open: trees over a hash sample are
+        # judged by how well their samples cover the pool.
         if this.is_on(tune_tree.STAGE):
             this.do(tune_tree.STAGE)
 
@@ -82,13 +82,13 @@ def curate(this: Run) -> RunSummary:
         # density.
         this.do(cluster_levels.STAGE)
 
-        # Section 3.4: quotas shared from the top of the tree down, then points drawn in the leaves.
+        # Section 3.4: quotas shared out from the top of the tree down, then points drawn by leaf.
         this.do(balance_sample.STAGE)
 
         # Section 4, on the user's own pool: before, after, and a uniform draw of the same size.
         this.do(report_curation.STAGE)
 
-    # A sample that covers less than a uniform one is said so, or held back.
+    # A sample that covers less than a uniform one brings a warning, or stops the run.
     report_curation.check(this)
 
     # Only a run that got this far changes what trainers read.

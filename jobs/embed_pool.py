@@ -51,7 +51,7 @@ METADATA = Table("metadata", f"id {{id}}, metadata MAP<STRING,STRING>, {GENERATI
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded(Outcome):
-    """How many rows became points, and how long their vectors are."""
+    """How many rows became points, and the length of their vectors."""
 
     n_pool: int
     n_rejected: int
@@ -60,8 +60,8 @@ class Embedded(Outcome):
     largest_norm: float
 
 
-def _embed_what_stays(this: Work) -> Embedded:
-    """Embed, and take nothing from files that changed meanwhile."""
+def _embed_unchanged(this: Work) -> Embedded:
+    """Embed, and fail if the input's files changed meanwhile."""
     try:
         outcome = _embed(this)
     except SPARK_ERRORS as error:
@@ -76,7 +76,7 @@ def _embed(this: Work) -> Embedded:
     config = this.config
     embedder = chosen(config)
     rows = pool_columns(this.run.pool, config.input, embedder.spec.reads)
-    # 1. an embedder, fitted where it has something to learn
+    # 1. an embedder, fitted if it has something to learn
     load, n_features = _embedder(this, rows, embedder)
     # 2. embed, mark what is wrong, and write
     embedded = kept_on_disk(gate_rows(rows, load, config.embed))
@@ -87,7 +87,7 @@ def _embed(this: Work) -> Embedded:
 
 
 def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Embedded:
-    """Write what is wrong, and stop where that is too much; then write the rest."""
+    """Write the rejects, and stop if there are too many; then write the rest."""
     config, ratio = this.config, this.config.hygiene.max_norm_ratio
     gated = embedded if config.embed.normalize else reject_giants(embedded, ratio)
     is_accepted = F.col("reason").isNull()
@@ -151,9 +151,9 @@ def _embedder(this: Work, rows: DataFrame, embedder: Chosen) -> tuple[Callable[[
 
 
 def _kept_artifact(this: Work, name: str, content: bytes) -> bytes:
-    """Keep what was fitted as an artifact, and return what was kept.
+    """Write what was fitted as an artifact, and return what is stored.
 
-    An attempt before this one may have written other last bits.
+    An earlier attempt may have written an artifact that differs in its last bits.
     """
     this.write(ARTIFACTS, artifact(name, "application/x-npz", content))
     if not this.is_repeated:
@@ -177,16 +177,16 @@ def _report(run: Run) -> list[Row]:
 
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
-    """Say what the gate said of an id."""
-    said = ("stage", "reason", "detail")
-    rejects = run.read(STAGE, REJECTS).where(is_id(id_)).select(*said)
+    """Add the gate's verdict on an id."""
+    verdict = ("stage", "reason", "detail")
+    rejects = run.read(STAGE, REJECTS).where(is_id(id_)).select(*verdict)
     accepted = _accepted(run).where(is_id(id_))
-    silent = accepted.select(*(F.lit(None).cast("string").alias(name) for name in said))
+    silent = accepted.select(*(F.lit(None).cast("string").alias(name) for name in verdict))
     rows = rejects.unionByName(silent).collect()
     if not rows:
         where = run.config.input.where
         gate = Gate("no such id in the pool" + (f" where {where}" if where else ""))
-    elif rows[0].reason is None:  # of a doubled id, every row says the same
+    elif rows[0].reason is None:  # the rows of a duplicate id all say the same
         gate = Gate("accepted")
     else:
         gate = Gate("rejected", *rows[0])
@@ -202,7 +202,7 @@ STAGE = Stage(
     summary="Embed the pool and turn away what cannot be clustered.",
     tables=(EMBEDDINGS, REJECTS, METADATA, ARTIFACTS),
     outcome=Embedded,
-    work=_embed_what_stays,
+    work=_embed_unchanged,
     points=_accepted,
     cost=costs.embed,
     report=_report,
@@ -211,16 +211,16 @@ STAGE = Stage(
 
 
 def run(spark: SparkSession, config: RunConfig) -> Embedded:
-    """Embed the pool, or reuse the embeddings that are there.
+    """Embed the pool, or reuse existing embeddings.
 
     Raises
     ------
     InputError
-        If columns are missing, of the wrong type, or the pool is empty.
+        If columns are missing or of the wrong type, or the pool is empty.
     ConfigError
-        If code of the user's own cannot be had, or fails.
+        If the user's own code cannot be loaded, or fails.
     GuardError
-        If more than ``hygiene.max_reject_fraction`` of the pool was turned away.
+        If more than ``hygiene.max_reject_fraction`` of the pool was rejected.
     """
     return open_run(spark, config).do(STAGE)
 

@@ -1,8 +1,8 @@
-"""Explain one id of the pool: its way through the finished run, and why it is in which sample.
+"""Explain one id of the pool: its path through the finished run, and why each sample has it or not.
 
 Reads    embeddings, rejects, nodes, assignments, allocations, samples
 Writes   nothing
-Method   each stage of the recipe adds what it did with the id, until one has turned it away
+Method   each stage of the recipe adds what it did with the id, until one turns it away
 Run      evenlake explain ID --config conf/quickstart.yaml
 """
 
@@ -23,7 +23,7 @@ from jobs.tables.shared import REJECTS
 
 PointArgument = Annotated[
     str,
-    typer.Argument(metavar="ID", help="An id of the pool, binary in hex; -- before it if need be."),
+    typer.Argument(metavar="ID", help="An id of the pool, binary in hex; after -- if needed."),
 ]
 
 
@@ -33,9 +33,9 @@ def explain(this: Run, *, point: str) -> Explanation:
     Raises
     ------
     InputError
-        If the text is no id of the pool's type.
+        If the text is not an id of the pool's type.
     ConfigError
-        If a stage that the id has come to has not finished for this config and input.
+        If a stage that the id has reached has not finished for this config and input.
     """
     first, *later = (stage for stage in this.recipe.on(this.written) if stage.explain is not None)
     this.require_finished(first)
@@ -59,7 +59,7 @@ def explain(this: Run, *, point: str) -> Explanation:
 def id_last(arguments: Sequence[str]) -> list[str]:
     """Put options first and the id after ``--``, so that it may start with a dash.
 
-    The id is what follows a ``--`` that is there, or else the first argument that is no option.
+    The id is whatever follows a given ``--``, or else the first argument that is not an option.
     """
     valued = ("--config", "-c", "--result")
     options: list[str] = []

@@ -1,7 +1,7 @@
-"""Turn away exact copies: of the points whose content is the same, one stays.
+"""Turn away exact copies: of all points with the same content, one stays.
 
 Reads    embeddings: id, content_hash
-Writes   duplicates: who is a copy, and of whom
+Writes   duplicates: every copy, and the id it is a copy of
 Method   two 64-bit hashes of what was embedded; the keeper is the smallest id
 Run      evenlake duplicates --config conf/quickstart.yaml dedup.exact=true
 """
@@ -61,7 +61,7 @@ def _turned_away(run: Run) -> DataFrame:
 
 
 def _cost(sizes: Sizes) -> Iterator[Part]:
-    """Estimate the search for copies: hashes are shuffled, and no vectors."""
+    """Estimate the search for copies: it shuffles hashes, not vectors."""
     yield sizes.spark("find_duplicates", "exact copies", 0, DRAW_PER_POINT)
 
 
@@ -75,7 +75,7 @@ def _report(run: Run) -> list[Row]:
 
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
-    """Say of whom an id is a copy."""
+    """Add which id this one is a copy of, if any."""
     rows = run.read(STAGE, DUPLICATES).where(is_id(id_)).select("keeper_id").collect()
     if not rows:
         return so_far
@@ -104,7 +104,7 @@ STAGE = Stage(
 
 
 def run(spark: SparkSession, config: RunConfig) -> Deduplicated:
-    """Find the copies, or reuse those that were found.
+    """Find the copies, or reuse those already found.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """List the runs of a root, show one in full, or remove the rows that nobody needs any more.
 
 Reads    runs; the published samples' history
-Writes   nothing; ``clean`` deletes rows of whole stage keys, tells runs of it (cleaned), and
+Writes   nothing; ``clean`` deletes rows of whole stage keys, records that in runs (cleaned), and
          deletes the files that no table refers to any more
-Method   a stage key goes if its attempts broke off, or if only superseded runs stand on it
+Method   a stage key goes if its attempts broke off, or if only superseded runs use it
 Run      evenlake runs --config conf/quickstart.yaml
 """
 
@@ -39,8 +39,8 @@ _HELP = """List the runs of a root, the newest first.
 [list] lists them; [show RUN_ID] shows one: every event, config, input, keys, figures, digests.
 
 [clean] removes the rows of stages that failed or broke off, and of runs that a later run of the
-same lineage superseded. Published samples, and what a kept run stands on, stay; the same curate
-command builds the rest again. Files that no table has referred to for as long go too (VACUUM),
+same lineage superseded. Published samples, and whatever a kept run uses, stay; the same curate
+command rebuilds the rest. Files that no table has referred to for that long go too (VACUUM),
 unless a run is under way or --keep-files is given.
 """
 
@@ -51,7 +51,7 @@ class Cleaning:
 
     leftovers: list[Leftover]
     is_dry_run: bool
-    files: str | None = None  # what became of files
+    files: str | None = None  # what happened to files
 
     def __str__(self) -> str:
         """Return the lines."""
@@ -59,10 +59,10 @@ class Cleaning:
         for leftover in self.leftovers:
             for table, n in leftover.n_rows.items() if not leftover.may_be_running else ():
                 n_rows[table] = n_rows.get(table, 0) + n
-        said = " ".join(f"{table}={n}" for table, n in n_rows.items()) or "nothing"
+        total = " ".join(f"{table}={n}" for table, n in n_rows.items()) or "nothing"
         verb = "would remove" if self.is_dry_run else "removed"
         files = [self.files] if self.files else []
-        return "\n".join([*map(str, self.leftovers), *files, f"{verb}: {said}"])
+        return "\n".join([*map(str, self.leftovers), *files, f"{verb}: {total}"])
 
 
 def run(spark: SparkSession, config: RunConfig) -> RunList:
@@ -97,13 +97,13 @@ def clean(
     is_forced: bool = False,
     keeps_files: bool = False,
 ) -> Cleaning:
-    """Remove the rows of broken attempts, and of runs superseded longer than the retention.
+    """Remove the rows of broken attempts, and of runs superseded longer ago than the retention.
 
     Parameters
     ----------
-    older_than_days : ``retention.days`` where it is None
+    older_than_days : ``retention.days`` if None
     is_forced : also remove what may still be running
-    keeps_files : of removed and replaced rows, for Delta's time travel
+    keeps_files : keep the files of removed and replaced rows, for Delta's time travel
     """
     lake, now = Lake(spark, config.output), datetime.now(UTC)
     days = config.retention.days if older_than_days is None else older_than_days
@@ -123,18 +123,18 @@ Words = Annotated[
     list[str] | None, typer.Argument(metavar="[list | show RUN_ID | clean] [key.sub=value ...]")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="clean: say what would go, change nothing.")
+    bool, typer.Option("--dry-run", help="clean: list what would go, change nothing.")
 ]
 Days = Annotated[
     int | None,
-    typer.Option("--older-than-days", min=0, help="clean: in place of retention.days."),
+    typer.Option("--older-than-days", min=0, help="clean: use this instead of retention.days."),
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="clean: also what may be under way."),
+    typer.Option("--force", help="clean: also remove what may still be running."),
 ]
 KeepFiles = Annotated[
-    bool, typer.Option("--keep-files", help="clean: leave files of removed rows, for time travel.")
+    bool, typer.Option("--keep-files", help="clean: keep files of removed rows, for time travel.")
 ]
 
 
@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _asked(words: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """Read what is asked for, of which run, and the overrides."""
+    """Return the action, the run ids and the overrides."""
     names, overrides = names_and_overrides(words)
     action, *rest = names or ["list"]
     if action not in ("list", "show", "clean") or len(rest) != (action == "show"):
@@ -184,7 +184,7 @@ def _asked(words: Sequence[str]) -> tuple[str, list[str], list[str]]:
 
 
 def _fitting(runs: RunList) -> RunList | None:
-    """Print a table where someone looks at it; elsewhere leave the lines to be printed."""
+    """Print a table on a terminal; elsewhere return the lines to print."""
     console = Console()
     if not console.is_terminal:
         return runs

@@ -37,7 +37,7 @@ from jobs.spark.session import n_slots
 log = logging.getLogger(__name__)
 
 NAME = "plan_run"  # in progress lines and metrics
-CALIBRATED_FLOPS = 50e9  # below, a run takes seconds on any machine, and assumed speed will do
+CALIBRATED_FLOPS = 50e9  # below this, a run takes seconds anywhere, and the assumed speed will do
 
 
 def show(this: Run) -> Plan:
@@ -68,12 +68,12 @@ def run(spark: SparkSession, config: RunConfig) -> Plan:
 
 
 def check(this: Run) -> None:
-    """Plan before a whole run, in a line and its warnings; what is finished needs no plan.
+    """Plan before a whole run, and note one line and the warnings; a finished tree needs no plan.
 
     Raises
     ------
     InputError, ConfigError, GuardError
-        As ``show``.
+        See ``show``.
     """
     if this.has_finished(cluster_levels.STAGE) and not this.is_refresh:
         return
@@ -99,7 +99,7 @@ def plan_for(this: Run) -> Plan:
 
 
 def problem_of(this: Run) -> Problem:
-    """Count the pool's rows and look at one vector, or ask the ledger where it knows."""
+    """Count the pool's rows and look at one vector, or take both from the ledger if it has them."""
     if this.has_finished(embed_pool.STAGE):
         embedded = this.outcome(embed_pool.STAGE)
         return problem_for(embedded.n_points, embedded.n_features, this.config)
@@ -118,7 +118,7 @@ def problem_of(this: Run) -> Problem:
 
 
 def machine_of(spark: SparkSession, n_features: int) -> Machine:
-    """Describe the session, as far as it tells; speed as assumed."""
+    """Describe the session, as far as it says; the speed is assumed."""
     setting = partial(_setting, spark)
     slots, host = n_slots(spark), None if is_remote() else host_bytes()
     is_local = setting("spark.master", "local").startswith("local")
@@ -126,7 +126,7 @@ def machine_of(spark: SparkSession, n_features: int) -> Machine:
     heap = executors.size_of(setting, "spark.driver.memory", unknown)
     max_result = size_bytes(setting("spark.driver.maxResultSize", unknown))
     workers, overhead = executors.n_workers(setting), executors.overhead(setting)
-    # the workers share a container, or where there is none, the host
+    # the workers share a container, or if there is none, the host
     room = overhead / workers if overhead else host / slots if is_local and host else 0.0
     return Machine(
         n_slots=slots,
@@ -145,7 +145,7 @@ def machine_of(spark: SparkSession, n_features: int) -> Machine:
 def _setting(spark: SparkSession, key: str, default: str) -> str:
     try:
         return spark.conf.get(key, default) or default
-    except Exception:  # Connect keeps some settings to itself
+    except Exception:  # Connect does not reveal some settings
         return default
 
 

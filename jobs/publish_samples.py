@@ -18,18 +18,18 @@ from jobs.tables.publishing import last_metadata, publish
 
 log = logging.getLogger(__name__)
 
-_FRESH = timedelta(seconds=60)  # what was seen of a published sample so lately still holds
+_FRESH = timedelta(seconds=60)  # what was read about published samples counts as current
 _COLUMNS = ("id", "leaf_id", "path", "replica", "rank", "pool_weight")
 
-Marks = dict[str, dict[str, Any]]  # sample -> who published it
+Marks = dict[str, dict[str, Any]]  # sample -> its table's last metadata
 
 
 def require_publishable(this: Run) -> Marks:
-    """Refuse to overwrite a published sample of another config, or a table that is none.
+    """Refuse to overwrite another config's published sample, or a table that is not a sample.
 
     Returns
     -------
-    marks : what is said of every sample that is published now
+    marks : the metadata of every sample published now
 
     Raises
     ------
@@ -60,10 +60,10 @@ def require_publishable(this: Run) -> Marks:
 
 
 def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
-    """Replace every ``sample_<name>`` by this run's sample.
+    """Replace every ``sample_<name>`` with this run's sample.
 
-    The sample of a run that began later stays: a driver that stood still for hours must not put
-    yesterday's back.
+    The sample of a run that began later stays: a driver that stalled for hours must not bring back
+    yesterday's.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
 
     Returns
     -------
-    passed_over : the samples that stayed
+    passed_over : the samples that were not replaced
 
     Raises
     ------
     ConfigError
         If another config has published a sample of that name meanwhile.
     CurationError
-        If what the run stands on was cleaned meanwhile.
+        If any of the run's finished stages was cleaned meanwhile.
     """
     if marks is None or datetime.now(UTC) - this.opened_at > _FRESH:
         marks = require_publishable(this)
@@ -95,13 +95,13 @@ def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
         if sample in same:
-            # by an earlier run of the same content; what began between the two comes too late now
+            # an earlier run published the same content; a run begun between the two is now too late
             publish(this.lake, table, None, mark, version=began)
             continue
         with this.queries():
             is_mine = publish(this.lake, table, _rows(this, sample.name), mark, version=began)
         if not is_mine and last_metadata(this.lake, table) != mark:
-            log.warning("sample=%s stays: a run that began later published it", sample.name)
+            log.warning("sample=%s not replaced: a run that began later published it", sample.name)
             passed_over.append(sample.name)
     return passed_over
 
@@ -114,7 +114,7 @@ def _rows(this: Run, name: str) -> DataFrame:
 
 
 def require_kept(this: Run) -> None:
-    """Make sure that nothing that the run stands on was cleaned; before it publishes.
+    """Make sure that none of the run's stages was cleaned; call it before publishing.
 
     Raises
     ------

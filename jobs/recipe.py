@@ -1,4 +1,4 @@
-"""The recipe: the stages of a whole run, in the order in which `curate` does them."""
+"""The recipe: the stages of a whole run, in the order in which `curate` runs them."""
 
 from jobs import (
     balance_sample,

@@ -1,7 +1,7 @@
-"""Report what curation did to the pool, beside a uniform draw of the same size.
+"""Report what curation did to the pool, compared with a uniform draw of the same size.
 
 Reads    embeddings, metadata, rejects, nodes, assignments, samples, allocations
-Writes   report: one measure a row; artifacts: one self-contained HTML page
+Writes   report: one measure per row; artifacts: one self-contained HTML page
 Method   balance over the tree's nodes, coverage on independent clusterings, balance over labels
 Run      evenlake report --config conf/quickstart.yaml
 """
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 PAGE = "report.html"
 _SHOWN = ("embeddings", "rejects", "nodes", "assignments", "samples", "report", "runs")
-_LONGEST_SUMMARY = 9_000  # characters that the ledger's notes have room for
+_LONGEST_SUMMARY = 9_000  # characters that fit into the ledger's notes
 _KEPT = r"\w+\.(?:coverage|labels|balance)\.\w+(?:\.control)?"
 
 
@@ -63,7 +63,7 @@ class Measured(Outcome):
 
     Attributes
     ----------
-    said : what a person should know of the samples, a line each; empty where the ledger told
+    said : what a person should know about the samples, one line each; empty if read from the ledger
     """
 
     n_rows: int
@@ -72,18 +72,18 @@ class Measured(Outcome):
 
     @property
     def summary(self) -> str | None:
-        """Return what is said, for the ledger's notes."""
+        """Return these lines, for the ledger's notes."""
         text = "\n".join(self.said)
         return text if 0 < len(text) <= _LONGEST_SUMMARY else None
 
 
 def _measure(this: Work) -> Measured:
     run = this.run
-    # 1. measures that each stage takes of its own output
+    # 1. each stage's measures of its own output
     rows: list[Row] = []
     for stage in run.recipe.on(run.written):
         rows += stage.report(run) if stage.report is not None else []
-    # 2. beside a uniform draw: over the tree's nodes, on independent clusterings, over labels
+    # 2. against a uniform draw: over the tree's nodes, on independent clusterings, over labels
     control = _uniform_draw(run)
     sizes = run.outcome(balance_sample.STAGE).sizes
     controls = {name: control.slice(0, size) for name, size in sizes.items()}
@@ -113,7 +113,7 @@ def _measure(this: Work) -> Measured:
 
 
 def _uniform_draw(run: Run) -> pa.Table:
-    """Return the points with the smallest hashes, as many as the largest sample: id, leaf_id."""
+    """Return the points with the smallest hashes, as many as in the largest sample: id, leaf_id."""
     largest = max(run.outcome(balance_sample.STAGE).sizes.values())
     tree, wanted = cluster_levels.STAGE, ("report.control", largest)
     if held(run) is None:
@@ -127,7 +127,7 @@ def _uniform_draw(run: Run) -> pa.Table:
 
 
 def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
-    """Return the vectors of the samples, and what they are compared on."""
+    """Return the vectors of the samples, and the points that judge them."""
     sizes = run.outcome(balance_sample.STAGE).sizes
     compared = {name: min(size, MAX_COMPARED) for name, size in sizes.items()}
     unit = run.outcome(cluster_levels.STAGE).grid_unit
@@ -138,7 +138,7 @@ def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
 
 
 def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
-    """Return a sample's points, or a hash sample of them where they are many."""
+    """Return a sample's points, or a hash sample of them if there are too many."""
     drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
     ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
     n_ids = run.outcome(balance_sample.STAGE).sizes[name]
@@ -146,7 +146,7 @@ def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
 
 
 def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[Row]:
-    """Count labels in the pool, the samples and the controls in one pass; see how well they fit."""
+    """Count labels in the pool, samples and controls in one pass; measure how well they fit."""
     named = F.coalesce(F.col("metadata")[label], F.lit("(none)")).alias("label")
     described = passed(run, run.read(embed_pool.STAGE, embed_pool.METADATA)).select("id", named)
     drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
@@ -164,7 +164,7 @@ def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[
     (points,) = sample_points(run, wanted)
     (labels,) = sample_rows(described, wanted, size_of(run).n_points, seed=run.config.seed)
     X = vectors_of(points, run.outcome(cluster_levels.STAGE).grid_unit)
-    y = np.array(labels["label"].to_pylist())  # in the same order, as the hashes are of the ids
+    y = np.array(labels["label"].to_pylist())  # in the same order, as both are hashed by id
     return label_point_rows(
         counts["pool"],
         {name: counts.get(f"sample:{name}", {}) for name in controls},
@@ -174,7 +174,7 @@ def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[
 
 
 def _headline_figures(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the measures that `runs` keeps."""
+    """Return the measures to keep in `runs`."""
     of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
     kept = {("coverage", metric) for metric in of_coverage}
     kept |= {("labels", "kl_uniform"), ("balance", "kl_uniform")}
@@ -189,7 +189,7 @@ def _headline_figures(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _all_rows(run: Run, mine: pa.Table) -> pd.DataFrame:
-    """Return the rows of this report, and of the stages that have written rows of their own."""
+    """Return the rows of this report, and those that other stages wrote themselves."""
     others = [s for s in run.recipe.on(run.written) if REPORT in s.tables and s is not STAGE]
     tables = [mine.select([*REPORT_COLUMNS])]
     tables += [run.fetch(stage, REPORT, REPORT_COLUMNS) for stage in others]
@@ -212,7 +212,7 @@ def _reported(run: Run) -> Reported:
 
 
 def check(run: Run) -> None:
-    """Warn of every sample that covers less than a uniform one; stop where the config says so.
+    """Warn of every sample that covers less than a uniform one; fail if the config says so.
 
     Raises
     ------
@@ -226,15 +226,15 @@ def check(run: Run) -> None:
         )
         if is_worse(gap, error):
             given, levels = run.written.cluster.levels, run.config.cluster.levels
-            said = worse_than_uniform(s.name, gap, error, given=given, levels=levels)
-            log.warning(said)
-            refused += [said] if s.on_worse_than_uniform == "fail" else []
+            warning = worse_than_uniform(s.name, gap, error, given=given, levels=levels)
+            log.warning(warning)
+            refused += [warning] if s.on_worse_than_uniform == "fail" else []
     if refused:
         raise GuardError("; ".join(refused) + "; nothing was published")
 
 
 def headlines(run: Run) -> list[str]:
-    """Return one sentence per sample, the balance before and after, then the warnings."""
+    """Return the balance before and after, one sentence per sample, then the warnings."""
     if (said := run.summary(STAGE)) is not None:
         return said.splitlines()
     rows = _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS))
@@ -246,9 +246,9 @@ def _sentences(context: PageContext) -> list[str]:
 
 
 def export_page(run: Run) -> str:
-    """Write the page beside the tables where the root is a local folder; return its address.
+    """Write the page next to the tables if the root is a local folder; return its address.
 
-    Elsewhere the page stays in the ``artifacts`` table, which always has it.
+    Otherwise the page is only in the ``artifacts`` table, which always has it.
     """
     path = page_path(run.config.output.root, run.run_id)
     if path is None:
@@ -276,7 +276,7 @@ STAGE = Stage(
 
 
 def run(spark: SparkSession, config: RunConfig) -> Measured:
-    """Report on the samples, or reuse the report that is there.
+    """Report on the samples, or reuse an existing report.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Show what curation does: write the example pool and curate it, in one process.
 
-Reads    the pool, once it is written
+Reads    the pool, after writing it
 Writes   the pool at input.table, and what `curate` writes
 Run      evenlake demo
 """

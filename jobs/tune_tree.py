@@ -1,7 +1,7 @@
 """Find the levels and the share that fit this pool, judged by coverage, without labels.
 
 Reads    the surviving points: a hash sample
-Writes   report: every tree tried at last, beside the uniform control; the choice goes into runs
+Writes   report: every tree of the last round, next to the uniform control; the choice goes to runs
 Method   successive halving over trees of a hash sample, judged on independent clusterings;
          ``jobs.tuning``
 Run      evenlake tune --config conf/quickstart.yaml
@@ -39,7 +39,7 @@ from udfs.kernels.exact.hashing import derive_seed
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned(Outcome):
-    """What was chosen; levels and rounds only where the config leaves them open."""
+    """What was chosen; levels and rounds only if the config leaves them open."""
 
     levels: tuple[int, ...] = per("level_{}")
     rounds: tuple[int, ...] = per("rounds_{}")
@@ -61,7 +61,7 @@ def _tune(this: Work) -> Tuned:
     n_wanted = n_sampled(n_points, embedded.n_features)
     (sampled,) = sample_points(this.run, [("tune_tree", n_wanted)])
     points = vectors_of(sampled, grid_unit(embedded.largest_norm))
-    # 2. trees over it, judged by coverage at the sizes that are wanted
+    # 2. trees over it, judged by coverage at the wanted sizes
     problem = Problem(
         points,
         n_points,
@@ -74,7 +74,7 @@ def _tune(this: Work) -> Tuned:
         choice = search(
             problem, lambda done, total, what: this.progress.update(done, total, at=what)
         )
-    # 3. the choice, and what it was chosen from
+    # 3. the choice, and its alternatives
     this.write(REPORT, report_table(_rows(choice), this.run.run_id))
     this.progress.note(STAGE.name, _reason(choice))
     chosen = choice.cluster
@@ -91,7 +91,7 @@ def _tune(this: Work) -> Tuned:
 
 
 def _rows(choice: Choice) -> list[Row]:
-    """Return every finalist's coverage over the uniform control's, and how sure its lag is."""
+    """Return every finalist's coverage over the uniform control's, and its lag's standard error."""
     rows = []
     for trial in choice.trials:
         name = f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}"
@@ -135,11 +135,11 @@ STAGE = Stage(
 
 
 def described(config: RunConfig, tuned: Tuned) -> str:
-    """Return the choice as YAML to paste, after a line that says how it covers.
+    """Return the choice as YAML to paste, after a line on its coverage.
 
     Parameters
     ----------
-    config : with the choice in place
+    config : with the choice filled in
     """
     cluster = config.cluster
     plain: dict[str, Any] = {
@@ -149,17 +149,17 @@ def described(config: RunConfig, tuned: Tuned) -> str:
         },
         "samples": [{"name": s.name, "share": s.share.model_dump()} for s in config.samples],
     }
-    said = (
+    header = (
         f"# coverage distance {tuned.relative_coverage:.3f} of a uniform sample's on the hash "
         f"sample (the best of {tuned.n_tried} has {tuned.best_relative_coverage:.3f})"
     )
-    return said + "\n" + str(yaml.safe_dump(plain, sort_keys=False)).rstrip()
+    return header + "\n" + str(yaml.safe_dump(plain, sort_keys=False)).rstrip()
 
 
 def run(spark: SparkSession, config: RunConfig) -> Tuned:
-    """Choose, or reuse the choice that is there.
+    """Choose, or reuse an earlier choice.
 
-    A config that leaves nothing to ``auto`` is tuned for the sake of the comparison alone.
+    A config that leaves nothing to ``auto`` is tuned only for comparison.
 
     Raises
     ------

@@ -64,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             found.require()
 
         if len(run_ids) != 1:
-            said = f"verify {' '.join(run_ids)}: want one RUN_ID; evenlake runs lists them"
-            raise typer.Exit(fail(ConfigError(said)))
+            message = f"verify {' '.join(run_ids)}: want one RUN_ID; evenlake runs lists them"
+            raise typer.Exit(fail(ConfigError(message)))
         raise typer.Exit(execute_on_lake(work, config, overrides))
 
     return exit_code(app, argv, name="verify")

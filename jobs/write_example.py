@@ -22,7 +22,7 @@ LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
 
 
 def long_tailed_digits(seed: int) -> list[tuple[str, bytearray, str]]:
-    """Return (id, PNG, digit) rows; which images of a class stay depends on the seed."""
+    """Return (id, PNG, digit) rows; the seed decides which images of a class stay."""
     digits = load_digits()
     return [
         (f"digit-{index:04d}", _png(digits.images[index]), str(digits.target[index]))

@@ -1,4 +1,4 @@
-"""What every job's ``main`` does: read the config, get a session, run, and say how it ended."""
+"""What every job's ``main`` does: read the config, get a session, run, and report the outcome."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class IfRunning(StrEnum):
-    """What to do while another process is at work on the same stage."""
+    """What to do while another process is working on the same stage."""
 
     wait = "wait"
     fail = "fail"
@@ -46,10 +46,10 @@ ResultOption = Annotated[
 RefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Do finished stages again.")]
 IfRunningOption = Annotated[
     IfRunning,
-    typer.Option("--if-running", help="Where another process does the same: wait for its result."),
+    typer.Option("--if-running", help="If another process does the same: wait for its result."),
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show what Spark and its package resolver say.")
+    bool, typer.Option("--verbose", "-v", help="Show the output of Spark and its package resolver.")
 ]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
@@ -58,7 +58,7 @@ ReplaceOption = Annotated[
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says beside the config."""
+    """The command line, apart from what goes into the config."""
 
     config: str
     overrides: Sequence[str] = ()
@@ -71,17 +71,17 @@ class Options:
 
 @runtime_checkable
 class Detailed(Protocol):
-    """An outcome with more to say in ``--result``."""
+    """An outcome that adds details to ``--result``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
 
 
-Job = Callable[[Run], object]  # what is printed, if anything
+Job = Callable[[Run], object]  # returns what is printed, or None
 
 
 def stage_main(stage: Stage[Any], argv: Sequence[str] | None) -> int:
-    """Do one stage from the command line, after those before it; a stage's ``main`` is this."""
+    """Do one stage from the command line, after those before it; every stage's ``main``."""
 
     def job(this: Run) -> object:
         this.do(stage)
@@ -126,11 +126,11 @@ def lake_main(
     summary: str,
     config: str,
 ) -> int:
-    """Parse the command line of what needs a config, and no run of it, and do it.
+    """Parse the command line of a command that needs a config but no run, and execute it.
 
     Parameters
     ----------
-    config : the one that is read where none is named
+    config : the config to read by default
     """
     app, default = typer.Typer(add_completion=False), config
 
@@ -144,7 +144,7 @@ def lake_main(
 
 
 def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
-    """Let a job's application parse its command line and do it; return the exit code."""
+    """Let a job's application parse its command line and execute it; return the exit code."""
     try:
         app(list(argv) if argv is not None else None, prog_name=f"evenlake {name}")
     except SystemExit as stop:
@@ -152,12 +152,12 @@ def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int
     return 0
 
 
-# key.sub=value and --key.sub=value arrive as arguments that typer does not know
+# key.sub=value and --key.sub=value arrive as arguments unknown to typer
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def execute(job: Job, options: Options) -> int:
-    """Run a job in a session, report its end on the last line and in ``--result``."""
+    """Run a job in a session; report the outcome on the last line and in ``--result``."""
     this: Run | None = None
 
     def work(spark: SparkSession, config: RunConfig) -> None:
@@ -174,7 +174,7 @@ def execute(job: Job, options: Options) -> int:
         _print(outcome)
         _write_result(options.result, this, "ok", outcome)
 
-    try:  # so that no earlier run's result is taken for this one's
+    try:  # so that an earlier run's result is not taken for this one's
         _write_result(options.result, None, "running")
     except OSError as error:
         print(f"config: --result {options.result}: {error.strerror}", file=sys.stderr)  # noqa: T201
@@ -183,7 +183,7 @@ def execute(job: Job, options: Options) -> int:
         work,
         options.config,
         options.overrides,
-        on_failure=lambda said: _write_result(options.result, this, said),
+        on_failure=lambda message: _write_result(options.result, this, message),
         is_verbose=options.is_verbose,
     )
 
@@ -193,14 +193,14 @@ def execute_on_lake(
     config: str,
     overrides: Sequence[str],
     *,
-    on_failure: Callable[[str], None] = lambda said: None,
+    on_failure: Callable[[str], None] = lambda message: None,
     is_verbose: bool = False,
 ) -> int:
-    """Do a command's work in a session, whether or not there is a pool; print what it returns.
+    """Do a command's work in a session, with or without a pool; print what it returns.
 
     Parameters
     ----------
-    on_failure : told what the last line says
+    on_failure : receives the message of the last line
     """
     set_up_logging()
     spark, is_ours = None, False
@@ -211,7 +211,7 @@ def execute_on_lake(
         return 0
     except Exception as error:
         code = fail(error)
-        on_failure(without_secrets(_said(trouble_of(error) or error)))
+        on_failure(without_secrets(_message(trouble_of(error) or error)))
         return code
     finally:
         if spark is not None and is_ours:
@@ -224,25 +224,25 @@ def _print(outcome: object) -> None:
 
 
 def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell what a command line names from the ``key.sub=value`` in between."""
+    """Separate the names on a command line from the ``key.sub=value`` overrides."""
     overrides = [word for word in words if "=" in word or word.startswith("-")]
     return [word for word in words if word not in overrides], overrides
 
 
 def fail(error: Exception) -> int:
-    """Say an error on the last line of stderr, its stack in the log; return the exit code."""
+    """Print an error on the last line of stderr, log its stack, and return the exit code."""
     stack = without_secrets("".join(traceback.format_exception(error)))
     if not isinstance(error, CurationError) and (said := launch.said_so_far()):
         log.error("the JVM said:\n%s", without_secrets(said))
     log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
     error = trouble_of(error) or error
     kind = "config" if isinstance(error, ConfigError) else "error"
-    print(f"{kind}: {without_secrets(_said(error))}", file=sys.stderr)  # noqa: T201  last line
+    print(f"{kind}: {without_secrets(_message(error))}", file=sys.stderr)  # noqa: T201  last line
     return error.exit_code if isinstance(error, CurationError) else 1
 
 
-def _said(error: Exception) -> str:
-    """Say an error of ours in full, any other by its kind and its first line."""
+def _message(error: Exception) -> str:
+    """Return the full message of an error of ours; for any other, its type and first line."""
     if isinstance(error, CurationError):
         return str(error)
     return f"{type(error).__name__}: {reason(error)}"

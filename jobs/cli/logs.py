@@ -9,7 +9,7 @@ from pyspark.logger import PySparkLogger
 def set_up_logging(level: str = "INFO") -> None:
     """Send log lines to stderr; called by the commands, never on import.
 
-    On a terminal the live line takes the place of the lines of level INFO.
+    On a terminal, the live line replaces the INFO lines.
     """
     if level == "INFO" and sys.stderr.isatty():
         level = "WARNING"
@@ -17,6 +17,6 @@ def set_up_logging(level: str = "INFO") -> None:
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    # pyspark prints the JVM's stack of every error of a query, also where it is caught
+    # pyspark prints the JVM's stack for every query error, even if it is caught
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)

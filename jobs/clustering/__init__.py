@@ -1,1 +1,1 @@
-"""The tree: levels solved one on top of the other over block sources; knows blocks, not Spark."""
+"""The tree: levels solved one on top of another over block sources, in memory or on Spark."""

@@ -1,4 +1,4 @@
-"""One level of the tree: its columns, and levels as the state of a journal."""
+"""One level of the tree: its columns, and levels as journal state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _ARRAYS = ("centroids", "parents", "n_children", "n_leaves", "n_points", "inerti
 
 @dataclass(frozen=True)
 class Level:
-    """One level of the tree, columns over its nodes; lengths in grid units.
+    """One level of the tree, as columns over its nodes; lengths in grid units.
 
     Attributes
     ----------
     centroids : (n_nodes, n_features) float32, grid coordinates
     parents : (n_nodes,) int64, nodes of the level above; -1 at the top
     n_children, n_leaves, n_points : (n_nodes,) int64
-    inertia : (n_nodes, 2) int64 limbs of exact sums, squared distances of the level's inputs
+    inertia : (n_nodes, 2) int64 limbs of exact sums of squared distances to the level's inputs
     sq_radius : (n_nodes,) float64, exact, the largest of those distances
-    routing : how the level's inputs find their nodes, where it was split
+    routing : how the level's inputs find their nodes, if the level was split
     """
 
     centroids: NDArray[np.float32]
@@ -50,7 +50,7 @@ def state_of(levels: Sequence[Level]) -> State:
 
 
 def levels_of(state: State) -> list[Level]:
-    """Return the levels back."""
+    """Return the levels of a journal state."""
     levels = []
     for t in range(1, int(state["n_levels"]) + 1):
         routing = None

@@ -1,6 +1,6 @@
 """The Spark block source: a pass is one ``mapInArrow`` job, centroids shipped to the executors.
 
-DataFrame API only, so that it runs on Connect and serverless as well.
+It uses only the DataFrame API, so it also runs on Connect and serverless.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class SparkBlocks:
     def reduce(self, step: Step, batch: Batch | None = None) -> Arrays:
         """Run one pass over all blocks, or over a batch of them, as one Spark job.
 
-        Or as two, where not all blocks are found in files.
+        It takes a second job if some blocks are missing from the files.
         """
         centroids = ship(self._blocks.sparkSession, step.centroids.vectors)
         try:
@@ -88,17 +88,17 @@ class SparkBlocks:
 
     @property
     def _n_tasks(self) -> int:
-        """Tasks of a pass: a slot has one, where Spark tells its slots, else a bin of blocks."""
+        """Tasks of a pass: one per slot if Spark says how many there are, else one per bin."""
         spark, n_bytes = self._blocks.sparkSession, 4 * self.n_rows * self.n_features
         return known_slots(spark) or n_packing_bins(n_bytes, self.n_blocks, n_slots(spark))
 
     def _in_slots(self, rows: DataFrame) -> DataFrame:
-        """Return as many tasks as run at once: each sends its sums, of all clusters, but once."""
+        """Return as many partitions as slots, so each slot sends its sums of all clusters once."""
         slots = known_slots(rows.sparkSession)
         return rows.coalesce(slots) if slots else rows
 
     def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks | LocalBlocks":
-        """Return a source of only the points at these positions; in memory where they fit."""
+        """Return a source of only the points at these positions, in memory if they fit."""
         shipped = ship(self._blocks.sparkSession, wanted)
         if comes_to_driver(4 * len(wanted) * self.n_features):
             try:
@@ -111,11 +111,11 @@ class SparkBlocks:
             n_features=self.n_features,
             n_blocks=self.n_blocks,
         )
-        taken._shipped = shipped  # lazily needed until release
+        taken._shipped = shipped  # read lazily, so kept until release
         return taken
 
     def _bring(self, wanted: Shipped, n_wanted: int) -> LocalBlocks:
-        """Bring points to the driver: from files, or where not all are there, from the blocks."""
+        """Bring points to the driver: from files, or if some are missing there, from the blocks."""
         if self._files is not None:
             taken = self._brought(self._files, wanted, FromFiles(self.n_features))
         if self._files is None or taken.n_rows < n_wanted:
@@ -128,10 +128,10 @@ class SparkBlocks:
 
     @cached_property
     def _files(self) -> DataFrame | None:
-        """The names of the files that executors keep blocks in; None where there must be none.
+        """The names of the files that executors keep blocks in; None if there can be none.
 
-        Spark keeps the names: a cache, which serverless does not have. Where Spark is to encrypt
-        what it writes, plain files are out of the question.
+        Spark caches the names, and serverless has no cache. If Spark is set to encrypt what it
+        writes, plain files are out of the question.
         """
         with contextlib.suppress(Exception):
             conf = self._blocks.sparkSession.conf
@@ -141,16 +141,16 @@ class SparkBlocks:
 
     @cached_property
     def _rows(self) -> DataFrame:
-        """The blocks, kept by Spark from their first use on: in memory if they fit, or on disk.
+        """The blocks, cached by Spark from their first use on: in memory if they fit, or on disk.
 
-        Serverless has no cache: there they are made again for every pass.
+        Serverless has no cache: there they are recomputed for every pass.
         """
         with contextlib.suppress(Exception):
             return self._blocks.persist()
         return self._blocks
 
     def release(self) -> None:
-        """Free what the executors keep: nothing, where no pass was run."""
+        """Free what the executors keep: nothing if no pass has run."""
         if (files := vars(self).get("_files")) is not None:
             with contextlib.suppress(Exception):
                 files.mapInArrow(make_forget(), FILES_SCHEMA).collect()
@@ -164,9 +164,9 @@ class SparkBlocks:
 
 
 def _collected(rows: DataFrame, ranges: NDArray[np.int64] | None = None) -> list[dict[str, bytes]]:
-    """Bring results to the driver, sums in ranges added up on their way.
+    """Bring results to the driver, adding up sums by range on the way.
 
-    As Arrow: pickled, large values take twice as long.
+    As Arrow: pickling takes twice as long for large values.
     """
     if ranges is not None:
         rows = rows.repartition(len(ranges), "range").mapInArrow(make_add_up(), REDUCE_SCHEMA)

@@ -1,7 +1,7 @@
 """The pool as rows of a DataFrame: fetched to the driver, packed into blocks, or solved in cells.
 
-Cells need but two passes, so they read the embeddings as they are: for a sample, and for the
-shuffle that brings every cell's points to the task that solves it.
+Cells need only two passes, so they read the embeddings directly: for a sample, and for the shuffle
+that brings every cell's points to the task that solves it.
 """
 
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ class SparkPoints:
     embeddings : columns id, embedding
     unit : of the grid
     seed : of the hash that puts points into blocks
-    held : the same points in memory, where they are few: id, hash of the id, embedding
+    held : the same points in memory, if they are few: id, hash of the id, embedding
     """
 
     embeddings: DataFrame
@@ -58,12 +58,12 @@ class SparkPoints:
 
     @property
     def n_blocks(self) -> int:
-        """Blocks that the points would make."""
+        """The number of blocks that the points would make."""
         return max(1, -(-self.n_rows // BLOCK_ROWS))
 
     @property
     def n_bytes(self) -> int:
-        """Of the vectors."""
+        """The size of the vectors."""
         return 4 * self.n_rows * self.n_features
 
     def fetch(self) -> LocalBlocks:
@@ -91,7 +91,7 @@ class SparkPoints:
         return scattered.mapInArrow(make_pack(self.n_features, self.n_blocks), SOURCE_SCHEMA)
 
     def solve(self, problem: CellProblem) -> list[Arrays]:
-        """Shuffle the points by cell and solve the cells, the largest first, as one Spark job."""
+        """Shuffle the points by cell and solve the cells, largest first, as one Spark job."""
         n_bins = n_solving_bins(self.n_bytes, len(problem.n_points), n_slots(self._spark))
         cells = ship(self._spark, problem.centroids.vectors)
         grouping = ByCell(cells, frozenset(problem.copied))
@@ -105,12 +105,12 @@ class SparkPoints:
         return [from_bytes(payload.as_py()) for payload in solved["payload"]]
 
     def by_cell(self, cells: Shipped, n_points: NDArray[np.int64]) -> DataFrame:
-        """Shuffle the embeddings so that a task has all points of some cells.
+        """Shuffle the embeddings so that each task has all points of its cells.
 
         Parameters
         ----------
-        cells : their centroids
-        n_points : (n_cells,), points in each
+        cells : the cells' centroids
+        n_points : (n_cells,), the number of points in each
         """
         n_bins = n_solving_bins(self.n_bytes, len(n_points), n_slots(self._spark))
         keys = keys_of_partitions(self._spark, n_bins)[bins_of(n_points, n_bins)]
@@ -143,7 +143,7 @@ class SparkPoints:
 
 
 def keys_of_partitions(spark: SparkSession, n_partitions: int) -> NDArray[np.int32]:
-    """Return a key that falls into each partition of ``repartition(n_partitions, key)``."""
+    """Return one key for each partition of ``repartition(n_partitions, key)``."""
     found = np.full(n_partitions, -1, np.int32)
     n_tried = 16 * n_partitions
     while (found < 0).any():

@@ -48,14 +48,14 @@ def grow_tree(
 
     Parameters
     ----------
-    pool : a ``CellSource`` where level 1 is split
-    known : the first levels, where another tree of the same seed has them already
-    journal : kept up, and where it has a state, gone on from; ``known`` is then of no account
+    pool : a ``CellSource`` if level 1 is split
+    known : the first levels, if another tree of the same seed has them already
+    journal : saved to after each level; if it has a state, resumed from, and ``known`` is ignored
 
     Raises
     ------
     ConfigError
-        If a level asks for more clusters than it has distinct inputs, or has a cell too large.
+        If a level asks for more clusters than it has distinct inputs, or a cell is too large.
     """
     levels = levels_of(state) if (state := journal.load()) else [*known]
     for t, k in enumerate(config.levels[len(levels) :], start=len(levels) + 1):
@@ -129,7 +129,7 @@ def _params(config: ClusterConfig) -> KMeansParams:
 
 
 def _level(C: NDArray[np.float32], described: Arrays, routing: Routing | None = None) -> Level:
-    """Make a level of its centroids, to stand alone; a node is a cluster with members."""
+    """Make a level of its centroids, without parents yet; a node is a cluster with members."""
     filled = described["counts"] > 0
     n_nodes = int(filled.sum())
     return Level(
@@ -154,7 +154,7 @@ def _require_enough(level: int, n_clusters: int, n_inputs: int) -> None:
 
 
 def _stacked(levels: list[Level], inputs: LocalBlocks, top: Level) -> list[Level]:
-    """Put a level on top of the others: its nodes become the parents of those below."""
+    """Put a level on top of the others: its nodes become the parents of the level below."""
     below = levels[-1]
     labelled = inputs.reduce(LabelPoints(Centroids(top.centroids), top.routing))
     parents = labelled["labels"].astype(np.int64)

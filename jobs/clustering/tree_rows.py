@@ -57,7 +57,7 @@ def routing_table(levels: list[Level], *, unit: float) -> pa.Table | None:
 
 
 def _vectors(C: NDArray[np.float32], unit: float) -> pa.ChunkedArray:
-    """Return vectors as lists, in chunks whose offsets are 32 bits wide, as Spark reads them."""
+    """Return vectors as lists, in chunks small enough for the 32-bit offsets that Spark reads."""
     n_rows, d = max(1, _MOST_VALUES // C.shape[1]), C.shape[1]
     chunks = []
     for start in range(0, len(C), n_rows):

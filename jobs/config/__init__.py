@@ -1,1 +1,1 @@
-"""The config: the model of every key, loading, resolving ``auto``, secrets, errors."""
+"""The config: its model, loading, resolving ``auto``, secrets, errors."""

@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError
 from jobs.config.kinds import HOW, Fraction, Positive, Section
 
 FLAT_CLUSTERS = 5000  # split: auto splits level 1 above this
-FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as it costs them their resampling
-RESAMPLING_ROUNDS = 10  # of given levels, where the config leaves it open: the paper's
+FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as splitting costs their resampling
+RESAMPLING_ROUNDS = 10  # default for given levels, as in the paper
 
 
 class MinibatchConfig(Section):
@@ -34,7 +34,7 @@ class ResamplingConfig(Section):
 class ClusterConfig(Section):
     """The tree."""
 
-    levels: list[Positive] = []  # as "auto" is kept
+    levels: list[Positive] = []  # empty means "auto"
     algorithm: Literal["auto", "minibatch", "lloyd"] = "auto"
     solver: Annotated[Literal["auto", "spark", "local"], HOW] = "auto"
     minibatch: MinibatchConfig = MinibatchConfig()
@@ -82,7 +82,7 @@ class ClusterConfig(Section):
         return self
 
     def cells_at(self, level: int) -> int:
-        """Return the coarse cells that a level is split into; 0 where it is not split."""
+        """Return the number of coarse cells that a level is split into; 0 if it is not split."""
         k = self.levels[level - 1]
         if isinstance(self.split, int):
             return min(self.split, k) if level == 1 else 0
@@ -97,7 +97,7 @@ class ClusterConfig(Section):
         return rounds if isinstance(rounds, int) else rounds[level - 1]
 
     def points_at(self, level: int) -> int | None:
-        """Return the points kept per cluster at a level; None for automatic."""
+        """Return the number of points kept per cluster at a level; None for automatic."""
         points = self.resampling.points
         chosen = points[level - 1] if isinstance(points, list) else points
         return None if chosen == "auto" else chosen

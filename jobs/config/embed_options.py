@@ -1,4 +1,4 @@
-"""Which embedders there are, and their options: keys of ``embed``, and of ``embed.options``."""
+"""The embedders and their options: keys of ``embed``, and of ``embed.options``."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from udfs.embedders.built_in import BUILT_IN
 from udfs.embedders.specs import EmbedderSpec
 
-CODE = "python:"  # how embed.model names code of the user's own
+CODE = "python:"  # the prefix of embed.model for the user's own code
 _NAME = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 _CODE = re.compile(f"{CODE}{_NAME}:{_NAME}")
 
@@ -19,16 +19,16 @@ _CODE = re.compile(f"{CODE}{_NAME}:{_NAME}")
 def require_model(
     model: str, version: str | None, shared: Mapping[str, Any], own: Mapping[str, Any]
 ) -> None:
-    """Make sure that there is such an embedder, and that it takes its options.
+    """Make sure that the embedder exists, and that it accepts its options.
 
     Parameters
     ----------
-    shared, own : as in ``options_of``; shared keys are checked whoever reads them
+    shared, own : as in ``options_of``; shared keys are checked even if this embedder ignores them
 
     Raises
     ------
     ValueError
-        As validators of the section ``embed`` raise it: its message begins with a key below.
+        As validators of the section ``embed`` raise it: its message begins with the key.
     """
     for spec in BUILT_IN.values():
         if spec.name == model or all(field.name in shared for field in fields(spec.options)):
@@ -54,17 +54,17 @@ def require_model(
 
 
 def options_of(spec: EmbedderSpec, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
-    """Return the options that an embedder is given.
+    """Return the options to pass to an embedder.
 
     Parameters
     ----------
     shared : the keys of ``embed``
-    own : what ``embed.options`` says
+    own : the keys of ``embed.options``
 
     Raises
     ------
     ValueError
-        As validators of the section ``embed`` raise it: its message begins with a key below.
+        As validators of the section ``embed`` raise it: its message begins with the key.
     """
     given = {
         field.name: shared[field.name] for field in fields(spec.options) if field.name in shared

@@ -1,10 +1,10 @@
-"""Errors that Evenlake raises on purpose, each with the exit code that a command gives back."""
+"""Errors that Evenlake raises on purpose, each with the exit code that a command returns."""
 
 from jobs.config.secrets import without_secrets
 
 
 class CurationError(Exception):
-    """Something that the user can act on: the message says what was found, wanted, and the fix.
+    """Something the user can act on: the message says what was found, what is wanted, and the fix.
 
     Messages quote the config and Spark, so credentials are blanked out before anyone logs them.
     """
@@ -28,7 +28,7 @@ class InputError(CurationError):
 
 
 class InputChangedError(InputError):
-    """The input is no longer what the run began with."""
+    """The input has changed since the run began."""
 
 
 class GuardError(CurationError):
@@ -38,12 +38,12 @@ class GuardError(CurationError):
 
 
 class BusyError(CurationError):
-    """Another process is at the same work, and this one was told not to wait."""
+    """Another process is doing the same work, and this one was told not to wait."""
 
 
 class LeaseLostError(CurationError):
-    """The process stood still for so long that another took its work over."""
+    """The process stalled for so long that another took its work over."""
 
 
 class StartLostError(CurationError):
-    """Another process was quicker to start at the same work; the run takes its result."""
+    """Another process started the same work first; the run takes its result."""

@@ -1,8 +1,8 @@
-"""A config's identity: what of it may shape rows, as plain data that stage keys are hashed from.
+"""A config's identity: the parts that may shape rows, as plain data to hash into stage keys.
 
-Keys outlive versions of the code, so a config key that is new must change no key while it stands at
-the value that the code had before: it says ``CountsFrom(value)``. A key that says how, not what,
-is marked ``HOW`` and never counts.
+Stage keys outlive versions of the code, so a new config key must change no stage key while it has
+the value that the code used before: it is marked ``CountsFrom(value)``. A key that affects how, not
+what, is marked ``HOW`` and never counts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,14 +16,14 @@ from jobs.config.secrets import blanked, without_authority
 
 Plain = Mapping[str, Any]
 
-# Keys that are gone count as what they were by default, so that lineages and keys stay.
+# Removed keys count with their old default, so that lineages and stage keys stay the same.
 _GONE = {"cluster": {"breathing": "auto"}}
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
-    """Return the config as plain data, but for what changes no row.
+    """Return the config as plain data, without what changes no row.
 
-    Credentials on the way to the input, and those that an embedder is given, rotate; the input's
+    Credentials for the input and for an embedder rotate, so they are blanked out; the input's
     version is in its fingerprint.
     """
     plain = _counted(config, as_dict(config))
@@ -36,7 +36,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
 
 
 def _counted(model: BaseModel, plain: Plain) -> dict[str, Any]:
-    """Drop the keys of a section, given as plain data too, that do not count as they stand."""
+    """Drop the keys of a section, given as plain data too, that do not count at their value."""
     counted: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
         key, value = field.alias or name, getattr(model, name)
@@ -47,8 +47,8 @@ def _counted(model: BaseModel, plain: Plain) -> dict[str, Any]:
         elif isinstance(value, list):
             pairs = zip(value, plain[key], strict=True) if value else ()
             counted[key] = [
-                _counted(item, said) if isinstance(item, BaseModel) else said
-                for item, said in pairs
+                _counted(item, data) if isinstance(item, BaseModel) else data
+                for item, data in pairs
             ] or plain[key]
         else:
             counted[key] = plain[key]
@@ -60,9 +60,9 @@ def _is_neutral(mark: object, value: object) -> bool:
 
 
 def picked(plain: Plain, paths: Iterable[str]) -> dict[str, Any]:
-    """Return the parts of a config that dotted paths name; a path goes through lists.
+    """Return the parts of a config that dotted paths name; a path applies to each item of a list.
 
-    A part that is left out of the identity is left out here.
+    Parts that are not in the identity are skipped.
     """
     found: dict[str, Any] = {}
     for path in paths:

@@ -1,4 +1,4 @@
-"""What the keys of a config are made of: sections, kinds of values, and marks for stage keys."""
+"""Building blocks of the config: sections, kinds of values, and marks for stage keys."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,7 +11,7 @@ HOW = "how, not what: the answer does not depend on it"
 
 @dataclass(frozen=True)
 class CountsFrom:
-    """Marks a key that was added later: it is in no stage key while it has this value."""
+    """Marks a config key that was added later: it enters no stage key while it has this value."""
 
     neutral: object
 
@@ -31,6 +31,6 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Section(BaseModel):
-    """Frozen, strict about types and unknown keys."""
+    """A section of the config: frozen, strict about types and unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -14,12 +14,12 @@ from jobs.config.embed_options import CODE
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 
-# Keys whose one accepted value is their default: the feature is in the design, not yet in the code.
+# Keys that accept only their default: the feature is designed but not built yet.
 _NOT_BUILT = ("dedup.", "outliers.", "update.grow")
-# Keys that configs may still have, and what is to be known of them.
+# Removed keys that configs may still have, and what to say about them.
 _REMOVED = {"cluster.breathing": "levels above the first are no longer fitted by breathing k-means"}
 _YAML_NAMES: dict[type, str] = {list: "a list", str: "text alone"}
-# What pydantic says otherwise, by its name for the error.
+# Our wording of pydantic's errors, by its name for the error.
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -42,8 +42,7 @@ _WANTED = {
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML file and apply ``key.sub=value`` overrides.
 
-    Where the file names code of the user's own, modules beside the file can be imported from now
-    on.
+    If the file names the user's own code, modules next to the file become importable.
 
     Raises
     ------
@@ -53,12 +52,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     config = parse_config(read_yaml(path), overrides)
     beside = str(Path(path).resolve().parent)
     if config.embed.is_code and beside not in sys.path:
-        sys.path.append(beside)  # last: what stands there shadows nothing
+        sys.path.append(beside)  # last, so that it shadows nothing
     return config
 
 
 def parse_recorded(plain: Mapping[str, Any]) -> RunConfig:
-    """Parse a config that an older version recorded; keys that are gone since say nothing.
+    """Parse a config that an older version recorded; keys removed since are ignored.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def parse_recorded(plain: Mapping[str, Any]) -> RunConfig:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file by safe_load; its top must be a mapping."""
+    """Read a YAML file with safe_load; its top level must be a mapping."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -101,7 +100,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _refuse_twins(top: yaml.Node | None) -> None:
-    """Refuse a key that stands twice in one mapping, of which YAML would keep the last alone."""
+    """Refuse a key that occurs twice in one mapping: YAML would keep only the last."""
     nodes, visited = [top], set[int]()
     while nodes:
         node = nodes.pop()
@@ -124,7 +123,7 @@ def _refuse_twins(top: yaml.Node | None) -> None:
 
 
 def _place(error: yaml.YAMLError) -> str:
-    """Say in one line where the YAML is wrong and how."""
+    """Return in one line where and how the YAML is wrong."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f" at line {error.problem_mark.line + 1}: {error.problem}"
     return f": {str(error).splitlines()[0]}"
@@ -147,13 +146,13 @@ def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunC
 
 
 def _refuse_code(written: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
-    """Refuse overrides that choose the code that runs, or what it is given."""
-    said, asked = (data.get("embed") for data in (written, merged))
+    """Refuse overrides that choose the code to run, or its options."""
+    given, asked = (data.get("embed") for data in (written, merged))
     if not isinstance(asked, Mapping) or not str(asked.get("model")).startswith(CODE):
         return
-    said = said if isinstance(said, Mapping) else {}
+    given = given if isinstance(given, Mapping) else {}
     for key in ("model", "options"):
-        if asked.get(key) != said.get(key):
+        if asked.get(key) != given.get(key):
             raise ConfigError(
                 f"embed.{key}={asked.get(key)!r:.100}: not from the command line, as it says which "
                 f"Python code runs with this job's rights; write it into the config file"
@@ -188,7 +187,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
 
 
 def _place_of(target: Any, part: str, override: str, above: str) -> str | int:
-    """Return the key or the index that a part of an override's key means."""
+    """Return the key or index that a part of an override's key refers to."""
     if isinstance(target, dict):
         return part
     if not isinstance(target, list):
@@ -210,7 +209,7 @@ def _dotted(detail: ErrorDetails) -> str:
 
 
 def _explain(key: str, details: list[ErrorDetails]) -> str:
-    """Say what is wrong with a key: got, want, fix. A union has one detail per branch."""
+    """Return what is wrong with a key: got, want, fix. A union has one detail per branch."""
     kind, found = details[0]["type"], details[0]["input"]
     if kind == "extra_forbidden":
         if key in _REMOVED:
@@ -222,7 +221,7 @@ def _explain(key: str, details: list[ErrorDetails]) -> str:
         return f"{found!r}: a key that is not text; quote it, as YAML reads yes and on as true"
     if any(mark in key for mark in _NOT_BUILT):
         return f"{key}={found!r}: not built yet; leave it at its default"
-    if kind == "value_error":  # of a whole section, and starts with the key below it
+    if kind == "value_error":  # from a whole section; the message starts with the key in it
         message = details[0]["msg"].removeprefix("Value error, ")
         return f"{key}.{message}" if key else message
     wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
@@ -238,7 +237,7 @@ def _wanted(detail: ErrorDetails) -> str:
 
 
 def _mistyped(detail: ErrorDetails) -> str:
-    """Help with 1e-4, which YAML 1.1 takes for text."""
+    """Return a hint for 1e-4, which YAML 1.1 takes for text."""
     if detail["type"] != "float_type" or not isinstance(detail["input"], str):
         return ""
     try:
@@ -251,7 +250,7 @@ def _mistyped(detail: ErrorDetails) -> str:
 def _suggest(key: str) -> str:
     known = list(_known_keys(RunConfig))
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if not close:  # the last word alone, wherever it belongs
+    if not close:  # match only the last word, in any section
         word = key.split(".")[-1]
         close = [k for k in known if k.split(".")[-1] == word][:1]
     return f"; did you mean {close[0]}?" if close else "; conf/base.yaml lists every key"

@@ -1,6 +1,6 @@
 """The config: every key, its type and its bounds. ``conf/base.yaml`` explains each one.
 
-A new key states with ``CountsFrom`` at which value it changes no stage key:
+A new key declares with ``CountsFrom`` the value at which it changes no stage key; see
 ``jobs.config.identity``.
 """
 
@@ -20,7 +20,7 @@ from udfs.embedders.built_in import BUILT_IN
 
 
 class InputConfig(Section):
-    """Where the pool is and which of its columns are meant."""
+    """Where the pool is and which of its columns to use."""
 
     table: Place
     format: Literal["delta", "parquet", "json", "csv", "text", "binaryFile", "table"] | None = None
@@ -50,7 +50,7 @@ class OutputConfig(Section):
     catalog: Place | None = None
     schema_: Annotated[Place | None, Field(alias="schema")] = None
     table_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]*$")] | None = None
-    lease_seconds: Annotated[float, Field(ge=5)] = 300  # of silence, until another may take over
+    lease_seconds: Annotated[float, Field(ge=5)] = 300  # of silence before another may take over
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -70,7 +70,7 @@ class EmbedConfig(Section):
 
     model: str = "precomputed"
     options: Annotated[dict[str, Any], CountsFrom({})] = {}
-    # of a user's code; it enters the stage's key by itself, filled in where it is left open
+    # of the user's code; it enters the stage's key separately, and is filled in if left open
     version: Annotated[str | None, HOW] = None
     normalize: bool = True
     batch_size: Positive = 256
@@ -86,7 +86,7 @@ class EmbedConfig(Section):
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The keys that embedders' options may name."""
+        """The keys that embedders' options may use."""
         own = ("model", "options", "version")
         return {name: getattr(self, name) for name in type(self).model_fields if name not in own}
 
@@ -97,14 +97,14 @@ class EmbedConfig(Section):
 
 
 class HygieneConfig(Section):
-    """What may be wrong with how much of the pool."""
+    """How much of the pool may be bad, and how bad a row may be."""
 
     max_reject_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     max_norm_ratio: Annotated[float, Field(gt=1)] = 1000.0
 
 
 class DedupConfig(Section):
-    """Duplicate removal: of exact copies; near ones are not built yet."""
+    """Duplicate removal: exact copies only; near duplicates are not built yet."""
 
     exact: bool = False
     threshold: None = None
@@ -125,9 +125,9 @@ class ShareConfig(Section):
 
     @property
     def power_of_leaves(self) -> float:
-        """The share of leaves, once it is settled."""
+        """The share of leaves, once it is resolved."""
         if self.leaves == "auto":
-            raise ValueError("share.leaves is not settled yet")
+            raise ValueError("share.leaves is not resolved yet")
         return self.leaves
 
 
@@ -161,7 +161,7 @@ class RetentionConfig(Section):
 
 
 class SparkConfig(Section):
-    """The session that Evenlake starts itself; ignored where one is running."""
+    """The session that Evenlake starts itself; ignored if one is running."""
 
     master: str = "local[*]"
     driver_memory: Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[kmg]$")] = "8g"
@@ -186,7 +186,7 @@ class RunConfig(Section):
     spark: SparkConfig = SparkConfig()
 
     def missing(self, key: str) -> str:
-        """Say that the embedder reads a column that the config does not name."""
+        """Return the message that the embedder reads a column that the config does not name."""
         return (
             f"input.{key} is missing; embed.model={self.embed.model!r} reads the column that it "
             "names"
@@ -194,14 +194,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        names = [sample.name.lower() for sample in self.samples]  # as catalogs compare them
+        names = [sample.name.lower() for sample in self.samples]  # catalogs ignore case
         for i, name in enumerate(names):
             if name in names[:i]:
                 raise ValueError(
                     f"samples.{i}.name={self.samples[i].name!r} is taken by "
                     f"samples.{names.index(name)}; want unique names, whatever their case"
                 )
-        spec = BUILT_IN.get(self.embed.model)  # code says itself which of them it reads
+        spec = BUILT_IN.get(self.embed.model)  # user code declares which of them it reads
         read = ("content", "embedding") if spec is None else (spec.reads,)
         if all(getattr(self.input, key) is None for key in read):
             raise ValueError(self.missing(read[0]))
@@ -219,6 +219,6 @@ def as_dict(config: RunConfig) -> dict[str, Any]:
 
 
 def as_public_dict(config: RunConfig) -> dict[str, Any]:
-    """Return the config as plain data without credentials: what may be kept and shown."""
+    """Return the config as plain data without credentials, safe to keep and show."""
     public: dict[str, Any] = blanked(as_dict(config), without_secrets)
     return public

@@ -1,4 +1,4 @@
-"""Resolving a config: what it leaves to ``auto`` becomes what tuning chose."""
+"""Resolving a config: ``auto`` is replaced by what tuning chose."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from jobs.config.model import RunConfig
 
 
 def needs_tuning(config: RunConfig) -> bool:
-    """Tell whether levels, or a sample's share of leaves, are left to ``auto``."""
+    """Return whether levels, or a sample's share of leaves, are left to ``auto``."""
     return not config.cluster.levels or any(s.share.leaves == "auto" for s in config.samples)
 
 
@@ -17,8 +17,8 @@ def resolved(
 
     Parameters
     ----------
-    levels, rounds : nodes and resampling rounds per level, leaves first; of no account where the
-        config gives its levels
+    levels, rounds : nodes and resampling rounds per level, leaves first; ignored if the config
+        gives its levels
     leaves : share of leaves
     """
     samples = [

@@ -1,15 +1,15 @@
-"""Credentials: how they are told apart, and blanked out of whatever is kept or shown."""
+"""Credentials: how they are recognised, and blanked out of anything that is kept or shown."""
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-# Names that a secret goes by.
+# Names that secrets go by.
 _SENSITIVE = (
     r"(?i:secret|passw|passphrase|pwd|token(?!iz)|credential|authorization|(?<![a-z])sig(?![a-z])"
     r"|signature|(?:access|account|api|private|shared|encryption)[._-]?key)"
 )
-# After such a name: all of a quoted text, or an unquoted word with the scheme before it.
+# After such a name: a whole quoted string, or an unquoted word with any scheme before it.
 _SENSITIVE_PAIR = re.compile(
     rf"({_SENSITIVE}[\w.-]*[\"']?\s*[=:]\s*)"
     r"""(?:(?P<mark>["'])(?:\\.|(?!(?P=mark)).)+(?P=mark)|["']?(?i:(?:Bearer|Basic)\s+)?[^\s"'&,}]+)"""
@@ -22,7 +22,7 @@ _AUTHORITIES = (
 
 
 def without_secrets(text: str) -> str:
-    """Blank out credentials in URIs and in key=value pairs before text is kept or shown."""
+    """Blank out credentials in URIs and key=value pairs before text is kept or shown."""
 
     def blank(found: re.Match[str]) -> str:
         mark = found["mark"] or ""
@@ -39,7 +39,7 @@ def without_authority(text: str) -> str:
 
 
 def blanked(value: Any, clean: Callable[[str], str]) -> Any:
-    """Blank out the values of keys that name a secret, and clean every other text."""
+    """Blank out the values of keys that name a secret, and clean every other string."""
     if isinstance(value, dict):
         return {
             k: "***" if re.search(_SENSITIVE, k) else blanked(v, clean) for k, v in value.items()

@@ -1,1 +1,1 @@
-"""Which embedder a config means, the code that it brings, and what it learns before it embeds."""
+"""The embedder that a config names, its code, and what it learns before it embeds."""

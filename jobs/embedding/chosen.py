@@ -1,4 +1,4 @@
-"""The embedder that a config means."""
+"""The embedder that a config names."""
 
 import logging
 import re
@@ -25,7 +25,7 @@ class Chosen:
 
     Attributes
     ----------
-    key, column : such as ``input.content``, and what it says
+    key, column : the config key, such as ``input.content``, and its value
     """
 
     spec: EmbedderSpec
@@ -35,7 +35,7 @@ class Chosen:
     file: str | None = None
 
     def makes(self, rows: DataFrame) -> str:
-        """Return what ``embeddings.column`` says of the vectors of these rows."""
+        """Return the value of ``embeddings.column`` for the vectors of these rows."""
         given = rows.schema["value"].dataType.typeName()
         return self.spec.makes or ("image" if given == "binary" else "text")
 
@@ -46,8 +46,8 @@ def chosen(config: RunConfig) -> Chosen:
     Raises
     ------
     ConfigError
-        If the user's code cannot be had, is not of ``embed.version``, or reads a column that the
-        config does not name.
+        If the user's code cannot be loaded, does not have ``embed.version``, or reads a column that
+        the config does not name.
     """
     embed = config.embed
     if embed.is_code:
@@ -63,13 +63,13 @@ def chosen(config: RunConfig) -> Chosen:
         spec, file = BUILT_IN[embed.model], None
         options = options_of(spec, embed.shared, embed.options)
     column = getattr(config.input, spec.reads)
-    if column is None:  # of code alone: of the others the config knows
+    if column is None:  # only with user code: for the others, the config checks it
         raise ConfigError(config.missing(spec.reads))
     return Chosen(spec, options, f"input.{spec.reads}", column, file)
 
 
 def pinned(config: RunConfig) -> RunConfig:
-    """Return the config with the version that the user's code has now.
+    """Return the config with the present version of the user's code.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def pinned(config: RunConfig) -> RunConfig:
 
 
 def code_identity(config: RunConfig) -> Mapping[str, str]:
-    """Return what names an embedder's code, in addition to its stage's version."""
+    """Return what identifies an embedder's code, in addition to its stage's version."""
     embed = config.embed
     if embed.is_code:
         version = embed.version or chosen(config).spec.version
@@ -95,7 +95,7 @@ def code_identity(config: RunConfig) -> Mapping[str, str]:
 
 
 def say_why_code_failed(config: RunConfig, error: BaseException) -> None:
-    """Raise what the workers said of the user's code, where that is what an error is about.
+    """Raise the workers' message if an error comes from the user's code.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""The code that ``embed.model: python:package.module:factory`` names: found, named, packed up.
+"""The code that ``embed.model: python:package.module:factory`` names: found, identified, packed.
 
-What is installed (the interpreter's own libraries, its site-packages, Evenlake itself, archives on
-the path) is taken to be on the workers, too. Any other module is packed up, whole as its top-level
-package is, and imported from there by the driver and the workers alike.
+Anything installed (the interpreter's own libraries, its site-packages, Evenlake itself, archives on
+the path) is assumed to be on the workers too. Any other module is packed up, along with its whole
+top-level package, and imported from there by both the driver and the workers.
 """
 
 import atexit
@@ -27,7 +27,7 @@ from udfs.embedders.python import Code, EmbedderError, UserEmbedder, spec_of
 from udfs.embedders.specs import EmbedderSpec
 
 MAX_BYTES = 64 << 20  # of a package that is packed up
-_ARCHIVE = "evenlake-code-"  # how the archives' names begin
+_ARCHIVE = "evenlake-code-"  # the prefix of the archives' names
 _OURS = ("jobs", "udfs", "evenlake")
 
 
@@ -37,9 +37,9 @@ class Source:
 
     Attributes
     ----------
-    file : where it stands
-    version : made of its content
-    archive : where it is packed up; None: it is installed
+    file : its path
+    version : derived from its content
+    archive : the archive it is packed in; None if it is installed
     """
 
     file: str
@@ -48,12 +48,12 @@ class Source:
 
 
 def load(model: str, options: Mapping[str, Any]) -> tuple[EmbedderSpec, str]:
-    """Find the code that a config names, import it, and ask what it tells of itself.
+    """Find the code that a config names, import it, and read its spec.
 
     Returns
     -------
     spec : with its version
-    file : where its source stands
+    file : the path of its source
 
     Raises
     ------
@@ -72,7 +72,7 @@ def load(model: str, options: Mapping[str, Any]) -> tuple[EmbedderSpec, str]:
 
 @lru_cache(maxsize=2)
 def _made(code: Code) -> UserEmbedder:
-    """Call a factory once on the driver: its model may be large."""
+    """Call a factory, only once on the driver: its model may be large."""
     return code.call()
 
 
@@ -102,11 +102,11 @@ def _source_of(module: str) -> Source:
 
 
 def _find(top: str) -> ModuleSpec | None:
-    """Return where an import would find a module now, whatever was imported before."""
+    """Return where an import would find a module now, regardless of earlier imports."""
     places = [place for place in sys.path if not os.path.basename(place).startswith(_ARCHIVE)]
     found = PathFinder.find_spec(top, places)
     for finder in sys.meta_path if found is None else ():
-        if finder is not PathFinder and hasattr(finder, "find_spec"):  # an editable install's
+        if finder is not PathFinder and hasattr(finder, "find_spec"):  # for editable installs
             found = found or finder.find_spec(top, None)
     return found
 
@@ -119,13 +119,13 @@ def _is_installed(place: Path) -> bool:
 
 
 def _installed(found: ModuleSpec, module: str) -> Source:
-    """Name an installed module by its own file, as far as it has one."""
+    """Identify an installed module by its own file, if it has one."""
     spec: ModuleSpec | None = found
     for depth in range(2, len(module.split(".")) + 1):
         below = spec.submodule_search_locations if spec is not None else None
         name = ".".join(module.split(".")[:depth])
         spec = PathFinder.find_spec(name, list(below)) if below else None
-    spec = spec or found  # importing will tell that there is no such module
+    spec = spec or found  # the import will fail if there is no such module
     file = str(spec.origin)
     read = getattr(spec.loader, "get_data", None)
     try:
@@ -155,7 +155,7 @@ def _files_of(place: Path, top: str) -> dict[str, bytes]:
 
 
 def _packed(name: str, files: Mapping[str, bytes]) -> str:
-    """Pack files up, under a name that tells the content."""
+    """Pack files into an archive whose name depends on the content."""
     path = _folder() / f"{_ARCHIVE}{name}.zip"
     if not path.exists():
         with zipfile.ZipFile(path, "w") as archive:
@@ -166,7 +166,7 @@ def _packed(name: str, files: Mapping[str, bytes]) -> str:
 
 @cache
 def _folder() -> Path:
-    """Return a folder that lasts as long as the process: Spark serves files from where they are."""
+    """Return a folder that lasts as long as the process: Spark serves files from their place."""
     folder = tempfile.mkdtemp(prefix="evenlake-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)

@@ -23,7 +23,7 @@ def gate_rows(
 
     Returns
     -------
-    gated : id, content_hash, metadata, embedding, norm, reason, detail; a reason, or an embedding
+    gated : id, content_hash, metadata, embedding, norm, reason, detail; reason or embedding is set
     """
     embed = make_gated_embed(
         load_embedder, normalize=config.normalize, batch_size=config.batch_size
@@ -60,13 +60,13 @@ def gate_rows(
 
 
 def _content_hash(value: Column) -> Column:
-    """Return 16 bytes that name a content: two 64-bit hashes of different seeds."""
+    """Return 16 bytes that identify a content: two 64-bit hashes with different seeds."""
     halves = [F.lpad(F.hex(F.xxhash64(value, F.lit(seed))), 16, "0") for seed in (0, 1)]
     return F.unhex(F.concat(*halves))
 
 
 def reject_giants(gated: DataFrame, max_norm_ratio: float) -> DataFrame:
-    """Turn away vectors so long that they would coarsen everyone's grid."""
+    """Reject vectors so long that they would coarsen the grid for all others."""
     median = gated.agg(F.median("norm")).collect()[0][0]
     if median is None:
         return gated

@@ -1,4 +1,4 @@
-"""What an embedder learns before it embeds: a fit on a sample, or the length of given vectors."""
+"""What an embedder learns before it embeds: a fit on a sample, or the given vectors' length."""
 
 from typing import Any
 
@@ -41,12 +41,12 @@ def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Arrays:
 
 
 def length_ahead(rows: DataFrame, embedder: Chosen, config: RunConfig) -> int:
-    """Return how long the vectors will be, or can be at most, from a look at a few rows.
+    """Return the length of the vectors, or an upper bound, from a few rows.
 
     Raises
     ------
     InputError, ConfigError
-        As ``learned``.
+        See ``learned``.
     """
     spec = embedder.spec
     if spec.n_expected is not None:
@@ -77,7 +77,7 @@ def _first(lengths: DataFrame, rows: DataFrame, embedder: Chosen) -> int:
 
 
 def _sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
-    """Bring the contents with the smallest id hashes to the driver."""
+    """Collect the contents with the smallest id hashes on the driver."""
     ranked = rows.where(F.col("value").isNotNull() & F.col("id").isNotNull()).orderBy(
         F.xxhash64("id", F.lit("embed.fit"), F.lit(seed)), "id"
     )

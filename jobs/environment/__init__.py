@@ -1,1 +1,1 @@
-"""What a run stands on besides its data: each module checks a part; needs no part to be there."""
+"""What a run needs besides its data; each check works even if what it checks is missing."""

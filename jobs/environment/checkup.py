@@ -1,4 +1,4 @@
-"""Every check in its order; one that cannot be made says why."""
+"""All checks in order; one that cannot be made says why."""
 
 import importlib.util
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from jobs.environment import host
 from jobs.environment.findings import Finding, cause_of, guarded
 from jobs.environment.packages import check_packages
 
-if TYPE_CHECKING:  # neither may be there to import
+if TYPE_CHECKING:  # at run time it may not be importable
     from jobs.config.model import RunConfig
 
 
@@ -18,7 +18,7 @@ def check_up(path: str | None, overrides: Sequence[str] = ()) -> Iterator[Findin
 
     Parameters
     ----------
-    path : of a config; None to check the environment alone
+    path : of a config; None to check only the environment
     """
     yield guarded("python", host.check_python)
     yield guarded("packages", check_packages)
@@ -40,7 +40,7 @@ def check_up(path: str | None, overrides: Sequence[str] = ()) -> Iterator[Findin
 
 
 def _config(path: str | None, overrides: Sequence[str]) -> tuple["RunConfig | None", list[Finding]]:
-    """Load the config; each thing wrong with it is a failure."""
+    """Load the config; each error in it is a failure."""
     if path is None:
         return None, []
     try:
@@ -60,7 +60,7 @@ def _driver_memory(config: "RunConfig | None") -> str:
 
 
 def _missing(java: Finding) -> str | None:
-    """Say what a session cannot start without; None where it may."""
+    """Return what a session needs to start and lacks; None if nothing."""
     if java.is_failure:
         return "needs a Java that Spark runs on, see java above"
     if importlib.util.find_spec("pyspark") is None:
@@ -69,7 +69,7 @@ def _missing(java: Finding) -> str | None:
 
 
 def _session(config: "RunConfig | None") -> Iterator[Finding]:
-    """Check what takes a session; one that was started here is stopped."""
+    """Run the checks that need a session; stop it if it was started here."""
     names = ["delta", "workers"] + (["input"] if config is not None else [])
     try:
         from jobs.config.model import SparkConfig

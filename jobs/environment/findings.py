@@ -1,4 +1,4 @@
-"""What a check found, and how it stands alone: whatever it raises is its finding."""
+"""What a check found; whatever a check raises becomes its finding."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from jobs.config.errors import CurationError
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's: what was found; where that will not do, what is wanted, the fix."""
+    """One line of the doctor's report: what was found and, if bad, what is wanted and the fix."""
 
     check: str
     status: Literal["ok", "warning", "FAIL", "skipped"]
@@ -19,19 +19,19 @@ class Finding:
     fix: str = ""
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it as one line."""
         parts = [self.found, f"want {self.wanted}" if self.wanted else "", self.fix]
-        said = "; ".join(part for part in parts if part)
-        return f"{self.status:<8} {self.check}: {' '.join(_public(said).split())}"
+        text = "; ".join(part for part in parts if part)
+        return f"{self.status:<8} {self.check}: {' '.join(_public(text).split())}"
 
     @property
     def is_failure(self) -> bool:
-        """Whether a run cannot do with it."""
+        """Whether a run would fail because of it."""
         return self.status == "FAIL"
 
 
 def guarded(name: str, check: Callable[[], Finding]) -> Finding:
-    """Check, and take for a failure whatever is raised."""
+    """Run a check; anything it raises is a failure."""
     try:
         return check()
     except Exception as error:
@@ -39,7 +39,7 @@ def guarded(name: str, check: Callable[[], Finding]) -> Finding:
 
 
 def cause_of(error: Exception) -> str:
-    """Return an error's one line that a person needs; of a worker's, the line it ended with."""
+    """Return the one line of an error that a person needs; for a worker's, its last line."""
     if isinstance(error, CurationError):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -50,7 +50,7 @@ def cause_of(error: Exception) -> str:
 
 
 def _public(text: str) -> str:
-    """Blank out credentials, which only a loaded config can have brought."""
+    """Blank out credentials, which can only come from a loaded config."""
     try:
         from jobs.config.secrets import without_secrets
     except ImportError:  # then no config was loaded

@@ -1,4 +1,4 @@
-"""The host: Python, Java, memory, BLAS, and the disk that the tables go to."""
+"""The host: Python, Java, memory, BLAS, and the disk for the tables."""
 
 import os
 import re
@@ -15,14 +15,14 @@ from jobs.spark.host import host_bytes, is_submitted, n_threads, size_bytes
 PYTHONS = ((3, 11), (3, 12))
 JAVAS = (17, 21)  # that Spark 4 is built for
 GIB = 2**30
-_HEAP_SHARE = 0.75  # of the host; the Python driver and the workers want the rest
-_DISK_LEAST, _DISK_EASY = 0.1 * GIB, 5 * GIB  # free: below is too little, tight
+_HEAP_SHARE = 0.75  # of the host; the Python driver and the workers need the rest
+_DISK_LEAST, _DISK_EASY = 0.1 * GIB, 5 * GIB  # free: below these, too little or tight
 _FALLBACK_KERNELS = ("prescott", "generic", "core2")  # OpenBLAS's, for a CPU it does not know
 _JAVA_FIX = "apt-get install openjdk-17-jre-headless, or brew install openjdk@17; set JAVA_HOME"
 
 
 def check_python() -> Finding:
-    """Compare this Python with those that Evenlake runs on."""
+    """Compare this Python with the versions that Evenlake runs on."""
     found = ".".join(map(str, sys.version_info[:3])) + f" at {sys.executable}"
     if sys.version_info[:2] in PYTHONS:
         return Finding("python", "ok", found)
@@ -31,7 +31,7 @@ def check_python() -> Finding:
 
 
 def check_java() -> Finding:
-    """Find the Java that Spark would start: JAVA_HOME's where that is set, else PATH's."""
+    """Find the Java that Spark would start: JAVA_HOME's if that is set, else PATH's."""
     wanted = "Java 17 or 21"
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
@@ -48,21 +48,21 @@ def check_java() -> Finding:
 
 
 def java_version(java: str) -> int | None:
-    """Ask a java for its version; None where it does not say."""
+    """Ask a java for its version; None if it does not say."""
     asked = [java, "-XshowSettings:properties", "-version"]
     # the two nosec: the java that Spark would start itself, without a shell
-    said = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # nosec B603
-    found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", said.stderr + said.stdout)
+    shown = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # nosec B603
+    found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", shown.stderr + shown.stdout)
     return int(found[1]) if found else None
 
 
 def check_memory(driver_memory: str) -> Finding:
-    """Compare the host's memory with the heap of the session that Evenlake starts."""
+    """Compare the host's memory with the heap of the session that Evenlake would start."""
     host, heap = host_bytes(), size_bytes(driver_memory)
     if is_submitted():
         return Finding("memory", "ok", "the session's heap is the platform's")
     if host is None:
-        return Finding("memory", "warning", "the host does not tell", f"above {driver_memory}")
+        return Finding("memory", "warning", "unknown on this host", f"above {driver_memory}")
     found = f"{host / GIB:.1f} GiB, spark.driver_memory={driver_memory}"
     if heap <= _HEAP_SHARE * host:
         return Finding("memory", "ok", found)
@@ -72,7 +72,7 @@ def check_memory(driver_memory: str) -> Finding:
 
 
 def check_blas() -> Finding:
-    """Tell which BLAS multiplies, with how many threads."""
+    """Report which BLAS NumPy uses, and with how many threads."""
     import numpy as np
     from threadpoolctl import threadpool_info
 
@@ -95,7 +95,7 @@ def check_blas() -> Finding:
 
 
 def check_output(root: str | None) -> Finding:
-    """Tell whether a local root can be written to, and how much is free there."""
+    """Check whether a local root can be written to, and how much is free there."""
     uri = urlparse(root or "")
     if root is None or uri.scheme not in ("", "file"):
         place = "a schema of a catalog" if root is None else f"output.root={root}"

@@ -1,4 +1,4 @@
-"""The installed Spark and Delta: whether Evenlake knows them, and whether they know each other."""
+"""The installed Spark and Delta: whether Evenlake supports them, and whether they match."""
 
 import re
 from importlib import metadata
@@ -14,20 +14,20 @@ _FIX = f"pip install {TESTED}"
 def check_packages() -> Finding:
     """Compare the versions of pyspark and delta-spark with what works, and with each other."""
     found = {name: _version(name) for name in SUPPORTED}
-    said = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
     if is_submitted() and None in found.values():
-        return Finding("packages", "ok", f"{said}; the platform brings its own")
+        return Finding("packages", "ok", f"{versions}; the platform brings its own")
     for name, version in found.items():
         if version is None:
-            return Finding("packages", "FAIL", said, name, "pip install 'evenlake[local]'")
+            return Finding("packages", "FAIL", versions, name, "pip install 'evenlake[local]'")
         if not satisfies(version, SUPPORTED[name]):
-            return Finding("packages", "FAIL", said, f"{name}{SUPPORTED[name]}", _FIX)
+            return Finding("packages", "FAIL", versions, f"{name}{SUPPORTED[name]}", _FIX)
     pyspark = str(found["pyspark"])
     for wanted in _spark_of_delta():
         if not satisfies(pyspark, wanted):
             of_delta = f"pyspark{wanted}, which this delta-spark is built for"
-            return Finding("packages", "FAIL", said, of_delta, _FIX)
-    return Finding("packages", "ok", said)
+            return Finding("packages", "FAIL", versions, of_delta, _FIX)
+    return Finding("packages", "ok", versions)
 
 
 def _version(name: str) -> str | None:
@@ -38,14 +38,14 @@ def _version(name: str) -> str | None:
 
 
 def _spark_of_delta() -> list[str]:
-    """Return what delta-spark's own wheel says of pyspark."""
+    """Return the pyspark versions that delta-spark's own wheel requires."""
     wanted = metadata.requires("delta-spark") or []
     found = [re.match(r"pyspark\s*\(?([<>=!~][^;)]*)", line) for line in wanted]
     return [match[1].strip() for match in found if match]
 
 
 def satisfies(version: str, wanted: str) -> bool:
-    """Tell whether a version is within bounds such as ``>=4.0.1,<4.3``."""
-    from packaging.specifiers import SpecifierSet  # as all else, it may not be there
+    """Return whether a version is within bounds such as ``>=4.0.1,<4.3``."""
+    from packaging.specifiers import SpecifierSet  # like everything else, it may be missing
 
     return SpecifierSet(wanted).contains(version, prereleases=True)

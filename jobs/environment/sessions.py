@@ -1,4 +1,4 @@
-"""A session: that it starts, knows Delta, has workers that find the code, and opens the input."""
+"""A session: whether it starts, has Delta, has workers that find the code, and opens the input."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ N_PROBED = 3  # rows
 
 
 def check_delta(spark: SparkSession) -> Finding:
-    """Write and read a tiny table under a temporary folder, where the executors share it."""
+    """Write and read a tiny table in a temporary folder, if the executors share it."""
     with tempfile.TemporaryDirectory() as folder:
         master = spark.conf.get("spark.master", "") or ""
         if is_submitted() or not master.startswith("local"):
@@ -44,7 +44,7 @@ def check_delta(spark: SparkSession) -> Finding:
 
 
 def check_workers(spark: SparkSession) -> Finding:
-    """Run a pandas UDF on a worker that says what it is."""
+    """Run a pandas UDF on a worker that reports its versions."""
     import numpy as np
 
     probed = spark.range(1).select(make_probe()("id").alias("probe")).select("probe.*")
@@ -63,7 +63,7 @@ def check_workers(spark: SparkSession) -> Finding:
 
 
 def check_input(spark: SparkSession, config: RunConfig) -> Finding:
-    """Open the pool and find its columns; no row is read."""
+    """Open the pool and find its columns, without reading a row."""
     pool = open_pool(spark, config.input)
     reads = chosen(config).spec.reads
     schema = pool_columns(pool, config.input, reads).schema

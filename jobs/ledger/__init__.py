@@ -1,1 +1,1 @@
-"""The ledger: events of stage keys, attempts and their leases, in the lake or in memory."""
+"""The ledger: stage-key events, attempts and their leases, in the lake or in memory."""

@@ -1,13 +1,13 @@
-"""Attempts: one process at a time works on a stage key, and tells so until its attempt is over.
+"""Attempts: one process at a time works on a stage key, holding a lease on it.
 
-The ``started`` event of attempt n is a transaction of number n, so of all who begin it, one does.
-It is a lease: it holds for ``output.lease_seconds``, for longer where its holder renews it in the
-table ``leases``, and until the event that ends it. On a local file system it is over, too, once
-the holder's process is gone.
+The ``started`` event of attempt n is transaction number n, so if several processes try to start
+it, exactly one succeeds. It is a lease: it holds for ``output.lease_seconds``, for longer if its
+holder renews it in the table ``leases``, or until the event that ends the attempt. On a local file
+system it also ends when the holder's process dies.
 
-A holder that stood still and wakes after its lease has expired finds out before its next commit.
-A commit that it was in the middle of can do no harm: all who work on a stage key write the same
-rows, and the later one is skipped as the same transaction.
+A holder that stalls past its lease finds out before its next commit. A commit already in flight
+does no harm: every process working on a stage key writes the same rows, and the later commit is
+skipped as a repeat of the same transaction.
 """
 
 import logging
@@ -25,16 +25,16 @@ from jobs.ledger.events import Event, EventStore, is_open, last_attempt
 
 log = logging.getLogger(__name__)
 
-SECONDS = "lease_seconds"  # the figure of a started event
-_BEATS = 3  # renewals within a lease
+SECONDS = "lease_seconds"  # a figure of the started event
+_BEATS = 3  # renewals per lease
 
 
 class Attempt:
-    """A lease on a stage key, for its holder.
+    """A lease on a stage key, as its holder sees it.
 
     Parameters
     ----------
-    number : of the attempt at the stage key, from 1
+    number : the attempt's number at this stage key, from 1
     """
 
     def __init__(self, store: EventStore, stage_key: str, number: int, clock: Clock) -> None:
@@ -42,7 +42,7 @@ class Attempt:
         self._store, self._clock = store, clock
         token = uuid.uuid4().hex[:8]
         self.holder = f"{socket.gethostname()}/{os.getpid()}/{token}"
-        self._presence = store.presence(token)
+        self._liveness = store.presence(token)
         self._lease = timedelta(seconds=store.lease_seconds)
         self._expires = clock.now() + self._lease
         self._n_beats = 0
@@ -51,32 +51,32 @@ class Attempt:
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
     def is_won(self, events: Sequence[Event]) -> bool:
-        """Tell from the stage key's events whether the attempt is this holder's."""
+        """Return whether the stage key's events show this holder as the attempt's owner."""
         return any(
             e.event == "started" and e.attempt == self.number and e.notes == self.holder
             for e in events
         )
 
     def starts_with(self, start: Callable[[], bool]) -> None:
-        """Have the start told while the work begins.
+        """Record the start in the background while the work begins.
 
         Parameters
         ----------
-        start : tells of it, and returns whether the attempt is this holder's
+        start : records it, and returns whether this holder won the attempt
         """
         thread = ThreadPoolExecutor(1, "start")
         self._start = thread.submit(start)
         thread.shutdown(wait=False)
 
     def require(self) -> None:
-        """Make sure that the lease is still held; to be called before every commit.
+        """Make sure that the lease is still held; call it before every commit.
 
         Raises
         ------
         StartLostError
-            If the start was told while the work began, and another process was quicker.
+            If the start was recorded in the background, and another process was quicker.
         LeaseLostError
-            If it expired and another took the stage up, or what it had written was cleaned.
+            If it expired and another process took over the stage, or its output was cleaned.
         """
         if self._start is not None and not self._start.result():
             raise StartLostError(f"another process has started at stage key {self.stage_key}")
@@ -84,18 +84,18 @@ class Attempt:
             self._renew()
 
     def begin(self) -> None:
-        """Renew the lease from now on, while the work goes on."""
+        """Keep renewing the lease from now on, in the background."""
         self._heart.start()
 
     def end(self) -> None:
-        """End the lease, with the work or with a race that was lost."""
+        """End the lease, because the work is over or another process won the start."""
         self._over.set()
         if self._heart.is_alive():
             self._heart.join()
-        self._presence.end()
+        self._liveness.end()
 
     def forget_renewals(self) -> None:
-        """Delete the row of renewals, its own or that of one whose process is gone."""
+        """Delete the renewals row, whether its own or a dead process's."""
         if self._n_beats or self.number > 1:
             self._store.forget_renewals(self.stage_key)
 
@@ -104,8 +104,8 @@ class Attempt:
             try:
                 self._renew()
             except LeaseLostError:
-                return  # told when the stage next commits
-            except Exception as error:  # the store may come back before the lease is over
+                return  # reported when the stage next commits
+            except Exception as error:  # the store may recover before the lease expires
                 log.warning("key=%s lease not renewed: %s", self.stage_key, error)
 
     def _refuse_if_lost(self) -> None:
@@ -118,7 +118,7 @@ class Attempt:
             )
 
     def _renew(self) -> None:
-        """Let the lease last from now on; once it has expired, only if nobody took it."""
+        """Extend the lease from now; if it has expired, only if nobody has taken it."""
         with self._mutex:
             if self._clock.now() >= self._expires:
                 self._refuse_if_lost()
@@ -129,9 +129,9 @@ class Attempt:
 
 
 def at_work(store: EventStore, events: Sequence[Event], now: datetime) -> Event | None:
-    """Return the ``started`` event of the attempt that is under way; None where none is.
+    """Return the ``started`` event of the attempt under way, or None.
 
-    Its holder may have ended it since the events were read: read them again before believing that
+    Its holder may have ended it since the events were read: read them again before concluding that
     a holder is gone.
     """
     if not is_open(events):
@@ -144,7 +144,7 @@ def at_work(store: EventStore, events: Sequence[Event], now: datetime) -> Event 
 
 
 def expiry(store: EventStore, started: Event, now: datetime) -> datetime:
-    """Return when an attempt's lease ends, renewals counted."""
+    """Return when an attempt's lease ends, renewals included."""
     until = started.at + timedelta(seconds=started.metrics.get(SECONDS, 0.0))
     if now < until:
         return until

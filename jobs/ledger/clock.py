@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What attempts and the ledger know of time."""
+    """The time, as attempts and the ledger see it."""
 
     def now(self) -> datetime:
         """Return the time, in UTC."""
@@ -17,7 +17,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own."""
+    """The system clock."""
 
     def now(self) -> datetime:
         """Return the time, in UTC."""

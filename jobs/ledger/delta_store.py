@@ -1,6 +1,6 @@
-"""The ledger in the lake: events in ``runs``, renewals of leases in ``leases``.
+"""The ledger in the lake: events in ``runs``, lease renewals in ``leases``.
 
-A commit of events may be a Delta transaction with a number: of all who write that number, one
+A commit of events may be a numbered Delta transaction: of all writers of one number, exactly one
 succeeds.
 """
 
@@ -39,7 +39,7 @@ class DeltaStore:
         self.lease_seconds = lake.lease_seconds
 
     def read(self, stage_keys: Collection[str] | None = None) -> list[Event]:
-        """Return the events of some stage keys, or of all, oldest first."""
+        """Return the events of some stage keys, or of all of them, oldest first."""
         if not self.lake.exists(RUNS):
             return []
         rows = self.lake.read(RUNS)
@@ -48,7 +48,7 @@ class DeltaStore:
         return _events(rows)
 
     def read_if_few(self, limit: int) -> list[Event] | None:
-        """Return all events, without their configs, oldest first; None where they are more."""
+        """Return all events, without their configs, oldest first; None if more than ``limit``."""
         if not self.lake.exists(RUNS):
             return []
         rows = self.lake.read(RUNS).withColumn("config", F.lit(""))
@@ -56,7 +56,7 @@ class DeltaStore:
         return found if len(found) <= limit else None
 
     def version(self) -> int | None:
-        """Return the version of ``runs``; None where the session does not tell without a query."""
+        """Return the version of ``runs``; None if the session cannot tell without a query."""
         path = self.lake.path(RUNS)
         known = None if path is None else delta_version(self.lake.spark, path)
         return None if known is None else known.version
@@ -64,7 +64,7 @@ class DeltaStore:
     def append(
         self, events: Sequence[Event], *, transaction: str | None = None, version: int = 0
     ) -> bool:
-        """Add events in one commit, unless the transaction has got that far."""
+        """Add events in one commit, unless the transaction has already reached that version."""
         columns = {
             f.name: pa.array(
                 [_plain(getattr(event, f.name)) for event in events],
@@ -81,8 +81,8 @@ class DeltaStore:
             return False
 
     def renew(self, stage_key: str, holder: str, epoch: int, beat: int, expires: datetime) -> None:
-        """Let a lease last until then, in place of the last renewal."""
-        use_scheduler_pool(self.lake.spark, "leases")  # not behind the stage's own tasks
+        """Extend a lease to ``expires``, replacing the last renewal."""
+        use_scheduler_pool(self.lake.spark, "leases")  # not queued behind the stage's own tasks
         at = pa.array([expires], pa.timestamp("us", tz="UTC"))
         row = pa.table({"holder": [holder], "epoch": pa.array([epoch], pa.int64()), "expires": at})
         self.lake.replace(
@@ -91,7 +91,7 @@ class DeltaStore:
         )  # fmt: skip
 
     def renewed_until(self, stage_key: str, epoch: int) -> datetime | None:
-        """Return when the last renewal of an attempt ends; None where it has none."""
+        """Return when an attempt's last renewal expires; None if it has none."""
         if not self.lake.exists(LEASES):
             return None
         mine = self.lake.read(LEASES, stage_key).where(F.col("epoch") == epoch)
@@ -104,11 +104,11 @@ class DeltaStore:
             remove_rows(self.lake, LEASES.name, [stage_key])
 
     def presence(self, token: str) -> Presence:
-        """Show that the process of a holder lives, where the root is on a local file system."""
+        """Take a liveness lock for a holder's process, if the root is on a local file system."""
         return locks.Presence(self.lake.local_folder, token)
 
     def is_gone(self, token: str) -> bool:
-        """Tell whether the process of a holder is known to have ended."""
+        """Return whether a holder's process is known to be gone."""
         return locks.is_gone(self.lake.local_folder, token)
 
 

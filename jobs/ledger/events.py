@@ -1,4 +1,4 @@
-"""The ledger's events: what happened to a stage key, as rows of ``runs`` that are only added."""
+"""The ledger's events: what happened to a stage key, as append-only rows of ``runs``."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +26,8 @@ class Event:
     Attributes
     ----------
     at : in UTC
-    attempt : the stage key's, from 1
-    stages : the stages that the run has, by name; none in ledgers of before it was kept
+    attempt : counted per stage key, from 1
+    stages : names of the run's stages; empty in ledgers that predate this column
     """
 
     stage_key: str
@@ -46,64 +46,64 @@ class Event:
 
 
 class Presence(Protocol):
-    """The sign that a holder's process lives."""
+    """A liveness lock: it shows that a holder's process is alive."""
 
     def end(self) -> None:
-        """Take it away."""
+        """Release it."""
 
 
 class EventStore(Protocol):
-    """Where events are kept, and the leases of those who are at work.
+    """Where events are kept, and the leases of running attempts.
 
-    Two stores tell the same story: ``jobs.ledger.delta_store``, and one in memory for tests.
+    There are two: ``jobs.ledger.delta_store``, and an in-memory one for tests.
     """
 
     lease_seconds: float
 
     def read(self, stage_keys: Collection[str] | None = None) -> list[Event]:
-        """Return the events of some stage keys, or of all, oldest first."""
+        """Return the events of some stage keys, or of all of them, oldest first."""
 
     def read_if_few(self, limit: int) -> list[Event] | None:
-        """Return all events, without their configs, oldest first; None where they are more."""
+        """Return all events, without their configs, oldest first; None if more than ``limit``."""
 
     def version(self) -> int | None:
-        """Return a number that rises by one with every commit; None where that is not known."""
+        """Return a number that rises by one with every commit; None if it is not known."""
 
     def append(
         self, events: Sequence[Event], *, transaction: str | None = None, version: int = 0
     ) -> bool:
-        """Add events in one commit, unless the transaction has got that far.
+        """Add events in one commit, unless the transaction has already reached that version.
 
         Returns
         -------
-        is_told : whether they are there by this commit; False also where the store cannot say
+        is_added : whether this commit added them; also False if the store cannot tell
         """
 
     def renew(self, stage_key: str, holder: str, epoch: int, beat: int, expires: datetime) -> None:
-        """Let a lease last until then; ``beat`` counts the renewals of one holder."""
+        """Extend a lease to ``expires``; ``beat`` counts one holder's renewals."""
 
     def renewed_until(self, stage_key: str, epoch: int) -> datetime | None:
-        """Return when the last renewal of an attempt ends; None where it has none."""
+        """Return when an attempt's last renewal expires; None if it has none."""
 
     def forget_renewals(self, stage_key: str) -> None:
         """Delete a stage key's renewals."""
 
     def presence(self, token: str) -> Presence:
-        """Show that the process of a holder lives."""
+        """Take a liveness lock for a holder's process."""
 
     def is_gone(self, token: str) -> bool:
-        """Tell whether the process of a holder is known to have ended."""
+        """Return whether a holder's process is known to be gone."""
 
 
 def last_attempt(events: Sequence[Event]) -> int:
-    """Return the number of a stage key's last attempt; 0 for none."""
+    """Return the number of a stage key's last attempt; 0 if there is none."""
     return max((e.attempt for e in events if e.event == "started"), default=0)
 
 
 def last_finished(events: Sequence[Event]) -> Event | None:
     """Return the event that finished a stage key, unless it was cleaned since that attempt began.
 
-    What an earlier attempt tells late changes nothing.
+    Late events of an earlier attempt change nothing.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def last_finished(events: Sequence[Event]) -> Event | None:
 
 
 def is_open(events: Sequence[Event]) -> bool:
-    """Tell whether the last attempt has neither ended nor been cleaned away.
+    """Return whether the last attempt has neither ended nor been cleaned.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
-"""What a run knows of the ledger: read once, and again only where others have told more."""
+"""What a run knows of the ledger: read once, and again only if others have written to it."""
 
 from collections.abc import Collection, Sequence
 
 from jobs.ledger.events import Event, EventStore
 
-FEW_EVENTS = 5000  # ledgers up to here are read whole, once
+FEW_EVENTS = 5000  # ledgers up to this size are read whole, once
 
 
 class KnownEvents:
-    """The events of some stage keys, as far as they were read or told.
+    """The events of some stage keys that were read or added so far.
 
     Attributes
     ----------
@@ -18,11 +18,11 @@ class KnownEvents:
     def __init__(self, store: EventStore) -> None:
         self.events: dict[str, list[Event]] = {}
         self._store = store
-        self._version: int | None = None  # of the store, as far as it was seen or written
-        self._whole: list[Event] | None = None  # the ledger as it was when it was opened
+        self._version: int | None = None  # of the store, when last read or written
+        self._whole: list[Event] | None = None  # the whole ledger as of opening
 
     def open(self, stage_keys: Collection[str]) -> list[Event] | None:
-        """Learn what is known of some stage keys; return the whole ledger where it is small."""
+        """Read the events of some stage keys; return the whole ledger if it is small."""
         self._version = self._store.version()
         self._whole = self._store.read_if_few(FEW_EVENTS)
         if self._whole is None:
@@ -32,22 +32,22 @@ class KnownEvents:
         return self._whole
 
     def read(self, stage_keys: Collection[str]) -> None:
-        """Read what is known of some stage keys now, and of all that were known before."""
+        """Read the events of some stage keys, and reread those of all known ones."""
         known, version = {*self.events, *stage_keys}, self._store.version()
         self._learn(known, self._store.read(known))
         self._version, self._whole = version, None
 
     def read_again(self, stage_key: str) -> None:
-        """Read what is known of one stage key now."""
+        """Reread the events of one stage key."""
         self._learn([stage_key], self._store.read([stage_key]))
 
     def is_current(self, stage_keys: Collection[str] = ()) -> bool:
-        """Tell whether stage keys are known, and nobody else has told anything since."""
+        """Return whether stage keys are known, and nobody else has written to the store since."""
         is_known = self.events.keys() >= set(stage_keys)
         return is_known and self._version is not None and self._version == self._store.version()
 
     def looks_up(self, stage_key: str) -> bool:
-        """Tell whether a stage key is known, or can be looked up in the ledger as it was opened."""
+        """Return whether a stage key is known, or can be taken from the ledger as opened."""
         if stage_key not in self.events:
             if self._whole is None or not self.is_current():
                 return False
@@ -55,11 +55,11 @@ class KnownEvents:
         return True
 
     def append(self, events: Sequence[Event], *, transaction: str | None, version: int) -> bool:
-        """Add events to the store, and keep count of its commits."""
-        is_told = self._store.append(events, transaction=transaction, version=version)
-        if is_told and self._version is not None:
+        """Add events to the store, and keep its version up to date."""
+        is_added = self._store.append(events, transaction=transaction, version=version)
+        if is_added and self._version is not None:
             self._version += 1
-        return is_told
+        return is_added
 
     def _learn(self, stage_keys: Collection[str], events: Sequence[Event]) -> None:
         self.events |= {key: [] for key in stage_keys}

@@ -12,7 +12,7 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Pending:
-    """An event that is not in the store yet, and what is to be done once it is, or cannot be."""
+    """An event not in the store yet, and what to do once it is, or if it cannot be."""
 
     event: Event
     then: Callable[[], None] = nothing

@@ -1,7 +1,7 @@
-"""The ledger as one run sees it: what its stage keys went through, and what the run adds to it.
+"""The ledger as one run sees it: the history of its stage keys, and what the run adds to it.
 
-Events that follow one another are one commit where they may be: the end of a stage waits for the
-start of the next while the run is ``merging``.
+Consecutive events share a commit if they can: while the run is ``merging``, the end of a stage
+waits for the start of the next.
 """
 
 import json
@@ -32,12 +32,12 @@ from jobs.ledger.pending import Pending, nothing
 
 log = logging.getLogger(__name__)
 
-_POLL = 2.0  # seconds between looks at what another run is at
+_POLL = 2.0  # seconds between checks on another run
 _MAX_NOTES = 10_000  # characters
 
 
 class RunLedger:
-    """What the ledger knows of a run's stage keys, and the run's own entries."""
+    """What the ledger says about a run's stage keys, and the run's own entries."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class RunLedger:
         self._is_merging = False
 
     def open(self, stage_keys: Collection[str]) -> list[Event] | None:
-        """Learn what is known of some stage keys; return the whole ledger where it is small."""
+        """Read the events of some stage keys; return the whole ledger if it is small."""
         return self._known.open(stage_keys)
 
     def read(self, stage_keys: Collection[str]) -> None:
-        """Learn what is known of some stage keys now; nothing is read where nothing has changed."""
+        """Bring the events of some stage keys up to date; reads nothing if nothing has changed."""
         if not self._known.is_current(stage_keys):
             self.flush()
             self._known.read(stage_keys)
@@ -89,7 +89,7 @@ class RunLedger:
 
     @contextmanager
     def merging(self) -> Iterator[None]:
-        """Let the end of each stage wait for the start of the next, to be one commit with it."""
+        """Hold back the end of each stage, to commit it together with the start of the next."""
         self._is_merging = True
         try:
             yield
@@ -98,7 +98,7 @@ class RunLedger:
             try:
                 self.flush()
             except Exception as error:  # most likely the same disk
-                log.warning("the end of a stage is not in the ledger: %s", error)
+                log.warning("end of a stage not recorded: %s", error)
             raise
         self._is_merging = False
         self.flush()
@@ -119,19 +119,20 @@ class RunLedger:
 
         Parameters
         ----------
-        then : done once the event is in the store
-        otherwise : done where it could not be put there
+        then : called once the event is in the store
+        otherwise : called if it could not be stored
         """
-        told = self._event(stage, stage_key, event, metrics or {}, notes, digests or {})
-        self._of(stage_key).append(told)
-        self._pending.append(Pending(told, then, otherwise))
+        entry = self._event(stage, stage_key, event, metrics or {}, notes, digests or {})
+        self._of(stage_key).append(entry)
+        self._pending.append(Pending(entry, then, otherwise))
         if not (self._is_merging and event in ("finished", "reused")):
             self.flush()
 
     def flush(self) -> None:
-        """Add the events that wait, in one commit; while the run is merging, another may follow.
+        """Add the waiting events in one commit; if it fails while merging, they are kept for later.
 
-        That an attempt ended well is a transaction of its number: a later attempt's end stays.
+        A lone ``finished`` event is a transaction of its attempt's number, so that it never
+        overrides the end of a later attempt.
         """
         waiting = self._pending
         if not waiting:
@@ -151,19 +152,19 @@ class RunLedger:
         self._pending = []
         self._done(waiting)
 
-    def _give_up(self, untold: Sequence[Pending]) -> None:
-        """Forget events that could not be put into the store: they have not happened."""
+    def _give_up(self, unstored: Sequence[Pending]) -> None:
+        """Drop events that could not be stored, as if they had not happened."""
         self._pending = []
-        for pending in untold:
+        for pending in unstored:
             mine = self._known.events[pending.event.stage_key]
             mine[:] = [event for event in mine if event is not pending.event]
             pending.otherwise()
 
-    def _done(self, told: Sequence[Pending]) -> None:
-        for pending in told:
+    def _done(self, stored: Sequence[Pending]) -> None:
+        for pending in stored:
             e = pending.event
             log.info("stage=%s event=%s key=%s", e.stage, e.event, e.stage_key)
-        for pending in told:
+        for pending in stored:
             pending.then()
 
     def begin(
@@ -175,13 +176,13 @@ class RunLedger:
         waits: bool,
         say: Callable[[str], None],
     ) -> Attempt | None:
-        """Win the next attempt at a stage; None where it is finished, by another run meanwhile too.
+        """Win the next attempt at a stage; None if it has finished, even in another run meanwhile.
 
         Parameters
         ----------
-        since : what finished earlier is cleaned and done again; None to take any result
-        waits : for another process at the same stage, instead of an error
-        say : is told whom it waits for
+        since : anything finished earlier is cleaned and done again; None to take any result
+        waits : whether to wait for another process at the same stage, or raise
+        say : receives a message naming the process it waits for
 
         Raises
         ------
@@ -194,22 +195,22 @@ class RunLedger:
             finished = last_finished(self._of(stage_key))
             if finished and (since is None or finished.at >= since):
                 return None
-            if since is not None:  # even where an attempt failed: its commits would not be repeated
+            if since is not None:  # even after a failure: its commits would be skipped as repeats
                 self.record(stage, stage_key, "cleaned")
             attempt = self._start(stage, stage_key, is_redone=since is not None)
             if attempt is not None:
                 return attempt
 
     def _start(self, stage: str, stage_key: str, *, is_redone: bool) -> Attempt | None:
-        """Start the next attempt; None where another was quicker.
+        """Start the next attempt; None if another process was quicker.
 
-        The work at a new stage key may begin while its start is told, and waits for that before
-        its first commit.
+        Work on a new stage key may begin while its start is being recorded; it waits for that
+        before its first commit.
         """
         number = last_attempt(self._of(stage_key)) + 1
         is_new = not self._of(stage_key) and not is_redone
         attempt = Attempt(self._store, stage_key, number, self._clock)
-        start = partial(self._tell_start, stage, stage_key, attempt)
+        start = partial(self._record_start, stage, stage_key, attempt)
         if self._is_merging and is_new:
             attempt.starts_with(start)
             return attempt
@@ -222,26 +223,26 @@ class RunLedger:
             attempt.end()
         return attempt if is_won else None
 
-    def _tell_start(self, stage: str, stage_key: str, attempt: Attempt) -> bool:
-        """Tell of a start, and of what waits; return whether the attempt is this run's."""
+    def _record_start(self, stage: str, stage_key: str, attempt: Attempt) -> bool:
+        """Record a start and all waiting events; return whether this run won the attempt."""
         lease = {SECONDS: float(self._store.lease_seconds)}
-        told = self._event(stage, stage_key, "started", lease, attempt.holder, {})
+        entry = self._event(stage, stage_key, "started", lease, attempt.holder, {})
         waiting = self._pending
-        is_told = self._known.append(
-            [*(p.event for p in waiting), told],
+        is_added = self._known.append(
+            [*(p.event for p in waiting), entry],
             transaction=f"{stage_key}/attempt", version=attempt.number,
         )  # fmt: skip
-        if is_told:
+        if is_added:
             self._pending = []
-            self._known.events[stage_key].append(told)
-            self._done([*waiting, Pending(told)])
-        # who won, and what was cleaned meanwhile
-        if not (is_told and self._known.is_current()):
-            self._take_back(waiting, stage_key, attempt)
+            self._known.events[stage_key].append(entry)
+            self._done([*waiting, Pending(entry)])
+        # find out who won, and what was cleaned meanwhile
+        if not (is_added and self._known.is_current()):
+            self._check_start(waiting, stage_key, attempt)
         return attempt.is_won(self._of(stage_key))
 
-    def _take_back(self, waiting: Sequence[Pending], stage_key: str, attempt: Attempt) -> None:
-        """Read what came of a start; what was to be told with it is told now, if it was not."""
+    def _check_start(self, waiting: Sequence[Pending], stage_key: str, attempt: Attempt) -> None:
+        """Reread the stage key to see how a start went; flush what should have gone with it."""
         self._known.read_again(stage_key)
         if self._pending and attempt.is_won(self._of(stage_key)):
             self._pending = []
@@ -251,7 +252,7 @@ class RunLedger:
     def _wait_for_others(
         self, stage: str, stage_key: str, waits: bool, say: Callable[[str], None]
     ) -> None:
-        """Wait until no other process is at a stage."""
+        """Wait until no other process is working on a stage."""
         has_said = False
         while is_open(known := self._of(stage_key)):
             now = self._clock.now()
@@ -271,7 +272,7 @@ class RunLedger:
                 self._clock.wait(threading.Event(), _POLL)
             self.read([stage_key])
             if other is None and self._of(stage_key) == known:
-                return  # gone, and it has told of no end before it went
+                return  # gone, without having recorded an end
 
     def _event(
         self,

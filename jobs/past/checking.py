@@ -1,4 +1,4 @@
-"""Checking a run: whether its tables still hold what the ledger says that it wrote."""
+"""Checking a run: whether its tables still hold what the ledger says it wrote."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Check:
         return self.got == self.want
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return it as one line."""
         if self.is_ok:
             return f"ok {self.table} ({self.stage}): {self.got}"
         return f"differs {self.table} ({self.stage}): got {self.got}; want {self.want}"
@@ -39,7 +39,7 @@ class Verification:
 
     Attributes
     ----------
-    skipped : stage -> why it was not checked: its rows are failed, started or cleaned
+    skipped : stage -> the state that kept it from being checked: failed, started or cleaned
     """
 
     run_id: str
@@ -47,7 +47,7 @@ class Verification:
     skipped: dict[str, str]
 
     def __str__(self) -> str:
-        """Return a line per table, and one per stage that has none to check."""
+        """Return a line per table, and one per skipped stage."""
         lines = [str(check) for check in self.checks]
         lines += [f"skipped {stage}: {why}, not finished" for stage, why in self.skipped.items()]
         if self.checks and all(check.is_ok for check in self.checks):
@@ -55,12 +55,12 @@ class Verification:
         return "\n".join(lines)
 
     def require(self) -> None:
-        """Pass where all tables agree.
+        """Make sure that all tables agree.
 
         Raises
         ------
         CurationError
-            Naming those that do not, or saying that there was nothing to check.
+            If any table differs, naming each, or if there was nothing to check.
         """
         if not self.checks:
             raise CurationError(
@@ -91,12 +91,12 @@ def verify(lake: Lake, history: History, run: RecordedRun) -> Verification:
 
 def _check(lake: Lake, finished: Event, table: Table | str) -> Check:
     name = name_of(table)
-    n_rows = finished.metrics.get(ROWS_OF + name)  # not in ledgers of before it was kept
-    want = _said(None if n_rows is None else int(n_rows), finished.digests[name])
+    n_rows = finished.metrics.get(ROWS_OF + name)  # older ledgers do not have it
+    want = _as_text(None if n_rows is None else int(n_rows), finished.digests[name])
     try:
         if lake.exists(name):
             found = lake.describe(table, finished.stage_key)
-            got = _said(None if n_rows is None else found.n_rows, found.digest)
+            got = _as_text(None if n_rows is None else found.n_rows, found.digest)
         else:
             got = f"no table at {lake.shown(name)}"
     except SPARK_ERRORS as error:
@@ -104,5 +104,5 @@ def _check(lake: Lake, finished: Event, table: Table | str) -> Check:
     return Check(finished.stage, name, got, want)
 
 
-def _said(n_rows: int | None, digest: str) -> str:
+def _as_text(n_rows: int | None, digest: str) -> str:
     return f"digest {digest}" if n_rows is None else f"{n_rows} rows, digest {digest}"

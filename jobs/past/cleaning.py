@@ -1,4 +1,4 @@
-"""Cleaning up: rows that broken attempts left, and those of superseded runs."""
+"""Cleaning up: rows left by broken attempts, and those of superseded runs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from jobs.runs.work import ROWS_OF
 from jobs.tables.lake import Lake
 from jobs.tables.upkeep import count_rows, remove_rows
 
-_AT_ONCE = 4  # commits: most of a small one is waiting
+_AT_ONCE = 4  # parallel commits: a small one is mostly waiting
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Leftover:
     Attributes
     ----------
     last : the latest event of the stage key
-    why : failed, started, cleaned (by a cleaning that was interrupted), or superseded
-    n_rows : table -> rows; at least one
+    why : failed, started, cleaned (by an interrupted cleanup), or superseded
+    n_rows : table -> row count; at least one table
     may_be_running : whether it is left alone for now
     """
 
@@ -37,16 +37,16 @@ class Leftover:
     may_be_running: bool
 
     def __str__(self) -> str:
-        """Say what is removed, or why it is not, as key=value."""
+        """Return what is removed, or why it is not, as key=value."""
         last, rows = self.last, " ".join(f"{t}={n}" for t, n in self.n_rows.items())
-        said = f"stage={last.stage} key={last.stage_key} run_id={last.run_id} why={self.why} {rows}"
-        return f"may be running, --force removes it: {said}" if self.may_be_running else said
+        line = f"stage={last.stage} key={last.stage_key} run_id={last.run_id} why={self.why} {rows}"
+        return f"may be running, --force removes it: {line}" if self.may_be_running else line
 
 
 def find_leftovers(
     lake: Lake, history: History, *, older_than: timedelta, now: datetime
 ) -> list[Leftover]:
-    """Find what can go: leftovers of broken attempts, and of runs superseded that long."""
+    """Find what can go: leftovers of broken attempts, and of runs superseded for that long."""
     reasons = reasons_to_go(history, older_than=older_than, now=now)
     running = keys_in_use(history, reasons, now)
     n_rows = _count(lake, tables_of(history.recipe), sorted(reasons))
@@ -58,7 +58,7 @@ def find_leftovers(
 
 
 def reasons_to_go(history: History, *, older_than: timedelta, now: datetime) -> dict[str, str]:
-    """Return the stage keys whose rows nobody needs, and why; ``Leftover`` names the reasons."""
+    """Return the stage keys whose rows nobody needs, and why; ``Leftover`` lists the reasons."""
     states = {key: history.state_of_key(key) for key in history.by_key}
     reasons = {key: state for key, state in states.items() if state != "finished"}
     for key in _superseded_keys(history, now - older_than):
@@ -67,14 +67,14 @@ def reasons_to_go(history: History, *, older_than: timedelta, now: datetime) -> 
 
 
 def keys_in_use(history: History, stage_keys: Iterable[str], now: datetime) -> set[str]:
-    """Return the stage keys that a run is at, or may be at soon; some of those given among them."""
+    """Return all stage keys of active runs, and those given that may be about to start."""
     running = _keys_of(history, [r for r in history.runs if history.is_active(r, now)])
     about = {key for key in stage_keys if _is_about_to_start(history.by_key[key][-1], now)}
     return running | about
 
 
 def _superseded_keys(history: History, until: datetime) -> list[str]:
-    """Return the stage keys that only runs superseded and last heard of by then stand on."""
+    """Return the stage keys used only by superseded runs with no event after ``until``."""
     gone = [r for r in history.runs if r.last.at <= until and history.is_superseded(r)]
     names = {run.run_id for run in gone}
     used = _keys_of(history, [run for run in history.runs if run.run_id not in names])
@@ -86,12 +86,12 @@ def _keys_of(history: History, runs: Sequence[RecordedRun]) -> set[str]:
 
 
 def _is_about_to_start(last: Event, now: datetime) -> bool:
-    """Tell whether a refresh may have cleaned a stage key, right before it starts."""
+    """Return whether a refresh may have just cleaned a stage key that it is about to start."""
     return last.event == "cleaned" and now - last.at < MAY_GO_ON
 
 
 def tables_of(recipe: Recipe) -> list[str]:
-    """Return the tables whose rows a stage key may have left."""
+    """Return the tables in which a stage key may have left rows."""
     return [*recipe.tables, LEASES.name]
 
 
@@ -111,21 +111,21 @@ def _count(
 def remove(lake: Lake, leftovers: Sequence[Leftover]) -> list[Leftover]:
     """Remove rows and record it; return what was removed.
 
-    Stage keys that were taken up since they were found are left alone. The ledger comes first: a
-    stage key must not look finished once its rows begin to go. What an interrupted removal leaves,
+    Stage keys taken up since they were found are left alone. The ledger is updated first: a stage
+    key must not look finished once its rows begin to go. Whatever an interrupted removal leaves,
     the next one finds. An attempt that began meanwhile may have lost rows, and is cleaned as well.
     """
     known = by_key(DeltaStore(lake).read())
     leftovers = [left for left in leftovers if known[left.last.stage_key][-1] == left.last]
-    _tell_cleaned(lake, leftovers, known)
+    _record_cleaned(lake, leftovers, known)
     _delete(lake, leftovers)
     now = by_key(DeltaStore(lake).read()) if leftovers else known
     begun = {key for key in now if last_attempt(now[key]) > last_attempt(known.get(key, []))}
-    _tell_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
+    _record_cleaned(lake, [left for left in leftovers if left.last.stage_key in begun], now)
     return leftovers
 
 
-def _tell_cleaned(
+def _record_cleaned(
     lake: Lake, leftovers: Sequence[Leftover], known: Mapping[str, Sequence[Event]]
 ) -> None:
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What became of every run and every stage key, told from the ledger's events."""
+"""What became of every run and every stage key, according to the ledger's events."""
 
 import difflib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from jobs.runs.stage import Recipe
 from jobs.tables.lake import Lake
 from jobs.tables.publishing import last_metadata
 
-MAY_GO_ON = timedelta(hours=1)  # between two stages, after what it last recorded
+MAY_GO_ON = timedelta(hours=1)  # a run may pause this long between two stages
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class History:
     ----------
     events : oldest first
     recipe : this version's
-    published : sample -> run_id, of the samples that are published now
-    running : stage keys that a process is at work on
+    published : sample -> run_id, for the samples published now
+    running : stage keys that a process is working on
     """
 
     events: Sequence[Event]
@@ -50,17 +50,17 @@ class History:
         return last_finished(self.by_key.get(stage_key, []))
 
     def state_of_key(self, stage_key: str) -> str:
-        """Say whether a stage key is ``finished``, ``failed``, ``started`` or ``cleaned``."""
+        """Return a stage key's state: ``finished``, ``failed``, ``started`` or ``cleaned``."""
         if self.finished(stage_key) is not None:
             return "finished"
         last = [e.event for e in self.by_key[stage_key] if e.event != "reused"][-1]
-        return "cleaned" if last == "finished" else last  # it was, while the attempt was under way
+        return "cleaned" if last == "finished" else last  # cleaned while the attempt was running
 
     def state_of(self, run: RecordedRun) -> str:
-        """Say a run's state.
+        """Return a run's state.
 
-        ``running`` while a process is at work on a stage of its; ``cleaned`` where it finished and
-        rows of its are gone since.
+        ``running`` while a process works on one of its stages; ``cleaned`` if it finished but some
+        of its rows have been removed since.
         """
         keys = [e.stage_key for e in run.stages.values()]
         if self.running.intersection(keys):
@@ -69,17 +69,17 @@ class History:
         return "cleaned" if run.state == "finished" and is_gone else run.state
 
     def is_active(self, run: RecordedRun, now: datetime) -> bool:
-        """Tell whether a run is at work on a stage, or may be between two."""
+        """Return whether a run is working on a stage, or may be between two."""
         if self.running.intersection(e.stage_key for e in run.events):
             return True
         return run.is_between and now - run.last.at < MAY_GO_ON
 
     def is_busy(self, now: datetime) -> bool:
-        """Tell whether any run is active."""
+        """Return whether any run is active."""
         return any(self.is_active(run, now) for run in self.runs)
 
     def is_superseded(self, run: RecordedRun) -> bool:
-        """Tell whether a later run of the same lineage finished.
+        """Return whether a later run of the same lineage finished.
 
         A run whose sample is the published one stays current.
         """
@@ -94,9 +94,9 @@ class History:
         )
 
     def keys_of(self, run: RecordedRun) -> set[str]:
-        """Return every stage key that a run stands on.
+        """Return every stage key that a run uses.
 
-        A lone ``evenlake report`` records its own stage only: those before follow from the config.
+        A lone ``evenlake report`` records only its own stage: earlier keys follow from the config.
         """
         keys = {e.stage_key for e in run.events}
         if run.config is None:
@@ -111,7 +111,7 @@ class History:
         return keys
 
     def find(self, run_id: str) -> RecordedRun:
-        """Return the run of that name, or the only one whose name begins so.
+        """Return the run with that id, or the only one whose id begins with it.
 
         Raises
         ------
@@ -123,15 +123,15 @@ class History:
             return found[0]
         names = [run.run_id for run in self.runs]
         if found:
-            said = f"{len(found)} runs begin so: {', '.join(run.run_id for run in found)}"
+            problem = f"{len(found)} runs begin so: {', '.join(run.run_id for run in found)}"
         else:
             near = difflib.get_close_matches(run_id, names, n=1)
-            said = f"no such run; did you mean {near[0]}?" if near else "no such run"
-        raise ConfigError(f"RUN_ID {run_id!r}: {said}; evenlake runs lists all {len(names)}")
+            problem = f"no such run; did you mean {near[0]}?" if near else "no such run"
+        raise ConfigError(f"RUN_ID {run_id!r}: {problem}; evenlake runs lists all {len(names)}")
 
 
 def by_key(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """Gather events by stage key."""
+    """Group events by stage key."""
     found: dict[str, list[Event]] = {}
     for event in events:
         found.setdefault(event.stage_key, []).append(event)
@@ -139,7 +139,7 @@ def by_key(events: Sequence[Event]) -> dict[str, list[Event]]:
 
 
 def runs_of(events: Sequence[Event], recipe: Recipe) -> list[RecordedRun]:
-    """Gather events by run, the newest run first."""
+    """Group events by run, the newest run first."""
     found: dict[str, list[Event]] = {}
     for event in events:
         found.setdefault(event.run_id, []).append(event)
@@ -149,7 +149,7 @@ def runs_of(events: Sequence[Event], recipe: Recipe) -> list[RecordedRun]:
 
 
 def read_history(lake: Lake, recipe: Recipe) -> History:
-    """Read the ledger, who is at work, and whose samples are published.
+    """Read the ledger, which stage keys are being worked on, and which samples are published.
 
     Raises
     ------

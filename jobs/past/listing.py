@@ -1,4 +1,4 @@
-"""Runs to read: a list as key=value lines or a table, and one run in full."""
+"""Runs for people to read: a list as key=value lines or a table, and one run in full."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from jobs.ledger.events import Event
 from jobs.past.history import History
 from jobs.past.recorded import RecordedRun
 
-# Figures of the report that say how a sample came out.
+# Figures of the report that show how good a sample is.
 _HEADLINES = (
     "coverage.coverage_gap",
     "coverage.effective_nodes",
@@ -69,7 +69,7 @@ class RunList:
 
 def headlines(run: RecordedRun) -> dict[str, dict[str, str]]:
     """Return every sample's size, and its headline figures once there is a report."""
-    told = {name: value for e in run.stages.values() for name, value in e.metrics.items()}
+    recorded = {name: value for e in run.stages.values() for name, value in e.metrics.items()}
     publishing = run.recipe_now.publishing
     sizes: dict[str, int] = {}
     if publishing.name in run.stages and publishing.publishes is not None:
@@ -79,7 +79,7 @@ def headlines(run: RecordedRun) -> dict[str, dict[str, str]]:
     for name in (str(sample["name"]) for sample in run.recipe.get("samples", [])):
         figures: dict[str, float | None] = {"n_rows": sizes.get(name)}
         for headline in _HEADLINES:
-            figures[headline.removeprefix("coverage.")] = told.get(f"{name}.{headline}")
+            figures[headline.removeprefix("coverage.")] = recorded.get(f"{name}.{headline}")
         known = {k: _number(float(v)) for k, v in figures.items() if v is not None}
         if known:
             found[name] = known
@@ -110,12 +110,12 @@ def describe_run(history: History, run: RecordedRun) -> str:
         finished = history.finished(event.stage_key)
         for table, digest in sorted(finished.digests.items()) if finished else ():
             lines.append(pairs({"stage": stage, "table": table, "digest": digest}))
-    lines += map(_told, run.events)
+    lines += map(_event_line, run.events)
     return "\n".join([*lines, "config:", _indented(run)])
 
 
-def _told(e: Event) -> str:
-    """Say an event in a line, its figures at the end."""
+def _event_line(e: Event) -> str:
+    """Return an event as one line, its figures at the end."""
     facts = {"at": _time(e.at), "stage": e.stage, "event": e.event, "attempt": str(e.attempt)}
     notes = {"notes": e.notes} if e.notes else {}
     figures = {name: _number(value) for name, value in sorted(e.metrics.items())}
@@ -123,19 +123,19 @@ def _told(e: Event) -> str:
 
 
 def _indented(run: RecordedRun) -> str:
-    said = yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True)
-    return "\n".join(f"  {line}" for line in said.splitlines())
+    text = yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True)
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _outcome(history: History, e: Event) -> str:
-    """Say how a stage went: its seconds, or what else became of it."""
+    """Return how a stage ended: its seconds, or what became of it."""
     if history.state_of_key(e.stage_key) == "cleaned":
         return "cleaned"
     return f"{e.metrics.get('seconds', 0.0):.1f}s" if e.event == "finished" else e.event
 
 
 def pairs(facts: Mapping[str, str]) -> str:
-    """Return key=value; values that hold spaces are quoted as JSON."""
+    """Return key=value pairs; values with spaces or unprintable characters are quoted as JSON."""
     return " ".join(
         f"{k}={v if v.isprintable() and ' ' not in v else json.dumps(v)}" for k, v in facts.items()
     )

@@ -13,16 +13,16 @@ from jobs.ledger.events import Event
 from jobs.runs.stage import Recipe
 
 _ENDS = ("finished", "reused")
-_LAST = "report_curation"  # stage of every run whose ledger does not say which stages it has
+_LAST = "report_curation"  # the last stage of any run whose ledger does not list its stages
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What the ledger says of one ``run_id``: its events, oldest first; at least one attempt.
+    """The ledger's record of one ``run_id``: its events, oldest first; at least one attempt.
 
     Attributes
     ----------
-    recipe_now : this version's recipe; the run may have had another
+    recipe_now : this version's recipe; the run may have used another
     """
 
     run_id: str
@@ -31,17 +31,17 @@ class RecordedRun:
 
     @cached_property
     def attempts(self) -> list[Event]:
-        """Its events, but for those of cleaning."""
+        """Its events, except ``cleaned`` ones."""
         return [e for e in self.events if e.event != "cleaned"]
 
     @property
     def last(self) -> Event:
-        """The latest thing it did."""
+        """Its latest event."""
         return self.attempts[-1]
 
     @cached_property
     def stages(self) -> dict[str, Event]:
-        """The latest event of every stage that it came to, in the stages' order."""
+        """The latest event of every stage it reached, in recipe order."""
         latest = {e.stage: e for e in self.attempts}
         order = [stage.name for stage in self.recipe_now.stages]
         known = [name for name in order if name in latest]
@@ -49,21 +49,21 @@ class RecordedRun:
 
     @cached_property
     def _last_ends(self) -> list[Event]:
-        """The events of the stages that the run ends with; none while one of them is missing.
+        """The events of the run's last stages; empty while one of them is missing.
 
-        What a stage builds on ended before it: a lone ``evenlake report`` tells of no other.
+        What a stage builds on ended before it: a lone ``evenlake report`` records no other stage.
         """
-        told = self.last.stages or (_LAST,)
-        known = [s for name in told if (s := self.recipe_now.named(name)) is not None]
+        names = self.last.stages or (_LAST,)
+        known = [s for name in names if (s := self.recipe_now.named(name)) is not None]
         on_the_way = {s.name for stage in known for s in self.recipe_now.all_upstream(stage)}
         on_the_way |= {s.name for s in known[:-1] if s.resolves is not None}
-        needed = [name for name in told if name not in on_the_way]
+        needed = [name for name in names if name not in on_the_way]
         found = [self.stages[name] for name in needed if name in self.stages]
         return found if len(found) == len(needed) else []
 
     @property
     def is_between(self) -> bool:
-        """Whether a stage of it has ended, and another is to come."""
+        """Whether it is between stages: one has ended, and another is still to come."""
         return self.last.event in _ENDS and self.state == "unfinished"
 
     @property
@@ -77,17 +77,17 @@ class RecordedRun:
 
     @property
     def finished_at(self) -> datetime:
-        """When a finished run last came to its end."""
+        """When a finished run last ended."""
         return max(e.at for e in self._last_ends)
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """The config as recorded, its secrets blanked."""
+        """The config as recorded, with secrets blanked."""
         return dict(json.loads(self.last.config))
 
     @cached_property
     def config(self) -> RunConfig | None:
-        """The recorded config; None where another version of the code wrote it."""
+        """The recorded config; None if another version wrote it and this one cannot read it."""
         try:
             return parse_recorded(self.recipe)
         except ConfigError:
@@ -95,7 +95,7 @@ class RecordedRun:
 
     @cached_property
     def lineage(self) -> str | None:
-        """The lineage of its config; None where what was blanked may have made a difference."""
+        """The lineage of its config; None if a blanked value may have made a difference."""
         if self.config is None:
             return None
         given = self.config.input.model_dump(mode="json")

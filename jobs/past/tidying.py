@@ -1,4 +1,4 @@
-"""Files that no table needs any more: of removed and replaced rows, and of processes that died."""
+"""Files that no table needs any more: those of removed or replaced rows, and of dead processes."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 def tidy(lake: Lake, recipe: Recipe, *, older_than: timedelta, is_forced: bool) -> str:
-    """Delete files that tables have not referred to for that long; say what was done.
+    """Delete files that tables have not referred to for that long; return what was done, as text.
 
-    The ledger is compacted first: it gains a small file with every event. Pages of cleaned runs go
-    as well, and what finished stages needed on their way only. Nothing is done
-    while a run is under way, unless it is forced.
+    The ledger is compacted first: every event adds a small file. Pages of cleaned runs are deleted
+    too, as are finished stages' checkpoints and leases. Nothing is done while a run is under way,
+    unless forced.
     """
     history = read_history(lake, recipe)
     if history.is_busy(datetime.now(UTC)) and not is_forced:
@@ -40,11 +40,11 @@ def tidy(lake: Lake, recipe: Recipe, *, older_than: timedelta, is_forced: bool) 
     except SPARK_ERRORS as error:  # a session that may not lower Delta's limit of a week
         log.warning("files of removed rows stay: %s", reason(error))
         return f"files of removed rows stay: {reason(error)}"
-    return f"files that {len(there)} tables did without for {older_than.days} days are gone"
+    return f"deleted files that {len(there)} tables have not used for {older_than.days} days"
 
 
 def _drop_progress(lake: Lake, history: History) -> None:
-    """Remove checkpoints and leases of finished stages; a driver may have died right before."""
+    """Remove checkpoints and leases of finished stages, left if a driver died before doing so."""
     done = [key for key in history.by_key if history.finished(key) is not None]
     for table in (CHECKPOINTS.name, LEASES.name):
         if lake.exists(table) and (left := count_rows(lake, table, done)):

@@ -10,17 +10,17 @@ from udfs.kernels.kmeans.resampling import closest_points
 
 MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500k)
 # 1000 unrelated concepts: KL 1.7 with levels 4000/500/100, as bad as none, and .03 with 4000/1000.
-# Texts: 270 effective nodes with 3000/300/50, a uniform sample 486, levels 2000/200 617.
+# Texts: 270 effective nodes with 3000/300/50, 486 with a uniform sample, 617 with 2000/200.
 FEW_AT_TOP = 200
-POINTS_PER_TOP_NODE = 100  # a pool of fewer has no room for a top of FEW_AT_TOP
+POINTS_PER_TOP_NODE = 100  # a pool with fewer has no room for a top of FEW_AT_TOP
 FEW_PER_LEAF = 5  # points
 FEW_PER_CELL = 2  # leaves
 LARGE_SHARE = 0.5  # of the pool, in one sample
 
 
 def warnings(problem: Problem) -> list[str]:
-    """Name the traps, each with the key to change."""
-    if problem.is_tuned:  # what tuning chooses needs no advice
+    """Return the traps, each with the key to change."""
+    if problem.is_tuned:  # a tuned tree needs no advice
         return [*_samples(problem)]
     return [*_levels(problem), *_leaves(problem), *_resampling(problem), *_samples(problem)]
 
@@ -61,13 +61,13 @@ def _leaves(problem: Problem) -> Iterator[str]:
 
 
 def _cells(problem: Problem) -> Iterator[str]:
-    """Name cells that are too large to be found at once, or too many for their leaves."""
+    """Warn of cells that are too large to be solved at once, or too many for their leaves."""
     cluster, n = problem.config.cluster, problem.n_points
     k, n_cells = cluster.levels[0], cluster.cells_at(1)
     if n_cells == 0:
         return
     rows, key = cell_limit(cluster, problem.n_features)
-    fitting = -(-2 * n // rows)  # cells, which in the mean hold half of what they may
+    fitting = -(-2 * n // rows)  # cells, half full on average
     fix = f"set cluster.split to {fitting}"
     if k < FEW_PER_CELL * fitting:
         fix += f", and raise cluster.levels[0]={k} to {FEW_PER_CELL * fitting} or more"
@@ -89,13 +89,13 @@ def _cells(problem: Problem) -> Iterator[str]:
 
 
 def _leaves_per_cell(problem: Problem, cluster: ClusterConfig) -> float:
-    """Return the leaves of level 1 in a mean cell; all of them where it is not split."""
+    """Return the mean number of level 1's leaves per cell; all of them if it is not split."""
     n_cells = cells_of(problem.n_points, 1, problem.n_features, cluster)
     return cluster.levels[0] / (n_cells or 1)
 
 
 def cell_limit(cluster: ClusterConfig, n_features: int) -> tuple[int, str]:
-    """Return the points that one cell may hold, and what says so."""
+    """Return the number of points that one cell may hold, and what sets that limit."""
     limit = max_cell_rows(cluster, n_features)
     is_given = limit == cluster.max_cell_rows
     return limit, "cluster.max_cell_rows" if is_given else f"the {CELL_BYTES >> 20} MiB of a cell"

@@ -1,4 +1,4 @@
-"""The machine's speed at the product's own kernel, in a second or two."""
+"""The machine's speed at the product's own kernel, measured in a second or two."""
 
 import time
 
@@ -10,28 +10,28 @@ from udfs.kernels.exact.nearest import RUN_ROWS, Centroids, NearestCentroids
 from udfs.kernels.passes.sources import in_threads
 from udfs.kernels.passes.step import Arrays
 
-FEW, MANY = 64, 512  # centroids: at the few, NumPy's calls show; at the many, the GEMM
-SECONDS = 0.3  # for each of the two; the whole stays far below 5
-_SUMS = 1.3  # a step beside finding the nearest: sums, sorting, copies; of the row's own time
-_SUSTAINED = 1.3  # of the best calls' time: two threads share a host's memory and its turbo
-_UNDISTURBED = 0.1  # of the calls: those that other programs have not kept waiting
+FEW, MANY = 64, 512  # centroids: with few, NumPy's calls dominate; with many, the GEMM
+SECONDS = 0.3  # for each of the two; the total stays far below 5
+_SUMS = 1.3  # times a row's own time: a step also sums, sorts and copies
+_SUSTAINED = 1.3  # times the best calls' time: threads share the host's memory and its turbo
+_UNDISTURBED = 0.1  # of the calls: those not delayed by other programs
 
 
 def calibrate(n_features: int, n_threads: int) -> Speed:
-    """Measure ``NearestCentroids`` at two values of k, every slot of this host at work at once.
+    """Measure ``NearestCentroids`` at two values of k, with every slot of this host busy.
 
     Parameters
     ----------
-    n_threads : slots or cores of this host; other hosts are taken to be as fast
+    n_threads : slots or cores of this host; other hosts are assumed to be as fast
     """
     few, many = (_row_seconds(k, n_features, n_threads) for k in (FEW, MANY))
     pair = _SUSTAINED * max(many - few, many / 10) / (MANY - FEW)
-    least = assumed_speed(n_features).row_seconds / 2  # where noise hides it
+    least = assumed_speed(n_features).row_seconds / 2  # in case noise hides it
     return Speed(max(_SUMS * (few - FEW * pair), least), pair)
 
 
 def _row_seconds(n_clusters: int, n_features: int, n_threads: int) -> float:
-    """Return a slot's seconds per row against so many centroids."""
+    """Return one slot's seconds per row against that many centroids."""
     rng = np.random.default_rng(0)
     X = rng.integers(-(2**20), 2**20, (RUN_ROWS, n_features)).astype(np.float32)
     C = rng.integers(-(2**20), 2**20, (n_clusters, n_features)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What each stage will cost: blocks, passes, bytes, memory at its highest, seconds.
+"""What each stage will cost: blocks, passes, bytes, peak memory, seconds.
 
 Each function is the ``cost`` of one stage's declaration.
 """
@@ -36,16 +36,16 @@ from jobs.planning.problem import Part, Problem
 from jobs.tuning.families import n_leaves, n_sampled
 from udfs.kernels.passes.sources import BLOCK_ROWS
 
-# As the stages themselves have them; tests compare.
+# Copies of the stages' own constants; tests compare them.
 EVALUATED_ROWS = 10_000
 MAX_COMPARED = 50_000
 N_CLUSTERINGS = 3
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
-_TUNE_PASSES = 60.0  # over the hash sample at all its leaves, all rungs together
-_TUNE_DRAWS = 60.0  # draws that are compared with the rows they are judged by
+_TUNE_PASSES = 60.0  # over the hash sample against all its leaves, all rungs together
+_TUNE_DRAWS = 60.0  # draws compared with the rows that judge them
 
-LEAF_BYTES = 4 + 4 + 4  # as assignment holds every leaf: as shipped, by cell, the GEMM's side
-ASSIGNED_BYTES = 8 + 8 + 4 + 8  # a point in the driver: id, leaf, where its path begins, distance
+LEAF_BYTES = 4 + 4 + 4  # a leaf's copies during assignment: as shipped, by cell, the GEMM's side
+ASSIGNED_BYTES = 8 + 8 + 4 + 8  # a point in the driver: id, leaf, offset of its path, distance
 
 
 class Priced(Protocol):
@@ -73,7 +73,7 @@ def tune(sizes: "Sizes") -> Iterator[Part]:
 
 
 def cluster(sizes: "Sizes") -> Iterator[Part]:
-    """Estimate the growth of the tree, and the labelling of the points."""
+    """Estimate growing the tree and labelling the points."""
     problem = sizes.problem
     if not problem.is_local and not sizes.cluster.cells_at(1):
         packing = sizes.bins()
@@ -84,7 +84,7 @@ def cluster(sizes: "Sizes") -> Iterator[Part]:
 
 
 def draw(sizes: "Sizes") -> Iterator[Part]:
-    """Estimate the drawing of the samples."""
+    """Estimate drawing the samples."""
     yield sizes.spark("balance_sample", "draw", 0, DRAW_PER_POINT, tables=3)
 
 
@@ -94,7 +94,7 @@ def report(sizes: "Sizes") -> Iterator[Part]:
 
 
 class Sizes:
-    """Sizes and speed at hand for every stage's cost."""
+    """Sizes and speed, ready for every stage's cost."""
 
     def __init__(self, problem: Problem, machine: Machine) -> None:
         self.problem, self.machine = problem, machine
@@ -103,7 +103,7 @@ class Sizes:
         self.n_bytes = float(problem.n_bytes)
         self.n_blocks = -(-self.n // BLOCK_ROWS)
         self.tree_bytes = tree_bytes(problem)
-        # elsewhere the points stay on the executors, and the driver's JVM passes on the tree
+        # on a cluster the points stay on the executors; the driver's JVM only passes on the tree
         filled = self.tree_bytes
         if machine.is_local:
             garbage = min(JVM_GARBAGE, JVM_PER_FIRST_BYTE * self.n_bytes)
@@ -125,7 +125,7 @@ class Sizes:
         seconds: float = 0.0,
         **others: float,
     ) -> Part:
-        """Estimate a part that Spark does once over the pool."""
+        """Estimate a part that is one Spark pass over the pool."""
         work = (per_byte * self.n_bytes + per_point * self.n) / self.machine.n_slots
         seconds += work + tables * WRITE_SECONDS + 2 * EVENT_SECONDS + cold * COLD_SECONDS
         sizes = {"flops": 0.0, "shipped": 0.0, "driver": 0.0} | others
@@ -150,12 +150,12 @@ class Sizes:
         )  # fmt: skip
 
     def bins(self) -> float:
-        """Return what a worker holds while it packs a bin."""
+        """Return the bytes that a worker holds while packing a bin."""
         n_bins = n_packing_bins(self.problem.n_bytes, self.n_blocks, self.machine.n_slots)
         return BIN_COPIES * self.n_bytes / n_bins
 
     def assign(self) -> Part:
-        """Estimate the tables of the tree, written together; points in the driver stay there."""
+        """Estimate assignment and the tree's tables; points already in the driver stay there."""
         k, n_cells = self.cluster.levels[0], cells_of(self.n, 1, self.d, self.cluster)
         near = n_cells + k / n_cells if n_cells else k  # centroids that a point is compared with
         is_split = n_cells > 0

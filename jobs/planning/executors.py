@@ -1,4 +1,4 @@
-"""What Spark's settings say of an executor: its Python workers, and the memory that they share."""
+"""What Spark's settings say about an executor: its Python workers and the memory they share."""
 
 from collections.abc import Callable
 
@@ -8,24 +8,24 @@ Setting = Callable[[str, str], str]  # from a key and a default to a value
 
 
 def size_of(setting: Setting, key: str, default: str = "") -> float:
-    """Return bytes, where a bare number stands for MiB; 0 where nothing is said."""
+    """Return a setting in bytes; a bare number means MiB, and no value means 0."""
     return size_bytes(setting(key, default), "m")
 
 
 def n_workers(setting: Setting) -> int:
-    """Return the Python workers of an executor: one for each task that it runs at once."""
+    """Return the number of Python workers per executor: one for each task it runs at once."""
     return max(1, _cores(setting) // int(setting("spark.task.cpus", "1")))
 
 
 def own_limit(setting: Setting) -> float | None:
-    """Return the bytes at which Spark itself ends a worker; None where it does not."""
+    """Return the memory limit in bytes that Spark itself sets per worker; None if it sets none."""
     return size_of(setting, "spark.executor.pyspark.memory") / _cores(setting) or None
 
 
 def overhead(setting: Setting) -> float | None:
-    """Return the bytes of an executor's container beside its heap; None where it has no limit.
+    """Return the bytes of an executor's container beyond its heap; None if there is no limit.
 
-    Where Spark itself limits the workers, their memory comes on top, and is no part of this.
+    If Spark itself limits the workers, their memory comes on top and does not count here.
     """
     in_container = setting("spark.master", "").startswith(("yarn", "k8s"))
     if not in_container or own_limit(setting):

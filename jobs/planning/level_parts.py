@@ -1,4 +1,4 @@
-"""What each part of a level will cost, in the driver's memory or on the executors."""
+"""The cost of each part of a level, in the driver's memory or on the executors."""
 
 from collections.abc import Iterator
 
@@ -30,22 +30,22 @@ from udfs.kernels.kmeans.resampling import closest_points
 from udfs.kernels.kmeans.start import GRAM_CANDIDATES, OVERSAMPLING
 from udfs.kernels.passes.sources import BLOCK_ROWS
 
-BIN_COPIES = 3.0  # of a bin's vectors in a worker: as they come, joined, as they go
-CELL_SKEW = LARGEST_CELL  # the largest cell, in mean cells
+BIN_COPIES = 3.0  # of a bin's vectors in a worker: as received, joined, as sent on
+CELL_SKEW = LARGEST_CELL  # the largest cell relative to the mean
 # Bytes per component of a centroid in a task: itself, the GEMM's side, sums and their result.
 FLAT_BYTES = 4 + 4 + 8 + 8 + 8
-MEMBER_BYTES = 4 + 8 + 8  # a point in search of the closest: label, distance, position
-MEMBER_HELD = 95  # while it is sorted: as it came, as arrays, joined, in order (seen: 90 to 94)
+MEMBER_BYTES = 4 + 8 + 8  # a point in the search for the closest: label, distance, position
+MEMBER_HELD = 95  # while sorting: as received, as arrays, joined, in order (seen: 90 to 94)
 TREE_BYTES = 24  # per component of a node on the driver: solved, joined, written
 
 
 def tree_bytes(problem: Problem) -> float:
-    """Return what the driver holds of the tree."""
+    """Return the bytes of the tree that the driver holds."""
     return TREE_BYTES * problem.n_features * float(sum(problem.config.cluster.levels))
 
 
 def sums_bytes(n_clusters: int, n_features: int, n_slots: int) -> float:
-    """Return the bytes of sums that a pass brings to the driver: every task's, or each once."""
+    """Return the bytes of sums that a pass brings to the driver: from every task, or added up."""
     adds_up = ranges_of_sums(n_clusters, n_features, n_slots) is not None  # on the executors
     return 8.0 * n_clusters * n_features * (1 if adds_up else n_slots)
 
@@ -62,7 +62,7 @@ def level_parts(problem: Problem, t: int, machine: Machine, *, jvm: float) -> It
 
 
 class _LevelEstimator:
-    """One level's sizes at hand for every part of it."""
+    """One level's sizes, ready for every part of it."""
 
     def __init__(self, problem: Problem, t: int, machine: Machine, jvm: float) -> None:
         self.problem, self.t, self.machine, self.jvm = problem, t, machine, jvm
@@ -87,14 +87,14 @@ class _LevelEstimator:
                 yield self._on_sample(passes) if name == "start" else self._in_cells(passes)
 
     def _in_memory(self, name: str, passes: Passes, n_rows: int) -> Part:
-        """Estimate what the driver does on points, or nodes, in its memory."""
+        """Estimate work on points or nodes in the driver's memory."""
         n_threads = self.machine.n_threads
         seconds = self._in_threads(passes)
         fetched = self.n_rows if self.t == 1 and name == "start" else 0
         seconds += FETCH_PER_BYTE * 4.0 * self.d * fetched
         k, n_bytes = float(self.k), 4.0 * n_rows * self.d
         kept = 0.0 if name in ("start", "iterations") else n_bytes / 2  # a resampled subset
-        if self.n_cells:  # a thread has one cell in hand
+        if self.n_cells:  # a thread works on one cell at a time
             kept, k = CELL_SKEW * n_threads * n_bytes / self.n_cells, self.n_cells
         held = FETCHED_COPIES * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
         gathered = (4.0 * self.d + 2 * 8) * fetched  # with ids and hashes
@@ -103,7 +103,7 @@ class _LevelEstimator:
         )
 
     def _on_sample(self, passes: Passes) -> Part:
-        """Estimate the fit of cells on a sample, which the driver fetches."""
+        """Estimate fitting the cells on a sample that the driver fetches."""
         machine = self.machine
         seconds = self._in_threads(passes) + JOB_SECONDS
         seconds += READ_PER_BYTE * self.n_bytes / machine.n_slots
@@ -113,7 +113,7 @@ class _LevelEstimator:
         return self._part("start", "spark", passes, seconds, driver=held, gathered=gathered)
 
     def _in_cells(self, passes: Passes) -> Part:
-        """Estimate the job that brings the points to their cells and solves those."""
+        """Estimate the job that brings the points to their cells and solves the cells."""
         n_slots = self.machine.n_slots
         seconds = (self._work(passes) + ROUTE_PER_BYTE * self.n_bytes) / n_slots
         seconds += passes.calls * JOB_SECONDS
@@ -121,14 +121,14 @@ class _LevelEstimator:
         allowed = 4.0 * self.d * max_cell_rows(self.cluster, self.d)
         largest = min(allowed, self.n_bytes, CELL_SKEW * self.n_bytes / self.n_cells)
         worker = BIN_COPIES * max(self.n_bytes / n_bins, largest)
-        gathered = 4.0 * (self.d + 8) * self.k  # leaves, and what describes them
+        gathered = 4.0 * (self.d + 8) * self.k  # leaves and their statistics
         return self._part(
             "cells", "spark", passes, seconds, worker=worker, shuffled=self.n_bytes,
             gathered=gathered,
         )  # fmt: skip
 
     def _flat(self, name: str, passes: Passes) -> Part:
-        """Estimate passes over blocks on the executors, each with as many tasks as slots."""
+        """Estimate passes over blocks on the executors, with as many tasks as slots."""
         n_slots, shipped = self.machine.n_slots, 4.0 * self.d * passes.shipped
         work = self._work(passes) + SHIP_PER_BYTE * shipped * n_slots
         work += FILE_PER_BYTE * self.n_bytes * passes.n_passes
@@ -141,7 +141,7 @@ class _LevelEstimator:
             sent = min(self.n_rows, n_slots * self.k * each)
             gathered, driver = float(MEMBER_BYTES * sent), float(MEMBER_HELD * sent)
             worker += MEMBER_HELD * self.n_rows / n_slots
-        elif name == "resampling":  # the kept stay known, and workers are told their positions
+        elif name == "resampling":  # the driver keeps the chosen points' positions, and ships them
             driver += (MEMBER_BYTES + 8) * self.kept
             worker += 8 * self.kept
         return self._part(
@@ -150,7 +150,7 @@ class _LevelEstimator:
         )  # fmt: skip
 
     def _work(self, passes: Passes) -> float:
-        """Return the seconds of one slot or thread."""
+        """Return the work in seconds of one slot or thread."""
         speed = self.machine.speed
         return passes.rows * speed.row_seconds + passes.cost * speed.pair_seconds
 
@@ -175,7 +175,7 @@ class _LevelEstimator:
     ) -> Part:
         n_blocks = -(-(self.n_rows if n_rows is None else n_rows) // BLOCK_ROWS)
         candidates = OVERSAMPLING * (self.cluster.cells_at(self.t) or self.k)
-        if passes.serial and candidates <= GRAM_CANDIDATES:  # all distances between them are kept
+        if passes.serial and candidates <= GRAM_CANDIDATES:  # all pairwise distances are kept
             driver += 8.0 * candidates**2
         return Part(
             "cluster_levels", name, self.t, solver, n_blocks, passes.n_passes,

@@ -1,4 +1,4 @@
-"""What cannot fit: what was found, what is wanted, and which key to change."""
+"""What cannot fit: what is needed, what is available, and which key to change."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ from jobs.planning.machine import EXECUTOR_OUTSIDE, GIB, JVM_BASE, WORKER_BASE, 
 from jobs.planning.problem import Part, Problem
 
 _HEAP_BASE = 0.3 * GIB  # Spark and Delta themselves
-_HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to be written, and in flight
+_HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to write, and in flight
 
 
 def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[str]:
-    """Say what cannot fit; empty where all does."""
+    """Return what cannot fit; empty if everything does."""
     found = (
         _worker(problem, parts, machine),
         _heap(problem, machine),
@@ -25,7 +25,7 @@ def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[
 
 
 def _cells(problem: Problem) -> Iterator[str]:
-    """Refuse more points than cells have room for: each cell needs a cluster of its own."""
+    """Refuse more points than the cells can hold: each cell needs a cluster of its own."""
     cluster = problem.config.cluster
     limit, key = cell_limit(cluster, problem.n_features)
     for t, k in enumerate(cluster.levels, start=1):
@@ -59,7 +59,7 @@ def _worker(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | 
 
 
 def _fewer_nodes(cluster: ClusterConfig, machine: Machine, t: int, *, held: float) -> str:
-    """Say how many nodes a worker has room for, where it holds so many bytes of all of them."""
+    """Return how many nodes a worker has room for, given the bytes it would hold for all."""
     k, room = cluster.levels[t - 1], max(0.0, machine.worker_limit - WORKER_BASE)
     lower = f"lower cluster.levels[{t - 1}]={k} to {int(k * room / held)} or less"
     if cluster.cells_at(t) or t > 1:
@@ -87,7 +87,7 @@ def _heap(problem: Problem, machine: Machine) -> str | None:
 
 
 def _host(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | None:
-    """Refuse what the driver's host cannot hold, however little of its heap the JVM takes."""
+    """Refuse a part that the driver's host cannot hold, however little heap the JVM uses."""
     if machine.host is None:
         return None
     largest = max(parts, key=lambda part: _held(part, machine))
@@ -99,7 +99,7 @@ def _host(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | No
         k = problem.config.cluster.levels[0]
         fits = max(1, int(k * (1 - (wanted - machine.host) / tree)))
         fix = f"lower cluster.levels[0]={k} to about {fits}"
-    elif largest.driver > machine.host / 2 or largest.part == "closest":  # whatever the slots
+    elif largest.driver > machine.host / 2 or largest.part == "closest":  # fewer slots won't help
         fix = _lighter(largest, problem.config.cluster)
     return (
         f"{_place(largest)}: the host would hold {_gib(wanted)}, "
@@ -108,7 +108,7 @@ def _host(problem: Problem, parts: Sequence[Part], machine: Machine) -> str | No
 
 
 def _lighter(part: Part, cluster: ClusterConfig) -> str:
-    """Say what makes a part hold less in the driver."""
+    """Return a setting that makes a part hold less in the driver."""
     if part.solver == "local":
         return "set cluster.solver: spark"
     if part.part in ("closest", "resampling"):
@@ -119,7 +119,7 @@ def _lighter(part: Part, cluster: ClusterConfig) -> str:
 
 
 def _results(parts: Sequence[Part], machine: Machine) -> str | None:
-    """Refuse results at which Spark would end their job."""
+    """Refuse results so large that Spark would abort the job."""
     largest = max(parts, key=lambda part: part.gathered)
     if largest.gathered <= machine.max_result:
         return None
@@ -131,7 +131,7 @@ def _results(parts: Sequence[Part], machine: Machine) -> str | None:
 
 
 def tight_heap(parts: Sequence[Part], machine: Machine) -> list[str]:
-    """Warn of a heap that, once filled, leaves the host too little."""
+    """Warn of a heap that, once full, leaves the host too little memory."""
     if machine.host is None:
         return []
     wanted = max(_held(part, machine) + part.jvm for part in parts)
@@ -144,7 +144,7 @@ def tight_heap(parts: Sequence[Part], machine: Machine) -> list[str]:
 
 
 def tight_containers(parts: Sequence[Part], machine: Machine) -> list[str]:
-    """Warn of Python workers that a cluster manager may end, as not all of them do."""
+    """Warn of Python workers that a cluster manager may kill, as some do."""
     largest = max(parts, key=lambda part: part.worker)
     wanted = machine.n_workers * largest.worker
     if machine.overhead is None or wanted <= machine.overhead:
@@ -157,7 +157,7 @@ def tight_containers(parts: Sequence[Part], machine: Machine) -> list[str]:
 
 
 def _held(part: Part, machine: Machine) -> float:
-    """Return what a part holds on the driver's host outside the JVM."""
+    """Return the bytes that a part holds on the driver's host outside the JVM."""
     return part.driver + (machine.n_slots * part.worker if machine.is_local else 0.0)
 
 

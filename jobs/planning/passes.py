@@ -1,6 +1,6 @@
 """How many passes, distances and kernel calls each part of the solver takes.
 
-How often a fit iterates depends on the data; the counts below are those of pools with planted
+How often a fit iterates depends on the data; the counts below come from pools with planted
 concepts (20,000 x 256 at 1000/200, 10,000 at 1000/100, 200,000 at 1000, cells of 2000 at 100).
 """
 
@@ -19,9 +19,9 @@ LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 
 LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
 LLOYD_AFTER_BATCHES = 4.0  # (seen: 3 to 6; 20 in round clouds)
 KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
-CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting so many rows
+CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting this many rows
 _COARSE_ITERATIONS = 10
-_PARTS = 1.5  # of a cell that holds too much, for each time that it holds what it may
+_PARTS = 1.5  # parts that an oversized cell is divided into, per multiple of the limit
 _TRIAL_SECONDS = 1.5e-9  # greedy k-means++: one candidate compared with one trial
 _FLOAT64_SECONDS = 1 / 45e9  # per FLOP, dgemm on one core
 
@@ -35,9 +35,9 @@ class Passes:
     n_passes : over all of the level's inputs, fractions counted
     rows : visited, in all passes
     pairs : distances, in all passes
-    cost : of those distances, as many as float32 matrix products give in the same time
-    calls : passes of whatever size; Spark jobs where Spark solves
-    shipped : centroids sent to the executors where Spark solves, in all passes
+    cost : of those distances, as the number float32 matrix products compute in the same time
+    calls : passes of any size; Spark jobs if Spark solves
+    shipped : centroids sent to the executors if Spark solves, in all passes
     serial : seconds on the driver, in one thread
     """
 
@@ -50,12 +50,12 @@ class Passes:
     serial: float = 0.0
 
     def __add__(self, other: "Passes") -> "Passes":
-        """Do both."""
+        """Return the work of both."""
         mine, its = vars(self), vars(other)
         return Passes(**{name: mine[name] + its[name] for name in mine})
 
     def times(self, n: float) -> "Passes":
-        """Do it n times."""
+        """Return the work done n times."""
         return Passes(**{name: n * value for name, value in vars(self).items()})
 
 
@@ -66,9 +66,9 @@ def full(n_rows: float, k: float, n: float = 1.0, *, share: float = 1.0) -> Pass
 
 
 def start(n_rows: float, k: float, d: int, *, remembers: bool, share: float = 1.0) -> Passes:
-    """k-means||, in rounds over all points, then greedy k-means++ on the driver."""
+    """Return the work of k-means||, in rounds over all points, then k-means++ on the driver."""
     candidates = OVERSAMPLING * k
-    # without a memory round i compares with all found so far, and counting with all once more
+    # without a memory, round i compares with all found so far, and the count with all once more
     compared = candidates if remembers else candidates * (1 + (N_ROUNDS - 1) / 2)
     n_trials = 2 + int(math.log(k))
     gram = candidates * min(candidates, GRAM_CANDIDATES)
@@ -77,7 +77,7 @@ def start(n_rows: float, k: float, d: int, *, remembers: bool, share: float = 1.
     n = N_ROUNDS + 1
     return Passes(
         n_passes=n * share,
-        rows=(n - 2 * remembers) * n_rows,  # the first round and the count then cost nothing
+        rows=(n - 2 * remembers) * n_rows,  # with a memory, the first round and the count are free
         pairs=n_rows * compared,
         cost=n_rows * compared,
         calls=n,
@@ -89,7 +89,7 @@ def start(n_rows: float, k: float, d: int, *, remembers: bool, share: float = 1.
 def iterate(
     n_rows: float, k: int, config: ClusterConfig, n_lloyd: float = LLOYD, *, share: float = 1.0
 ) -> Passes:
-    """Mini-batches where they pay, then Lloyd."""
+    """Return the work of iterating: mini-batches if they pay, then Lloyd."""
     n_blocks = -(-int(n_rows) // BLOCK_ROWS)
     enough = takes_minibatches(int(n_rows), n_blocks, k)
     if config.algorithm == "lloyd" or (config.algorithm == "auto" and not enough):
@@ -124,13 +124,13 @@ def flat_level(
 
 
 def n_resampled(n_rows: int, t: int, config: ClusterConfig) -> float:
-    """Return the points that a resampling round keeps."""
+    """Return the number of points that a resampling round keeps."""
     k = config.levels[t - 1]
     return KEPT * min(n_rows, k * closest_points(config.points_at(t), n_rows, k))
 
 
 def cells_of(n_rows: int, t: int, d: int, config: ClusterConfig) -> float:
-    """Return the cells that a level comes to have, those that hold too much divided; 0 if flat."""
+    """Return how many cells a level ends up with, oversized ones divided; 0 if it is flat."""
     if not config.cells_at(t):
         return 0.0
     divided = _PARTS * n_rows / max_cell_rows(config, d)
@@ -138,14 +138,14 @@ def cells_of(n_rows: int, t: int, d: int, config: ClusterConfig) -> float:
 
 
 def n_in_sample(n_rows: int, t: int, config: ClusterConfig) -> int:
-    """Return the points that a level's cells are fitted on."""
+    """Return the number of points that a level's cells are fitted on."""
     return min(n_rows, SAMPLE_PER_CELL * config.cells_at(t))
 
 
 def split_level(
     n_rows: int, t: int, d: int, config: ClusterConfig, *, remembers: bool
 ) -> dict[str, Passes]:
-    """Return the parts of a level solved in cells: cells on a sample, then the points in each."""
+    """Return the parts of a level solved in cells: fitting cells on a sample, then solving each."""
     k, n_asked, n_cells = config.levels[t - 1], config.cells_at(t), cells_of(n_rows, t, d, config)
     sample = n_in_sample(n_rows, t, config)
     share = sample / n_rows

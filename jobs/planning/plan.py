@@ -1,4 +1,4 @@
-"""A plan to read: a table, one sentence, log lines, or plain data."""
+"""A plan for people to read: a table, one sentence, log lines, or plain data."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Plan:
 
     Attributes
     ----------
-    refusals : why it cannot run; empty where it can
+    refusals : why it cannot run; empty if it can
     """
 
     problem: Problem
@@ -33,11 +33,11 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """The whole run's."""
+        """The whole run's duration."""
         return sum(part.seconds for part in self.parts)
 
     def peak(self, process: str) -> float:
-        """Return the most bytes of ``worker``, ``driver`` or ``jvm``."""
+        """Return the peak bytes of ``worker``, ``driver`` or ``jvm``."""
         return float(max(getattr(part, process) for part in self.parts))
 
     @property
@@ -49,26 +49,26 @@ class Plan:
         return sizes | {"seconds": self.seconds} | peaks | sums
 
     def __str__(self) -> str:
-        """Say the whole in a sentence, then the warnings."""
-        said = (
+        """Return the estimate in one sentence, then the warnings."""
+        summary = (
             f"estimate: {time_of(self.seconds)} for {self.problem.n_points} points of "
             f"{self.problem.n_features} on {self.machine.n_slots} slots; at most "
             f"{self.peak('worker') / GIB:.1f} GiB in a Python worker, "
             f"{self.peak('driver') / GIB:.1f} in the driver's Python, "
             f"{self.peak('jvm') / GIB:.1f} in the JVM"
         )
-        return "\n".join([said, *(f"warning: {text}" for text in self.warnings)])
+        return "\n".join([summary, *(f"warning: {text}" for text in self.warnings)])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as plain data; bytes, seconds, FLOPs."""
         sizes = asdict(self.machine)
-        machine = {name: None if v == math.inf else v for name, v in sizes.items()}  # no JSON
+        machine = {name: None if v == math.inf else v for name, v in sizes.items()}  # not in JSON
         parts = [asdict(part) for part in self.parts]
         found = {"warnings": self.warnings, "refusals": self.refusals}
         return {"plan": {"estimate": self.figures, "machine": machine, "parts": parts} | found}
 
     def lines(self) -> list[str]:
-        """Return each part as key=value."""
+        """Return each part as one line of key=value."""
         return [
             " ".join(f"{k}={_short(v)}" for k, v in asdict(part).items() if v is not None)
             for part in self.parts
@@ -99,21 +99,21 @@ class Plan:
 
 
 def make_plan(problem: Problem, machine: Machine, stages: Sequence[Priced]) -> Plan:
-    """Plan a run; whether it fits is among what the plan says."""
+    """Plan a run; the plan also says whether it fits."""
     parts = estimate(problem, machine, stages)
     warned = warnings(problem) + tight_heap(parts, machine) + tight_containers(parts, machine)
     return Plan(problem, machine, parts, warned, refusals(problem, parts, machine))
 
 
 def size_of(n_bytes: float) -> str:
-    """Say bytes in MiB or GiB."""
+    """Format bytes as MiB or GiB."""
     if n_bytes < _MIB:
         return "-"
     return f"{n_bytes / GIB:.1f} GiB" if n_bytes >= GIB else f"{n_bytes / _MIB:.0f} MiB"
 
 
 def time_of(seconds: float) -> str:
-    """Say seconds in seconds, minutes or hours."""
+    """Format seconds as seconds, minutes or hours."""
     if seconds < 300:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What is to be planned, and what a plan says of each of its parts."""
+"""What is to be planned, and a plan's figures for each part."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ class Part:
     ----------
     level : of ``cluster_levels``; None elsewhere
     solver : ``spark`` or ``local``
-    blocks : that each pass goes over, or tasks' inputs otherwise
+    blocks : that each pass covers, or else the tasks' inputs
     n_passes : over the part's inputs, fractions counted
     flops : of distances
-    shipped, shuffled : bytes to the executors; bytes that change places between tasks
-    worker, driver, jvm : bytes at their highest: the largest Python worker, the driver's Python
-        process, the JVM beside it
+    shipped, shuffled : bytes sent to the executors; bytes moved between tasks
+    worker, driver, jvm : peak bytes: the largest Python worker, the driver's Python process, the
+        driver's JVM
     gathered : bytes that the tasks of one pass send to the driver
     """
 
@@ -47,9 +47,9 @@ class Problem:
 
     Attributes
     ----------
-    n_points : rows of the pool, or points where they are embedded already
+    n_points : rows of the pool, or points if they are embedded already
     n_features : length of the vectors
-    config : resolved; where that is yet to come, with a tree such as tuning chooses
+    config : resolved; before tuning, with the kind of tree that tuning is likely to choose
     is_tuned : whether tuning is part of the run
     """
 
@@ -60,7 +60,7 @@ class Problem:
 
     @property
     def n_bytes(self) -> int:
-        """The points' vectors."""
+        """The size of the points' vectors."""
         return 4 * self.n_points * self.n_features
 
     @property
@@ -69,12 +69,12 @@ class Problem:
         return is_local(self.config.cluster, self.n_bytes)
 
     def inputs_of(self, level: int) -> int:
-        """Return what a level clusters: points, or nodes of the level below."""
+        """Return the number of inputs of a level: points, or nodes of the level below."""
         return self.n_points if level == 1 else self.config.cluster.levels[level - 2]
 
 
 def problem_for(n_points: int, n_features: int, config: RunConfig) -> Problem:
-    """Describe what is to be curated, with likely levels where they are left to tuning."""
+    """Describe what is to be curated, with likely levels if they are left to tuning."""
     if not needs_tuning(config):
         return Problem(n_points, n_features, config)
     family = families(config.cluster)[0]

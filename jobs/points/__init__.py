@@ -1,1 +1,1 @@
-"""The points that count: hash samples of them, and their ranks in a leaf."""
+"""The points left after the gates: hash samples of them, and their ranks in a leaf."""

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from udfs.kernels.exact.grid import to_grid
 from udfs.kernels.exact.hashing import xxhash64_on
 
-_MARGIN = 6.0  # standard deviations of a binomial count: short once in a billion
+_MARGIN = 6.0  # standard deviations of a binomial count: too few once in a billion
 
 
 def sample_rows(
@@ -25,17 +25,17 @@ def sample_rows(
     Parameters
     ----------
     rows : with an ``id``
-    wanted : (salt, n_rows) each; all rows where there are fewer
-    n_all : rows that there are
+    wanted : (salt, n_rows) each; all rows if there are fewer
+    n_all : the number of rows
 
     Returns
     -------
-    samples : for each salt the rows with the smallest hashes of their id, in that order
+    samples : for each salt the rows with the smallest id hashes, in that order
     """
     names = [f"_hash_{i}" for i in range(len(wanted))]
     hashes = [F.xxhash64("id", F.lit(salt), F.lit(seed)) for salt, _ in wanted]
     hashed = rows.withColumns(dict(zip(names, hashes, strict=True)))
-    # shares of the hash range, so that not many more rows are moved than are kept
+    # shares of the hash range, so that few more rows are moved than are kept
     shares = [(n + _MARGIN * n**0.5 + _MARGIN) / max(1, n_all) for _, n in wanted]
     if max(shares) < 1:
         cuts = [int(-(2**63) + share * 2.0**64) for share in shares]
@@ -51,7 +51,7 @@ def sample_rows(
 def sample_of(
     rows: pa.Table, hashes: pa.ChunkedArray, salt: str, n_rows: int, *, seed: int
 ) -> pa.Table:
-    """Return the same hash sample of rows in memory.
+    """Return the same hash sample from rows in memory.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The order in which samples take a leaf's points; the same for every sample of one strategy."""
+"""The order in which samples draw a leaf's points; the same for every sample of one strategy."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -13,7 +13,7 @@ def ranked(assignments: DataFrame, *, strategy: str, seed: int) -> DataFrame:
 
     Returns
     -------
-    ranked : the same, and position
+    ranked : the same, plus position
     """
     by_leaf = Window.partitionBy("leaf_id").orderBy(_rank_key(strategy, seed), "id")
     return assignments.withColumn("position", F.row_number().over(by_leaf) - 1)

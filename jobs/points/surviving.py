@@ -1,7 +1,7 @@
-"""The one door to the points that count: those that every gate that is on has let through.
+"""The one door to the surviving points: those that passed every gate that is on.
 
-Small pools are brought to the driver once a run, and handed from stage to stage; larger ones are
-read from their table.
+Small pools are collected to the driver once per run, and handed from stage to stage; larger ones
+are read from their table.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from jobs.points.hash_sample import sample_of, sample_rows
 from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 
-HASH = "hash"  # column of held points: Spark's xxhash64 of the id
+HASH = "hash"  # column of points held in memory: Spark's xxhash64 of the id
 
 
 class Size(NamedTuple):
@@ -27,18 +27,18 @@ class Size(NamedTuple):
 
 
 def surviving(run: Run, *columns: str) -> DataFrame:
-    """Return the points that every gate that is on has let through.
+    """Return the points that passed every gate that is on.
 
     Parameters
     ----------
-    columns : id and embedding, unless others are named
+    columns : id and embedding by default
     """
     _, points = _source(run)
     return passed(run, points(run)).select(*(columns or ("id", "embedding")))
 
 
 def passed(run: Run, rows: DataFrame) -> DataFrame:
-    """Return those of a source's rows, told by their id, that every gate that is on let through."""
+    """Return the rows, matched by id, that passed every gate that is on."""
     for gate in _gates(run):
         if gate.turned_away is not None:
             rows = rows.join(gate.turned_away(run), on="id", how="left_anti")
@@ -46,31 +46,31 @@ def passed(run: Run, rows: DataFrame) -> DataFrame:
 
 
 def size_of(run: Run) -> Size:
-    """Return how many points every gate that is on has let through, and their length."""
+    """Return how many points passed every gate that is on, and the length of their vectors."""
     accepted = run.outcome(_source(run)[0])
     n_gone = sum(run.outcome(gate).n_turned_away for gate in _gates(run))
     return Size(accepted.n_points - n_gone, accepted.n_features)
 
 
 def _source(run: Run) -> tuple[Stage[Any], Callable[[Run], DataFrame]]:
-    """Return the stage that makes the points, and how to read them."""
+    """Return the stage that makes the points, and its function that reads them."""
     on = run.recipe.on(run.written)
     (source,) = ((stage, stage.points) for stage in on if stage.points is not None)
     return source
 
 
 def _gates(run: Run) -> list[Stage[Any]]:
-    """Return the gates that have finished: those after a stage at work have not."""
+    """Return the finished gates: those after the running stage are not finished."""
     gates = (stage for stage in run.recipe.on(run.written) if stage.turned_away is not None)
     return [gate for gate in gates if run.has_finished(gate)]
 
 
 def held(run: Run) -> pa.Table | None:
-    """Return the surviving points in memory, or None where they are too many.
+    """Return the surviving points in memory, or None if there are too many.
 
     Returns
     -------
-    points : id, hash, embedding; in no order
+    points : id, hash, embedding; in no particular order
     """
     if not is_held(*size_of(run)):
         return None
@@ -81,19 +81,19 @@ def held(run: Run) -> pa.Table | None:
 
 
 def hold(run: Run, source: Stage[Any], points: DataFrame) -> pa.Table:
-    """Bring all points of a stage to the driver, and keep them there; other columns come too."""
+    """Collect all points of a stage, other columns included; keep id, hash and embedding."""
     table = hashed(points).toArrow()
     run.held[run.key(source)] = table.select(["id", HASH, "embedding"])
     return table
 
 
 def is_held(n_points: int, n_features: int) -> bool:
-    """Tell whether points are few enough to be held in memory from stage to stage."""
+    """Return whether points are few enough to be held in memory from stage to stage."""
     return 4 * n_points * n_features <= HANDED_BYTES
 
 
 def hashed(points: DataFrame) -> DataFrame:
-    """Add the hash of the id to points."""
+    """Add the hash of each point's id."""
     return points.withColumn(HASH, F.xxhash64("id"))
 
 
@@ -102,11 +102,11 @@ def sample_points(run: Run, wanted: Sequence[tuple[str, int]]) -> list[pa.Table]
 
     Parameters
     ----------
-    wanted : (salt, n_rows) each; all points where there are fewer
+    wanted : (salt, n_rows) each; all points if there are fewer
 
     Returns
     -------
-    samples : for each salt the points with the smallest hashes of their id, in that order
+    samples : for each salt the points with the smallest id hashes, in that order
     """
     points = held(run)
     if points is None:
@@ -122,9 +122,9 @@ def sample_among(run: Run, ids: DataFrame, wanted: tuple[str, int], *, n_ids: in
 
     Parameters
     ----------
-    ids : in a column of that name
-    wanted : (salt, n_rows); all of them where there are fewer
-    n_ids : ids that there are
+    ids : in a column ``id``
+    wanted : (salt, n_rows); all of them if there are fewer
+    n_ids : the number of ids
     """
     points, seed = held(run), run.written.seed
     if points is None:
@@ -135,5 +135,5 @@ def sample_among(run: Run, ids: DataFrame, wanted: tuple[str, int], *, n_ids: in
 
 
 def places_of(ids: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
-    """Return where ids stand among others, all of which are there : (n,) indices."""
+    """Return the positions of ids among others, which contain them all : (n,) indices."""
     return pa.compute.index_in(ids.cast(among.type).combine_chunks(), among.combine_chunks())

@@ -1,4 +1,4 @@
-"""The pool's columns: the id of a point, what is embedded of it, and what else is kept."""
+"""The pool's columns: a point's id, the value to embed, and the metadata to keep."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -30,7 +30,7 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     Raises
     ------
     InputError
-        If a column is missing, or of a type that cannot be a key or be embedded.
+        If a column is missing, or of a type that cannot be an id or be embedded.
     """
     named = {f"input.{value}": getattr(config, value)} | {
         f"input.metadata[{i}]": column for i, column in enumerate(config.metadata)
@@ -82,7 +82,7 @@ def _selected(rows: DataFrame, config: InputConfig, value: str) -> DataFrame:
 
 
 def nothing_in(rows: DataFrame, column: str) -> InputError:
-    """Tell a pool without rows from one whose column holds nothing."""
+    """Return the error for a pool without rows, or for a column that holds nothing."""
     if rows.isEmpty():
         return InputError("the pool is empty: no row is left to curate; check input.where")
     return InputError(f"{column} is null or empty on every row of the pool; check the column")

@@ -1,4 +1,4 @@
-"""Ids as people write and read them: text as it is, integers in digits, binary in hex."""
+"""Ids as people write and read them: text as is, integers in digits, binary in hex."""
 
 import re
 
@@ -12,17 +12,17 @@ Id = str | int | bytes
 
 
 def is_id(id_: Id) -> Column:
-    """Tell which rows are of one id, which stays a literal: no text of it becomes SQL."""
+    """Return a condition for one id, kept as a literal: none of its text becomes SQL."""
     return F.col("id") == F.lit(id_)
 
 
 def parse_id(text: str, kind: DataType) -> Id:
-    """Read an id of the pool's type, to be compared as a literal.
+    """Parse an id of the pool's type, to be compared as a literal.
 
     Raises
     ------
     InputError
-        If the text is no id of that type.
+        If the text is not an id of that type.
     """
     if isinstance(kind, StringType):
         return _as_text(text)
@@ -37,7 +37,7 @@ def parse_id(text: str, kind: DataType) -> Id:
 def _as_text(text: str) -> str:
     try:
         text.encode()
-    except UnicodeEncodeError as error:  # bytes of the command line that are none
+    except UnicodeEncodeError as error:  # command-line bytes that are not UTF-8
         raise InputError(f"id {text!r} is not text in UTF-8, as this pool's ids are") from error
     return text
 

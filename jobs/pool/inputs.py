@@ -1,4 +1,4 @@
-"""The pool: how it is found, and which version of it a run reads."""
+"""The pool: how it is found, and which version a run reads."""
 
 import logging
 import re
@@ -38,7 +38,7 @@ _FORMAT_BY_ENDING = {
 }
 _GONE = ("FILE_NOT_EXIST", "FileNotFoundException", "DELTA_FILE_NOT_FOUND")
 
-_PART = r"(?:`(?:[^`]|``)+`|[^`.]+)"  # of a table's name
+_PART = r"(?:`(?:[^`]|``)+`|[^`.]+)"  # one part of a table's name
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Pool:
     Attributes
     ----------
     rows : its rows, ``where`` applied, all columns
-    name : what the ledger calls it: the table's name or its path in full, without credentials
+    name : its name in the ledger: the table's name or its full path, without credentials
     fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times; then
-        the ways in which it is read that others were before
-    files : what was listed for it; none for a Delta table, whose version stays
+        what is read in another way than in earlier versions, such as ``+rfc4180``
+    files : the paths that were listed; empty for a Delta table, whose version is fixed
     """
 
     rows: DataFrame
@@ -60,7 +60,7 @@ class Pool:
     files: tuple[str, ...] = ()
 
     def require_unchanged(self) -> None:
-        """See that the files are what they were; before every commit of what was read from them.
+        """Check that the files have not changed; call it before committing anything read from them.
 
         Raises
         ------
@@ -74,18 +74,18 @@ class Pool:
             now = "none"
         except SPARK_ERRORS as error:
             if not any(mark in str(error) for mark in (*_GONE, "PATH_NOT_FOUND")):
-                raise  # the store may be out of reach
+                raise  # the store may be unreachable
             now = "none"
         if now != self.fingerprint.partition("+")[0]:
             raise InputChangedError(
                 f"input.table={self.name!r} changed while it was read: got files of fingerprint "
                 f"{now}, want {self.fingerprint}, as at the start; nothing of this run is kept: "
-                "run again once the files rest, or keep the pool in a Delta table, whose versions "
-                "stay"
+                "run again once the files no longer change, or keep the pool in a Delta table, "
+                "whose versions are fixed"
             )
 
     def say_why_unreadable(self, error: Exception) -> None:
-        """Raise what helps where an error of Spark's means that the pool's files are gone.
+        """Raise a helpful error if a Spark error means that the pool's files are gone.
 
         Raises
         ------
@@ -106,7 +106,7 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     Raises
     ------
     InputError
-        If it is not there or not readable as described; with what to change.
+        If it does not exist or cannot be read as described; says what to change.
     """
     kind = config.format or detect_format(spark, config.table)
     try:
@@ -148,7 +148,7 @@ def _those(rows: DataFrame, where: str) -> DataFrame:
 def _read(
     spark: SparkSession, config: InputConfig, kind: str
 ) -> tuple[DataFrame, str, tuple[str, ...]]:
-    """Return the rows, their fingerprint, and the files that it is of."""
+    """Return the rows, their fingerprint, and the files it covers."""
     layout: Layout | None = None
     if kind in ("delta", "table"):
         rows, fingerprint, files = _read_table(spark, config, kind)
@@ -173,7 +173,7 @@ def _read_table(
     version = config.version
     known = None if name else delta_version(spark, absolute(config.table))
     if known is not None and known.version < 0:
-        known = None  # SQL says why
+        known = None  # the SQL below will say why
     identity = known.table_id if known else _delta_identity(spark, address)
     if identity is None:
         rows = spark.read.options(**options).table(name)
@@ -195,7 +195,7 @@ def _delta_identity(spark: SparkSession, address: str) -> str | None:
 
 
 def detect_format(spark: SparkSession, table: str) -> str:
-    """Tell what kind of input a path or a table name is.
+    """Return the format of the input at a path or table name.
 
     Raises
     ------
@@ -244,17 +244,17 @@ def _is_delta(spark: SparkSession, path: str) -> bool:
 def _is_in_catalog(spark: SparkSession, table: str) -> bool:
     try:
         return spark.catalog.tableExists(quoted_name(table))
-    except SPARK_ERRORS:  # a name of more parts than the session's catalogs have
+    except SPARK_ERRORS:  # a name with more parts than the session's catalogs allow
         return False
 
 
 def quoted_name(table: str) -> str:
-    """Return a table's name with every part quoted, so that SQL takes it for nothing else.
+    """Return a table's name with every part quoted, so that SQL cannot take it for anything else.
 
     Raises
     ------
     InputError
-        If it is not parts between dots, each plain or in backticks.
+        If it is not dot-separated parts, each plain or in backticks.
     """
     if not re.fullmatch(rf"{_PART}(\.{_PART})*", table):
         raise InputError(
@@ -266,5 +266,5 @@ def quoted_name(table: str) -> str:
 
 
 def _literal(uri: str) -> str:
-    """Return a file's URI as a path to load, in which no sign stands for several files."""
+    """Return a file's URI as a path to load, with glob characters escaped."""
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", unquote(uri))

@@ -1,4 +1,4 @@
-"""What the page is told: the report's rows, where everything is, and what to be warned of."""
+"""The page's input: the report's rows, where everything is, and warnings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Reported:
     inputs : input name -> version
     tables : output table -> address
     published : sample -> the address of its table
-    sizes : sample -> its rows
+    sizes : sample -> its number of rows
     """
 
     run_id: str
@@ -44,7 +44,7 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
 
     Parameters
     ----------
-    rows : of ``report``, of this run's stages
+    rows : of ``report``, from this run's stages
     """
     samples = [
         {
@@ -76,13 +76,13 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
 def worse_than_uniform(
     name: str, gap: float, error: float, *, given: Sequence[int], levels: Sequence[int]
 ) -> str:
-    """Say that a sample covers less than a uniform one, and what to change.
+    """Return a warning that a sample covers less than a uniform one, with what to change.
 
     Parameters
     ----------
     gap, error : of coverage distance, see ``jobs.reporting.coverage_rows``
-    given : the levels that the config gives; none where they are left to ``auto``
-    levels : those of the tree
+    given : the levels in the config; empty if they are left to ``auto``
+    levels : the levels of the tree
     """
     if given:
         fix = "leave cluster.levels and share.leaves to auto; evenlake tune says what they will be"
@@ -100,7 +100,7 @@ def _only(rows: pd.DataFrame, sample: str, metric: str) -> float:
 
 
 def _notes(run: Reported, rows: pd.DataFrame) -> list[str]:
-    """Say what a user should not overlook."""
+    """Return what a user should not overlook."""
     notes = []
     for s in run.config.samples:
         gap, error = (_only(rows, s.name, f"coverage_gap{end}") for end in ("", "_error"))

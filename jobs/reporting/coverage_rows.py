@@ -1,7 +1,7 @@
 """Coverage of the samples and of uniform draws, on independent clusterings.
 
-Every clustering has its own hash sample of the pool, its own seed and its own uniform draw, so that
-their spread is what the verdict has to allow for.
+Every clustering has its own hash sample of the pool, its own seed and its own uniform draw, so
+their spread is the uncertainty that the verdict has to allow for.
 """
 
 import math
@@ -19,8 +19,8 @@ from udfs.kernels.judging.coverage import IndependentNodes, cluster_independentl
 from udfs.kernels.judging.measures import effective_number
 
 N_CLUSTERINGS = 3
-EVALUATED_ROWS = 10_000  # hash sample of the pool that one clustering looks at
-MAX_COMPARED = 50_000  # sampled points that coverage compares with, by hash when more
+EVALUATED_ROWS = 10_000  # rows of the hash sample of the pool that one clustering uses
+MAX_COMPARED = 50_000  # sampled points used for coverage; a hash sample of them if there are more
 
 Figures = dict[str, float]
 Vectors = NDArray[np.float32]
@@ -28,12 +28,12 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Judges:
-    """What samples are compared on.
+    """The points that samples are judged by.
 
     Attributes
     ----------
     evaluated : (n, d) each, the vectors of independent hash samples of the pool
-    uniform : (m, d) each, as many independent uniform draws
+    uniform : (m, d) each, the same number of independent uniform draws
     seed : of the clusterings
     unit : of the vectors' grid
     """
@@ -45,7 +45,7 @@ class Judges:
 
 
 def wanted_samples(n_drawn: int) -> list[tuple[str, int]]:
-    """Return the hash samples that judges need, as (salt, n_rows), by turns for either."""
+    """Return the hash samples that judges need, as (salt, n_rows), alternating between the two."""
     return [
         pair
         for i in range(N_CLUSTERINGS)
@@ -85,8 +85,8 @@ def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges) -> list[Row]:
 def compared_rows(name: str, mine: Sequence[Figures], theirs: Sequence[Figures]) -> list[Row]:
     """Return the means over the clusterings, each clustering's own, and the gap with its error.
 
-    ``coverage_gap`` is the sample's coverage distance less the control's, in controls;
-    ``coverage_gap_error`` the standard error of its mean over the clusterings.
+    ``coverage_gap`` is the sample's coverage distance minus the control's, relative to the control;
+    ``coverage_gap_error`` is the standard error of its mean over the clusterings.
     """
     rows: list[Row] = []
     for metric in mine[0]:

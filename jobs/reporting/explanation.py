@@ -1,4 +1,4 @@
-"""What is known of one id, as text and as plain data."""
+"""What is known about one id, as text and as plain data."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Gate:
-    """What the gate said: accepted, rejected with stage and reason, or no such id."""
+    """The gates' verdict: accepted, rejected with stage and reason, or no such id."""
 
     status: str
     stage: str | None = None
@@ -14,7 +14,7 @@ class Gate:
     detail: str | None = None
 
     def __str__(self) -> str:
-        """Say it as a reason."""
+        """Return it as a reason."""
         if self.status != "rejected":
             return self.status
         return f"rejected: {self.reason}" + (f", {self.detail}" if self.detail else "")
@@ -30,7 +30,7 @@ class Node:
     quotas: dict[str, int]
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return it as one line."""
         kind = "leaf" if self.level == 1 else f"level {self.level}, node"
         quotas = ", ".join(f"{quota} for {sample}" for sample, quota in self.quotas.items())
         return f"{kind} {self.node_id}: {self.n_points} points, quota {quotas}"
@@ -46,7 +46,7 @@ class Place:
     why_not: str | None = None
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return it as one line."""
         if self.why_not is not None:
             return f"sample {self.sample}: not in it: {self.why_not}"
         times = f", {len(self.replicas)} times" if len(self.replicas) > 1 else ""
@@ -66,7 +66,7 @@ class Explanation:
     samples: list[Place] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Say it for people, a fact a line."""
+        """Return it for people, one fact per line."""
         stage = f" by {self.gate.stage}" if self.gate.stage else ""
         facts = [
             f"id {self.id!r} of {self.pool}, version {self.version}",
@@ -77,7 +77,7 @@ class Explanation:
 
     @property
     def is_over(self) -> bool:
-        """Whether a gate has turned the id away, or never saw it."""
+        """Whether a gate rejected the id, or there is no such id."""
         return self.gate.status != "accepted"
 
     def as_dict(self) -> dict[str, Any]:

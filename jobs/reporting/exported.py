@@ -1,4 +1,4 @@
-"""The page as a file beside the tables, where those are in a local folder."""
+"""The page as a file next to the tables, if those are in a local folder."""
 
 import uuid
 from pathlib import Path
@@ -8,7 +8,7 @@ from jobs.tables.lake import PAGES
 
 
 def page_path(root: str | None, run_id: str) -> Path | None:
-    """Return where a run's page goes; None where the root is no local folder."""
+    """Return where a run's page goes; None if the root is not a local folder."""
     uri = urlparse(root or "")
     if root is None or uri.scheme not in ("", "file"):
         return None
@@ -16,7 +16,7 @@ def page_path(root: str | None, run_id: str) -> Path | None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put a file in place whole, and never through a link that someone left there."""
+    """Write a file atomically, never following a link that someone left there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_suffix(f".{uuid.uuid4().hex}")
     written.write_bytes(content)

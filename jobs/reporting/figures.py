@@ -2,9 +2,9 @@
 
 Every figure shows up to three series, always in this order, colour and line style: the pool (grey),
 a uniform random sample of the same size (amber, dashed) and the balanced sample (blue). Figures
-have no background and mid-grey text, so they can be read on a light and on a dark page.
+have no background and mid-grey text, so they can be read on a light or a dark page.
 
-Plotly draws a subset of HTML in texts (``<b>``, ``<a href>``) and fills ``%{...}`` in hover
+Plotly renders a subset of HTML in text (``<b>``, ``<a href>``) and fills in ``%{...}`` in hover
 templates. Names that come from data therefore pass through `label_text`, and never become part of a
 template.
 """
@@ -20,14 +20,14 @@ import plotly.graph_objects as go
 
 MAX_LABELS = 40
 
-_TEXT = "#787f89"  # 4 : 1 on white and on the dark page
+_TEXT = "#787f89"  # contrast 4 : 1 on white and on the dark page
 _FONT = "system-ui, sans-serif"
 _GRID = "rgba(128, 136, 146, 0.22)"
 _REFERENCE = "rgba(128, 136, 146, 0.75)"
 _LABEL_HEIGHT = 26  # pixels for the three bars of one label
 
-# Control characters, changes of writing direction and lone surrogates: what could disguise a name
-# or stop the page from being written.
+# Control characters, changes of writing direction and lone surrogates: they could disguise a name
+# or keep the page from being written.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -46,15 +46,15 @@ _SAMPLE = _Role("sample", "#0e8cb8", 3.0, "solid")
 
 
 def visible_text(text: str) -> str:
-    """Return text with every character that hides or cannot be written replaced by U+FFFD."""
+    """Return text with every invisible or unwritable character replaced by U+FFFD."""
     return _UNSEEN.sub("\ufffd", text)
 
 
 def label_text(text: object, *, max_chars: int = 24) -> str:
-    """Return a name that comes from data as plain text for plotly: one line, cut, escaped."""
+    """Return a name from data as plain text for plotly: one line, truncated, escaped."""
     plain = visible_text(" ".join(str(text).split()))
     cut = plain if len(plain) <= max_chars else plain[: max_chars - 1].rstrip() + "…"
-    return html.escape(cut, quote=False)  # plotly shows &quot; as it stands
+    return html.escape(cut, quote=False)  # plotly shows &quot; as is
 
 
 def node_size_figure(rows: pd.DataFrame, *, sample: str | None, level: int) -> go.Figure:
@@ -90,7 +90,7 @@ def node_size_figure(rows: pd.DataFrame, *, sample: str | None, level: int) -> g
 
 
 def lorenz_figure(rows: pd.DataFrame, *, sample: str | None, level: int) -> go.Figure:
-    """Draw the share of points that the smallest nodes hold together, with the even diagonal.
+    """Draw the cumulative share of points in the smallest nodes, with the diagonal of evenness.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def label_figure(
         hovermode="closest",
         bargap=0.28,
         margin={"t": 60, "b": 10},
-        legend={"y": 1 + 26 / bars_height},  # above the axis, which stands on top
+        legend={"y": 1 + 26 / bars_height},  # above the axis, which is at the top
     )
     figure.update_xaxes(side="top", rangemode="tozero", tickformat=".3~p")
     figure.update_yaxes(
@@ -217,8 +217,8 @@ def _add_line(
 
 
 def _add_bars(figure: go.Figure, role: _Role, name: str, shares: pd.DataFrame) -> None:
-    # Bars sit at numbers, not at names: names that look alike when cut stay apart, and plotly
-    # cannot take them for dates.
+    # Bars are placed by number, not by name: names that look alike when truncated stay apart, and
+    # plotly cannot take them for dates.
     figure.add_bar(
         x=shares[role.column].tolist(),
         y=list(range(len(shares))),
@@ -235,7 +235,7 @@ def _reference_line() -> dict[str, Any]:
 
 
 def _add_note(figure: go.Figure, text: str, **place: Any) -> None:
-    """Name a reference line, just above it."""
+    """Label a reference line, just above it."""
     font = {"size": 11, "color": _TEXT}
     figure.add_annotation(text=text, showarrow=False, yanchor="bottom", font=font, **place)
 
@@ -275,7 +275,7 @@ def _set_layout(figure: go.Figure, *, height: int) -> None:
             gridcolor=_GRID,
             zeroline=False,
             showline=False,
-            ticks="outside",  # unseen: they keep the labels of both axes apart
+            ticks="outside",  # invisible: they keep the labels of both axes apart
             ticklen=5,
             tickcolor="rgba(0,0,0,0)",
             fixedrange=True,

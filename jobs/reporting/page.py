@@ -1,7 +1,7 @@
 """Render the report of a run as one HTML page that needs no network.
 
 The page holds plotly.js, its own style and script, and the figures as JSON data. Every value is
-escaped: by jinja2's autoescape in the page, by `figures.label_text` in texts that plotly draws. A
+escaped: by jinja2's autoescape in the page, by `figures.label_text` in text that plotly draws. A
 content security policy in the page allows the two scripts by their hash and nothing else, so even a
 value that slipped through could neither run nor load anything.
 """
@@ -25,7 +25,7 @@ from udfs.kernels.judging.coverage import MAX_ERRORS, is_worse
 
 _MISSING = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_DRAWN = {  # sections of the page's own making; a stage's others become plain tables
+_DRAWN = {  # sections that the page lays out itself; any others become plain tables
     "size", "rejects", "tune", "balance", "node_sizes", "lorenz", "coverage", "labels", "tree",
 }  # fmt: skip
 _MOST_OTHERS = 100  # rows of such a table
@@ -42,8 +42,8 @@ class PageContext:
     title : name of the pool
     rows : the `report` table: sample (None = the pool), section, level, key, x, metric, value, and
         control, the same measure on a uniform random sample of the same size
-    samples : one mapping per sample: name, table, n_rows, target_size, strategy, reason (why it has
-        another size than its target, or None)
+    samples : one mapping per sample: name, table, n_rows, target_size, strategy, reason (why its
+        size differs from the target, or None)
     config_yaml : the run's config
     inputs : input name -> version
     tables : output table -> path
@@ -82,15 +82,15 @@ def render_page(context: PageContext) -> str:
 def headlines(context: PageContext) -> list[str]:
     """Return a line per sample for a terminal: its size, how even it is, how well it covers."""
     cell = _index(context.rows)
-    said = []
+    lines = []
     for sample in context.samples:
         gap = cell("coverage", sample["name"], None, "coverage_gap").value
         text = f"{sample['name']}: {_headline(cell, sample)}"
         if gap is not None:
             side = "closer to it than to" if gap <= 0 else "farther from it than from"
             text += f" Points lie {percent(abs(gap))} {side} a uniform sample."
-        said.append(text)
-    return said
+        lines.append(text)
+    return lines
 
 
 def human(value: float | None) -> str:
@@ -115,7 +115,7 @@ def percent(share: float | None) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    """Return what the template prints for a value; autoescape follows."""
+    """Return what the template prints for a value, before autoescaping."""
     is_data = isinstance(value, str) and not isinstance(value, Markup)
     return figures.visible_text(value) if is_data else value
 
@@ -129,7 +129,7 @@ _CellOf = Callable[[str, str | None, int | None, str], _Cell]  # section, sample
 
 
 def _view(context: PageContext) -> dict[str, Any]:
-    """Return what the template shows beside the context: numbers, texts and figures."""
+    """Return what the template shows besides the context: numbers, text and figures."""
     rows = context.rows
     cell = _index(rows)
     levels = sorted({int(level) for level in rows["level"].dropna()})
@@ -156,7 +156,7 @@ def _view(context: PageContext) -> dict[str, Any]:
 
 
 def _index(rows: pd.DataFrame) -> _CellOf:
-    """Return a lookup of the rows that are one number each: those without key and x."""
+    """Return a lookup of the single-number rows: those without key and x."""
 
     def optional(value: Any, kind: Callable[[Any], Any]) -> Any:
         return None if pd.isna(value) else kind(value)
@@ -193,20 +193,20 @@ def _level_title(cell: _CellOf, levels: Sequence[int], level: int) -> str:
 
 
 def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
-    """Return a sample in one sentence: its size and how even it is over independent nodes."""
+    """Describe a sample in one sentence: its size and how even it is over independent nodes."""
     n_points = cell("size", None, None, "n_points").value
     n_nodes = cell("coverage", None, None, "n_nodes").value
     before = cell("coverage", None, None, "effective_nodes").value
     after, control = cell("coverage", sample["name"], None, "effective_nodes")
-    said = [f"{human(sample['n_rows'])} of {human(n_points)} points"]
+    facts = [f"{human(sample['n_rows'])} of {human(n_points)} points"]
     if after is not None:
         shift = f"effective nodes {human(before)} → {human(after)} of {human(n_nodes)}"
-        said.append(f"{shift} (uniform control {human(control)})")
-    return "; ".join(said) + "."
+        facts.append(f"{shift} (uniform control {human(control)})")
+    return "; ".join(facts) + "."
 
 
 def _verdict(cell: _CellOf, sample: str | None) -> tuple[str, str]:
-    """Return better, same, worse or unknown, and what coverage says in one sentence."""
+    """Return better, same, worse or unknown, and one sentence on coverage."""
     gap = cell("coverage", sample, None, "coverage_gap").value
     error = cell("coverage", sample, None, "coverage_gap_error").value
     if sample is None or gap is None or error is None:
@@ -225,7 +225,7 @@ def _verdict(cell: _CellOf, sample: str | None) -> tuple[str, str]:
 
 
 def _tuned(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the trees that tuning tried at last, the best first."""
+    """Return the trees of tuning's last round, best first."""
     mine = rows[rows["section"] == "tune"]
     table = mine.pivot_table(index="key", columns="metric", values="value", sort=False)
     columns = ["relative_coverage", "standard_error", "is_chosen"]
@@ -242,15 +242,15 @@ def _rejects(rows: pd.DataFrame) -> list[tuple[str, float]]:
 
 
 def _others(rows: pd.DataFrame) -> list[tuple[str, list[tuple[str, str, float, float]]]]:
-    """Return the sections that stages add: of each measure its key or sample, name and figures."""
+    """Return the sections that stages add: each measure's key or sample, name and figures."""
     added = rows[~rows["section"].isin(_DRAWN) & rows["x"].isna()]
     sections = []
     for section, mine in added.groupby("section", sort=False):
         whose = mine["key"].fillna(mine["sample"]).fillna("")
         measures = mine["metric"].astype(str).str.replace("_", " ")
-        told = zip(whose, measures, mine["value"], mine["control"].astype(float), strict=True)
+        shown = zip(whose, measures, mine["value"], mine["control"].astype(float), strict=True)
         title = str(section).replace("_", " ").capitalize()
-        sections.append((title, list(told)[:_MOST_OTHERS]))
+        sections.append((title, list(shown)[:_MOST_OTHERS]))
     return sections
 
 

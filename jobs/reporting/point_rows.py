@@ -25,7 +25,7 @@ def label_point_rows(
     Parameters
     ----------
     samples, controls : sample -> its counts, and those of a uniform draw of its size
-    accuracy : of labels told from the vectors, see ``knn_accuracy``
+    accuracy : of labels predicted from the vectors, see ``knn_accuracy``
     """
     labels = sorted(pool, key=lambda name: (-pool[name], name))
     rows = label_rows(None, pool, None, labels)
@@ -35,7 +35,7 @@ def label_point_rows(
 
 
 def knn_accuracy(X: NDArray[np.float32], y: NDArray[np.str_]) -> float:
-    """Classify every other point by its neighbours among the rest.
+    """Return the accuracy of classifying every other point by its neighbours among the rest.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The rows of the ``report`` table: one measure each, with the uniform control beside it."""
+"""The rows of the ``report`` table: one measure each, next to its uniform control."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def figure_rows(
 
 
 def balance_figures(counts: NDArray[np.int64]) -> dict[str, float]:
-    """Measure how evenly counts spread : (n_nodes,) int64."""
+    """Measure how evenly counts are spread : (n_nodes,) int64."""
     return {
         "entropy": entropy(counts),
         "effective_nodes": effective_number(counts),

@@ -1,4 +1,4 @@
-"""Measures of sizes: the pool, its points, what was turned away, the samples."""
+"""Sizes: the pool, its points, rejected rows, the samples."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from jobs.reporting.rows import Row, figure_rows
 
 
 def size_rows(sizes: Mapping[str, float], rejects: Mapping[str, int]) -> list[Row]:
-    """Return the sizes of the pool, and how many rows were turned away for each reason."""
+    """Return the sizes of the pool, and the number of rows rejected for each reason."""
     rows = figure_rows("size", None, sizes)
     return rows + [
         Row(None, "rejects", None, reason, None, "n_rows", float(n))
@@ -16,7 +16,7 @@ def size_rows(sizes: Mapping[str, float], rejects: Mapping[str, int]) -> list[Ro
 
 
 def sample_size_rows(sizes: Mapping[str, int], samples: Sequence[SampleConfig]) -> list[Row]:
-    """Return the size of every sample, and the size that was asked for."""
+    """Return the size of every sample, and its target size."""
     rows: list[Row] = []
     for s in samples:
         size = {"n_sampled": float(sizes[s.name]), "target_size": float(s.target_size)}

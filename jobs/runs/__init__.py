@@ -1,1 +1,1 @@
-"""Runs: keys, the ledger of events, attempts and their leases, checkpoints, progress."""
+"""Runs: stages and their keys, work, outcomes, checkpoints, progress."""

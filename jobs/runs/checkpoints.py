@@ -1,8 +1,8 @@
-"""Checkpoints: where a long stage has got to, kept in the lake while it runs.
+"""Checkpoints: how far a long stage has got, kept in the lake while it runs.
 
-The pages of a journal (``udfs.kernels.passes.journal``) and the rows that the stage has gathered
-are written together, in one commit that replaces the last, whenever ``interval`` seconds of work
-are at risk. A stage that is begun again goes on from there; once it has finished they are deleted.
+The pages of a journal (``udfs.kernels.passes.journal``) and the rows gathered so far are written
+together, in one commit that replaces the last, whenever ``interval`` seconds of work are at risk.
+A restarted stage resumes from there; once it has finished, its checkpoint is deleted.
 """
 
 import io
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 CHECKPOINTS = Table(
     "checkpoints", "incarnation INT, sequence BIGINT, depth INT, part INT, content BINARY"
 )
-_PART_BYTES = 32 << 20  # of one row
-_GATHERED = -1  # the depth of the stage's own rows
+_PART_BYTES = 32 << 20  # per row
+_GATHERED = -1  # the depth under which the stage's own rows are kept
 
 
 class Checkpoints:
@@ -34,7 +34,7 @@ class Checkpoints:
 
     Parameters
     ----------
-    gathered : gives the rows that the stage has gathered so far, as plain data
+    gathered : returns the rows gathered so far, as plain data
     """
 
     def __init__(self, this: Work, *, interval: float, gathered: Callable[[], object]) -> None:
@@ -51,18 +51,18 @@ class Checkpoints:
         return _Page(self, 0)
 
     def state_at(self, depth: int) -> State | None:
-        """Return the page of a depth, where it has one."""
+        """Return the page at a depth, or None."""
         return self._states.get(depth)
 
     def save(self, depth: int, state: State) -> None:
-        """Keep a page, forget those below it, and write all when it is time."""
+        """Keep a page, drop those below it, and write them all if it is time."""
         self._states = {d: s for d, s in self._states.items() if d < depth} | {depth: state}
         if time.monotonic() - self._saved_at >= self.interval:
             self._write()
             self._saved_at = time.monotonic()
 
     def clear(self) -> None:
-        """Delete the checkpoint, once what it led to is in the ledger."""
+        """Delete the checkpoint, once the stage's result is in the ledger."""
         if self._sequence:
             remove_rows(self.this.lake, CHECKPOINTS.name, [self.this.key])
 
@@ -99,7 +99,7 @@ class Checkpoints:
             self.this.note_resumed(self._sequence, self._place())
 
     def _place(self) -> str:
-        """Say where it is: every page's small facts."""
+        """Describe the position: every page's scalars."""
         facts = [
             f"{depth}.{name}={value}"
             for depth, state in sorted(self._states.items())
@@ -126,7 +126,7 @@ class _Page(Journal):
 
 
 def _parts(state: State) -> list[bytes]:
-    """Return a state as bytes, in parts that a row can hold; no pickles."""
+    """Return a state as bytes, without pickles, in parts small enough for a row."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{n: np.asarray(v) for n, v in state.items()})
     content = buffer.getvalue()

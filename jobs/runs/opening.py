@@ -1,4 +1,4 @@
-"""Open a run: pin the pool's version, and see that the root belongs to it."""
+"""Open a run: pin the pool's version, and check that the root belongs to it."""
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -14,7 +14,7 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Recipe
 from jobs.tables.lake import Lake
 
-_FIRST_TABLE = "rejects"  # that a run writes, and that has ids
+_FIRST_TABLE = "rejects"  # the first table with ids that a run writes
 
 
 def open_run(
@@ -27,19 +27,19 @@ def open_run(
     replaces_samples: bool = False,
     waits: bool = True,
 ) -> Run:
-    """Pin the pool's version, name the stages, and read what the ledger knows of them.
+    """Pin the pool's version, compute the stage keys, and read the ledger's events for them.
 
     Parameters
     ----------
-    recipe : the whole one unless given; a stage that is run alone is part of it
+    recipe : the full recipe by default, even if only one of its stages will run
 
     Raises
     ------
     InputError
-        If the pool is not there, or its columns are not as the config says.
+        If the pool does not exist, or its columns do not match the config.
     ConfigError
-        If the root already holds another pool, or ids of another type, or an embedder of the
-        user's own cannot be had.
+        If the root already holds another pool, or ids of another type, or the user's own embedder
+        cannot be loaded.
     """
     if recipe is None:
         from jobs.recipe import RECIPE
@@ -66,7 +66,7 @@ def _refuse_other_pool(run: Run, events: list[Event] | None) -> None:
         written = run.lake.read(RUNS).where(F.col("event") == "finished")
         pools = written.select(F.map_keys("inputs").alias("pools")).distinct()
         known = {name for row in pools.collect() for name in row.pools}
-    else:  # what failed first binds no root
+    else:  # a run that has only failed does not bind the root
         known = {name for e in events if e.event == "finished" for name in e.inputs}
     if known and run.pool.name not in known:
         raise ConfigError(

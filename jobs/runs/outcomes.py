@@ -1,8 +1,8 @@
-"""Outcomes: what a stage hands to those after it, typed, and as the figures that the ledger keeps.
+"""Outcomes: what a stage passes to later ones, typed, and as the figures that the ledger keeps.
 
-A field that is a number is a figure of its name. A tuple is one figure a level, a mapping one a
-sample or the like: ``per("n_nodes_{}")`` says what they are called. A field that is added later has
-a default, for ledgers of before.
+A numeric field is a figure of the same name. A tuple is one figure per level, a mapping one per
+sample or the like: ``per("n_nodes_{}")`` gives their names. A field added later needs a default,
+for older ledgers.
 """
 
 import re
@@ -20,14 +20,14 @@ def per(pattern: str, names: str = r"\w+") -> Any:
 
     Parameters
     ----------
-    pattern : what they are called; ``{}`` stands for the level or the name
-    names : a regular expression of what may stand there
+    pattern : of their names; ``{}`` is the level or the name
+    names : a regular expression that matches what may replace ``{}``
     """
     return field(metadata={_PATTERN: pattern, _NAMES: names})
 
 
 def unkept(default: Any) -> Any:
-    """Declare a field that is no figure, and that the ledger does not keep."""
+    """Declare a field that is not a figure and that the ledger does not keep."""
     return field(default=default, metadata={_UNKEPT: True})
 
 
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def summary(self) -> str | None:
-        """What the ledger's notes say of it to people, if anything."""
+        """A line for people, kept in the ledger's notes, or None."""
         return None
 
     def figures(self) -> Figures:
@@ -58,7 +58,7 @@ class Outcome:
 
     @classmethod
     def of(cls, figures: Mapping[str, float]) -> Self:
-        """Return the outcome that figures tell of; those that it does not know are passed over."""
+        """Rebuild the outcome from its figures; unknown ones are ignored."""
         hints = get_type_hints(cls)
         return cls(**{f.name: _read(f, str(hints[f.name]), figures) for f in fields(cls)})
 

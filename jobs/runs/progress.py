@@ -21,22 +21,22 @@ from jobs.spark.classic import running_tasks
 
 log = logging.getLogger(__name__)
 
-LOG_EVERY = 10.0  # seconds between log lines of a stage that says nothing else
-_POLL = 0.5  # seconds between looks at Spark's status
+LOG_EVERY = 10.0  # seconds between progress lines in the log
+_POLL = 0.5  # seconds between polls of Spark's status
 
 
 class Progress:
-    """What a run shows while it works: the stage's own units, and Spark's tasks beside them."""
+    """What a run shows while it works: the stage's own units, and Spark's tasks alongside."""
 
     def __init__(self, *, is_live: bool | None = None) -> None:
         self._console = Console(stderr=True)
         self._is_live = self._console.is_terminal if is_live is None else is_live
-        self._said: tuple[float, float | None, str] | None = None  # done, total, facts
+        self._reported: tuple[float, float | None, str] | None = None  # done, total, facts
 
     @contextmanager
     def stage(self, stage: str, spark: SparkSession | None = None) -> Iterator[None]:
         """Show a stage from its start to its end."""
-        self._said, began, stop = None, time.monotonic(), threading.Event()
+        self._reported, began, stop = None, time.monotonic(), threading.Event()
         show = self._show_live if self._is_live else self._show_lines
         watcher = threading.Thread(target=show, args=(stage, spark, stop), daemon=True)
         watcher.start()
@@ -48,11 +48,11 @@ class Progress:
             log.info("stage=%s seconds=%.1f", stage, time.monotonic() - began)
 
     def update(self, done: float, total: float | None, **facts: object) -> None:
-        """Say how far the stage is, in its own units, with a few facts."""
-        self._said = done, total, " ".join(f"{k}={_short(v)}" for k, v in facts.items())
+        """Report how far the stage is, in its own units, with a few facts."""
+        self._reported = done, total, " ".join(f"{k}={_short(v)}" for k, v in facts.items())
 
     def note(self, stage: str, text: str) -> None:
-        """Say one thing about a stage."""
+        """Show one line about a stage."""
         if self._is_live:
             self._console.print(f"  {stage:<16} {text}", highlight=False)
         else:
@@ -85,11 +85,11 @@ class Progress:
             )  # fmt: skip
 
     def _state(self, spark: SparkSession | None) -> tuple[float, float | None, str]:
-        """Return what the stage said last; before it says anything, Spark's own tasks."""
+        """Return the stage's last report; before its first, Spark's own task counts."""
         tasks = running_tasks(spark)
         counted = "" if tasks is None else f"tasks={tasks[0]}/{tasks[1]}"
-        if self._said is not None:
-            done, total, facts = self._said
+        if self._reported is not None:
+            done, total, facts = self._reported
             return done, total, f"{facts} {counted}".rstrip()
         return (0, None, "") if tasks is None else (tasks[0], tasks[1], counted)
 

@@ -1,4 +1,4 @@
-"""A run: a recipe on one version of a pool; which of its stages have finished, and the rest."""
+"""A run: a recipe applied to one version of a pool, and the state of its stages."""
 
 import logging
 import time
@@ -35,7 +35,7 @@ from jobs.tables.table import KEY, Table
 
 log = logging.getLogger(__name__)
 
-HANDED_BYTES = 64 << 20  # of a table that one stage hands to the next in memory, at most
+HANDED_BYTES = 64 << 20  # the largest table that one stage hands to the next in memory
 
 
 @dataclass
@@ -48,10 +48,10 @@ class Run:
     config : with nothing left to ``auto``, once the stages that resolve it have finished
     metrics : stage -> its figures, once finished or reused
     is_refresh : finished stages are cleaned and done again
-    replaces_samples : published samples of another config may be taken over
-    waits : for another process at the same stage, and takes its result; else it is an error
-    store : of events; the lake's own unless given
-    opened_at : when it began
+    replaces_samples : another config's published samples may be replaced
+    waits : for another process at the same stage, and takes its result; otherwise that is an error
+    store : of events; the lake's own by default
+    opened_at : when the run began
     """
 
     spark: SparkSession
@@ -69,17 +69,17 @@ class Run:
     opened_at: datetime = field(init=False)
     metrics: dict[str, Figures] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
-    # what stages hand on in memory: rows of tables by stage key and table, points by their keys
+    # handed on in memory: rows of tables by stage key and table, points by their stages' keys
     held: dict[str, pa.Table] = field(default_factory=dict)
-    n_bytes: float | None = None  # of the pool's vectors, once they are known
+    n_bytes: float | None = None  # size of the pool's vectors, once known
 
     def __post_init__(self) -> None:
-        """Note when it began."""
+        """Record when it began."""
         self.opened_at = self.clock.now()
 
     @property
     def keys(self) -> dict[str, str]:
-        """The stage keys by stage, as far as the config is resolved."""
+        """The stage keys by stage, for the config as resolved so far."""
         return self.recipe.keys(self.written, self.pool.fingerprint, resolved=self.config)
 
     def key(self, stage: Stage[Any]) -> str:
@@ -93,7 +93,7 @@ class Run:
 
     @cached_property
     def ledger(self) -> RunLedger:
-        """What the ledger knows of its stage keys."""
+        """The ledger's view of the run's stage keys."""
         inputs = {self.pool.name: self.pool.fingerprint}
         names = [stage.name for stage in self.recipe.on(self.written)]
         store = self.store or DeltaStore(self.lake)
@@ -102,35 +102,35 @@ class Run:
     # --- stages -----------------------------------------------------------------------------------
 
     def is_on(self, stage: Stage[Any]) -> bool:
-        """Tell whether the config asks for a stage."""
+        """Return whether the config turns a stage on."""
         return stage.is_on(self.written)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Do several stages in a row: where one ends and the next begins is one commit."""
+        """Do several stages in a row: the end of one and the start of the next share a commit."""
         with self.ledger.merging():
             yield
 
     def do(self, stage: Stage[O_co]) -> O_co:
-        """Do a stage, or reuse it where its key is finished; either way the ledger says so.
+        """Do a stage, or reuse it if its key has finished; either way, record it in the ledger.
 
         Raises
         ------
         ConfigError
             If a stage that it builds on has not finished for this config and input.
         BusyError
-            If another process is at it and this run does not wait.
+            If another process is working on it and this run does not wait.
         """
-        # a module that is run as a program has made its stage a second time
+        # a module run as a program has created its stage a second time
         stage = self.recipe.named(stage.name) or stage
         self._require_upstream(stage)
         while not self._done(stage):
-            pass  # another process was quicker to start: wait for it
+            pass  # another process started first: wait for it
         self.resolve()
         return self.outcome(stage)
 
     def _done(self, stage: Stage[Any]) -> bool:
-        """Do a stage or reuse it; return whether it is done, and no other process began at it."""
+        """Do a stage or reuse it; return False if another process started it first."""
         attempt = self.ledger.begin(
             stage.name,
             self.key(stage),
@@ -176,17 +176,17 @@ class Run:
         self.metrics[stage.name] = figures
 
     def _record_failure(self, work: Work, error: BaseException) -> None:
-        """Tell the ledger, where that can be done: what failed may be the disk it is on."""
+        """Record a failure in the ledger, if possible: the ledger's own disk may have failed."""
         note = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         try:
             work.require_lease()
             self.record(work.stage, "failed", notes=note)
-            if isinstance(error, InputChangedError):  # its rows may be of another input
+            if isinstance(error, InputChangedError):  # its rows may come from another input
                 self.record(work.stage, "cleaned", notes=note)
         except (LeaseLostError, StartLostError):
             raise
         except Exception as unrecorded:
-            log.warning("stage=%s its failure is not in the ledger: %s", work.stage, unrecorded)
+            log.warning("stage=%s failure not recorded: %s", work.stage, unrecorded)
 
     def _reuse(self, stage: Stage[Any]) -> None:
         figures = self.figures(stage)
@@ -198,7 +198,7 @@ class Run:
     def record(
         self, stage: Stage[Any], event: str, metrics: Figures | None = None, **more: Any
     ) -> None:
-        """Add an event of a stage to the ledger."""
+        """Add an event for a stage to the ledger."""
         self.ledger.record(stage.name, self.key(stage), event, metrics, **more)
 
     def _require_upstream(self, stage: Stage[Any]) -> None:
@@ -219,11 +219,11 @@ class Run:
         self.figures(stage)
 
     def resolve(self, among: Sequence[Stage[Any]] | None = None) -> None:
-        """Put what finished stages chose in the place of ``auto``.
+        """Replace ``auto`` with what finished stages chose.
 
         Parameters
         ----------
-        among : all stages unless given
+        among : the stages to take it from; all by default
         """
         on = [s for s in self.recipe.on(self.written) if among is None or s in among]
         resolving = [s for s in on if s.resolves is not None]
@@ -231,7 +231,7 @@ class Run:
         self.config = self.recipe.resolved(self.written, known)
 
     def queries(self) -> AbstractContextManager[None]:
-        """Plan queries for a pool of this size, as long as the context lasts."""
+        """Plan queries for a pool of this size while the context lasts."""
         is_small = self.n_bytes is not None and self.n_bytes <= HANDED_BYTES
         return planned_for(self.spark, is_small=is_small)
 
@@ -241,7 +241,7 @@ class Run:
         return self.metrics.get(stage.name) or self.ledger.figures(self.key(stage))
 
     def has_finished(self, *stages: Stage[Any]) -> bool:
-        """Tell whether stages have finished for this config and input."""
+        """Return whether stages have finished for this config and input."""
         return all(self._known(stage) is not None for stage in stages)
 
     def figures(self, stage: Stage[Any]) -> Figures:
@@ -261,7 +261,7 @@ class Run:
         return figures
 
     def outcome(self, stage: Stage[O_co]) -> O_co:
-        """Return what a finished stage found out.
+        """Return a finished stage's outcome.
 
         Raises
         ------
@@ -276,20 +276,20 @@ class Run:
         return None if finished is None else finished.notes
 
     def read(self, stage: Stage[Any], table: Table) -> DataFrame:
-        """Return a stage's rows of a table, without their key: handed on in memory, or stored."""
+        """Return a stage's rows of a table, without their key: from memory if held, or stored."""
         handed = self.held.get(f"{self.key(stage)}/{table.name}")
         if handed is not None:
             return table.shaped(as_frame(self.spark, handed), self.key(stage)).drop(KEY)
         return self.lake.read(table, self.key(stage))
 
     def fetch(self, stage: Stage[Any], table: Table, columns: Sequence[str]) -> pa.Table:
-        """Bring columns of a stage's rows to the driver, in no order, unless they are there."""
+        """Return columns of a stage's rows on the driver, in no particular order."""
         handed = self.held.get(f"{self.key(stage)}/{table.name}")
         if handed is not None:
             return handed.select([*columns])
         return self.lake.read(table, self.key(stage)).select(*columns).toArrow()
 
     def hand_on(self, stage: Stage[Any], table: Table, rows: pa.Table) -> None:
-        """Keep a stage's rows of a table for later stages, if they are few."""
+        """Keep a stage's rows of a table in memory for later stages, if they are few."""
         if rows.nbytes <= HANDED_BYTES:
             self.held[f"{self.key(stage)}/{table.name}"] = rows

@@ -1,7 +1,7 @@
-"""A stage, declared once in its own module, and the recipe: the graph that stages make.
+"""A stage, declared once in its own module, and the recipe: the graph that stages form.
 
-Whatever is done for every stage (keys, the ledger, planning, the report, explaining, verifying,
-cleaning, telling whether a run has finished) folds over these declarations.
+Everything done for every stage (keys, the ledger, planning, the report, explaining, verifying,
+cleaning, finding out whether a run has finished) folds over these declarations.
 """
 
 import hashlib
@@ -39,26 +39,26 @@ class Stage(Generic[O_co]):
 
     Attributes
     ----------
-    version : raised when the same config and input would now give other rows
-    command, summary : of the command line: its name, and what it does in a sentence
+    version : raised when the same config and input would now give different rows
+    command, summary : for the command line: its name, and what it does in one sentence
     after : the stages whose output it builds on
-    reads : dotted keys of the config that shape its rows; nothing else enters its key
-    also_reads : but for what shapes them and no config can say, such as a plug-in's code; empty, it
-        changes no key. No part of the lineage, as the stage's own version is none
-    outcome : what it returns, and what the ledger keeps of it as figures
-    work : does it, within a run
-    tables : what it writes
-    is_on : whether a config asks for it; off, it adds nothing to any key
-    resolves : puts its outcome in place of what the config leaves to ``auto``. Stages after it read
-        the config so resolved; its own key, and those before it, the config as written
-    points : of the stage that makes them: the ids and embeddings of those that it accepted
-    turned_away : of a gate: the ids that go no further, ``n_turned_away`` of its outcome. All that
-        reads points builds on the gates before it, without naming them
+    reads : dotted config keys that shape its rows; only they and ``also_reads`` enter its key
+    also_reads : what else shapes its rows but is in no config, such as a plug-in's code; if empty,
+        the key is unchanged. Not part of the lineage, just as the stage's version is not
+    outcome : what it returns; the ledger keeps it as figures
+    work : does the stage's work, within a run
+    tables : the tables it writes
+    is_on : whether a config turns it on; off, it adds nothing to any key
+    resolves : replaces ``auto`` in the config with its outcome. Later stages read the config so
+        resolved; its own key, and those of earlier stages, use the config as written
+    points : for the stage that makes the points: reads the ids and embeddings it accepted
+    turned_away : for a gate: reads the ids that go no further, ``n_turned_away`` in its outcome.
+        Every stage that reads points builds on the gates before it, without naming them
     cost : its parts of a plan; see ``jobs.planning``
     report : its rows of the report; see ``jobs.reporting``
     explain : adds what it did with one id to an explanation; see ``jobs.reporting.explanation``
-    publishes : of the stage whose samples trainers read: the rows of each, by its outcome. The
-        lineage is of what is upstream of it
+    publishes : for the stage whose samples trainers read: row counts by sample, from its outcome.
+        The lineage covers what is upstream of it
     """
 
     name: str
@@ -81,42 +81,42 @@ class Stage(Generic[O_co]):
     publishes: Callable[[Any], Mapping[str, int]] | None = None
 
     def key(self, config: Plain, upstream: list[str], also: Mapping[str, str]) -> str:
-        """Name its output by everything that shapes it, and by nothing else.
+        """Return a key for its output: a hash of everything that shapes it, and of nothing else.
 
         Parameters
         ----------
-        config : its identity
+        config : the config's identity
         upstream : the keys that it builds on, or the input's fingerprint
-        also : what ``also_reads`` gave
+        also : what ``also_reads`` returned
         """
         material = {"stage": self.name, "version": self.version, "upstream": upstream}
         more = {"also": dict(also)} if also else {}
         return hash_of(material | {"config": picked(config, self.reads)} | more)
 
     def __repr__(self) -> str:
-        """Return its name, as in messages."""
+        """Return its name, as messages show it."""
         return self.name
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """The stages of a whole run, in the order in which they are done."""
+    """The stages of a whole run, in execution order."""
 
     stages: tuple[Stage[Any], ...]
 
     def __post_init__(self) -> None:
-        """Refuse an order in which a stage comes before one that it builds on."""
+        """Reject an order in which a stage comes before one that it builds on."""
         for i, stage in enumerate(self.stages):
             missing = [s.name for s in stage.after if s not in self.stages[:i]]
             if missing:
                 raise ValueError(f"stage {stage.name} comes before {missing}, which it builds on")
 
     def on(self, config: RunConfig) -> list[Stage[Any]]:
-        """Return the stages that a config, as written, asks for."""
+        """Return the stages that a config, as written, turns on."""
         return [stage for stage in self.stages if stage.is_on(config)]
 
     def named(self, name: str) -> Stage[Any] | None:
-        """Return the stage of that name; None where this version has none."""
+        """Return the stage of that name; None if this version has none."""
         return next((stage for stage in self.stages if stage.name == name), None)
 
     @cached_property
@@ -131,11 +131,11 @@ class Recipe:
         return stage
 
     def before(self, stage: Stage[Any]) -> tuple[Stage[Any], ...]:
-        """Return the stages that are done before one; all of them where it is not in the recipe."""
+        """Return the stages that run before one; all of them if it is not in the recipe."""
         return self.stages[: self.stages.index(stage)] if stage in self.stages else self.stages
 
     def upstream(self, stage: Stage[Any]) -> list[Stage[Any]]:
-        """Return the stages that one builds on: those it names, and the gates of its points."""
+        """Return the stages that one builds on: those it names, and its points' gates."""
         reads_points = any(s.points is not None for s in stage.after)
         gates = [s for s in self.before(stage) if reads_points and s.turned_away is not None]
         return [*stage.after, *(gate for gate in gates if gate not in stage.after)]
@@ -148,14 +148,14 @@ class Recipe:
     def keys(
         self, written: RunConfig, fingerprint: str, *, resolved: RunConfig | None = None
     ) -> dict[str, str]:
-        """Return the stage key of every stage, by name; of those that are off too.
+        """Return every stage's key by name, including stages that are off.
 
-        What a stage has put in place of ``auto`` reaches the keys after it as if it had been
-        written, so that another choice of the same finds the same output.
+        A value that a stage put in place of ``auto`` enters later keys as if it had been written,
+        so writing or choosing the same value again finds the same output.
 
         Parameters
         ----------
-        written : the config as it is written
+        written : the config as written
         fingerprint : of the input, see ``jobs.pool.inputs.Pool``
         resolved : the config once nothing is left to ``auto``; None before that
         """
@@ -170,23 +170,23 @@ class Recipe:
         return keys
 
     def run_id(self, written: RunConfig, fingerprint: str) -> str:
-        """Name a run by the keys of the stages that it has."""
+        """Return a run's id: a hash of the keys of its stages."""
         keys, is_on = self.keys(written, fingerprint), {s.name for s in self.on(written)}
         return hash_of(sorted((name, key) for name, key in keys.items() if name in is_on))
 
     def lineage(self, written: RunConfig) -> str:
-        """Name the config that a published sample belongs to, whatever the input's version."""
+        """Return a hash of the config behind a published sample, whatever the input's version."""
         upstream = self.all_upstream(self.publishing)
         before = [stage for stage in self.on(written) if stage in upstream]
         read = picked(identity(written), [path for stage in before for path in stage.reads])
         return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
 
     def resolved(self, written: RunConfig, figures: Mapping[str, Mapping[str, float]]) -> RunConfig:
-        """Return the config with what stages have put in place of ``auto``.
+        """Return the config with ``auto`` replaced by what stages chose.
 
         Parameters
         ----------
-        figures : of the finished stages, by name
+        figures : of finished stages, by name
         """
         config = written
         for stage in self.on(written):
@@ -200,7 +200,7 @@ class Recipe:
 
 
 def hash_of(material: Any) -> str:
-    """Hash canonical JSON: sorted keys, floats as decimal text without exponent."""
+    """Hash canonical JSON: sorted keys, floats as decimal text without an exponent."""
     text = json.dumps(_canonical(material), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""A stage at work: what its function is given, and where its rows go."""
+"""A stage at work: what its function receives, and where its rows go."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROWS_OF = "n_rows."  # figures of this name, followed by a table's, count the rows written there
+ROWS_OF = "n_rows."  # a figure named this plus a table's name counts the rows written there
 Rows: TypeAlias = DataFrame | pa.Table
 
 
@@ -61,7 +61,7 @@ class Work:
 
     @property
     def progress(self) -> Progress:
-        """What the run shows while it works."""
+        """The run's progress display."""
         return self.run.progress
 
     @property
@@ -71,7 +71,7 @@ class Work:
 
     @property
     def incarnation(self) -> int:
-        """How often the stage's key was cleaned."""
+        """How many times the stage's key was cleaned."""
         return self.run.ledger.incarnation(self.key)
 
     @property
@@ -85,7 +85,7 @@ class Work:
         return {f"{ROWS_OF}{table}": float(n) for table, n in self.n_rows.items()}
 
     def require_lease(self) -> None:
-        """Make sure that the stage is still this run's; before each of its commits.
+        """Make sure that this run still holds the stage; call it before every commit.
 
         Raises
         ------
@@ -94,10 +94,10 @@ class Work:
         self._attempt.require()
 
     def write(self, table: Table, rows: Rows) -> int:
-        """Write the stage's rows of one table; keep their number and digest, and return the number.
+        """Write the stage's rows of one table; keep their count and digest, and return the count.
 
-        Rows that are made on the driver are handed on to later stages if they are few, and the
-        ones that are stored: an attempt before this one may have written other last bits.
+        Rows made on the driver are handed on to later stages if they are few, and if they are the
+        ones stored: an earlier attempt may have written rows that differ in their last bits.
         """
         self.require_lease()
         frame = as_frame(self.spark, rows) if isinstance(rows, pa.Table) else rows
@@ -110,36 +110,36 @@ class Work:
         return written.n_rows
 
     def write_all(self, outputs: Mapping[Table, Rows]) -> None:
-        """Write several tables at once: most of a small commit is waiting and planning."""
+        """Write several tables in parallel: a small commit is mostly waiting and planning."""
         with ThreadPoolExecutor(len(outputs)) as pool:
             written = [pool.submit(self.write, table, rows) for table, rows in outputs.items()]
             for commit in written:
                 commit.result()
 
     def ship(self, array: NDArray[Any]) -> Shipped:
-        """Ship an array to the stage's tasks; freed once it is finished."""
+        """Ship an array to the stage's tasks; it is released once the stage has finished."""
         shipped = ship(self.spark, array)
         self.when_finished(shipped.release)
         return shipped
 
     def when_finished(self, finish: Callable[[], None]) -> None:
-        """Have something done once the stage is in the ledger as finished."""
+        """Register a call to make once the ledger has the stage as finished."""
         self._finishing.append(finish)
 
     def note_resumed(self, sequence: int, place: str) -> None:
-        """Put into the ledger that the stage goes on from a checkpoint."""
+        """Record in the ledger that the stage resumes from a checkpoint."""
         self.run.record(self.stage, "resumed", {"checkpoint": float(sequence)}, notes=place)
         self.progress.note(self.stage.name, f"resumed from checkpoint {sequence}")
 
     def end(self) -> None:
-        """End the lease, now that the ledger knows how the attempt ended."""
+        """End the lease, now that the attempt is over."""
         self._attempt.end()
 
     def finish(self) -> None:
-        """Do what was to be done once the stage had finished."""
+        """Make the calls registered for when the stage has finished."""
         self.end()
         for finish in [*self._finishing, self._attempt.forget_renewals]:
             try:
                 finish()
-            except Exception as error:  # the stage is done, and told
-                log.warning("stage=%s left something behind: %s", self.stage, error)
+            except Exception as error:  # the stage is done and recorded
+                log.warning("stage=%s cleanup failed: %s", self.stage, error)

@@ -1,1 +1,1 @@
-"""Spark: the session, what it can do, what it raises, how arrays get to its workers."""
+"""Spark: the session, its capabilities and errors, and how arrays reach its workers."""

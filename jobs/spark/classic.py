@@ -1,6 +1,6 @@
-"""What only a classic session offers: its JVM, its context. On Connect every answer is None.
+"""What only a classic session offers: its JVM and its context. On Connect every answer is None.
 
-Nothing else in Evenlake names these; who asks has another way, or does without.
+Nothing else in Evenlake uses these; callers have a fallback, or do without.
 """
 
 import contextlib
@@ -13,20 +13,20 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql.utils import is_remote
 
-_PATIENCE = 5.0  # seconds: a session tells of a query shortly after it has ended
+_PATIENCE = 5.0  # seconds: a session reports a query shortly after it has ended
 _POLL = 0.005
 
 
 @dataclass(frozen=True)
 class DeltaVersion:
-    """A Delta table as its log has it now; ``version`` is -1 where there is no table."""
+    """A Delta table's current state in its log; ``version`` is -1 if there is no table."""
 
     table_id: str
     version: int
 
 
 def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
-    """Look into a Delta table's log, without a query; None where Delta's classes are others."""
+    """Look into a Delta table's log, without a query; None if Delta's classes differ."""
     if is_remote():
         return None
     try:
@@ -35,12 +35,12 @@ def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
         logs = getattr(jvm, "org.apache.spark.sql.delta.DeltaLog")
         snapshot = logs.forTable(spark._jsparkSession, path).update(False, none, none)
         return DeltaVersion(str(snapshot.metadata().id()), int(snapshot.version()))
-    except Exception:  # a platform's own Delta, or a log that SQL will tell more of
+    except Exception:  # a platform's own Delta, or a log on which SQL gives a better error
         return None
 
 
 def broadcast(spark: SparkSession, content: bytes) -> tuple[Any, Callable[[], None]] | None:
-    """Broadcast bytes; return the broadcast, and what frees it."""
+    """Broadcast bytes; return the broadcast, and a function that releases it."""
     if is_remote():
         return None
     shared = spark.sparkContext.broadcast(content)
@@ -48,12 +48,12 @@ def broadcast(spark: SparkSession, content: bytes) -> tuple[Any, Callable[[], No
 
 
 def application_id(spark: SparkSession) -> str | None:
-    """Return the name of the application that the session belongs to."""
+    """Return the id of the application that the session belongs to."""
     return None if is_remote() else str(spark.sparkContext.applicationId)
 
 
 def add_python_code(spark: SparkSession, path: str) -> bool:
-    """Put a .zip of Python code on the path of later tasks' workers; False on Connect."""
+    """Put a .zip of Python code on the workers' path for later tasks; False on Connect."""
     if is_remote():
         return False
     spark.sparkContext.addPyFile(path)
@@ -61,7 +61,7 @@ def add_python_code(spark: SparkSession, path: str) -> bool:
 
 
 def n_slots(spark: SparkSession) -> int | None:
-    """Return the number of tasks that run at once."""
+    """Return the number of tasks that can run at once."""
     with contextlib.suppress(Exception):
         return int(spark.sparkContext.defaultParallelism)
     return None
@@ -76,7 +76,7 @@ def default_file_system(spark: SparkSession) -> str | None:
 
 
 def running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
-    """Return how many tasks of the jobs under way are done, and how many there are."""
+    """Return how many tasks of the active stages are done, and how many there are."""
     with contextlib.suppress(Exception):
         tracker = spark.sparkContext.statusTracker()  # type: ignore[union-attr]  # none: caught
         infos = [tracker.getStageInfo(i) for i in tracker.getActiveStageIds()]
@@ -87,13 +87,13 @@ def running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
 
 
 def use_scheduler_pool(spark: SparkSession, name: str) -> None:
-    """Let this thread's jobs run in a pool of their own, beside other jobs' tasks."""
+    """Run this thread's jobs in a pool of their own, alongside other jobs' tasks."""
     with contextlib.suppress(Exception):
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", name)
 
 
 def schema_fields(rows: DataFrame) -> list[dict[str, Any]] | None:
-    """Return the schema as the JVM writes it in JSON: no code that it names is loaded."""
+    """Return the schema as the JVM's JSON, without loading any code that it names."""
     if is_remote():
         return None
     fields: list[dict[str, Any]] = json.loads(rows._jdf.schema().json())["fields"]
@@ -102,14 +102,14 @@ def schema_fields(rows: DataFrame) -> list[dict[str, Any]] | None:
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What a plan says of its rows: whether they are the same at every read, and at any time."""
+    """Whether a plan's rows are the same at every read, and at any time."""
 
     is_deterministic: bool
     is_timeless: bool
 
 
 def plan_facts(rows: DataFrame) -> PlanFacts | None:
-    """Look at the analysed plan of some rows."""
+    """Return these facts from the analysed plan of some rows."""
     if is_remote():
         return None
     plan = rows._jdf.queryExecution().analyzed()
@@ -119,11 +119,11 @@ def plan_facts(rows: DataFrame) -> PlanFacts | None:
 
 
 def is_observed(spark: SparkSession, observation: Observation) -> bool | None:
-    """Wait until an observation is complete, or the session has heard of all that has ended.
+    """Wait until an observation is complete, or all pending session events are delivered.
 
     Returns
     -------
-    is_observed : None where the session is not classic
+    is_observed : None if the session is not classic
     """
     if (classic := getattr(observation, "_jo", None)) is None:
         return None
@@ -137,11 +137,11 @@ def is_observed(spark: SparkSession, observation: Observation) -> bool | None:
 
 
 def _hears_all(spark: SparkSession, seconds: float) -> bool:
-    """Wait until listeners have heard of all that has ended; False where that cannot be told."""
+    """Wait until listeners have received all pending events; False if that cannot be known."""
     try:
         context: Any = spark.sparkContext._jsc
         context.sc().listenerBus().waitUntilEmpty(int(1000 * seconds))
-    except Exception:  # not every platform lets Python call it, and a busy bus is never empty
+    except Exception:  # not every platform lets Python call this, and a busy bus is never empty
         return False
     return True
 

@@ -1,11 +1,11 @@
-"""Tell a session without Delta Lake, or with one made for another Spark, from other trouble."""
+"""Recognise errors from a session without Delta Lake, or with one built for another Spark."""
 
 from pyspark.sql import SparkSession
 
 from jobs.config.errors import CurationError
 
 _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "catalog plugin")
-# how the JVM says that classes do not belong together
+# JVM errors that mean incompatible classes
 _OTHER_SPARK = (
     "NoClassDefFoundError",
     "NoSuchMethodError",
@@ -17,7 +17,7 @@ _OTHER_SPARK = (
 
 
 def refuse_without_delta(error: Exception, spark: SparkSession) -> None:
-    """Raise what helps where an error of Spark's comes from Delta's absence or mismatch.
+    """Raise a helpful error if a Spark error is due to a missing or mismatched Delta.
 
     Raises
     ------

@@ -1,15 +1,15 @@
-"""What Spark raises, and its one line that a person needs."""
+"""Spark's exceptions, and the one line of their message that a person needs."""
 
 import re
 
 from pyspark.errors import PySparkException
 
 SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException,)
-try:  # what the JVM throws and pyspark has no class for
+try:  # JVM exceptions that pyspark has no class for
     from py4j.protocol import Py4JError
 
     SPARK_ERRORS += (Py4JError,)
-except ModuleNotFoundError:  # a client of Spark Connect alone
+except ModuleNotFoundError:  # a Spark Connect client only
     pass
 
 _MAX_REASON = 300  # characters
@@ -18,7 +18,7 @@ _MAX_REASON = 300  # characters
 def reason(error: BaseException) -> str:
     """Return the first line of an error's message, without the JVM's stack.
 
-    Names in it come from the lake, so that what would steer a terminal is left out.
+    Names in it come from the lake, so terminal control characters are removed.
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     is_py4j = lines[0].startswith("An error occurred while calling") and len(lines) > 1

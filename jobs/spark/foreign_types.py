@@ -1,9 +1,9 @@
-"""Turn away tables whose schema names Python code.
+"""Reject tables whose schema names Python code.
 
-A column of a Python user-defined type carries the name of a class, and a pickle of it, in the
+A column of a Python user-defined type carries a class name, and a pickle of the class, in the
 table's own metadata. Reading such a schema in Python imports that module, and before Spark 4.2 runs
-that pickle: whoever wrote the table would run code in the driver. So the JVM, which does neither,
-is asked first. Types that Spark brings itself, as MLlib's vectors, are classes of the JVM and pass.
+that pickle: whoever wrote the table could run code in the driver. So the JVM, which does neither,
+checks first. Spark's own types, such as MLlib's vectors, are JVM classes and pass.
 """
 
 import re
@@ -14,15 +14,15 @@ from pyspark.sql import DataFrame
 from jobs.config.errors import InputError
 from jobs.spark.classic import schema_fields
 
-_PYTHON_TYPE = re.compile(r"(^|[<:])pythonuserdefined\b")  # as the JVM calls it in a type's name
+_PYTHON_TYPE = re.compile(r"(^|[<:])pythonuserdefined\b")  # the JVM's name for it
 
 
 def refuse_python_types(rows: DataFrame, named: str) -> DataFrame:
-    """Return rows back whose schema may be read in Python.
+    """Return the rows if their schema is safe to read in Python.
 
     Parameters
     ----------
-    named : the table, as the message calls it
+    named : the table, as the message should name it
 
     Raises
     ------
@@ -44,7 +44,7 @@ def refuse_python_types(rows: DataFrame, named: str) -> DataFrame:
 
 
 def _is_python(kind: Any) -> bool:
-    """Tell whether a type, as the JVM writes it in JSON, is or holds a Python one."""
+    """Return whether a type, as the JVM's JSON, is or contains a Python one."""
     if isinstance(kind, list):
         return any(map(_is_python, kind))
     if not isinstance(kind, dict):

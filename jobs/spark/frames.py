@@ -1,4 +1,4 @@
-"""Frames of tables made on the driver, by way of Arrow, and frames that are kept on disk."""
+"""DataFrames from tables made on the driver, via Arrow, and DataFrames kept on disk."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.spark.session import n_slots
 
-_ONE_FILE = 16 << 20  # bytes of a table that are written as one file
+_ONE_FILE = 16 << 20  # tables up to this many bytes are written as one file
 _ARROW_TYPES = {
     "string": pa.string(),
     "int": pa.int32(),
@@ -20,7 +20,7 @@ _ARROW_TYPES = {
 
 
 def as_table(rows: Sequence[Sequence[Any]], schema: str) -> pa.Table:
-    """Make a table of rows, such as tuples.
+    """Make a table from rows, such as tuples.
 
     Parameters
     ----------
@@ -36,17 +36,17 @@ def as_table(rows: Sequence[Sequence[Any]], schema: str) -> pa.Table:
 
 
 def as_frame(spark: SparkSession, table: pa.Table) -> DataFrame:
-    """Return a table as a DataFrame, to be written as few files as its size allows."""
+    """Return a table as a DataFrame, to be written in as few files as its size allows."""
     frame = spark.createDataFrame(table)
     return frame.coalesce(1 if table.nbytes <= _ONE_FILE else n_slots(spark))
 
 
 def kept_on_disk(rows: DataFrame) -> DataFrame:
-    """Keep rows while they are read several times, where the platform can.
+    """Persist rows that are read several times, if the platform can.
 
-    On disk: in memory, a pool larger than the heap ends in an OutOfMemoryError.
+    On disk: in memory, a pool larger than the heap would end in an OutOfMemoryError.
     """
     try:
         return rows.persist(StorageLevel.DISK_ONLY)
-    except Exception:  # serverless has no cache: rows are made again
+    except Exception:  # serverless has no cache: rows are recomputed
         return rows

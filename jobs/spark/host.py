@@ -1,4 +1,4 @@
-"""What the host of a command has, told without Spark: memory, cores, a session of its own."""
+"""What the host offers, found without Spark: memory, cores, a session already set up."""
 
 import os
 import re
@@ -9,7 +9,7 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def is_submitted() -> bool:
-    """Tell whether spark-submit or a platform has set the session up for us."""
+    """Return whether spark-submit or a platform has set the session up for us."""
     return any(
         name in os.environ
         for name in ("DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE", "PYSPARK_GATEWAY_PORT")
@@ -22,7 +22,7 @@ def n_threads() -> int:
 
 
 def host_bytes() -> float | None:
-    """Return the host's memory, or the container's limit where that is lower."""
+    """Return the host's memory, or the container's limit if that is lower."""
     try:
         physical = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, ValueError, OSError):  # not on Windows
@@ -31,17 +31,17 @@ def host_bytes() -> float | None:
 
 
 def _limits() -> list[float]:
-    """Return the limits of this process's control group, as far as it can read them."""
+    """Return the readable memory limits of this process's control group."""
     limits = []
     for path in _LIMITS:
         try:
             limits.append(float(Path(path).read_text()))
-        except (OSError, ValueError):  # another kind of control group; "max" where there is none
+        except (OSError, ValueError):  # another kind of control group; "max" means no limit
             continue
     return limits
 
 
 def size_bytes(size: str, unit: str = "") -> float:
-    """Read a size as Spark writes it, such as 4g or 512m; 0 where it says nothing."""
+    """Parse a size as Spark writes it, such as 4g or 512m; 0 if it is not one."""
     found = re.fullmatch(r"(\d+)([kmgt]?)b?", size.strip().lower())
     return float(found[1]) * _UNITS[found[2] or unit] if found else 0.0

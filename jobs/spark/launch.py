@@ -1,6 +1,6 @@
-"""What the JVM of a local session says on stderr: kept, and shown only where something fails.
+"""The stderr of a local session's JVM: captured, and shown only if something fails.
 
-Ivy resolves Delta's jars there, and log4j warns; on a terminal that hides the lines that count.
+Ivy resolves Delta's jars there, and log4j warns; on a terminal that hides the lines that matter.
 """
 
 import os
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-_SHOWN = 20_000  # characters of what was said last
+_SHOWN = 20_000  # bytes shown, from the end
 _kept: list[IO[Any]] = []
 
 
 @contextmanager
 def kept_quiet() -> Iterator[None]:
-    """Start a process in here, and what it says on stderr is kept in a file without a name."""
+    """Redirect the stderr of processes started in this context to an unnamed file."""
     try:
         stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
         saved = os.dup(stderr)
@@ -34,7 +34,7 @@ def kept_quiet() -> Iterator[None]:
 
 
 def said_so_far() -> str:
-    """Return what the JVM has said, the last of it; empty where it was not kept."""
+    """Return the end of the JVM's output so far; empty if it was not captured."""
     if not _kept:
         return ""
     size = os.fstat(_kept[0].fileno()).st_size

@@ -1,11 +1,11 @@
-"""Paths, names and texts, as Delta and SQL want them."""
+"""Paths, names and text, as Delta and SQL expect them."""
 
 from pathlib import Path
 from urllib.parse import urlparse
 
 
 def absolute(path: str) -> str:
-    """Return a local path in full, as Delta's SQL wants it; URIs stay as they are."""
+    """Return a local path in full, as Delta's SQL needs it; URIs stay as they are."""
     return path.rstrip("/") if urlparse(path).scheme else str(Path(path).absolute())
 
 
@@ -15,5 +15,5 @@ def quote(identifier: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Quote a text for SQL."""
+    """Quote a string for SQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""Figures of rows, taken while something else is done with them."""
+"""Aggregates of rows, computed by an action that is run on them anyway."""
 
 import uuid
 from collections.abc import Callable
@@ -17,8 +17,8 @@ def observed(rows: DataFrame, *figures: Column) -> tuple[DataFrame, Observed]:
     Returns
     -------
     rows : the same, observed
-    get : returns the figures once the action is over; None where it never came to these rows, as
-        when Delta skips a transaction that it has seen
+    get : returns the figures once the action has run; None if it never reached these rows, as when
+        Delta skips a transaction that it has seen
     """
     observation = Observation(uuid.uuid4().hex)
     seen = rows.observe(observation, *figures)

@@ -1,7 +1,7 @@
 """How queries are planned: for few rows, compiling a plan takes longer than running it.
 
-The digits' run takes a quarter less without code generation and adaptive plans. Large pools keep
-Spark's defaults.
+The digits run takes a quarter less time without code generation and adaptive plans. Large pools
+keep Spark's defaults.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pyspark.sql import SparkSession
 
-MARK = "spark.evenlake.quickQueries"  # of a session that Evenlake has started itself
+MARK = "spark.evenlake.quickQueries"  # marks a session that Evenlake started itself
 QUICK = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.codegen.wholeStage": "false",
@@ -24,7 +24,7 @@ _FULL = {
 
 @contextlib.contextmanager
 def planned_for(spark: SparkSession, *, is_small: bool) -> Iterator[None]:
-    """Plan queries for pools of this size; a user's own session stays as it is."""
+    """Plan queries for a pool of this size; a user's own session is left alone."""
     if is_small or not _is_ours(spark):
         yield
         return
@@ -40,5 +40,5 @@ def planned_for(spark: SparkSession, *, is_small: bool) -> Iterator[None]:
 def _is_ours(spark: SparkSession) -> bool:
     try:
         return spark.conf.get(MARK, "false") == "true"
-    except Exception:  # serverless keeps unknown settings to itself
+    except Exception:  # serverless rejects unknown settings
         return False

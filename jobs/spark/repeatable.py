@@ -1,4 +1,4 @@
-"""What a run reads has to be the same at every read."""
+"""A run's input has to be the same at every read."""
 
 from pyspark.sql import DataFrame
 
@@ -7,7 +7,7 @@ from jobs.spark.classic import plan_facts
 
 
 def require_repeatable(rows: DataFrame, key: str) -> None:
-    """Refuse rows that differ from read to read, where the session can tell: some would be lost.
+    """Reject rows that differ between reads, if the session can tell: some would be lost.
 
     Raises
     ------

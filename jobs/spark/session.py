@@ -1,4 +1,4 @@
-"""The Spark session: the one that is running, or a local one with Delta and sane defaults."""
+"""The Spark session: the active one, or a local one with Delta and sane defaults."""
 
 import argparse
 import contextlib
@@ -23,8 +23,8 @@ from jobs.spark.queries import MARK, QUICK
 
 log = logging.getLogger(__name__)
 
-# What delta-spark's jar depends on and Spark ships already; io.delta, io.unitycatalog and org.antlr
-# are what is left to resolve.
+# Dependencies of delta-spark's jar that Spark ships already; only io.delta, io.unitycatalog and
+# org.antlr are left to resolve.
 _EXCLUDES = ",".join(
     f"{group}:*"
     for group in (
@@ -46,9 +46,9 @@ _EXCLUDES = ",".join(
     )
 )
 
-# A batch job waits for throughput, not for pauses, and fills its heap in gigabytes: together these
-# take a fifth off a stage on two cores. A tenth of the time for collecting, in place of 1%, nearly
-# halves a small run's heap. Java's warnings belong beside the log, not into what a command prints.
+# A batch job needs throughput, not short pauses, and fills its heap by gigabytes: together these
+# take a fifth off a stage on two cores. Allowing a tenth of the time for garbage collection, not
+# 1%, nearly halves a small run's heap. Java's warnings belong on stderr, not in a command's output.
 _JAVA_OPTIONS = ("-XX:+UseParallelGC", "-XX:GCTimeRatio=9", "-XX:+DisplayVMOutputToStderr")
 _ON_LINUX = "-XX:+UseTransparentHugePages"
 _COLLECTOR = re.compile(r"-XX:\+Use\w*GC\b")
@@ -68,13 +68,13 @@ def get_session(
 
     Parameters
     ----------
-    is_verbose : what the JVM of a local session says is shown as it comes
+    is_verbose : show the output of a local session's JVM as it comes
 
     Returns
     -------
     spark : SparkSession
     is_ours : bool
-        Whether it was started here, so that the caller may stop it.
+        Whether it was started here, so the caller may stop it.
     """
     active = SparkSession.getActiveSession()
     if active is not None:
@@ -92,7 +92,7 @@ def start_local(
     Raises
     ------
     CurationError
-        If there is no Java, or Delta's jars cannot be had.
+        If there is no Java, or Delta's jars cannot be resolved.
     """
     _require_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -127,26 +127,26 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
         MARK: "true",
         **QUICK,  # until a pool turns out to be large
-        # a task costs more than the thousands of files that one machine's tables have
+        # a task costs more than listing the thousands of files that one machine's tables have
         "spark.databricks.delta.snapshotPartitions": "1",
-        # files are listed, and vacuumed, in 10,000 tasks unless told otherwise
+        # by default, files are listed and vacuumed in up to 10,000 tasks
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.execution.arrow.maxBytesPerBatch": "8m",
         "spark.shuffle.compress": "false",  # vectors do not compress
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
         "spark.executorEnv.PYTHONPATH": _code_root(),
-        # a worker would import from the folder it is started in, before any package
+        # otherwise a worker would import from its working folder before any package
         "spark.executorEnv.PYTHONSAFEPATH": "1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.scheduler.mode": "FAIR",  # so that a lease is renewed beside a stage's many tasks
+        "spark.scheduler.mode": "FAIR",  # so that leases are renewed amid a stage's many tasks
         "spark.log.level": "ERROR",
     }
 
 
 def delta_package() -> str:
-    """Return the Maven coordinates of the Delta that belongs to the installed Spark."""
+    """Return the Maven coordinates of the Delta build for the installed Spark."""
     spark_version = metadata.version("pyspark").rsplit(".", 1)[0]
     try:
         delta_version = metadata.version("delta-spark")
@@ -154,13 +154,13 @@ def delta_package() -> str:
         raise CurationError(
             "delta-spark is not installed; pip install 'evenlake[local]'"
         ) from error
-    # from Delta 4.1 on the artifact names the Spark that it was built for
+    # from Delta 4.1 on, the artifact names the Spark it was built for
     suffix = f"_{spark_version}" if spark_version >= "4.1" else ""
     return f"io.delta:delta-spark{suffix}_2.13:{delta_version}"
 
 
 def n_slots(spark: SparkSession) -> int:
-    """Return the number of tasks that the session runs at once; a guess where it does not say."""
+    """Return the number of tasks that the session runs at once; a guess if it does not say."""
     known = known_slots(spark)
     return known if known else int(spark.conf.get("spark.default.parallelism", "8") or 8)
 
@@ -171,7 +171,7 @@ def known_slots(spark: SparkSession) -> int | None:
 
 
 def _java_options() -> str:
-    """Return Java's options; a collector that the user names stays, as Java takes but one."""
+    """Return Java's options; a collector set by the user wins, as Java accepts only one."""
     options = [*_JAVA_OPTIONS, _ON_LINUX] if sys.platform == "linux" else [*_JAVA_OPTIONS]
     named = [os.environ.get(name, "") for name in _JAVA_VARIABLES]
     home = Path(os.environ.get("SPARK_HOME") or pyspark.__path__[0])
@@ -198,7 +198,7 @@ def _code_root() -> str:
 
 
 def main() -> int:
-    """Start a local session, write a Delta table, say which versions did it."""
+    """Start a local session, write a Delta table, and print the versions used."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
     spark = start_local(SparkConfig(master="local[1]", driver_memory="1g"))
     with tempfile.TemporaryDirectory() as folder:

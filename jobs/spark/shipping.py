@@ -1,4 +1,4 @@
-"""Ship arrays and code to the executors by the best way that the session offers."""
+"""Ship arrays and code to the executors in the best way the session offers."""
 
 import tempfile
 import uuid
@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from jobs.spark.classic import add_python_code, application_id, broadcast
 from udfs.shipping import Shipped, digest_of
 
-_sent: set[tuple[str, str]] = set()  # session, path: artifacts are write-once
+_sent: set[tuple[str, str]] = set()  # (session, path): artifacts are write-once
 
 CLOSURE_BYTES = 8 << 20  # on Connect, smaller arrays travel with the function
 
@@ -38,7 +38,7 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
 
 
 def ship_code(spark: SparkSession, path: str) -> None:
-    """Put a .zip of Python code on the path of the workers of later tasks."""
+    """Put a .zip of Python code on the workers' path for later tasks."""
     session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]  # Connect's
     if (session, path) in _sent:
         return

@@ -1,4 +1,4 @@
-"""What a failure of the machines means: told from Spark's error, with what to do about it."""
+"""Failures of the machines: recognised from Spark's error, with what to do about them."""
 
 from jobs.config.errors import CurationError
 
@@ -19,18 +19,18 @@ _TROUBLES = (
 
 
 def trouble_of(error: BaseException) -> CurationError | None:
-    """Return what to tell a person where an error, or what caused it, is the machines' fault."""
+    """Return a helpful error if an error, or its cause, is the machines' fault."""
     if isinstance(error, CurationError):
         return None
     texts = [f"{type(e).__name__}: {e}" for e in _chain(error)]
-    for marks, said in _TROUBLES:
+    for marks, advice in _TROUBLES:
         if any(mark in text for mark in marks for text in texts):
-            return CurationError(said)
+            return CurationError(advice)
     return None
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error and all that caused it."""
+    """Return an error and all its causes."""
     found: list[BaseException] = []
     at: BaseException | None = error
     while at is not None and at not in found:

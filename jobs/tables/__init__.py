@@ -1,1 +1,1 @@
-"""The lake's tables: their columns, how rows get in and out, and locks between writers."""
+"""The lake's tables: their columns, reading and writing rows, and locks between writers."""

@@ -9,16 +9,16 @@ from pyspark.sql import functions as F
 
 from jobs.tables.table import KEY, Table
 
-_LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 up to two billion rows
+_LOW_BITS = 2**32 - 1  # their sums stay below 2^63 for up to two billion rows
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a stage key has in a table: rows, and an order-free hash of their content.
+    """A stage key's rows in a table: their count, and an order-free hash of their content.
 
     Attributes
     ----------
-    is_new : whether this commit made them, as far as the session tells; else an earlier one did
+    is_new : whether this commit is known to have written them, and not an earlier one
     """
 
     n_rows: int
@@ -27,11 +27,11 @@ class Written:
 
 
 def digest_columns(table: Table | None, rows: DataFrame) -> list[Column]:
-    """Return what a row's hash is of: the content, in the declared order.
+    """Return the columns that a row's hash covers: the content, in the declared order.
 
     Parameters
     ----------
-    table : None for one that this version does not know; then every column, as they stand
+    table : None for one that this version does not know; then every column, in stored order
     """
     if table is None:
         names: Sequence[str] = [name for name in rows.columns if name != KEY]
@@ -46,14 +46,14 @@ def digest_columns(table: Table | None, rows: DataFrame) -> list[Column]:
 
 
 def sums(content: Sequence[Column]) -> list[Column]:
-    """Return the aggregates that a digest is made of."""
+    """Return the aggregates that make up a digest."""
     h = F.xxhash64(*content)
-    # bigint sums of parts, as a decimal sum takes three times as long
+    # bigint sums of the two halves: a decimal sum takes three times as long
     low, high = h.bitwiseAND(F.lit(_LOW_BITS)), F.shiftright(h, 32)
     return [F.count("*").alias("n"), F.sum(low).alias("low"), F.sum(high).alias("high")]
 
 
 def written_of(found: Mapping[str, Any]) -> Written:
-    """Return what a key has in a table, of the aggregates of its rows."""
+    """Return a key's row count and digest from the aggregates of its rows."""
     total = (found["high"] or 0) * 2**32 + (found["low"] or 0)
     return Written(found["n"], f"{total % 2**64:016x}")

@@ -1,4 +1,4 @@
-"""The door to the lake: where tables are, and how rows get in and out."""
+"""The door to the lake: where tables are, and how rows are read and written."""
 
 import json
 import logging
@@ -55,16 +55,16 @@ class Lake:
         self.spark = spark
         self._output = output
         self._there: set[str] = set()  # tables known to exist: none is ever dropped
-        self._has_delta = False  # known of the session once it was asked for a table
+        self._has_delta = False  # known once the session has looked up a table
 
     @property
     def lease_seconds(self) -> float:
-        """Return how long a holder that says nothing is believed to be at work."""
+        """Return how long a holder that shows no sign of life still counts as running."""
         return self._output.lease_seconds
 
     @cached_property
     def local_folder(self) -> Path | None:
-        """The root's folder, where that is on this machine's file system."""
+        """The root's folder, if it is on this machine's file system."""
         root = self._output.root
         return None if root is None else local_folder(self.spark, absolute(root))
 
@@ -81,7 +81,7 @@ class Lake:
         return None if self._output.root is None else self.address(name_of(table))
 
     def shown(self, table: str) -> str:
-        """Return a table's address for people to read, without credentials."""
+        """Return a table's address for display, without credentials."""
         return without_secrets(self.address(table))
 
     def sql_name(self, table: str) -> str:
@@ -92,8 +92,7 @@ class Lake:
     def read(self, table: Table | str, stage_key: str | None = None) -> DataFrame:
         """Read the rows of one stage key, without that column; or the whole table.
 
-        Of a declared table, columns that were added since the rows were written read as their
-        defaults.
+        In a declared table, columns added since the rows were written read as their defaults.
         """
         rows = self._stored(name_of(table))
         if isinstance(table, Table):
@@ -110,14 +109,14 @@ class Lake:
         return refuse_python_types(rows, self.shown(name))
 
     def exists(self, table: Table | str) -> bool:
-        """Tell whether the table is there; asked of the lake until it is.
+        """Return whether the table exists; checks the lake until it does.
 
         Raises
         ------
         CurationError
-            Where the session knows no Delta, or one that does not fit.
+            If the session has no Delta, or one that does not match its Spark.
         ConfigError
-            Where the output names a catalog or a schema that cannot be.
+            If the output names a catalog or a schema that cannot be read.
         """
         name = name_of(table)
         if name not in self._there and self._is_stored(name):
@@ -126,7 +125,7 @@ class Lake:
 
     def _is_stored(self, name: str) -> bool:
         if self.local_folder is not None and self._has_delta:
-            # a folder alone is what a first commit leaves that was broken off, or is under way
+            # a folder alone may come from a first commit that was interrupted or is under way
             return any((self.local_folder / name / "_delta_log").glob("[0-9]*"))
         try:
             self._stored(name)
@@ -148,12 +147,12 @@ class Lake:
     ) -> Written:
         """Replace a stage key's rows in one commit; count and hash them in the pass that writes.
 
-        Repeating the commit is harmless: it is skipped as the same transaction. Where it was, what
-        is there is read back. So is one of an earlier incarnation that comes late: it would add
+        Repeating the commit is harmless: it is skipped as the same transaction, and the stored
+        rows are read back. A late commit of an earlier incarnation is skipped too: it would add
         its rows to those of the later one.
         """
         shaped = table.shaped(rows, stage_key)
-        # what was cleaned may be there still; of the first incarnation nothing is
+        # cleaned rows may still be there; the first incarnation has none to replace
         found = self._save_key(
             table, shaped, stage_key,
             transaction=f"{table.name}/0/0", version=incarnation + 1, is_first=incarnation == 0,
@@ -165,7 +164,7 @@ class Lake:
     def replace(
         self, table: Table, rows: DataFrame, stage_key: str, *, transaction: str, version: int = 1
     ) -> None:
-        """Replace a stage key's rows in one commit, unless a transaction has got that far."""
+        """Replace a stage key's rows in one commit, unless the transaction is at that version."""
         shaped = table.shaped(rows, stage_key)
         self._save_key(
             table, shaped, stage_key, transaction=transaction, version=version, is_first=False
@@ -181,7 +180,7 @@ class Lake:
         version: int,
         is_first: bool,
     ) -> dict[str, Any] | None:
-        """Save a stage key's rows; return their sums, or None where the commit was skipped."""
+        """Save a stage key's rows; return their sums, or None if the commit was skipped."""
 
         def save() -> dict[str, Any] | None:
             seen, figures = observed(rows, *sums(digest_columns(table, rows)))
@@ -200,9 +199,9 @@ class Lake:
         return self.commit(table.name, save)
 
     def _writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
-        """Return a writer of rows in the table's shape; columns that a table lacks are added."""
+        """Return a writer for rows in the table's shape; it adds columns that the table lacks."""
         writer = rows.write.format("delta").mode(mode).options(**dict(table.writer_options))
-        # its shuffle would come between the rows and what is observed of them
+        # its shuffle would come between the rows and their observation
         writer = writer.option("optimizeWrite", "false")
         if self.exists(table):
             return writer.option("mergeSchema", "true")
@@ -211,9 +210,9 @@ class Lake:
     def describe(self, table: Table | str, stage_key: str) -> Written:
         """Count a stage key's rows and hash them, whatever their order.
 
-        Columns that name the input's version or the clock are left out of the hash, so that the
-        same content has the same digest anywhere; so are packed vectors, for time's sake: the
-        embeddings that they follow from have been hashed.
+        Columns that depend on the input's version or the clock are left out of the hash, so that
+        the same content has the same digest anywhere; so are packed vectors, to save time: the
+        embeddings that they derive from are hashed already.
         """
         stored = self._stored(name_of(table))
         columns = digest_columns(table if isinstance(table, Table) else None, stored)
@@ -223,13 +222,13 @@ class Lake:
     def append(
         self, table: Table, rows: DataFrame, *, transaction: str | None = None, version: int = 0
     ) -> bool:
-        """Append rows, which carry their stage keys, unless a transaction has got that far.
+        """Append rows, which carry their stage keys, unless the transaction is at that version.
 
         For the ledger, whose rows are never replaced.
 
         Returns
         -------
-        is_told : whether these rows are there by this commit, as far as the session tells
+        is_added : whether this commit is known to have added these rows
         """
         rows = table.shaped(rows, None)
 
@@ -253,11 +252,11 @@ class Lake:
             ) from error
 
     def commit(self, table: str, commit: Callable[[], T]) -> T:
-        """Run a commit, and again when another writer changed the table's metadata meanwhile.
+        """Run a commit; retry if another writer changed the table's metadata meanwhile.
 
         Parameters
         ----------
-        commit : makes what it observes anew in every attempt: one that failed has seen its rows
+        commit : sets up its observation anew in every attempt: a failed one has used it up
         """
         for attempt in range(_ATTEMPTS):
             try:
@@ -271,7 +270,7 @@ class Lake:
         raise AssertionError("the last attempt returns or raises")
 
     def save(self, writer: DataFrameWriter, table: str) -> None:
-        """Write a table where the output has it."""
+        """Write a table to its place in the output."""
         if self._output.root is not None:
             writer.save(self.address(table))
         else:
@@ -279,16 +278,16 @@ class Lake:
         self._there.add(table)
 
     def _output_keys(self) -> str:
-        """Name the place as the config does."""
+        """Name the output as the config does."""
         named = self._output.model_dump(by_alias=True, exclude_none=True, exclude={"lease_seconds"})
         return ", ".join(f"output.{key}={value!r}" for key, value in named.items())
 
 
 def name_of(table: Table | str) -> str:
-    """Return a table's name; published samples go by theirs alone."""
+    """Return a table's name; published samples are given by name only."""
     return table if isinstance(table, str) else table.name
 
 
 def is_race(error: Exception) -> bool:
-    """Tell whether another writer's commit came between."""
+    """Return whether an error means that another writer committed in between."""
     return any(race in str(error) for race in _RACES)

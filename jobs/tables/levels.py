@@ -1,4 +1,4 @@
-"""Columns over the tree's nodes on the driver: arrays, never an object per node."""
+"""Columns of the tree's nodes on the driver: arrays, never an object per node."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,15 +9,15 @@ Columns = dict[str, NDArray[np.int64]]
 
 
 def by_level(nodes: pa.Table) -> list[Columns]:
-    """Part a table of nodes into levels.
+    """Split a table of nodes into levels.
 
     Parameters
     ----------
-    nodes : level, node_id and other integer columns, nulls read as 0; every level's nodes once
+    nodes : level, node_id and other integer columns, nulls read as 0; each node once
 
     Returns
     -------
-    levels : leaves first; per level its columns by name, (n_nodes,) int64 each, node after node
+    levels : leaves first; per level its columns by name, (n_nodes,) int64 each, in node order
     """
     table = nodes.sort_by([("level", "ascending"), ("node_id", "ascending")])
     names = [name for name in nodes.column_names if name not in ("level", "node_id")]

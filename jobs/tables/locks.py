@@ -1,7 +1,8 @@
-"""Locks of the operating system, for roots on a local file system.
+"""Operating-system locks, for roots on a local file system.
 
 There, nothing else arbitrates between processes that commit to one Delta table at once, and the
-kernel tells at once when a process is gone. Elsewhere the store arbitrates, and these do nothing.
+kernel releases a lock as soon as its process dies. Elsewhere the store arbitrates, and these locks
+do nothing.
 """
 
 import contextlib
@@ -21,12 +22,12 @@ from jobs.spark.classic import default_file_system
 log = logging.getLogger(__name__)
 
 FOLDER = "_locks"  # in the root
-_BEATS = 4  # within the patience of others
-_GRACE = 1.0  # seconds: who has just taken a lock may not have shown it yet
+_BEATS = 4  # signs of life within the patience of others
+_GRACE = 1.0  # seconds: a new holder may not have given a sign of life yet
 
 
 def local_folder(spark: SparkSession, root: str) -> Path | None:
-    """Return the folder of a root on this machine's file system; None where it is elsewhere."""
+    """Return a root's folder if it is on this machine's file system, else None."""
     parts = urlparse(root)
     default = default_file_system(spark)
     if default is None:  # Connect: one server writes for all of its clients
@@ -42,8 +43,7 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
 
     Parameters
     ----------
-    patience : seconds; a holder that shows no life for that long is taken for frozen, and passed
-        over
+    patience : seconds; a holder silent for that long counts as frozen, and is ignored
     """
     name = f"{table}.lock"
     try:
@@ -56,7 +56,7 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
 
 
 def _turn(root: Path | None, name: str, patience: float) -> FileLock | None:
-    """Wait for a lock as long as its holder lives."""
+    """Wait for a lock as long as its holder shows signs of life."""
     while True:
         left = patience - _silence(root, name)
         try:
@@ -67,7 +67,7 @@ def _turn(root: Path | None, name: str, patience: float) -> FileLock | None:
 
 
 def _silence(root: Path | None, name: str) -> float:
-    """Return the seconds since the last sign of life of whoever holds a lock, or held it."""
+    """Return the seconds since the last sign of life from a lock's present or last holder."""
     try:
         return time.time() - ((root or Path()) / FOLDER / name).stat().st_atime
     except OSError:
@@ -76,7 +76,7 @@ def _silence(root: Path | None, name: str) -> float:
 
 @contextlib.contextmanager
 def _alive(lock: FileLock, seconds: float) -> Iterator[None]:
-    """Hold a lock, and show it: by the file's time of access, as waiting changes the other."""
+    """Hold a lock, and keep touching its file: the access time, as waiters change the other."""
     over = threading.Event()
 
     def beat() -> None:
@@ -97,20 +97,20 @@ def _alive(lock: FileLock, seconds: float) -> Iterator[None]:
 
 
 class Presence:
-    """A file that stays locked as long as its process lives, under a name of its own."""
+    """A liveness lock: a uniquely named file that stays locked as long as its process lives."""
 
     def __init__(self, root: Path | None, name: str) -> None:
         self._lock = _acquired(root, f"{name}.holder", patience=-1)
 
     def end(self) -> None:
-        """Let go, and leave nothing behind."""
+        """Release the lock and delete its file."""
         if self._lock is not None:
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
 
 
 def is_gone(root: Path | None, name: str) -> bool:
-    """Tell whether the process of a presence is known to have ended; its file goes with it."""
+    """Return whether the process behind a liveness lock is known to be gone; deletes its file."""
     if root is None:
         return False
     path = root / FOLDER / f"{name}.holder"
@@ -125,18 +125,18 @@ def is_gone(root: Path | None, name: str) -> bool:
 
 
 def sweep(root: Path) -> None:
-    """Delete the files of presences whose processes are gone."""
+    """Delete the liveness locks of dead processes."""
     for path in (root / FOLDER).glob("*.holder"):
         is_gone(root, path.stem)
 
 
 def _acquired(root: Path | None, name: str, patience: float) -> FileLock | None:
-    """Take a lock in a root; None where there is none to be had: the commit itself will say why.
+    """Acquire a lock in a root; None if locking is impossible: the commit itself will say why.
 
     Raises
     ------
     Timeout
-        If another holds it for longer than that; a negative patience has no end.
+        If another process holds it for longer than that; negative patience waits forever.
     """
     if root is None:
         return None
@@ -144,7 +144,7 @@ def _acquired(root: Path | None, name: str, patience: float) -> FileLock | None:
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / FOLDER / name, thread_local=False)
         lock.acquire(timeout=patience)
-    except Timeout:  # an OSError of its own kind
+    except Timeout:  # it is an OSError too
         raise
     except (OSError, NotImplementedError) as error:
         log.info("no lock file=%s: %s", name, error)

@@ -1,4 +1,4 @@
-"""Published tables: replaced whole, in one commit, by nothing older than what is there."""
+"""Published tables: replaced whole, in one commit, and never by anything older."""
 
 import contextlib
 import json
@@ -19,12 +19,12 @@ def publish(
 
     Parameters
     ----------
-    rows : None where those that are there are published once more
+    rows : None to publish the present rows again
     version : rises from one publication to the next
 
     Returns
     -------
-    is_published : False where a later version is there, or the session does not tell
+    is_published : False if a later version is there, or the session cannot tell
     """
     mode = "append" if rows is None else "overwrite"
 
@@ -46,13 +46,13 @@ def publish(
 
 
 def last_metadata(lake: Lake, table: str) -> dict[str, Any]:
-    """Return the userMetadata of a table's last write; empty where there is none."""
+    """Return the userMetadata of a table's last write; empty if there is none."""
     if not lake.exists(table):
         return {}
     history = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(table)}")
     for row in history.orderBy(F.desc("version")).select("userMetadata").collect():
         if row.userMetadata:
-            # another writer's own words
+            # another writer's may not be JSON
             with contextlib.suppress(ValueError, TypeError, RecursionError):
                 return dict(json.loads(row.userMetadata))
     return {}

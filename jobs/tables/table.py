@@ -1,4 +1,4 @@
-"""A table: its columns, in which order and of which types, and which of them are content."""
+"""A table: its columns, their order and types, and which of them are content."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 KEY = "stage_key"
-# Of tables with ids: the generation of an update and what it did; a first run is all upserts.
+# For tables with ids: the generation of an update and what it did; a first run is all upserts.
 GENERATION = "generation INT DEFAULT 0, op STRING DEFAULT 'upsert'"
 
 
@@ -19,8 +19,8 @@ class Column:
     Attributes
     ----------
     kind : its SQL type; ``{id}`` is the pool's own id type
-    default : an SQL literal that stands where a row says nothing, also in rows of before the column
-        was added; None for null
+    default : the SQL literal for rows without a value, including rows older than the column; None
+        for null
     """
 
     name: str
@@ -29,22 +29,22 @@ class Column:
 
     @property
     def filler(self) -> Expression:
-        """What stands in it by default."""
+        """The default value, as an expression."""
         return F.lit(None) if self.default is None else F.expr(self.default)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the lake; its first column is ``stage_key``, then these.
+    """A table of the lake; its first column is ``stage_key``, followed by these.
 
-    A column may be added at any place with a default or none: tables that exist gain it, their old
+    A column may be added anywhere, with or without a default: existing tables gain it, their old
     rows read as the default, and their digests stay, as a null adds nothing to a row's hash.
 
     Attributes
     ----------
     ddl : name and type of every column, such as ``id {id}, level INT DEFAULT 1``
-    not_content : columns that digests leave out: the input's version, the clock, or what follows
-        from another table decides them
+    not_content : columns that digests leave out: they depend on the input's version or the clock,
+        or follow from another table
     writer_options : of Delta's writer
     """
 
@@ -57,14 +57,14 @@ class Table:
     def columns(self) -> tuple[Column, ...]:
         """The columns after ``stage_key``."""
         columns = []
-        for said in self.ddl.split(", "):
-            name, kind = said.split(" ", 1)
+        for declared in self.ddl.split(", "):
+            name, kind = declared.split(" ", 1)
             kind, _, default = kind.partition(" DEFAULT ")
             columns.append(Column(name, kind, default or None))
         return tuple(columns)
 
     def shaped(self, rows: DataFrame, stage_key: str | None) -> DataFrame:
-        """Put the columns in the table's order and types; absent ones get their default.
+        """Put the columns in the table's order and types; missing ones get their default.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class Table:
         return rows.select(*columns)
 
     def completed(self, rows: DataFrame) -> DataFrame:
-        """Fill in what rows of an older version of the table lack."""
+        """Fill in columns that rows of an older version of the table lack."""
         known = set(rows.columns)
         added = {}
         for column in self.columns:
@@ -95,6 +95,6 @@ class Table:
 
 
 def properties(rows: DataFrame) -> dict[str, str]:
-    """Return the properties of a table made for these rows: statistics of simple columns alone."""
+    """Return the properties of a table created for these rows: statistics on simple columns."""
     indexed = sum(f.dataType.typeName() not in ("array", "map", "binary") for f in rows.schema)
     return {"delta.dataSkippingNumIndexedCols": str(indexed)}

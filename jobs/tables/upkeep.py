@@ -1,4 +1,4 @@
-"""Upkeep of the tables: count and delete rows of stage keys, compact, delete old files."""
+"""Table upkeep: count and delete rows of stage keys, compact, delete old files."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +24,8 @@ def count_rows(lake: Lake, table: str, stage_keys: Sequence[str]) -> dict[str, i
 def remove_rows(lake: Lake, table: str, stage_keys: Sequence[str]) -> None:
     """Delete the rows of some stage keys in one commit.
 
-    A write of such a key needs another incarnation from then on: Delta would skip it as the
-    transaction that it has seen.
+    Writing such a key again needs a new incarnation: otherwise Delta would skip the write as a
+    transaction it has seen.
     """
     keys = ", ".join(literal(key) for key in stage_keys)  # Delta's DELETE binds no parameters
     name = lake.sql_name(table)  # quoted, as the keys are
@@ -34,7 +34,7 @@ def remove_rows(lake: Lake, table: str, stage_keys: Sequence[str]) -> None:
 
 
 def compact(lake: Lake, table: str) -> None:
-    """Put a table's small files together."""
+    """Compact a table's small files."""
     name = lake.sql_name(table)  # quoted
     lake.commit(table, lambda: lake.spark.sql(f"OPTIMIZE {name}"))
 
@@ -42,8 +42,8 @@ def compact(lake: Lake, table: str) -> None:
 def vacuum(lake: Lake, tables: Sequence[str], older_than: timedelta) -> None:
     """Delete the files that tables have not referred to for that long.
 
-    Below Delta's own limit of a week this is safe as long as nobody reads an older version, or
-    writes for longer than that. Where writers cannot be kept out meanwhile, a day is the least.
+    Below Delta's own limit of a week this is safe as long as no read of an older version and no
+    write takes longer than that. If writers cannot be locked out meanwhile, the minimum is a day.
     """
     if lake.local_folder is None:
         older_than = max(older_than, _LONGEST_WRITE)

@@ -1,8 +1,8 @@
-"""Families of trees: a ladder of levels from the leaves up, of which every prefix is a tree.
+"""Families of trees: a ladder of levels from the leaves up; every prefix of it is a tree.
 
 Level 1 follows the pool's size: LEAF_POINTS to a leaf. The levels above it follow the concepts in
-the data, so their sizes carry over from a hash sample to the whole pool as they are: what is found
-is the size of the top, and the levels between it and the leaves are filled in.
+the data, so their sizes carry over unchanged from a hash sample to the whole pool: the search finds
+the size of the top, and the levels between it and the leaves are filled in.
 """
 
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from jobs.config.cluster import ClusterConfig
 
 MIN_SAMPLED = 20_000  # points of the hash sample; with fewer, a thousand concepts look like noise
-SAMPLED_NUMBERS = 5_000_000  # short vectors leave room for more points in the same time
+SAMPLED_NUMBERS = 5_000_000  # with short vectors, more points can be tried in the same time
 LEAF_POINTS = 20  # points per leaf of a large pool
-FEW_LEAVES = 2000  # fewer than that are worth smaller leaves,
-FEW_LEAF_POINTS = 5  # of no fewer points than that
+FEW_LEAVES = 2000  # below this many leaves, smaller ones pay off,
+FEW_LEAF_POINTS = 5  # down to this many points each
 MAX_LEAVES = 100_000  # bounds the driver's memory
-RATIOS = (2, 4)  # nodes of a level to one of the level above
-ROUNDS = (3, 0)  # of resampling; on the planted pools 10 gave what 3 gave, for three times as long
-MAX_UPPER = 5000  # nodes of a level above the leaves that is filled in
-LIKELY_TOP = 1000  # nodes, of a tree that is planned before it is known
-MIN_TOP = 5  # nodes; a smaller top leaves no choice to its quotas
-MIN_STEP = 1.25  # nodes of a level to one above; a smaller step is not worth a level
+RATIOS = (2, 4)  # nodes of a level per node of the level above
+ROUNDS = (3, 0)  # of resampling; on the planted pools 10 cost three times as much for no gain
+MAX_UPPER = 5000  # the most nodes in a filled-in level above the leaves
+LIKELY_TOP = 1000  # nodes, to plan with before the top is known
+MIN_TOP = 5  # nodes; a smaller top leaves its quotas no choice
+MIN_STEP = 1.25  # nodes per node of the level above; a smaller step is not worth a level
 
 
 @dataclass(frozen=True)
 class Family:
-    """Trees that differ in their top and their share only.
+    """Trees that differ only in their top and their share.
 
     Attributes
     ----------
-    ratio : nodes of a level to one of the level above
+    ratio : nodes of a level per node of the level above
     rounds : of resampling, at every level that is not split
     """
 
@@ -44,7 +44,7 @@ class Family:
         return sizes
 
     def levels(self, n_points: int, top: int) -> list[int]:
-        """Return nodes per level, leaves first, of the tree with this top over that many points."""
+        """Return nodes per level, leaves first, for the tree with this top over ``n_points``."""
         leaves = n_leaves(n_points)
         uppers = [max(1, top)]
         while (larger := uppers[-1] * self.ratio) <= MAX_UPPER:
@@ -52,7 +52,7 @@ class Family:
         return [leaves, *(k for k in reversed(uppers) if k * MIN_STEP <= leaves)]
 
     def config(self, base: ClusterConfig, levels: list[int]) -> ClusterConfig:
-        """Settle a config on one tree."""
+        """Return the config resolved to one tree."""
         resolved = base.model_copy(update={"levels": levels})
         rounds = [0 if resolved.cells_at(t) else self.rounds for t in range(1, len(levels) + 1)]
         resampling = base.resampling.model_copy(update={"rounds": rounds})
@@ -60,18 +60,18 @@ class Family:
 
 
 def n_leaves(n_points: int) -> int:
-    """Return level 1's nodes, for points whose copies are counted once."""
+    """Return the number of nodes at level 1, for points with duplicates counted once."""
     few = min(FEW_LEAVES, n_points // FEW_LEAF_POINTS)
     return max(1, few, min(MAX_LEAVES, n_points // LEAF_POINTS))
 
 
 def n_sampled(n_points: int, n_features: int) -> int:
-    """Return the points of the hash sample that trees are tried on."""
+    """Return the size of the hash sample that trees are tried on."""
     return min(n_points, max(MIN_SAMPLED, SAMPLED_NUMBERS // n_features))
 
 
 def families(base: ClusterConfig) -> list[Family]:
-    """Return all families, the simplest first; resampling is tried where the config leaves it."""
+    """Return all families, simplest first; resampling is varied if the config leaves it open."""
     given = base.resampling.rounds
     return [
         Family(ratio, rounds)

@@ -1,7 +1,7 @@
 """Successive halving over trees: small hash samples weed out families, the whole one decides.
 
 Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter
-optimization" (2016). A rung takes more points and keeps the better half of the families.
+optimization" (2016). Each rung takes more points and keeps the better half of the families.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,31 +16,31 @@ from jobs.tuning.trials import NOISE, Grove, Judge, SampledTree, Trial, simplest
 from udfs.kernels.exact.hashing import derive_seed
 from udfs.kernels.judging.coverage import cluster_independently
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of share.leaves; at 1 a tree is as good as its leaves alone
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # values of share.leaves; at 1 only the leaves matter
 COARSE_SHARES = (0.0, 0.5)  # tried first
 FRACTIONS = (0.25, 1.0)  # of the points, rung by rung
-MIN_POINTS = 2000  # of a rung; smaller samples start at a later one
-MAX_JUDGED = 10_000  # points of a rung that samples are judged by
+MIN_POINTS = 2000  # in a rung; smaller samples start at a later one
+MAX_JUDGED = 10_000  # points of a rung that samples are judged on
 N_CLUSTERINGS = 3  # that judge the last rung; one judges the others
-TOLERANCE = 1e-3  # of the search's fits: trees score within .01 of those at 1e-4, for half the time
-MAX_TREES = 8  # of one kind: the fewer points, the more a tree owes to its seed,
-POINTS_OF_TREES = 10_000  # and the less another costs
-N_FINALISTS = 4  # kinds of trees, judged at every share and target size
-TOO_DEEP = 1.1  # of the best score so far: levels above a tree that much worse are not tried
+TOLERANCE = 1e-3  # of the search's fits: trees score within .01 of those at 1e-4, in half the time
+MAX_TREES = 8  # of one kind: the fewer the points, the more a tree depends on its seed,
+POINTS_OF_TREES = 10_000  # and the less another tree costs
+N_FINALISTS = 4  # kinds of trees judged at every share and target size
+TOO_DEEP = 1.1  # times the best score so far: no level is added to trees that are worse than this
 
 Tell = Callable[[float, float, str], None]  # done, total, what
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What to choose for.
+    """The pool and the samples to find a tree for.
 
     Attributes
     ----------
     points : (n_sampled, n_features) float32, grid coordinates: a hash sample of the pool, in order
     n_points : of the whole pool
-    targets : sizes of the samples wanted, of the whole pool
-    cluster : its levels are empty where they are to be found
+    targets : sizes of the samples wanted from the whole pool
+    cluster : its levels are empty if they are to be found
     """
 
     points: NDArray[np.float32]
@@ -53,15 +53,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The tree and share that were chosen.
 
     Attributes
     ----------
     cluster : resolved, for the whole pool
     leaves : share.leaves
-    chosen : the trial that it rests on
-    trials : of the last rung at every target size, the best first
-    n_tried : trees and shares that were judged
+    chosen : the trial behind the choice
+    trials : of the last rung at every target size, best first
+    n_tried : number of trees and shares judged
     """
 
     cluster: ClusterConfig
@@ -72,7 +72,7 @@ class Choice:
 
 
 class Rung:
-    """A part of the hash sample, to grow trees on and to judge by."""
+    """A part of the hash sample, to grow trees on and judge them by."""
 
     def __init__(self, problem: Problem, fraction: float = 1.0) -> None:
         self.problem = problem
@@ -86,13 +86,13 @@ class Rung:
         judged = self.points[:MAX_JUDGED]
         nodes = [cluster_independently(judged, seed=s, n_threads=problem.n_threads) for s in seeds]
         self.judge = Judge(nodes, self.points, problem.n_threads)
-        # samples take the same part of the points as they will of the pool
+        # samples take the same fraction of the points as they will of the pool
         scale = len(self.points) / problem.n_points
         self._on_leaves: dict[int, Grove] = {}  # by rounds
         self.targets = sorted({max(1, round(scale * target)) for target in problem.targets})
 
     def grow(self, config: ClusterConfig) -> Grove:
-        """Grow trees over the rung's points, of seeds of their own; families share level 1."""
+        """Grow trees over the rung's points, each with its own seed; families share level 1."""
         quick = config.model_copy(update={"tol": max(config.tol, TOLERANCE), "split": "off"})
         on = self._on_leaves.get(config.rounds_at(1), (None,) * self.n_trees)
         grove = tuple(
@@ -109,7 +109,7 @@ class Rung:
         return grove
 
     def judged(self, grove: Grove, depth: int, leaves: float, sizes: Sequence[int]) -> Trial:
-        """Judge one kind of tree and share by the mean over some target sizes."""
+        """Judge one kind of tree and share, by the mean over some target sizes."""
         relative = [
             np.mean([self.judge.relative(tree.draw(depth, n, leaves)) for n in sizes], axis=0)
             for tree in grove
@@ -118,7 +118,7 @@ class Rung:
         return Trial(grove, depth, leaves, np.stack(relative), self.n_clusterings, unseen)
 
     def trials(self, grove: Grove) -> list[Trial]:
-        """Judge the trees of every depth at a few shares, at the middle target size."""
+        """Judge trees of every depth at a few shares and the middle target size."""
         middle = [self.targets[len(self.targets) // 2]]
         found: list[Trial] = []
         for depth in range(1, 1 + min(len(tree.levels) for tree in grove)):
@@ -130,7 +130,7 @@ class Rung:
         return found
 
     def finals(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Judge the best kinds of trees at more shares and every target size, the best first."""
+        """Judge the best kinds of trees at more shares and every target size; best first."""
         best = sorted(trials, key=lambda t: t.score)
         kinds = list(dict.fromkeys((t.grove, t.depth) for t in best))[:N_FINALISTS]
         found = [
@@ -142,7 +142,7 @@ class Rung:
 
 
 def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Choice:
-    """Find levels and share, or the share alone where levels are given."""
+    """Find levels and share, or only the share if levels are given."""
     if problem.cluster.levels:
         return _share_for(problem, tell)
     alive = families(problem.cluster)
@@ -170,13 +170,13 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
 
 
 def _handicapped(family: Family, trials: Sequence[Trial]) -> float:
-    """Return a family's best score; all but the first have to be better by more than noise."""
+    """Return a family's best score; all but the first must win by more than noise."""
     is_first = family.rounds > 0 and family.ratio == RATIOS[0]
     return min(t.score for t in trials) * (1 if is_first else 1 + 2 * NOISE)
 
 
 def _share_for(problem: Problem, tell: Tell) -> Choice:
-    """Find the share that fits given levels: level 1 shrinks with the sample, the others stay."""
+    """Find the best share for given levels: level 1 shrinks with the sample, the others stay."""
     rung = Rung(problem)
     n_leaves = problem.cluster.levels[0] * len(rung.points) // problem.n_points
     sizes = [max(1, min(n_leaves, rung.n_distinct))]

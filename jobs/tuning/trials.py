@@ -1,4 +1,4 @@
-"""Trials: trees grown on a hash sample, samples drawn from them, and how well those cover it."""
+"""Trials: trees grown on a hash sample, samples drawn from them, and how well they cover it."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from udfs.kernels.passes.sources import LocalBlocks, blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
-NOISE = 0.01  # of the score: how far trees of other seeds lie apart
+NOISE = 0.01  # of the score: how much trees with different seeds differ
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What samples are judged by: independent nodes, and uniform draws as the control.
+    """Judges samples by independent nodes, with uniform draws as the control.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Judge:
     _uniform: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def relative(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Measure a draw against the uniform one of its size : (n nodes of all clusterings,).
+        """Measure a draw against a uniform one of its size : (n nodes of all clusterings,).
 
-        Its mean is the coverage distance over the uniform control's.
+        The mean is its coverage distance divided by the uniform control's.
         """
         n = len(chosen)
         if n not in self._uniform:
@@ -54,7 +54,7 @@ class Judge:
 
 
 class SampledTree:
-    """A tree over points in memory, and where they lie; every prefix of its levels is a tree."""
+    """A tree over points in memory, and each point's leaf; every prefix of its levels is a tree."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class SampledTree:
         n_threads: int,
         on: "SampledTree | None" = None,
     ) -> None:
-        """Grow it, on the leaves of another tree of the same points, seed and level 1, if any."""
+        """Grow it, on the leaves of another tree with the same points, seed and level 1, if any."""
         source = blocks_of(points, n_threads)
         self.levels: list[Level] = grow_tree(
             source,
@@ -80,7 +80,7 @@ class SampledTree:
         self.rank: NDArray[np.int64] = on.rank if on else _ranks_within(self.leaf, seed)
 
     def draw(self, depth: int, target_size: int, leaves: float) -> NDArray[np.int64]:
-        """Draw from the tree of the first levels : (min(target_size, n),) positions."""
+        """Draw from the tree of the first ``depth`` levels : (min(target_size, n),) positions."""
         tree = [
             TreeLevel(np.maximum(level.parents, 0) * (t < depth), level.n_leaves, level.n_points)
             for t, level in enumerate(self.levels[:depth], start=1)
@@ -104,7 +104,7 @@ def _ranks_within(leaf: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return ranks
 
 
-Grove = tuple[SampledTree, ...]  # of the same kind, over the same points
+Grove = tuple[SampledTree, ...]  # trees of the same kind, over the same points
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ class Trial:
 
     Attributes
     ----------
-    grove : trees that differ in their seeds only; their first ``depth`` levels are taken
+    grove : trees that differ only in their seeds; their first ``depth`` levels are used
     relative : (n_trees, n nodes) coverage distances over the uniform control's mean
-    n_clusterings : that the nodes come from; all of the same points
+    n_clusterings : that the nodes come from; all over the same points
     unseen : share of the pool that those points leave out
     """
 
@@ -139,8 +139,8 @@ class Trial:
     def error_of_lead(self, best: "Trial") -> float:
         """Return the standard error of another trial's lead, over nodes and over trees.
 
-        Clusterings look at the same points, so that together they count as one; where those are
-        the whole pool, nodes add no error (the finite population correction).
+        The clusterings use the same points, so together they count as one; if those are the whole
+        pool, nodes add no error (the finite population correction).
         """
         leads = self.relative - best.relative
         n_trees, n_nodes = leads.shape
@@ -158,9 +158,9 @@ def _variance(values: NDArray[np.float64]) -> float:
 def simplest(trials: Sequence[Trial]) -> Trial:
     """Return the simplest trial among those that are as good as the best.
 
-    As good is within one standard error, or within NOISE, which a tree's own seed makes. Simplest
-    is what trusts the tree most: the share nearest the paper's equal one, then the smallest top,
-    then the fewest levels. Coverage hardly tells such trials apart; balance does.
+    "As good" means within one standard error, or within NOISE, the spread due to a tree's seed.
+    "Simplest" is what trusts the tree most: the share nearest the paper's equal one, then the
+    smallest top, then the fewest levels. Coverage hardly tells such trials apart; balance does.
     """
     best = min(trials, key=lambda t: t.score)
     good = [
