@@ -37,7 +37,7 @@ from jobs.reporting.coverage_rows import (
 )
 from jobs.reporting.exported import page_path, write_whole
 from jobs.reporting.node_rows import node_rows
-from jobs.reporting.page import PageContext, render_page
+from jobs.reporting.page import PageContext, pool_line, render_page
 from jobs.reporting.page import headlines as page_headlines
 from jobs.reporting.point_rows import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
 from jobs.reporting.rows import REPORT_COLUMNS, Row, report_table
@@ -242,7 +242,8 @@ def headlines(run: Run) -> list[str]:
 
 
 def _sentences(context: PageContext) -> list[str]:
-    return page_headlines(context) + [f"warning: {note}" for note in context.notes]
+    warnings = [f"warning: {note}" for note in context.notes]
+    return [pool_line(context), *page_headlines(context), *warnings]
 
 
 def export_page(run: Run) -> str:

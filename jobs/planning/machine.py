@@ -12,8 +12,8 @@ GIB = 2**30
 # Seconds, independent of size: medians of logged runs.
 COLD_SECONDS = 14.0  # first queries of a session: the JVM loads classes, Python workers start
 JOB_SECONDS = 0.3  # one small mapInArrow job: planned, scheduled, collected
-WRITE_SECONDS = 2.2  # one table: created, committed, counted and hashed
-EVENT_SECONDS = 0.7  # one row of the ledger; a stage writes two
+WRITE_SECONDS = 0.8  # one table: created, committed, counted and hashed
+EVENT_SECONDS = 0.5  # one row of the ledger; a stage writes two
 CALL_SECONDS = 5e-4  # one pass in memory, however small
 
 # Slot-seconds per byte of vectors, through the JVM, Arrow, Python and Parquet as applicable.

@@ -79,6 +79,19 @@ def render_page(context: PageContext) -> str:
     )
 
 
+def pool_line(context: PageContext) -> str:
+    """Say in a line for a terminal what became of the pool's rows."""
+    cell = _index(context.rows)
+    n_rows, n_points = (cell("size", None, None, f"n_{name}").value for name in ("pool", "points"))
+    fates = [f"{human(n_rows)} rows read", f"{human(n_points)} points"]
+    if rejects := _rejects(context.rows):
+        reasons = ", ".join(f"{reason} {human(n)}" for reason, n in rejects)
+        fates.append(f"{human(sum(n for _, n in rejects))} rejects ({reasons})")
+    if copies := cell("duplicates", None, None, "n_copies").value:
+        fates.append(f"{human(copies)} of the points are copies of others")
+    return f"pool: {', '.join(fates)}"
+
+
 def headlines(context: PageContext) -> list[str]:
     """Return a line per sample for a terminal: its size, how even it is, how well it covers."""
     cell = _index(context.rows)
