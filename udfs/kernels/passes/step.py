@@ -40,7 +40,7 @@ def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def renumbered(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of these points, in order, once all others are removed from the blocks."""
+    """Return these points' positions, in order, once all others are removed from their blocks."""
     return positions(*np.unique(block_of(position), return_counts=True))
 
 
