@@ -1,7 +1,7 @@
 """Ask OSV (osv.dev) for known vulnerabilities of the pinned packages: docker/audit.py [ARGS].
 
-Exit code 0: none is known, or the service cannot be reached, which is said; 1: some are known, or
-the audit itself failed. ARGS go to pip-audit, such as --ignore-vuln ID.
+Exit code 0: none is known, or the service cannot be reached, which is reported; 1: some are known,
+or the audit itself failed. ARGS go to pip-audit, such as --ignore-vuln ID.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# The two nosec: pip-audit is run without a shell, by constants and what the developer typed.
+# The two nosec: pip-audit is run without a shell, on constants and what the developer typed.
 PINS = Path(__file__).with_name("constraints.txt")
 AUDIT = ["--vulnerability-service", "osv", "--requirement", str(PINS), "--no-deps", "--disable-pip"]
 FORM = ["--format", "json", "--progress-spinner", "off", "--timeout", "10"]
@@ -27,7 +27,7 @@ UNREACHABLE = (
 
 
 def verdict(stdout: str, stderr: str) -> tuple[int, str]:
-    """Return the exit code and what to say, from what pip-audit wrote."""
+    """Return the exit code and the message, from pip-audit's output."""
     try:
         audited = json.loads(stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):

@@ -13,7 +13,7 @@ SHIPPED = {".py", ".j2", ".css"}
 
 
 def shipped_files() -> dict[str, bytes]:
-    """Every file of the archive by its name there, with the metadata that carries the version."""
+    """Return the archive's files by name, with the metadata that carries the version."""
     paths = [path for top in ("jobs", "udfs") for path in (PROJECT / top).rglob("*")]
     files = {
         path.relative_to(PROJECT).as_posix(): path.read_bytes()

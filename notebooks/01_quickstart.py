@@ -1,8 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Evenlake: from a long-tailed pool to a balanced sample
-# MAGIC Load a config, run it, look. In a Databricks Git folder this runs as it is; elsewhere
-# MAGIC `python notebooks/01_quickstart.py` does the same.
+# MAGIC Load a config, run it, look at the result. In a Databricks Git folder this runs as is;
+# MAGIC elsewhere `python notebooks/01_quickstart.py` does the same.
 
 # COMMAND ----------
 
@@ -26,7 +26,7 @@ spark, _ = get_session(config.spark)
 
 # COMMAND ----------
 
-# The example pool; with a pool of your own, skip this cell.
+# The example pool; skip this cell if you have your own.
 write_example.run(spark, config)
 
 # COMMAND ----------

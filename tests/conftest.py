@@ -12,7 +12,7 @@ from jobs.config.model import SparkConfig
 from jobs.spark.session import start_local
 
 # Tests are short, and so are the drivers that they start: the JVM's second compiler would take half
-# of two cores and give little. Its first has too small a cache of its own.
+# of two cores for little gain. The first one's default cache is too small.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
 
 SWEPT_SEEDS = range(42, 52)
@@ -24,7 +24,7 @@ def spark() -> Iterator[SparkSession]:
     logging.getLogger("py4j").setLevel(logging.ERROR)
     config = SparkConfig(master="local[2]", driver_memory="3g", shuffle_partitions=2)
     session = start_local(config, app_name="evenlake-tests")
-    # every task would write the source of Delta's wide rows anew, for a handful of them
+    # every task would generate code for Delta's wide rows again, for a handful of rows
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
@@ -32,13 +32,13 @@ def spark() -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_blas_thread() -> Iterator[None]:
-    """Let matrices of tests be multiplied as jobs do it: two threads wait for each other."""
+    """Multiply matrices as jobs do, on one thread: two would wait for each other."""
     with threadpool_limits(1):
         yield
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Return tests their seed: 42, or ten of them with SEEDS=all."""
+    """Give tests their seed: 42, or ten seeds with SEEDS=all."""
     if "seed" in metafunc.fixturenames:
         seeds = SWEPT_SEEDS if os.environ.get("SEEDS") == "all" else [42]
         metafunc.parametrize("seed", list(seeds))

@@ -1,4 +1,4 @@
-"""The picture of imports that import-linter cannot draw: stages, rooms and their sizes."""
+"""Rules that import-linter cannot express: stages, rooms and their sizes."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Points labelled with their leaves, on executors or in the driver: rows of ``assignments``."""
+"""Label points with their leaves, on executors or on the driver: rows of ``assignments``."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +14,8 @@ from udfs.points import Batches, LocalPoints, OnBatches, PointReader
 from udfs.shipping import Shipped
 
 ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
-ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell, so many pay
-_MOST_ROWS = 1 << 16  # however short they are
+ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell, so more is faster
+_MOST_ROWS = 1 << 16  # at once, however short they are
 
 
 def make_assign(read: PointReader, begin: Callable[[], LeafFinder], paths: Shipped) -> OnBatches:
@@ -23,7 +23,7 @@ def make_assign(read: PointReader, begin: Callable[[], LeafFinder], paths: Shipp
 
     Parameters
     ----------
-    begin : gives one task's function from points to leaves, such as ``shipped_leaves``
+    begin : returns one task's function from points to leaves, such as ``shipped_leaves``
     paths : (n_leaves, n_levels) int64, each leaf's nodes from level 1 up
     """
 
@@ -57,8 +57,8 @@ def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | N
 
     Parameters
     ----------
-    leaves : their centroids, grid coordinates
-    cells : the cells' centroids and ``Routing.starts``, where level 1 is split
+    leaves : the leaves' centroids, in grid coordinates
+    cells : the cells' centroids and ``Routing.starts``, if level 1 is split
     """
     if cells is None:
         return leaf_finder(Centroids(leaves.get()))
@@ -67,7 +67,7 @@ def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | N
 
 
 def _joined(batches: Batches, n_rows: int) -> Batches:
-    """Join batches until they have so many rows."""
+    """Join batches until each has n_rows rows or more; the last may have fewer."""
     some: list[pa.RecordBatch] = []
     for batch in batches:
         some.append(batch)
@@ -81,7 +81,7 @@ def _joined(batches: Batches, n_rows: int) -> Batches:
 def assigned(
     points: LocalPoints, begin: Callable[[], LeafFinder], paths: NDArray[np.int64]
 ) -> pa.Table:
-    """Label points in memory, as ``make_assign``."""
+    """Label points in memory, as ``make_assign`` does."""
     ids, n_threads = points.ids, points.n_threads
     n_rounds = -(-points.n_rows // (n_threads * _rows_at_once(points.n_features)))
     edges = np.linspace(0, points.n_rows, n_threads * n_rounds + 1, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Blocks as files on the executors' own disks: they cross from the JVM to Python once, not a pass.
+"""Blocks as files on executors' local disks: they go from the JVM to Python once, not per pass.
 
-Spark keeps the rows that name the files, so tasks go where their files are, and a lost executor's
-files are written again with its rows. Where a file could not be written, or is not found after all,
-a pass names the blocks that it did without.
+Spark keeps the rows that name the files, so tasks run where their files are, and recomputing a lost
+executor's rows rewrites its files. If a file could not be written, or cannot be found later, a pass
+reports the blocks that it skipped.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ FILES_SCHEMA = "path string, block_ids binary, n_rows binary"
 
 
 def make_keep(n_features: int) -> OnBatches:
-    """Make the function that writes a task's blocks to a file, block after block, and names it."""
+    """Make the function that writes a task's blocks to one file, in order, and yields its name."""
 
     def keep(batches: Batches) -> Batches:
         file, blocks = _ScratchFile(), [np.empty((2, 0), np.int32)]
@@ -42,7 +42,7 @@ def make_keep(n_features: int) -> OnBatches:
 
 
 class _ScratchFile:
-    """A file beside Spark's own, which go when the executor ends; gives up where the disk does."""
+    """A file beside Spark's own, removed when the executor ends; gives up on a disk error."""
 
     def __init__(self) -> None:
         self._path = ""
@@ -60,10 +60,10 @@ class _ScratchFile:
                 self._file.write(X.data)
             except OSError:
                 self.close()
-                os.unlink(self._path)  # others may need the room
+                os.unlink(self._path)  # others may need the space
 
     def close(self) -> str:
-        """Return the file's path; who reads it sees whether all of it is there."""
+        """Close the file and return its path; the reader checks that it is complete."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -114,7 +114,7 @@ class FromFiles:
 
 
 def _size(path: str) -> int:
-    """Return a file's bytes, -1 where there is none."""
+    """Return a file's size in bytes, -1 if there is no file."""
     try:
         return os.stat(path).st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""Blocks on the executors: passes over them, points taken from them, results on their way back."""
+"""Blocks on the executors: passes over them, points taken from them, results sent back."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ class FromRows:
     n_features: int
 
     def __call__(self, batches: Batches, missing: Missing) -> Iterator[Points]:
-        """Read them all: none is missing."""
+        """Read them all: none can be missing."""
         for batch in batches:
             where, X = points_in(batch, self.n_features)
             for start in range(0, len(X), RUN_ROWS):
@@ -45,9 +45,9 @@ def make_reduce(
 
     Parameters
     ----------
-    step : a step of ``udfs.kernels.passes.steps``, its centroids left out
-    centroids : what was left out
-    ranges : (n_ranges,) first clusters of the ranges that sums are cut into, a row each
+    step : a step of ``udfs.kernels.passes.steps``, without its centroids
+    centroids : the step's
+    ranges : (n_ranges,) first cluster of each range that sums are cut into; one row per range
     """
 
     def reduce_blocks(batches: Batches) -> Batches:
@@ -67,7 +67,7 @@ def make_reduce(
 
 
 def make_add_up() -> OnBatches:
-    """Make the function that adds up the sums of tasks that come to this one, into one row."""
+    """Make the function that adds up the sums sent to this task, into one row."""
 
     def add_up(batches: Batches) -> Batches:
         total: list[Arrays] = []
@@ -83,7 +83,7 @@ def make_add_up() -> OnBatches:
 
 
 def _as_rows(parts: Sequence[Arrays], missing: Missing) -> Batches:
-    """Return results as rows of REDUCE_SCHEMA; what is missing is told in the first."""
+    """Return results as rows of REDUCE_SCHEMA; the first lists the missing blocks."""
     for i, part in enumerate(parts):
         missed = b"" if i else b"".join(missing)
         row = {"range": pa.array([i], pa.int32()), "payload": [to_bytes(part)], "missing": [missed]}
@@ -91,7 +91,7 @@ def _as_rows(parts: Sequence[Arrays], missing: Missing) -> Batches:
 
 
 def make_choose(wanted: Shipped, read: Read) -> OnBatches:
-    """Make the function that gives the points at these sorted positions, rows of CHOSEN_SCHEMA."""
+    """Make the function that yields the points at these sorted positions, rows of CHOSEN_SCHEMA."""
 
     def choose(batches: Batches) -> Batches:
         kept = wanted.get()
@@ -144,7 +144,7 @@ def points_in(batch: pa.RecordBatch, n_features: int) -> Points:
 
 
 def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordBatch:
-    """Return points, block after block in any order, as the rows of SOURCE_SCHEMA."""
+    """Return points, grouped by block in any block order, as rows of SOURCE_SCHEMA."""
     blocks = block_of(where)
     starts = np.flatnonzero(np.r_[len(blocks) > 0, blocks[1:] != blocks[:-1]])
     block_ids, n_rows = blocks[starts], np.diff(np.append(starts, len(where)))
@@ -161,11 +161,11 @@ def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordB
 def to_bytes(arrays: Arrays) -> bytes:
     """Serialise arrays as .npz, without pickle."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # names could be its options'
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # a name could be an option's
     return buffer.getvalue()
 
 
 def from_bytes(content: bytes) -> Arrays:
-    """Return arrays back from .npz, without pickle."""
+    """Read arrays back from .npz, without pickle."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)

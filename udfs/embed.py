@@ -1,4 +1,4 @@
-"""Make pandas UDFs of embedders: a content column in, embeddings and reasons out.
+"""Make pandas UDFs from embedders: a content column in, embeddings and reasons out.
 
 An embedder is loaded on the worker, once per process, as in pyspark's `predict_batch_udf`:
 
@@ -7,8 +7,8 @@ An embedder is loaded on the worker, once per process, as in pyspark's `predict_
 Spark type -> Python: STRING -> str, BINARY -> bytes, ARRAY<number> -> 1-D ndarray (nulls inside
 become nan). Back: (n, n_features) float32 -> ARRAY<FLOAT>.
 
-The UDFs are marked non-deterministic. Their answers are not; but Spark would otherwise push a
-filter on the embedding or its reason below the projection, and embed every row twice.
+The UDFs are marked non-deterministic, though they are not: Spark would otherwise push a filter
+on the embedding or its reason below the projection, and embed every row twice.
 """
 
 from collections import OrderedDict
@@ -31,18 +31,18 @@ EMBEDDING_TYPE = "array<float>"
 GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
 BATCH_SIZE = 256  # rows
 
-MAX_LOADED = 3  # embedders a worker keeps, as pyspark's ModelCache
+MAX_LOADED = 3  # embedders a worker keeps, like pyspark's ModelCache
 _loaded: OrderedDict[str, Embedder] = OrderedDict()
 
 
 class Gated(NamedTuple):
-    """Embedded rows of which those without a reason are fit for clustering.
+    """Embedded rows; those without a reason are fit for clustering.
 
     Attributes
     ----------
     vectors : (n, n_features) float32
     norms : (n,) float64
-        Before normalisation; nan where there is a reason.
+        Before normalisation; nan if there is a reason.
     reasons, details : (n,) object
     """
 
@@ -91,7 +91,7 @@ def make_gated_embed(
 
 
 def make_loader(make: Callable[[Arrays], Embedder], shipped: Shipped) -> Callable[[], Embedder]:
-    """Return what loads an embedder on the worker, from the .npz bytes that were shipped there."""
+    """Return a function that loads an embedder on the worker from .npz bytes shipped there."""
     return lambda: make(from_bytes(shipped.get().tobytes()))
 
 
@@ -151,7 +151,7 @@ def gate(embedded: Embedded, *, n_values: int, normalize: bool) -> Gated:
 
 
 def _explain(reason: str, vector: NDArray[np.float32]) -> str | None:
-    """Say where a vector is nan or inf, or what it is made of."""
+    """Say where a vector is nan or inf, or which value it repeats."""
     if reason == "nan":
         return f"nan at index {np.isnan(vector).argmax()}"
     if reason == "inf":

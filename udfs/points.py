@@ -1,7 +1,7 @@
 """Points as rows (hash, embedding): read onto the grid, put in order, fetched; see ``udfs.blocks``.
 
-A point's place in the pool's order is (block, hash, vector), block = hash mod n_blocks: content
-alone, so any task finds it for the points that it holds.
+A point's place in the pool's order is (block, hash, vector), block = hash mod n_blocks. It depends
+on content alone, so any task can compute it for the points it holds.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ def pool_order(
     n_blocks: int,
     within: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int64]:
-    """Sort points by (block, hash, vector) : (n,) indices; ``within`` groups, where given.
+    """Sort points by (block, hash, vector) : (n,) indices; first by ``within``, if given.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def pool_order(
     groups = () if within is None else (within,)
     order = np.lexsort((hashes, hashes % n_blocks, *groups))
     ordered = hashes[order]
-    if (ordered[1:] == ordered[:-1]).any():  # 64-bit hashes that collide: once in an age
+    if (ordered[1:] == ordered[:-1]).any():  # 64-bit hashes collide: very rare
         X = np.concatenate([*fragments])
         order = np.lexsort((*X.T, hashes, hashes % n_blocks, *groups))
     return order
@@ -87,7 +87,7 @@ def _places(order: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def values_of(column: pa.Array, dtype: str) -> list[NDArray[Any]]:
-    """Read binary values as arrays, in their own memory."""
+    """Read binary values as arrays, without copying."""
     _, offsets, content = column.buffers()
     edges = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
     values = np.frombuffer(content or b"", np.uint8)
@@ -99,7 +99,7 @@ def gathered(batches: Iterable[pa.RecordBatch], **dtypes: str) -> dict[str, list
 
     Parameters
     ----------
-    dtypes : the columns' names, and what their values hold
+    dtypes : the columns' names and the types of their values
     """
     values: dict[str, list[NDArray[Any]]] = {name: [] for name in dtypes}
     for batch in batches:
@@ -109,21 +109,21 @@ def gathered(batches: Iterable[pa.RecordBatch], **dtypes: str) -> dict[str, list
 
 
 def as_binary(rows: NDArray[Any], edges: NDArray[np.integer]) -> pa.Array:
-    """Cut an array's rows at the edges into binary values, in their own memory."""
+    """Cut an array's rows at the edges into binary values, without copying."""
     offsets = (edges * rows[:1].nbytes).astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows)]
     return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
 
 
 def in_one_row(**arrays: NDArray[Any]) -> pa.RecordBatch:
-    """Return arrays as one row of binary values, in their own memory."""
+    """Return arrays as one row of binary values, without copying."""
     values = [as_binary(array, np.array([0, len(array)])) for array in arrays.values()]
     return pa.RecordBatch.from_arrays(values, names=[*arrays])
 
 
 @dataclass(frozen=True, eq=False)
 class LocalPoints(LocalBlocks):
-    """Points in this process's memory that know their ids.
+    """Points in this process's memory, with their ids.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class LocalPoints(LocalBlocks):
 def fetched(table: pa.Table, read: PointReader, n_blocks: int, n_threads: int) -> LocalBlocks:
     """Put fetched points, rows of hash and embedding, into memory in the pool's order.
 
-    Where the rows have an id too, the result is ``LocalPoints``.
+    If the rows have an id too, the result is ``LocalPoints``.
     """
     batches = table.to_batches()
     hashes = table["hash"].to_numpy()
@@ -158,6 +158,6 @@ def fetched(table: pa.Table, read: PointReader, n_blocks: int, n_threads: int) -
 
 
 def _in_one_piece(ids: pa.ChunkedArray) -> pa.Array:
-    """Join ids; text and bytes with wide offsets, as there may be more than 2 GiB of them."""
+    """Join ids; text and bytes get wide offsets, as there may be more than 2 GiB of them."""
     wide = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
     return ids.cast(wide.get(ids.type, ids.type)).combine_chunks()

@@ -1,4 +1,4 @@
-"""Make a UDF that says what the worker it runs on is."""
+"""Make a UDF that describes the worker it runs on."""
 
 import os
 import platform
@@ -17,14 +17,14 @@ def make_probe() -> Any:
     """Return a UDF: any column -> STRUCT of PROBE_SCHEMA, the same on every row."""
 
     def probe(rows: pd.Series) -> pd.DataFrame:
-        # found by its name, so that the worker has to import this very module
+        # looked up by name, so that the worker must import this very module
         return pd.DataFrame([worker_facts()] * len(rows), index=rows.index)
 
     return pandas_udf(probe, PROBE_SCHEMA)
 
 
 def worker_facts() -> dict[str, str | None]:
-    """Return this process's facts, columns of PROBE_SCHEMA; null threads where none are set."""
+    """Return this process's facts, columns of PROBE_SCHEMA; threads are null if not set."""
     limits = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
     return {
         "python": platform.python_version(),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_cached: dict[str, NDArray[Any]] = {}  # of this worker process: the array it used last
+_cached: dict[str, NDArray[Any]] = {}  # the array that this worker process used last
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Shipped:
     Attributes
     ----------
     carrier : a Spark broadcast of bytes, the bytes themselves, or the name of a shipped .npy file
-    release : frees the carrier; to be called on the driver
+    release : frees the carrier; call it on the driver
     """
 
     carrier: Any

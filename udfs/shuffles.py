@@ -1,8 +1,8 @@
-"""Points on their way through a shuffle: as matrices into bins, and sorted out again by group.
+"""Points in a shuffle: sent to bins as matrices, and sorted by group on arrival.
 
-A *group* is a block to be packed, or a cell to be solved; a bin holds whole groups. Where a cell
-has more copies of its centroid than a worker has room for, they travel without hash and vector,
-and their group is ~cell.
+A *group* is a block to pack or a cell to solve; a bin holds whole groups. If a cell has more
+copies of its centroid than a worker has room for, they travel without hash and vector, and their
+group is ~cell.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ FindGroups = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.int32
 
 
 class Grouping(Protocol):
-    """Tells points' groups; picklable."""
+    """Maps points to groups; picklable."""
 
     def begin(self) -> FindGroups:
         """Return one task's function from (n,) hashes and (n, d) points to (n,) groups."""
@@ -46,7 +46,7 @@ class Grouping(Protocol):
 
 @dataclass(frozen=True)
 class ByBlock:
-    """Points of a block come together."""
+    """Groups points by block."""
 
     n_blocks: int
 
@@ -57,7 +57,7 @@ class ByBlock:
 
 @dataclass(frozen=True)
 class ByCell:
-    """Points of a cell, which is the nearest one, come together.
+    """Groups points by nearest cell.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class ByCell:
 
 
 def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32]) -> OnBatches:
-    """Make the function that sorts points into bins. Matrices then cross the shuffle, not rows.
+    """Make the function that sorts points into bins, so that matrices cross the shuffle, not rows.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32])
 
 
 def make_route(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> OnBatches:
-    """Make the function that adds to rows the key of their bin, by the nearest cell.
+    """Make the function that adds to each row the bin of its nearest cell.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def make_route(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> On
 def _sorted_out(
     batches: Batches, n_features: int, n_blocks: int
 ) -> Iterator[tuple[int, NDArray[np.float32], int]]:
-    """Gather a bin and give its groups: points in the pool's order, and the number of copies."""
+    """Gather a bin and yield its groups: points in the pool's order, and the number of copies."""
     values = gathered(batches, groups="i4", hashes="i8", vectors="f4")
     if not values["groups"]:
         return
@@ -165,11 +165,11 @@ def make_pack(n_features: int, n_blocks: int) -> OnBatches:
 
 
 def make_solve(problem: Any, n_features: int, n_blocks: int) -> OnBatches:
-    """Make the function that solves a bin's cells, one after the other.
+    """Make the function that solves a bin's cells, one by one.
 
     Parameters
     ----------
-    problem : a ``CellProblem``, its centroids left out
+    problem : a ``CellProblem``, without its centroids
     """
 
     def solve(batches: Batches) -> Batches:

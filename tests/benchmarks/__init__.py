@@ -1,1 +1,1 @@
-"""Time, inertia, balance and memory beside the rivals in the same run; judges nothing."""
+"""Time, inertia, balance and memory beside the rivals in the same run; passes no judgement."""

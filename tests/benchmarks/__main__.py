@@ -20,7 +20,7 @@ from tests.benchmarks.scenarios import SCENARIOS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one scenario, renewing the report as it goes; it keeps every scenario's last run."""
+    """Run one scenario, updating the report as it goes; it keeps every scenario's last run."""
     asked = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     scenario = SCENARIOS[asked.scenario]

@@ -1,4 +1,4 @@
-"""Balance: KL over the planted concepts of a sample that is drawn above a rival's clusters.
+"""Balance: KL over the planted concepts of a sample drawn from a tree over a rival's clusters.
 
 The upper levels, quotas and draws are Evenlake's own for every rival, so that only level 1 differs.
 """
@@ -16,7 +16,7 @@ from udfs.kernels.judging.measures import kl_to_uniform
 from udfs.kernels.passes.sources import blocks_of
 from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
-N_PICKS = 5000  # five a concept
+N_PICKS = 5000  # five per concept
 UPPER = {1000: 5, 100: 3}  # nodes of a level: members kept per node in its resampling
 ROUNDS = 10  # of resampling
 SEEDS = range(3)  # of the upper levels and draws
@@ -41,7 +41,7 @@ def sampled_kl(
 
 
 def uniform_kl(concepts: NDArray[np.int64]) -> float:
-    """Return the KL of as many points drawn uniformly, likewise."""
+    """Return the same for as many points drawn uniformly."""
     orders = [np.random.default_rng(seed).permutation(len(concepts)) for seed in SEEDS]
     return float(np.mean([_kl(concepts, order[:N_PICKS]) for order in orders]))
 
@@ -49,7 +49,7 @@ def uniform_kl(concepts: NDArray[np.int64]) -> float:
 def draw(
     levels: list[Level], leaves: NDArray[np.integer], target_size: int, seed: int
 ) -> NDArray[np.intp]:
-    """Draw a balanced sample at random inside the leaves : (n_sampled,) points."""
+    """Draw a balanced sample, at random within the leaves : (n_sampled,) points."""
     tree = [TreeLevel(np.maximum(t.parents, 0), t.n_leaves, t.n_points) for t in levels]
     quotas = quotas_down(tree, target_size, seed=seed)[0]
     order = np.lexsort((np.random.default_rng(seed).random(len(leaves)), leaves))
@@ -59,7 +59,7 @@ def draw(
 
 
 def _level_1(C: NDArray[np.floating], n_points: NDArray[np.int64]) -> Level:
-    """Make clusters the leaves of a tree; what upper levels do not look at stays zero."""
+    """Make clusters the leaves of a tree; fields that upper levels do not read stay zero."""
     return Level(
         centroids=to_grid(C, grid_unit(1.0)),
         parents=np.full(len(C), -1),
@@ -72,7 +72,7 @@ def _level_1(C: NDArray[np.floating], n_points: NDArray[np.int64]) -> Level:
 
 
 def _grow(below: Level, seed: int) -> list[Level]:
-    """Solve those of the upper levels that are smaller than the one below."""
+    """Solve the upper levels that are smaller than the one below."""
     n_leaves = len(below.centroids)
     upper = {n_nodes: kept for n_nodes, kept in UPPER.items() if n_nodes < n_leaves}
     resampling = {"rounds": [0] + [ROUNDS] * len(upper), "points": [1, *upper.values()]}

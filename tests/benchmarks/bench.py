@@ -1,4 +1,4 @@
-"""The bench: data that is made once, BLAS settings found by trial, and a folder for every run."""
+"""The bench: data made once, BLAS settings found by trial, and a folder for every run."""
 
 import itertools
 import logging
@@ -15,9 +15,9 @@ from tests.benchmarks.tasks import Files, Task
 
 log = logging.getLogger(__name__)
 
-# OpenBLAS kernels to try: a CPU that it does not know gets a slow one
+# OpenBLAS kernels to try: a CPU that OpenBLAS does not know gets a slow one
 _CORETYPES = ("", "SkylakeX")
-# how OpenMP's threads wait: by default they spin, which takes the core from whoever has work
+# how OpenMP's threads wait: by default they spin, which takes the core from threads with work
 _WAITS = ("", "passive")
 _TRIAL = Task("", 20_000, 256, 2000, iterations=3)
 _BLAS_VARIABLES = (
@@ -26,27 +26,27 @@ _BLAS_VARIABLES = (
 
 
 class Bench:
-    """The work folder: data that is made once, and a folder for every run."""
+    """The work folder: data made once, and a folder for every run."""
 
     def __init__(self, work: Path, time_limit: float) -> None:
         self.work, self.time_limit = work, time_limit
         self.n_runs = 0
 
     def sgemm_peak(self, sizes: Iterable[int]) -> tuple[float, str]:
-        """Return the best rate over sizes and OpenBLAS kernels, and the kernel that had it."""
+        """Return the best rate over sizes and OpenBLAS kernels, and the kernel that reached it."""
         rates = []
         for coretype in _CORETYPES:
             for size in sizes:
                 task = Task("sgemm", size, size, size)
                 outcome = self._process(task, None, blas_setting(coretype))
-                if outcome.status == "done":  # a kernel may need what the CPU lacks
+                if outcome.status == "done":  # a kernel may need instructions that the CPU lacks
                     rates.append((outcome.said["figures"]["flops"], coretype))
         peak, coretype = max(rates)
         plain = max(rate for rate, name in rates if not name)
         return peak, coretype if peak > 1.05 * plain else ""
 
     def fastest_setting(self, rival: str) -> dict[str, str]:
-        """Return the environment that a short trial of this rival is fastest in."""
+        """Return the environment in which a short trial of this rival is fastest."""
         trial = replace(_TRIAL, rival=rival)
         tried = {}
         for one in itertools.product(_CORETYPES, _WAITS):
@@ -59,7 +59,7 @@ class Bench:
         return blas_setting(*best) if is_better else blas_setting(*plain)
 
     def run(self, task: Task, setting: dict[str, str]) -> Outcome:
-        """Run a rival and score it; its large files go at once."""
+        """Run a rival and score it; its large files are deleted at once."""
         files = self._files(task)
         outcome = self._process(task, files, setting)
         folder = self._folder(task)

@@ -16,7 +16,7 @@ OUTCOME, MARKER = "outcome.json", "timing"
 
 
 def rival_named(name: str) -> Callable[[Task, Files, Stopwatch], Fit]:
-    """Return the function behind a name; only its own imports are paid for."""
+    """Return the function behind a name; only its own modules are imported."""
     if name == "data":
         from tests.benchmarks.data import write_data
 
@@ -57,7 +57,7 @@ def main(task: Task, files: Files, folder: Path) -> None:
 
 
 def high_water(process: psutil.Process) -> int:
-    """Return the most bytes that a process has held; what it holds now, where nobody keeps that."""
+    """Return the most bytes a process has held, or what it holds now if that is not recorded."""
     status = Path(f"/proc/{process.pid}/status")
     if status.exists():
         match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())

@@ -24,7 +24,7 @@ def conduct(
     only: Sequence[str],
     on_result: Callable[[Row], None],
 ) -> None:
-    """Run a scenario in a work folder; hand on its results so far after every run.
+    """Run a scenario in a work folder; pass on the results so far after every run.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def conduct(
         "time_limit": time_limit,
     }
     outcomes: dict[Task, list[Outcome]] = {task: [] for task in tasks}
-    for _ in range(repeats):  # all rivals, then all again: a slow hour hits them alike
+    for _ in range(repeats):  # all rivals, then all again, so that a slow hour hits them alike
         for task in tasks:
             if all(outcome.status == "done" for outcome in outcomes[task]):
                 setting = env.get(task.rival.partition("-")[0], {})
@@ -74,7 +74,7 @@ def _row(task: Task, runs: list[Outcome], time_limit: float) -> Row:
 
 
 def _medians(figures: list[Row]) -> Row:
-    """Return each figure's median; of words, the last run's."""
+    """Return each figure's median; for text, the last run's."""
     medians = dict(figures[-1])
     for name, last in medians.items():
         if isinstance(last, int | float):

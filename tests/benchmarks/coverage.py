@@ -1,6 +1,6 @@
 """Compare trees by coverage: tuned, given as in the paper, flat, and the best of a full grid.
 
-Everything runs in memory on the code that jobs run. Judges are clusterings of seeds that tuning
+Everything runs in memory with the jobs' own code. Judges are clusterings with seeds that tuning
 never sees. The grid is searched on the first seed; the other seeds try what was best there.
 
 Run: python -m tests.benchmarks.coverage [--pools NAME ...] [--seeds N] [--out DIR]
@@ -48,7 +48,7 @@ PAPER_STEPS = ((4,), (8, 5), (10, 10), (20, 10, 5))  # nodes of a level to one a
 
 @dataclass(frozen=True)
 class Grown:
-    """A tree's settings, share apart."""
+    """A tree's settings, without the share."""
 
     levels: tuple[int, ...]
     rounds: int
@@ -67,7 +67,7 @@ class Measured:
     Attributes
     ----------
     coverage : coverage distance over the uniform draw's
-    kl : of the planted concepts to uniform; NaN where there are none
+    kl : of the planted concepts to uniform; NaN if there are none
     """
 
     pool: str
@@ -98,7 +98,7 @@ class Court:
         self.labels = [source.reduce(LabelPoints(n.centroids))["labels"] for n in nodes]
 
     def grow(self, config: ClusterConfig) -> SampledTree:
-        """Grow a tree over the whole pool; trees of the same level 1 share it."""
+        """Grow a tree over the whole pool; trees with the same level 1 share it."""
         level_1 = (config.levels[0], config.rounds_at(1))
         on, seed = self._on_leaves.get(level_1), self.seed
         tree = SampledTree(self.points, config, seed=seed, n_threads=N_THREADS, on=on)
@@ -220,7 +220,7 @@ def judge_pool(name: str, n_seeds: int) -> Iterator[Measured]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Judge the pools; write coverage.json and coverage.md, renewed after every pool."""
+    """Judge the pools; write coverage.json and coverage.md, updated after every pool."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--pools", nargs="+", default=list(POOLS), choices=POOLS)
     parser.add_argument("--seeds", type=int, default=3)

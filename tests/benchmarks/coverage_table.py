@@ -27,7 +27,7 @@ def as_markdown(pools: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _methods(rows: Sequence[Row], n_seeds: int) -> list[tuple[str, list[Row]]]:
-    """Return every method's rows, one a seed; of the grid the best by coverage and by KL."""
+    """Return every method's rows, one per seed; for the grid, the best by coverage and by KL."""
     named: dict[str, list[Row]] = {}
     tried: dict[str, list[Row]] = {}
     for row in rows:
@@ -49,7 +49,7 @@ def _mean(rows: Sequence[Row], figure: str) -> float:
 
 
 def _figures(rows: Sequence[Row], name: str) -> str:
-    """Say the mean over the seeds at each size, then the mean of all and its spread over seeds."""
+    """Format the mean over seeds at each size, then the mean of all and its spread over seeds."""
     values = np.array([row[name] for row in rows])
     if np.isnan(values).any():
         return "-"

@@ -1,4 +1,4 @@
-"""A whole curation of the benchmark's pool, beside the plan that it begins with."""
+"""A whole curation of the benchmark's pool, beside the plan it starts with."""
 
 import tempfile
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.benchmarks.sessions import start_session
 from tests.benchmarks.tasks import Files, Fit, Stopwatch, Task
 
 N_PICKS = 5000
-CLUSTERS = {  # pools of so many points: their trees
+CLUSTERS = {  # number of points: the tree
     20_000: {"levels": [1000, 200], "resampling": {"rounds": 10, "points": [10, 3]}},
     200_000: {"levels": [10_000, 1000]},
     1_000_000: {"levels": [10_000, 1000]},
@@ -19,14 +19,14 @@ CLUSTERS = {  # pools of so many points: their trees
 
 
 class _FromPlan(Progress):
-    """Starts the watch when the plan is told."""
+    """Starts the watch when the plan is reported."""
 
     def __init__(self, watch: Stopwatch) -> None:
         super().__init__()
         self.watch = watch
 
     def note(self, stage: str, text: str) -> None:
-        """Say one thing about a stage."""
+        """Report one thing about a stage."""
         super().note(stage, text)
         if stage == plan_run.NAME:
             self.watch.start()

@@ -12,7 +12,7 @@ _SEED = 0
 
 
 def write_data(task: Task, files: Files, watch: Stopwatch) -> Fit:
-    """Draw the pool and write its files; a child process does this, to give its memory back."""
+    """Draw the pool and write its files; a child process does this, so that its memory is freed."""
     watch.start()
     X, concepts = grouped_mixture(_SEED, n_points=task.n_points, n_features=task.n_features)
     np.save(files.vectors, X)

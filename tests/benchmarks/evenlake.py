@@ -23,7 +23,7 @@ from udfs.kernels.passes.steps.sums import AssignAndSum
 
 _SEED = 0
 _PASSES = 5  # assignment passes timed in one process; their median counts
-_WARM_UP = 12  # passes before those, or as many as fit in WARM_UP_SECONDS: the JVM compiles
+_WARM_UP = 12  # passes before those, or as many as fit in WARM_UP_SECONDS, while the JVM compiles
 _WARM_UP_SECONDS = 10
 
 

@@ -20,11 +20,11 @@ FIT_ROWS = 20_000  # embed.fit_rows
 
 @dataclass(frozen=True)
 class JudgedPool:
-    """A pool and the target sizes that its samples are wanted at.
+    """A pool and the target sizes of its samples.
 
     Attributes
     ----------
-    make : seed -> vectors of norm 1, and planted concepts; -1 where a point has none
+    make : seed -> vectors of norm 1, and planted concepts; -1 if a point has none
     """
 
     make: Callable[[int], Pool]
@@ -40,7 +40,7 @@ def digits(seed: int) -> Pool:
 
 
 def packages(seed: int) -> Pool:
-    """Return the package descriptions that apt knows, embedded by ``lsa``; any seed, the same."""
+    """Return the package descriptions that apt knows, embedded by ``lsa``, whatever the seed."""
     X = _embedded_packages()
     return X, np.full(len(X), -1)
 
@@ -52,7 +52,7 @@ def _embedded_packages() -> NDArray[np.float32]:
 
 
 def embedded_texts(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Embed texts by ``lsa`` fitted on some of them : (n, d), norm 1; 0 where one is refused."""
+    """Embed texts by ``lsa`` fitted on some of them : (n, d), norm 1; 0 if one is rejected."""
     sample = np.random.default_rng(0).permutation(len(texts))[:FIT_ROWS]
     arrays = lsa.fit([texts[i] for i in sample], n_components=N_COMPONENTS, seed=0)
     X = lsa.make_embedder(arrays)(pd.Series(texts)).vectors

@@ -16,11 +16,11 @@ FAN_OUT = 100  # children per node, on average
 N_LEVELS = 3
 TAIL = 1.2  # Pareto exponent of a leaf's points and of a node's share of the level below
 SHARES = ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5))  # leaves, points
-POINTS_PER_PICK = (300, 3)  # a sample much smaller than the leaves are many, and a large one
+POINTS_PER_PICK = (300, 3)  # a sample much smaller than the number of leaves, and a large one
 
 
 def long_tailed_tree(n_leaves: int, seed: int = 0) -> list[TreeLevel]:
-    """Draw a tree, leaves first; sizes are Pareto, a node's children lie anywhere."""
+    """Draw a tree, leaves first; sizes are Pareto, and a node's children may be anywhere."""
     rng = np.random.default_rng(seed)
     n_below = np.ones(n_leaves, np.int64)  # leaves
     n_points = (5 * (1 + rng.pareto(TAIL, n_leaves))).astype(np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_info
 
-CORES = 2  # every rival gets these, whatever the machine has
+CORES = 2  # every rival gets this many, whatever the machine has
 _PACKAGES = (
     "numpy", "pyspark", "delta-spark", "faiss-cpu", "scikit-learn", "superkmeans", "pyarrow",
 )  # fmt: skip
@@ -21,7 +21,7 @@ def n_cores() -> int:
 
 
 def keep_to_cores() -> int:
-    """Keep this process and what it starts to CORES cores, where the platform can."""
+    """Restrict this process and its children to CORES cores, if the platform can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     return n_cores()

@@ -26,7 +26,7 @@ def fit_faiss(task: Task, files: Files, watch: Stopwatch) -> Fit:
 
 
 def fit_faiss_super(task: Task, files: Files, watch: Stopwatch) -> Fit:
-    """``faiss.SuperKMeans``: Lloyd's answer, with distances cut short where they cannot win."""
+    """``faiss.SuperKMeans``: Lloyd's answer, cutting short distances that cannot win."""
     import faiss
 
     X = np.load(files.vectors)
@@ -101,8 +101,8 @@ def fit_minibatch(task: Task, files: Files, watch: Stopwatch) -> Fit:
 def fit_superkmeans(task: Task, files: Files, watch: Stopwatch) -> Fit:
     """``superkmeans.SuperKMeans`` in two levels, on every point: its own iterations and stop rule.
 
-    About sqrt(k) coarse clusters are each divided by a k-means of their own. The assignment is the
-    fast one, for points that it was trained on: among all centroids, with distances cut short.
+    About sqrt(k) coarse clusters are each divided by their own k-means. The assignment is the fast
+    one for training points: among all centroids, with distances cut short.
     """
     from superkmeans import SuperKMeans
 
@@ -140,9 +140,9 @@ def _scaled(
     C: NDArray[np.floating],
     labels: NDArray[np.integer],
 ) -> Fit:
-    """Return a fit whose start costs nothing and whose iterations all cost the same.
+    """Scale a fit as if its start cost nothing and its iterations all cost the same.
 
-    One that stopped of itself is not scaled: it has converged.
+    One that stopped by itself is not scaled: it has converged.
     """
     factor = ITERATIONS / n_iterations if n_iterations == task.iterations else 1.0
     return Fit(
@@ -156,7 +156,7 @@ def _scaled(
 
 
 def measure_sgemm(task: Task, files: Files, watch: Stopwatch) -> Fit:
-    """The best rate of a square float32 product of ``n_points`` rows, of three, in FLOP/s."""
+    """The best of three rates of a square float32 product with ``n_points`` rows, in FLOP/s."""
     size = task.n_points
     rng = np.random.default_rng(_SEED)
     A, B = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))

@@ -69,7 +69,7 @@ def blas_of(spark: SparkSession) -> str:
 
 
 def logged_seconds(folder: Path) -> dict[str, float]:
-    """Read those times back; both solvers word them alike, in seconds or in ms."""
+    """Read those times back; both solvers log them alike, in seconds or in ms."""
     text = (folder / "log").read_text(errors="replace")
     found = {}
     for name, what in (("start", "Initialization with .* took"), ("iterate", "Iterations took")):

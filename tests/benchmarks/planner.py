@@ -1,4 +1,4 @@
-"""The planner beside what was measured: whole curations of three sizes, time and memory.
+"""Plans beside measurements: whole curations of three sizes, time and memory.
 
 Run: python -m tests.benchmarks.planner [N_POINTS ...]   (20000, 200000, 1000000; all by default)
 """
@@ -17,12 +17,12 @@ from tests.benchmarks.tasks import Task
 
 N_FEATURES = 256
 TIME_LIMIT = 3000.0  # seconds, from the plan to the end
-PEAKS = {"jvm": "jvm", "driver": "python", "worker": "worker"}  # as planned: as watched
+PEAKS = {"jvm": "jvm", "driver": "python", "worker": "worker"}  # as planned: as measured
 COLUMNS = ("time, s", "JVM, GiB", "driver's Python, GiB", "largest worker, GiB")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the machine, then the table, a row as soon as it is known."""
+    """Print the machine, then the table, each row as soon as it is known."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.planner")
     parser.add_argument("sizes", nargs="*", type=int, metavar="N_POINTS", default=[*CLUSTERS])
     parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="%(default)s")

@@ -1,4 +1,4 @@
-"""The plots: time against inertia, against n and against k, over all scenarios that were run."""
+"""The plots: time against inertia, against n and against k, over all scenarios run."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ _TITLES = ("time against inertia", "time against n", "time against k")
 
 
 def write_plots(results: dict[str, Row], path: Path) -> None:
-    """Write one HTML page; plotly stands inside it."""
+    """Write one HTML page, with plotly inside it."""
     rows = [
         row | {"scenario": name, "x_time": row.get("at_ten") or row.get("seconds")}
         for name, result in results.items()

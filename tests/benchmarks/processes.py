@@ -1,4 +1,4 @@
-"""Run a rival in a process of its own: watch its memory, and end it at its time limit."""
+"""Run a rival in its own process: watch its memory, and end it at its time limit."""
 
 import contextlib
 import json
@@ -20,13 +20,13 @@ _SETUP_SECONDS = 1800  # to start a session, read or embed the data; never part 
 
 @dataclass
 class Outcome:
-    """What became of one run.
+    """The outcome of one run.
 
     Attributes
     ----------
     status : ``done``, ``over`` (the time limit) or ``failed``
-    said : seconds, ran and at_ten, where it is done; figures
-    peak_rss : bytes at their highest: ``python`` (its own), ``jvm``, ``worker`` (the largest Python
+    said : seconds, ran and at_ten, if it is done; figures
+    peak_rss : most bytes held: ``python`` (its own), ``jvm``, ``worker`` (the largest Python
         worker), ``all`` (all together, as
         sampled; shared pages count once per process)
     note : why it failed
@@ -41,7 +41,7 @@ class Outcome:
 def run_task(
     task: Task, files: Files, folder: Path, *, time_limit: float, env: dict[str, str]
 ) -> Outcome:
-    """Run one task to its end, or to its limit."""
+    """Run one task to its end, or to its time limit."""
     folder.mkdir(parents=True)
     outcome = Outcome("failed")
     env = env | {"SPARK_LOCAL_DIRS": str(folder / "spark")}
@@ -94,7 +94,7 @@ def _sample(process: psutil.Popen, peak: dict[str, int]) -> None:
         with contextlib.suppress(psutil.Error, OSError):
             role, rss = _role(one, process.pid), one.memory_info().rss
             now[role] = max(now[role], high_water(one))
-            if role == "jvm":  # a child that it forks shows its memory once more
+            if role == "jvm":  # a child that it forks would count its memory twice
                 jvm = max(jvm, rss)
             else:
                 now["all"] += rss
@@ -104,7 +104,7 @@ def _sample(process: psutil.Popen, peak: dict[str, int]) -> None:
 
 
 def _role(process: psutil.Process, driver: int) -> str:
-    """Tell by the command line: what a JVM forks goes by another name, but has its memory."""
+    """Tell a process's role by its command line: a JVM's forks have other names, but its memory."""
     if process.pid == driver:
         return "python"
     return "worker" if "pyspark.daemon" in process.cmdline() else "jvm"

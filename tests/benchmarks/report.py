@@ -45,7 +45,7 @@ def _section(name: str, result: Row) -> str:
 
 
 def _blas_of_mllib(rows: list[Row]) -> list[str]:
-    """Return the classes that MLlib multiplied with, packages left out."""
+    """Return the classes MLlib multiplied with, without their packages."""
     classes = {(row.get("figures") or {}).get("blas") for row in rows} - {None}
     return sorted(name.rpartition(".")[2] for name in classes)
 
@@ -66,7 +66,7 @@ def _notes(result: Row) -> str:
 
 
 def _balance_note(rows: list[Row]) -> str:
-    """Say what KL is of, and what a uniform draw has, where anything was scored."""
+    """Explain what KL measures and what a uniform draw scores, if anything was scored."""
     uniform = {r["n_points"]: r["uniform_kl"] for r in rows if r.get("uniform_kl") is not None}
     if not uniform:
         return ""
@@ -100,7 +100,7 @@ def _flat_line(n: int, d: int, k: int, result: Row) -> str:
 
 
 def evenlakes_time(row: Row, rows: list[Row]) -> float | None:
-    """Return Evenlake's seconds on a row's problem, where it finished."""
+    """Return Evenlake's seconds on a row's problem, if it finished."""
     for other in rows:
         is_same = all(other[key] == row[key] for key in ("n_points", "n_clusters"))
         if other["rival"] == "evenlake" and other["status"] == "done" and is_same:

@@ -11,8 +11,8 @@ class Scenario:
 
     Attributes
     ----------
-    repeats, time_limit : unless the command line says otherwise; the limit is in seconds and holds
-        for what is timed
+    repeats, time_limit : unless the command line overrides them; the limit is in seconds and
+        applies to what is timed
     sgemm_sizes : square matrices to find the machine's peak with
     """
 
@@ -35,7 +35,7 @@ def _rivals(
 ) -> tuple[Task, ...]:
     """Return Evenlake and its rivals; ``flat_iterations`` and ``mllib_iterations`` may be scaled.
 
-    MLlib gets the memory to hold its doubles twice.
+    MLlib gets enough memory to hold its doubles twice.
     """
     size = (n_points, n_features, n_clusters)
     return (

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tests.benchmarks.balance import sampled_kl, uniform_kl
 from tests.benchmarks.tasks import Files
 
-SUBSAMPLE = 20_000  # points whose nearest centroid is looked up, where all would take too long
+SUBSAMPLE = 20_000  # points whose nearest centroid is looked up, if all would take too long
 _MOST_FLOPS = 2e12  # of such a look-up: half a minute
 _ROWS_AT_ONCE = 10_000
 _SCORES_AT_ONCE = 1 << 24  # float64 scores: 128 MiB
@@ -16,7 +16,7 @@ _SEED = 0
 
 
 def score(files: Files, folder: Path) -> dict[str, float]:
-    """Return the mean squared distance per point, in float64, and what a sample is like.
+    """Return the mean squared distance per point, in float64, and the balance of a sample.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def score(files: Files, folder: Path) -> dict[str, float]:
     nearest_inertia : to the nearest of its centroids
     n_nearest : the points that ``nearest_inertia`` is the mean of: all, or a fixed subsample
     kl : of a balanced sample to uniform over the planted concepts
-    uniform_kl : of a uniform sample, likewise
+    uniform_kl : the same for a uniform sample
     """
     X = np.load(files.vectors, mmap_mode="r")
     C = np.load(folder / "centroids.npy").astype(np.float64)

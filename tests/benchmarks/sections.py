@@ -1,7 +1,7 @@
-"""What embedded texts know: a Debian package's section, told by its description's neighbours.
+"""What embeddings know: a Debian package's section, predicted by its description's neighbours.
 
-The share of 5,000 descriptions (fewer where there are not 20,000) whose section five nearest
-neighbours among 10,000 others tell; mean of four draws, with their standard deviation.
+The share of 5,000 descriptions (fewer if there are not 20,000) whose section the five nearest
+neighbours among 10,000 others predict; mean of four draws, with their standard deviation.
 
 Run: python -m tests.benchmarks.sections [Translation-ja.bz2 ...]   (files of a mirror's main/i18n)
 """
@@ -20,7 +20,7 @@ N_KNOWN, N_ASKED, N_DRAWS = 10_000, 5_000, 4
 
 
 def accuracy(texts: Sequence[str], sections: Sequence[str]) -> tuple[float, float]:
-    """Return the mean share that is told, and its deviation over the draws."""
+    """Return the mean share predicted, and its deviation over the draws."""
     X, y = embedded_texts(texts), np.array(sections)
     n_known = min(N_KNOWN, 3 * len(texts) // 4)
     told = []

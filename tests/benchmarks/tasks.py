@@ -1,4 +1,4 @@
-"""The words that the harness and its child processes share."""
+"""The types that the harness and its child processes share."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ITERATIONS = 10  # what every rival is given, or scaled to
+ITERATIONS = 10  # what every rival runs, or is scaled to
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Task:
 
     Attributes
     ----------
-    iterations : what the rival is asked for; where below ITERATIONS, its time is scaled too
-    init : scikit-learn's start
-    driver_memory : of the rivals on Spark
+    iterations : what the rival is asked for; if below ITERATIONS, its time is scaled too
+    init : scikit-learn's initialisation
+    driver_memory : for the rivals on Spark
     """
 
     rival: str
@@ -32,13 +32,13 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """The name of its folder."""
         return f"{self.rival}-{self.n_points}x{self.n_features}-{self.n_clusters}"
 
 
 @dataclass(frozen=True)
 class Files:
-    """The same points, as rivals in memory and as Spark read them."""
+    """The same points, for rivals in memory and for Spark."""
 
     vectors: str  # .npy, (n_points, n_features) float32
     pool: str  # Parquet: id, embedding
@@ -47,14 +47,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a rival did.
+    """The result of a rival.
 
     Attributes
     ----------
-    seconds : what was timed, the assignment of every point included
+    seconds : what was timed, including the assignment of every point
     ran : the iterations that it ran
     at_ten : seconds that ITERATIONS would take, by its own time per iteration; None: unknown
-    figures : whatever else is worth a row of results.json
+    figures : anything else worth a row in results.json
     centroids : (n_clusters, n_features) float32
     labels : (n_points,) int64, in the order of the .npy file
     """
@@ -68,14 +68,14 @@ class Fit:
 
 
 class Stopwatch:
-    """Times what counts, and tells the harness when that starts: the time limit runs from there."""
+    """Times what counts, and tells the harness when that starts: the time limit runs from then."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
         self._at = time.perf_counter()
 
     def start(self, **known: str) -> None:
-        """Begin what is timed; ``known`` is told even of a run that does not end in time."""
+        """Start timing; ``known`` is reported even for a run that does not end in time."""
         self.marker.write_text(json.dumps(known))
         self._at = time.perf_counter()
 

@@ -1,4 +1,4 @@
-"""The bench's balance: concepts that are clusters come out even, whatever else the rival gave."""
+"""The bench's balance: concepts that are clusters come out even, whatever else the rival found."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ N_CONCEPTS = 100
 
 
 def pool(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return orthogonal centres, and the concepts of points of sizes from 50 to 1040."""
+    """Return orthogonal centres, and the points' concepts, of sizes from 50 to 1040."""
     sizes = N_PICKS // N_CONCEPTS + 10 * np.arange(N_CONCEPTS)
     concepts = np.random.default_rng(seed).permutation(np.repeat(np.arange(N_CONCEPTS), sizes))
     return np.eye(N_CONCEPTS, 128), concepts

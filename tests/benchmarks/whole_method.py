@@ -45,7 +45,7 @@ def curate(seed: int) -> tuple[float, float, int]:
 
 
 def main(n_seeds: int) -> None:
-    """Print a line per seed, then the table's row."""
+    """Print a line per seed, then the summary."""
     with threadpool_limits(1):
         rows = []
         for seed in range(n_seeds):

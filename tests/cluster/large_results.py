@@ -1,4 +1,4 @@
-"""Curate with leaves and sums taken for large ones, on two executors; print what comes out."""
+"""Curate with leaves and sums treated as large, on two executors; print the result."""
 
 import json
 import sys

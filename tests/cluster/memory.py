@@ -1,7 +1,7 @@
-"""Curate a pool that no process has the memory to hold; print the most that each came to hold.
+"""Curate a pool that no process has the memory to hold; print each process's peak.
 
-1,200,000 x 256 are 1.14 GiB of vectors. The JVM's heap is smaller; Python workers run under a limit
-of address space; the driver's Python is watched.
+1,200,000 x 256 are 1.14 GiB of vectors. The JVM's heap is smaller; Python workers run with limited
+address space; the driver's Python is watched.
 """
 
 import json
@@ -22,7 +22,7 @@ from jobs.config.model import SparkConfig
 from jobs.spark.session import start_local
 
 N_POINTS, N_FEATURES, N_CONCEPTS = 1_200_000, 256, 500
-HEAP, WORKER = "1g", "1000m"  # a worker that has done nothing takes 370 MB of address space
+HEAP, WORKER = "1g", "1000m"  # an idle worker takes 370 MB of address space
 _ROWS_AT_ONCE = 50_000
 
 
@@ -44,12 +44,12 @@ def write_pool(path: Path) -> None:
 
 
 def watch(peaks: dict[str, int], over: threading.Event) -> None:
-    """Keep the most bytes resident in the driver, the JVM and any worker."""
+    """Record the most bytes resident in the driver, the JVM and any worker."""
     me = psutil.Process()
     while not over.is_set():
         for process in [me, *me.children(recursive=True)]:
             try:
-                # not by name: between fork and exec, a child has a name of its thread's, and all
+                # not by name: between fork and exec, a child has a thread's name and all
                 # of the JVM's memory
                 is_java, rss = "java" in Path(process.exe()).name, process.memory_info().rss
             except psutil.Error:
@@ -62,7 +62,7 @@ def watch(peaks: dict[str, int], over: threading.Event) -> None:
 def main(folder: Path) -> None:
     """Print peaks in bytes, and the sample's size, as JSON."""
     pool = folder / "pool.parquet"
-    if os.fork() == 0:  # in a process of its own, to give its memory back
+    if os.fork() == 0:  # in its own process, so that its memory is freed
         write_pool(pool)
         os._exit(0)
     os.wait()

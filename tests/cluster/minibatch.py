@@ -1,7 +1,7 @@
 """Fit the 20,000 x 256 Zipf mixture by Spark mini-batches, and by Lloyd; print the figures.
 
-Level 2 of the two runs has other inputs (the leaves that each run found), so its inertia is
-compared per input: Lloyd is run once more on the mini-batch run's own leaves.
+Level 2 of the two runs has different inputs (the leaves that each run found), so its inertia is
+compared on the same input: Lloyd is run once more on the mini-batch run's own leaves.
 """
 
 import json

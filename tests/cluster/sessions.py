@@ -1,4 +1,4 @@
-"""Sessions with executors of their own: local-cluster from the pip package."""
+"""Sessions with separate executors: local-cluster from the pip package."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def start_cluster() -> SparkSession:
 def figures_of(
     module: str, folder: Path, *, timeout: float, env: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Run a module that prints its figures as JSON, in a process of its own."""
+    """Run a module that prints its figures as JSON, in its own process."""
     done = subprocess.run(
         [sys.executable, "-m", module, str(folder)],
         cwd=REPOSITORY,

@@ -1,4 +1,4 @@
-"""Leaves and sums that are too large to go whole: by other ways, to the same bytes."""
+"""Leaves and sums too large to send whole: by other routes, to the same bytes."""
 
 from pathlib import Path
 

@@ -15,6 +15,6 @@ def test_minibatches_on_two_executors_keep_the_trees_quality(tmp_path: Path) -> 
     )
     assert figures["spark_minibatches"].keys() == {"1"}
     assert figures["minibatches"].keys() == {"1", "2"}
-    # level 2 has five inputs a cluster, so that its one batch is all of them
+    # level 2 has five inputs per cluster, so its only batch is all of them
     assert figures["inertia"]["1"] <= 1.02 * figures["lloyd_inertia"]["1"]
     assert figures["kl"] <= 0.040

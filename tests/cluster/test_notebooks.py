@@ -1,4 +1,4 @@
-"""Every notebook runs top to bottom as a plain program."""
+"""Every notebook runs top to bottom as a plain script."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A computation that stops at any save and goes on from it ends as one that never stopped."""
+"""A computation stopped at any save and resumed from it ends as if it had never stopped."""
 
 import io
 from dataclasses import replace
@@ -68,7 +68,7 @@ def points() -> NDArray[np.float32]:
 
 
 def grow(config: ClusterConfig, journal: Journal, seen: list[Any]) -> State:
-    """Grow a tree over several blocks; give its exact state."""
+    """Grow a tree over several blocks; return its exact state."""
     source = replace(blocks_of(points(), 1), n_blocks=20)
     levels = grow_tree(
         source,

@@ -34,7 +34,7 @@ def test_too_few_distinct_points_ask_for_fewer_clusters(split: str | int) -> Non
 
 
 def test_a_cell_too_large_asks_for_none() -> None:
-    X = np.arange(900, dtype=np.float32)[:, None]  # 200 points a cell need more than 3 clusters
+    X = np.arange(900, dtype=np.float32)[:, None]  # 200 points per cell need more than 3 clusters
     said = refusal(X, levels=[3], split=2, max_cell_rows=200)
     assert re.fullmatch(
         r"cluster.levels\[0\]=3: a cell of \d+ points cannot be divided, want at most 200; "

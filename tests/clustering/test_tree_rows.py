@@ -1,4 +1,4 @@
-"""The tree as rows: vectors in as many chunks as their offsets need."""
+"""The tree as rows: vectors split into as many chunks as their offsets need."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What of a config counts: every key shapes rows, or is known not to."""
+"""Which config keys count: each either shapes rows or is known not to."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
@@ -15,8 +15,8 @@ from jobs.config.model import RunConfig
 from jobs.recipe import RECIPE
 from tests.jobs.bad_configs import BASE
 
-SHAPE_NO_ROW = ("output", "retention", "spark")  # where rows go and stay, and who computes them
-NOT_BUILT = ("dedup", "outliers", "update")  # they have but one value
+SHAPE_NO_ROW = ("output", "retention", "spark")  # where rows go and stay, and what computes them
+NOT_BUILT = ("dedup", "outliers", "update")  # they have only one value
 HOW_NOT_WHAT = {  # -> an override
     "cluster.solver": "cluster.solver=spark",
     "cluster.checkpoint_interval": "cluster.checkpoint_interval=7",
@@ -25,7 +25,7 @@ HOW_NOT_WHAT = {  # -> an override
 
 
 def keys_of(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield every key of a config by its dotted path; a path goes through lists."""
+    """Yield every key of a config by its dotted path; paths go through lists."""
     for name, field in model.model_fields.items():
         path = above + (field.alias or name)
         kinds = [field.annotation, *get_args(field.annotation)]
@@ -63,7 +63,7 @@ def test_every_path_that_a_stage_reads_is_a_key_or_a_section() -> None:
 
 
 def test_keys_that_say_how_are_marked() -> None:
-    # the code's version enters the stage key on its own way: Stage.also_reads
+    # the code's version enters the stage key separately: Stage.also_reads
     how = {path for path, f in keys_of(RunConfig) if HOW in f.metadata}
     assert how == {*HOW_NOT_WHAT, "embed.version"}
 
@@ -83,7 +83,7 @@ def test_what_is_done_changes_the_keys_from_its_stage_on() -> None:
 
 
 class LaterCluster(ClusterConfig):
-    """The tree's section as a later version might have it."""
+    """The cluster section as a later version might have it."""
 
     power: Annotated[int, CountsFrom(3)] = 3
     turns: Annotated[int, CountsFrom(0)] = 5  # another default than the code had before it

@@ -1,4 +1,4 @@
-"""Credentials are blanked wherever text or configs are shown or stored, and nothing else is."""
+"""Credentials, and nothing else, are blanked wherever text or configs are shown or stored."""
 
 import json
 

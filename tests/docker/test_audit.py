@@ -1,4 +1,4 @@
-"""make check fails on a known vulnerability, and says so when nobody could look."""
+"""make check fails on a known vulnerability, and reports when the service is unreachable."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_only_a_known_vulnerability_or_a_failure_fails(
 
 
 class FakeService(BaseHTTPRequestHandler):
-    """OSV's API, which knows one vulnerability."""
+    """A fake of OSV's API that knows one vulnerability."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

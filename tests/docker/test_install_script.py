@@ -1,4 +1,4 @@
-"""The image's install steps are scripts that run without Docker, so here they run without it."""
+"""The image's install steps are scripts that run without Docker, as they do here."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import yaml
 PROJECT = Path(__file__).parents[2]
 DOCKER = PROJECT / "docker"
 
-# What a machine may need to reach a package index; nothing else of this process is passed on.
+# What a machine may need to reach a package index; nothing else of the environment is passed on.
 INHERITED = re.compile(r"PATH|HOME|PIP_\w+|SSL_CERT_\w+|\w+_CA_BUNDLE|\w+_proxy", re.IGNORECASE)
 
 

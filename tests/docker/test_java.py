@@ -1,4 +1,4 @@
-"""docker/java.sh finds a Java that Spark runs on, whichever one comes first on the PATH."""
+"""docker/java.sh finds a Java that Spark runs on, whichever comes first on the PATH."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ JAVA_SH = Path(__file__).parents[2] / "docker" / "java.sh"
 
 
 def make_java(home: Path, version: int) -> Path:
-    """Write a bin/java that answers as this version does, and return its home."""
+    """Write a bin/java that answers like this version, and return its home."""
     java = home / "bin" / "java"
     java.parent.mkdir(parents=True)
     java.write_text(

@@ -1,4 +1,4 @@
-"""A driver in a process group of its own, watched from outside and killed where its log says."""
+"""A driver in its own process group, watched from outside and killed at a line of its log."""
 
 import os
 import re
@@ -27,7 +27,7 @@ class Point:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        """Name it for the test's id."""
+        """Return a name for the test's id."""
         return f"{self.line or 'start'}+{self.seconds:g}s"
 
 
@@ -37,7 +37,7 @@ class Driver:
 
     Attributes
     ----------
-    environment : beside the test's own
+    environment : added to the test's own
     lines : of its log
     """
 
@@ -71,7 +71,7 @@ class Driver:
             self._news.notify_all()
 
     def says(self, line: str, *, timeout: float = LIMIT) -> bool:
-        """Wait until its log says something; False where it ends first."""
+        """Wait for a line in its log; False if it ends first."""
         deadline = time.monotonic() + timeout
         with self._news:
             while not any(re.search(line, said) for said in self.lines):
@@ -81,7 +81,7 @@ class Driver:
         return True
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to all its processes, the JVM and the workers included."""
+        """Send a signal to all its processes, including the JVM and the workers."""
         os.killpg(self._process.pid, number)
 
     def has(self, pid: int) -> bool:
@@ -92,7 +92,7 @@ class Driver:
             return False
 
     def wait(self, *, timeout: float = LIMIT) -> int:
-        """Wait for its end; its exit code, negative for the signal that ended it."""
+        """Wait for its end; return its exit code, negative for the signal that ended it."""
         deadline = threading.Timer(timeout, self.send, (signal.SIGKILL,))
         deadline.start()
         self.exit_code = self._process.wait()
@@ -116,6 +116,6 @@ class Driver:
         return "\n".join(self.lines[-20:])
 
     def last_checkpoint(self) -> int:
-        """Return the last checkpoint that its log tells of; 0 for none."""
+        """Return the number of the last checkpoint in its log; 0 for none."""
         found = [re.search(r"checkpoint=(\d+)", line) for line in self.lines]
         return max((int(m[1]) for m in found if m), default=0)

@@ -1,4 +1,4 @@
-"""The run that is disturbed: its pool, its config, and what has to come out of it."""
+"""The disturbed run: its pool, its config, and the result it must give."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from tests.quality.mixture import config_for, write_pool
 
 Content = dict[str, tuple[int, str]]
 
-# those of the run that is disturbed
+# the disturbed run's
 STAGES = ("embed_pool", "tune_tree", "cluster_levels", "balance_sample", "report_curation")
-PASSING = ("artifacts", "blocks", "checkpoints")  # the page's time; what only some solvers write
+PASSING = ("artifacts", "blocks", "checkpoints")  # hold the page's time, or depend on the solver
 LONG = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}  # a level loop of a minute
 SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}}
 
@@ -32,7 +32,7 @@ def write_lake(folder: Path, *, n_points: int = 60_000) -> Path:
 def arguments(
     folder: Path, root: Path, *, cluster: dict[str, Any] | None = None, **sections: Any
 ) -> list[str]:
-    """Write the config of a root; a level loop of a minute, unless the tree is given."""
+    """Write a root's config; its level loop takes a minute, unless the tree is given."""
     config = config_for(
         folder / "pool.parquet", root, 5000, LONG if cluster is None else cluster, share="auto"
     )
@@ -59,7 +59,7 @@ def content(spark: SparkSession, folder: Path, root: Path) -> Content:
 
 
 def undisturbed(spark: SparkSession, folder: Path, name: str = "whole", **config: Any) -> Content:
-    """Run once without a fault, on a root of that name."""
+    """Run once without a fault, on a root with that name."""
     driver = Driver(arguments(folder, folder / name, **config)).run()
     assert driver.exit_code == 0, driver.end_of_log()
     return content(spark, folder, folder / name)

@@ -1,4 +1,4 @@
-"""Many processes on one root: one does the work, nobody disturbs, a zombie changes nothing.
+"""Many processes on one root: one does the work, none gets in the way, a zombie changes nothing.
 
 Run: make faults ARGS="-k concurrent" (about 20 minutes)
 """

@@ -1,4 +1,4 @@
-"""A disk that runs full in every stage: a clear error, and the same command once there is room.
+"""A disk fills up in every stage: a clear error, and the same command works once there is room.
 
 Needs the right to mount a tmpfs. Run: make faults ARGS="-k full_disk" (about 15 minutes)
 """
@@ -43,7 +43,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Take all room but a little."""
+    """Fill all but a little of the disk."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         room = shutil.disk_usage(disk).free - LEFT

@@ -1,4 +1,4 @@
-"""SIGKILL at chosen points and at random times, the same command again, the same tables.
+"""SIGKILL at chosen points and random times, then the same command again: the same tables.
 
 Run: make faults ARGS="-k killed" (an hour and a half); ARGS="-k started" picks.
 """
@@ -30,7 +30,7 @@ POINTS = [  # of a short run
     *(Point(rf"stage={stage} event=finished", 0.0) for stage in STAGES),
     Point("stage=report_curation event=finished", 1.0),  # while it publishes
 ]
-LOOP_POINTS = [  # of a level loop of a minute, which is killed at each of them in turn
+LOOP_POINTS = [  # of a one-minute level loop, which is killed at each of them in turn
     *(Point(rf"checkpoint={n} ", 0.3) for n in (1, 2, 3, 4)),
     Point("checkpoint=6 ", 2.5),
     *(Point(rf"checkpoint={n} ", 0.3) for n in (8, 10)),
@@ -41,7 +41,7 @@ N_RANDOM = 20
 
 @dataclass(frozen=True)
 class Whole:
-    """An undisturbed run: how it is configured, what came out, how long it took.
+    """An undisturbed run: its config, its result, how long it took.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ def long(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Whole
 
 
 def check_ledger(run: Run, killed: Sequence[Driver]) -> None:
-    """See that no finished stage, and no checkpointed iteration, was done again."""
+    """Check that no finished stage and no checkpointed iteration was repeated."""
     events = run.lake.read("runs").orderBy("at").collect()
     finished = Counter(row.stage for row in events if row.event == "finished")
     assert finished == Counter(dict.fromkeys(STAGES, 1))

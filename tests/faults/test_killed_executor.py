@@ -20,9 +20,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 # split, so that executors solve cells
 CLUSTER = {"levels": [3000, 300], "solver": "spark", "split": 30, "resampling": {"rounds": 1}}
-# flat, so that there are passes over what executors keep
+# flat, so that there are passes over the blocks that executors keep
 FLAT = CLUSTER | {"levels": [400, 50], "split": "off", "checkpoint_interval": 1}
-SECONDS = {"balance_sample": 0.2}  # into the stage; 1.5 elsewhere
+SECONDS = {"balance_sample": 0.2}  # into the stage; 1.5 for the others
 
 
 @pytest.fixture(scope="module")

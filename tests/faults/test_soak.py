@@ -19,7 +19,7 @@ from jobs.tables.lake import Lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(7200)]
 
-N_RUNS, WARM = 50, 20  # runs; until the JVM has compiled what it will
+N_RUNS, WARM = 50, 20  # runs in all; runs until the JVM has compiled everything it will
 CLEANED_EVERY = 5  # runs
 N_POINTS, N_ADDED = 2000, 10
 N_COLLECTIONS = 3
@@ -45,9 +45,9 @@ def add_points(spark: SparkSession, folder: Path, n_points: int, seed: int) -> N
 
 
 def resident(spark: SparkSession) -> tuple[float, float]:
-    """Return what Python holds, and what the JVM's heap does once it has collected : MiB.
+    """Return what Python and, after garbage collection, the JVM's heap hold : MiB.
 
-    A collection tells Spark what it may drop, the next one takes it: the least of a few counts.
+    One collection tells Spark what to drop, the next frees it: the least of a few measurements.
     """
     gc.collect()
     jvm = spark.sparkContext._jvm
@@ -61,7 +61,7 @@ def resident(spark: SparkSession) -> tuple[float, float]:
 
 
 def data_files(root: Path) -> int:
-    """Count files, the tables' logs apart, which Delta itself shortens after 30 days."""
+    """Count files, except the tables' logs, which Delta itself trims after 30 days."""
     return sum(path.is_file() and "_delta_log" not in path.parts for path in root.rglob("*"))
 
 
@@ -76,7 +76,7 @@ def test_fifty_runs_in_a_row_leave_nothing_behind(spark: SparkSession, tmp_path:
             list_runs.clean(spark, config, older_than_days=0)
             files.append(data_files(tmp_path / "lake"))
             n_rows = Lake(spark, config.output).read("embeddings").count()
-            assert n_rows == N_POINTS + N_ADDED * i  # of the last run alone
+            assert n_rows == N_POINTS + N_ADDED * i  # of the last run only
         at = resident(spark)
         python.append(at[0])
         heap.append(at[1])

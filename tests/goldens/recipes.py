@@ -1,4 +1,4 @@
-"""The configs and the pools that the goldens are of.
+"""The configs and pools behind the goldens.
 
 Vectors are given, not computed: what an embedder learns may differ in its last bits between CPUs.
 """
@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FINGERPRINT = "fedcba9876543210"  # of an input, where only keys are wanted
+FINGERPRINT = "fedcba9876543210"  # of an input, if only keys are needed
 
 _BASE: dict[str, Any] = {
     "input": {"table": "/lake/pool", "embedding": "vector", "metadata": ["label"]},
     "output": {"root": "/lake/evenlake"},
     "samples": [{"name": "s", "target_size": 20}],
 }
-# name -> overrides of the base, as the command line takes them
+# name -> overrides of the base, as on the command line
 CONFIGS: dict[str, list[str]] = {
     "automatic": [],
     "given": ["cluster.levels=[8,3]", "samples.0.share.leaves=0"],
@@ -46,7 +46,7 @@ CONFIGS: dict[str, list[str]] = {
 
 
 def base() -> dict[str, Any]:
-    """Return the config that the overrides are of, as plain data."""
+    """Return the config that is overridden, as plain data."""
     return {section: _copy(value) for section, value in _BASE.items()}
 
 
@@ -57,7 +57,7 @@ def _copy(value: Any) -> Any:
 
 
 def write_pool(path: Path, n_points: int, n_features: int) -> None:
-    """Write (id, vector, label) rows as one Parquet file, bad ones among them."""
+    """Write (id, vector, label) rows as one Parquet file, including bad ones."""
     rng = np.random.default_rng(n_points)
     centres = rng.standard_normal((12, n_features)) * 3
     concepts = np.minimum(rng.geometric(0.25, n_points) - 1, 11)

@@ -1,7 +1,7 @@
 """What the goldens hold: keys of configs, digests and transactions of whole runs.
 
-``python -m tests.goldens.record`` writes them anew; a change of them is a change of the public
-interface, and its commit says why.
+``python -m tests.goldens.record`` rewrites them; changing them changes the public interface, and
+the commit must say why.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.goldens.recipes import CONFIGS, FINGERPRINT, RUNS, base, write_pool
 
 HERE = Path(__file__).parent
 KEYS, TABLES = HERE / "keys.json", HERE / "tables.json"
-_CURVES = ("node_sizes", "lorenz")  # of the report: long, and of the same counts as its figures
+_CURVES = ("node_sizes", "lorenz")  # in the report: long, and from the same counts as its figures
 
 
 def keys_of(config: RunConfig) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def all_keys() -> dict[str, Any]:
 
 
 def run_config(folder: Path, name: str) -> RunConfig:
-    """Return the config of a run, whose pool is written into the folder."""
+    """Write a run's pool into the folder and return its config."""
     n_points, n_features, overrides = RUNS[name]
     write_pool(folder / "pool" / "part.parquet", n_points, n_features)
     places = [f"input.table={folder}/pool", f"output.root={folder}/lake"]
@@ -56,7 +56,7 @@ def tables_of(spark: SparkSession, folder: Path, name: str) -> dict[str, Any]:
     stages = {e.stage_key: e.stage for e in events}
     digests = {e.stage: dict(sorted(e.digests.items())) for e in events}
     for found in digests.values():
-        found.pop("artifacts", None)  # the page holds the paths and the time
+        found.pop("artifacts", None)  # the page contains paths and the time
         found.pop("report", None)  # measured: compared within a tolerance
     return {
         "digests": digests,
@@ -80,7 +80,7 @@ def transactions(root: Path, stages: dict[str, str]) -> set[str]:
 
     Parameters
     ----------
-    stages : stage_key -> stage, which takes the key's place in the names
+    stages : stage_key -> stage, which replaces the key in the names
     """
     found = set()
     for log in root.glob("*/_delta_log/*.json"):
@@ -101,7 +101,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Record the goldens of the code as it is."""
+    """Record the goldens of the current code."""
     import tempfile
 
     write(KEYS, all_keys())

@@ -1,4 +1,4 @@
-"""What users have on disk stays theirs: keys, digests, transactions are what they were."""
+"""What users have on disk stays valid: keys, digests and transactions have not changed."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Room to grow: an older root stays good when a stage, a key and a column are added."""
+"""Room to grow: an older root stays valid when a stage, a key and a column are added."""
 
 import tarfile
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from jobs.runs.work import Work
 from jobs.tables.lake import Lake
 from jobs.tables.table import Table
 
-POOL = "old_pool"  # a table's name, so that the root does not depend on where it lies
+POOL = "old_pool"  # a table's name, so that the root does not depend on its location
 ROOT = Path(__file__).parent / "old_root.tar.gz"
 PLAIN: dict[str, Any] = {
     "input": {"table": POOL, "embedding": "vector", "metadata": ["label"]},
@@ -96,14 +96,14 @@ def wider(recipe: Recipe) -> Recipe:
     return Recipe(tuple(stages.values()))
 
 
-# --- and what stays -----------------------------------------------------------------------------
+# --- and what stays -------------------------------------------------------------------------------
 
 
 def test_a_root_of_an_older_version_is_reused_where_the_algorithm_is_the_same(
     spark: SparkSession, config: RunConfig
 ) -> None:
     summary = curate.run(spark, config)
-    assert summary.reused == ["embed_pool"]  # trees are others since: version 6 of cluster_levels
+    assert summary.reused == ["embed_pool"]  # trees have changed since: version 6 of cluster_levels
     again = curate.run(spark, config)
     assert again.reused == [s.name for s in RECIPE.on(config)]
     lake = Lake(spark, config.output)
@@ -111,7 +111,7 @@ def test_a_root_of_an_older_version_is_reused_where_the_algorithm_is_the_same(
     history = read_history(lake, RECIPE)
     new, old = history.runs
     assert {new.state, old.state} == {"finished"}
-    assert history.is_superseded(old)  # although its config has a key that is gone
+    assert history.is_superseded(old)  # although its config has a key that no longer exists
     for run in (old, new):
         verify(lake, history, run).require()
 

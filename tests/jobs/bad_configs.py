@@ -265,7 +265,7 @@ DOOR = {  # overrides -> the whole message; {at} is the folder
         "input.embedding='vector' is null or empty on every row of the pool; check the column"
     ),
 }
-AFTER_EMBEDDING = {  # the same, where it takes the points to tell
+AFTER_EMBEDDING = {  # the same, if only the points can tell
     "cluster.levels=[13]": (
         "cluster.levels[0]=13 exceeds its input of 12 points; lower it or drop level 1"
     ),
@@ -289,7 +289,7 @@ AFTER_EMBEDDING = {  # the same, where it takes the points to tell
 
 
 class BadCode(NamedTuple):
-    """Code of the user's own that cannot embed, as a config names it."""
+    """The user's own code, as named in a config, that cannot embed."""
 
     source: str | None  # of my_embedder.py, beside the config
     message: str

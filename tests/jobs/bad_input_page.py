@@ -1,4 +1,4 @@
-"""Write BAD_INPUT.md, the users' page of bad input, from the tables that the tests run.
+"""Write BAD_INPUT.md, the users' page on bad input, from the tables that the tests run.
 
 python -m tests.jobs.bad_input_page
 """
@@ -106,7 +106,7 @@ def _detail(detail: object) -> str:
 
 
 def _code(text: str) -> str:
-    """Return a text as code inside a table's cell."""
+    """Format a text as code inside a table cell."""
     shown = text.replace("{at}", "/data").replace(SPARK, "...").replace("|", "\\|") or " "
     shown = re.sub("x{9,}", "x...x", shown).replace("\n", " ")
     fence = "``" if "`" in shown else "`"

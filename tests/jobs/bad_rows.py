@@ -1,4 +1,4 @@
-"""The catalogue of bad rows: each with what becomes of it. BAD_INPUT.md is made of this."""
+"""The catalogue of bad rows and how each is handled. BAD_INPUT.md is made from this."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ from unittest.mock import ANY
 import numpy as np
 from PIL import Image
 
-N_GOOD = 40  # rows of every pool beside those below
+N_GOOD = 40  # rows in every pool besides those below
 
 
 class Bad(NamedTuple):
@@ -30,7 +30,7 @@ class Taken(NamedTuple):
     what: str
 
 
-LINES = [  # of JSON; the good ones have four numbers
+LINES = [  # JSON; the good ones have four numbers
     Bad('{"id": "null", "vector": null}', "null", "null_content", None, "no vector"),
     Bad('{"id": "no key"}', "no key", "null_content", None, "no such key in the line"),
     Bad('{"id": "nan", "vector": [1, NaN, 3, 4]}', "nan", "nan", "nan at index 1", "a NaN"),
@@ -133,7 +133,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a few bytes that says it has side * side pixels."""
+    """Return a PNG of a few bytes that claims side * side pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(name + content))
@@ -185,7 +185,7 @@ TEXTS = [  # binary, in UTF-8
         "not UTF-8 at byte 3: unexpected end of data",
         "bytes that are not UTF-8",
     ),
-    # its hash comes after all others', so that it is not among the texts fitted on
+    # its hash comes after all others', so it is not among the texts fitted on
     Bad(
         "日本語".encode(),
         "foreign-2761",

@@ -1,4 +1,4 @@
-"""Curate in a session that is broken on purpose, and print how it ends; a process of its own.
+"""Curate in a session broken on purpose, and print how it ends; run as its own process.
 
 python -m tests.jobs.broken_session POOL ROOT [JARS]
 """

@@ -1,4 +1,4 @@
-"""One curated root for the tests that begin with one; those that change it take a copy."""
+"""One curated root for the tests that start from one; tests that change it take a copy."""
 
 from pathlib import Path
 

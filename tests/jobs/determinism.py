@@ -1,6 +1,6 @@
-"""Run a pool to its samples and give the exact bytes of what came out, for contract 1.
+"""Curate a pool into samples and return the exact bytes of the result, for contract 1.
 
-As a program it does so in a process of its own, so that the BLAS kernel can be chosen:
+Run as a script, it does so in its own process, so that the BLAS kernel can be chosen:
 ``OPENBLAS_CORETYPE=Haswell python -m tests.jobs.determinism POOL ROOT SOLVER SPLIT BLAS_THREADS``.
 """
 
@@ -31,7 +31,7 @@ SORTED_BY = {
 
 
 def tied_pool(seed: int) -> NDArray[np.float32]:
-    """20,600 vectors with doubled ones and exact ties among them."""
+    """Return 20,600 vectors with duplicates and exact ties among them."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((12_000, N_FEATURES)).astype(np.float32)
     doubled = X[rng.integers(0, 500, 4_000)]  # up to a dozen copies of one vector
@@ -82,9 +82,9 @@ def config_of(pool: Path, root: Path, solver: str, split: str) -> RunConfig:
 def curated_bytes(
     spark: SparkSession, pool: Path, root: Path, solver: str, split: str
 ) -> dict[str, str]:
-    """Embed, cluster and sample; give a hash of each table's sorted rows, byte by byte.
+    """Embed, cluster and sample; return a hash of each table's sorted rows, byte by byte.
 
-    What the root holds already is reused.
+    What the root already holds is reused.
     """
     run = open_run(spark, config_of(pool, root, solver, split))
     for job in (embed_pool, cluster_levels, balance_sample):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# what a script of ours would leave in the page if it ran
+# what our script would leave in the page if it ran
 SCRIPT = "document.title='owned';document.documentElement.dataset.owned='yes'"
 BEACON = "http://evenlake-beacon.test/"
 TEXTS = [

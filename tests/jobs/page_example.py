@@ -1,7 +1,7 @@
 """A believable report of an example run, computed from a made-up pool, without Spark.
 
 119,556 rows, a tree of 3000 / 300 / 50 nodes with leaves of very unequal size, samples that fill
-the leaves evenly up to what they hold.
+the leaves evenly, up to the points they hold.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ REASONS = ("near_duplicate", "empty_text", "outlier", "null_id")
 
 
 def fill_evenly(sizes: np.ndarray, target: int) -> np.ndarray:
-    """Draw one point of every node that has one left, largest first, until target is met."""
+    """Draw one point from every node that has one left, largest first, until target is met."""
     drawn = np.zeros_like(sizes)
     while drawn.sum() < min(target, sizes.sum()):
         open_nodes = np.flatnonzero(drawn < sizes)[: target - int(drawn.sum())]
@@ -144,7 +144,7 @@ def sample_rows(
     rows = [
         row("size", "n_sampled", drawn[0].sum(), sample=name),
         row("size", "target_size", target, sample=name),
-        # A sample under 1000 points plays the one that went wrong.
+        # A sample under 1000 points stands for one that went wrong.
         row(
             "coverage", "coverage_distance", 0.402 if target >= 1000 else 0.502, 0.457, sample=name
         ),

@@ -1,4 +1,4 @@
-"""Who is at work on a real root: two processes, one that was killed, and one that stood still."""
+"""Which process is at work on a real root: two at once, one killed, and one stalled."""
 
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ from tests.jobs.tiny import EMBED, config_of, write_pool
 from tests.runs.world import Do, Found, never, works
 
 TOKEN = "0123abcd"
-LEASE = 12.0  # seconds; renewed every 4, which a busy machine has to manage
+LEASE = 12.0  # seconds; renewed every 4, which even a busy machine must manage
 HOLDS = """
 import sys, time, pathlib
 from jobs.tables.locks import Presence
@@ -50,7 +50,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def opened(spark: SparkSession, folder: Path, tmp_path: Path) -> Callable[..., Run]:
-    """Open runs of one recipe on a root of the test's own."""
+    """Open runs of one recipe on the test's own root."""
     config = config_of(folder, f"output.root={tmp_path}", f"output.lease_seconds={LEASE}")
     return lambda **how: open_run(spark, config, **how)
 
@@ -82,7 +82,7 @@ def told(run: Run) -> list[str]:
 
 
 class Waiting:
-    """A stage's work that waits for a word."""
+    """A stage's work that waits for a signal."""
 
     def __init__(self, then: Do = works) -> None:
         self.has_begun, self.may_end, self._then = threading.Event(), threading.Event(), then
@@ -96,11 +96,11 @@ class Waiting:
 def test_a_second_run_waits_and_takes_the_firsts_result(
     opened: Callable[..., Run], threads: ThreadPoolExecutor
 ) -> None:
-    first, second, work = opened(), opened(), Waiting()  # neither knows of the other
+    first, second, work = opened(), opened(), Waiting()  # neither knows about the other
     running = threads.submit(do, first, work)
     assert work.has_begun.wait(60)
     waiting = threads.submit(do, second, never)
-    threading.Timer(LEASE / 2, work.may_end.set).start()  # it is renewed meanwhile
+    threading.Timer(LEASE / 2, work.may_end.set).start()  # the lease is renewed meanwhile
     assert running.result(60) == waiting.result(60) == Found(n_points=3)
     assert told(first) == ["started", "finished", "reused"]
     assert second.reused == [EMBED]
@@ -127,7 +127,7 @@ def test_a_holder_whose_process_is_gone_is_passed_over_at_once(opened: Callable[
     assert at_work(store, events_of(run), now()) is None
     do(opened(waits=False), works)
     assert told(run) == ["started", "started", "finished"]
-    assert not is_gone(None, TOKEN)  # a store elsewhere knows no processes: the lease has to expire
+    assert not is_gone(None, TOKEN)  # a remote store knows no processes: the lease has to expire
 
 
 def test_one_who_stood_still_writes_nothing_any_more(
@@ -161,7 +161,7 @@ def test_an_earlier_runs_sample_never_replaces_a_laters(
 ) -> None:
     root = f"output.root={shutil.copytree(curated / 'lake', tmp_path / 'lake')}"
     early = open_run(spark, config_of(curated, root, "samples.0.target_size=10"))
-    curate.run(spark, config_of(curated, root))  # begins later, ends sooner, has nothing new
+    curate.run(spark, config_of(curated, root))  # starts later, ends sooner, has nothing new
     summary = curate.curate(early)
     assert summary.passed_over == ["s"]
     assert "a run that began later published it" in str(summary)

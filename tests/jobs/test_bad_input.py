@@ -221,7 +221,7 @@ def test_too_many_rejects_stop_the_run_and_are_named(spark: SparkSession, tmp_pa
         ("9", "nan"),
     ]
     assert not lake.exists("sample_s")
-    # nor is the root taken by a pool that never got in
+    # nor does a rejected pool claim the root
     other = tmp_path / "other"
     other.mkdir()
     open_run(spark, config_of(tmp_path, write_vectors(other, GOOD)))
@@ -311,7 +311,7 @@ def at_door(spark: SparkSession, at: Path, root: Path, overrides: str) -> InputE
 
 
 def says(error: CurationError, message: str, at: Path) -> bool:
-    """Compare whole messages, but for what Spark says in them."""
+    """Compare whole messages, except for Spark's own words in them."""
     before, _, after = message.replace("{at}", str(at)).partition(SPARK)
     said = str(error)
     if SPARK not in message:
@@ -330,7 +330,7 @@ def test_the_door_says_what_was_found_and_what_is_wanted(
 
 @pytest.fixture(scope="module")
 def root(spark: SparkSession, at: Path) -> Path:
-    """Embed the pool, so that the root is taken; and put another's table into it."""
+    """Embed the pool, so that the root is taken, and put a foreign table into it."""
     config = config_of(at, {"input": {"table": f"{at}/pool", "embedding": "vector"}})
     embed_pool.run(spark, config)
     mine = spark.range(3).write.format("delta").option("userMetadata", "a nightly export")
@@ -355,7 +355,7 @@ def test_a_session_that_cannot_do_is_told_apart(at: Path, tmp_path: Path, sessio
     jars = sorted((Path.home() / ".ivy2.5.2" / "jars").glob("io.delta_delta-spark_*.jar"))
     if "no Delta" not in session and not jars:
         pytest.skip("Delta's jars came from elsewhere than ~/.ivy2.5.2")
-    given = [] if "no Delta" in session else [str(jars[-1])]  # without those that it needs
+    given = [] if "no Delta" in session else [str(jars[-1])]  # without the jars that it needs
     done = subprocess.run(
         [sys.executable, "-m", "tests.jobs.broken_session", f"{at}/pool", f"{tmp_path}/r", *given],
         capture_output=True,

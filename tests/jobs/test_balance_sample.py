@@ -87,7 +87,7 @@ def test_the_tree_comes_leaves_first_node_after_node(spark: SparkSession) -> Non
 
 
 def random_tree(rng: np.random.Generator) -> list[TreeLevel]:
-    """A tree of three levels over leaves of random sizes, some of them empty."""
+    """Return a tree of three levels over leaves of random sizes, some of them empty."""
     n_points = rng.integers(0, 40, int(rng.integers(1, 60)))
     n_leaves = np.ones(len(n_points), np.int64)
     levels = []

@@ -1,4 +1,4 @@
-"""The pool changes while a run reads it: a table's pinned version stays, files end the run."""
+"""The pool changes while a run reads it: a table stays at its version, files end the run."""
 
 import json
 from collections.abc import Callable
@@ -38,12 +38,12 @@ def pool_of(spark: SparkSession, n_points: int) -> DataFrame:
 
 
 def changed_while_read(run: Run, change: Callable[[], object]) -> pytest.ExceptionInfo[Exception]:
-    """Embed a pool that changes after it was pinned; give what is said of it."""
+    """Embed a pool that changes after it was pinned; return the error."""
     change()
     held = set(run.spark.sparkContext._jsc.getPersistentRDDs())
     with pytest.raises(InputChangedError) as refused:
         run.do(embed_pool.STAGE)
-    # others may go meanwhile: Java collects those that nobody refers to
+    # others may disappear meanwhile: Java collects those that nothing refers to
     assert set(run.spark.sparkContext._jsc.getPersistentRDDs()) <= held
     events = [e.event for e in DeltaStore(run.lake).read([run.key(embed_pool.STAGE)])]
     assert events == ["started", "failed", "cleaned"]

@@ -1,4 +1,4 @@
-"""`evenlake doctor`: all well, and everything that can be broken, one thing at a time."""
+"""`evenlake doctor`: all well, then everything that can be broken, one at a time."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def lines(said: str) -> list[tuple[str, str, str]]:
-    """Return (status, check, what was found) of every line."""
+    """Return (status, check, what was found) for every line."""
     parts = [line.split(maxsplit=1) for line in said.splitlines()]
     return [(status, *rest.partition(": ")[::2]) for status, rest in parts]
 
@@ -66,7 +66,7 @@ def test_a_sound_machine_and_config_have_no_failure(
 def test_each_thing_wrong_with_a_config_is_a_failure(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("JAVA_HOME", "/nowhere")  # so that no session is asked
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")  # so that no session is started
     arguments = ["--config", f"{folder}/my.yaml", "sead=1", "cluster.max_iter=0"]
     assert check_environment.main(arguments) == 1
     found = [said for _, check, said in lines(capsys.readouterr().out) if check == "config"]
@@ -97,7 +97,7 @@ def test_without_java_what_needs_spark_is_skipped(
     if home is None:
         monkeypatch.delenv("JAVA_HOME", raising=False)
         monkeypatch.setenv("PATH", "/nowhere")
-    else:  # Spark heeds no PATH then
+    else:  # Spark then ignores PATH
         monkeypatch.setenv("JAVA_HOME", home)
     assert evenlake(["doctor"]) == 1
     said = capsys.readouterr().out
@@ -227,11 +227,11 @@ def test_a_workers_error_is_told_by_its_last_line() -> None:
     )
 
 
-# --- in a process of its own ----------------------------------------------------------------------
+# --- in its own process ---------------------------------------------------------------------------
 
 
 def doctor(*command: str, path: list[Path], cwd: Path) -> tuple[int, str]:
-    """Run a command where nothing but these folders is on PYTHONPATH, and no Java anywhere."""
+    """Run a command with only these folders on PYTHONPATH, and no Java anywhere."""
     environment = {name: value for name, value in os.environ.items() if name != "PATH"}
     environment |= {"PYTHONPATH": os.pathsep.join(map(str, path)), "JAVA_HOME": "/nowhere"}
     done = subprocess.run(

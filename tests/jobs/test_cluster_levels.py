@@ -21,7 +21,7 @@ LEVELS = [40, 8, 3]
 
 
 def run_on(spark: SparkSession, folder: Path, **cluster: Any) -> Run:
-    """Cluster the pool of a folder, into a root of its own."""
+    """Cluster a folder's pool into a new root."""
     config = parse_config(
         {
             "input": {"table": f"{folder}/pool", "embedding": "vector"},

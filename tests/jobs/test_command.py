@@ -28,7 +28,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def last_line(capsys: Capture) -> str:
-    """Return the last line of stderr, which no stack of calls precedes."""
+    """Return the last line of stderr, checking that no traceback precedes it."""
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "\tat " not in error
@@ -119,7 +119,7 @@ def test_an_unexpected_error_exits_with_1_and_keeps_its_secrets(
         arguments = ["--config", f"{folder}/my.yaml", f"output.root={tmp_path}/lake"]
         assert embed_pool.main(arguments) == 1
     assert last_line(capsys) == "error: RuntimeError: 403 from https://***@host/"
-    assert "Traceback" in caplog.text  # for whoever mends it, in the log
+    assert "Traceback" in caplog.text  # in the log, for whoever fixes it
     assert SECRET not in caplog.text
 
 

@@ -23,7 +23,7 @@ HAS_AVX512 = (
 
 
 def embedded(spark: SparkSession, folder: Path, n_files: int) -> Path:
-    """Write the pool as so many files, and embed it."""
+    """Write the pool as n_files files, and embed it."""
     write_files(tied_pool(3), folder / "pool", n_files, seed=n_files)
     embed_pool.run(spark, config_of(folder / "pool", folder / "lake", "local", "off"))
     return folder
@@ -31,7 +31,7 @@ def embedded(spark: SparkSession, folder: Path, n_files: int) -> Path:
 
 @pytest.fixture(scope="module")
 def scattered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Embed the pool from 64 files; those who solve it take a copy of the root."""
+    """Embed the pool from 64 files; tests that solve it take a copy of the root."""
     return embedded(spark, tmp_path_factory.mktemp("scattered"), 64)
 
 
@@ -82,7 +82,7 @@ def test_points_that_go_to_their_cells_get_the_same_leaves(
     assert len(routed) == 1
 
 
-@pytest.mark.cluster  # a session of its own each
+@pytest.mark.cluster  # each needs its own session
 @pytest.mark.parametrize(
     ("core_type", "blas_threads", "solver", "split"),
     [

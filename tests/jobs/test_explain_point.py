@@ -102,7 +102,7 @@ def test_places_agree_with_the_samples_and_ranks_go_on_after_the_quota(this: Run
     for point in (by_distance[0], by_distance[-1]):
         found = explained(this, point)
         assert found.samples[1].rank == by_distance.index(point)
-        # two turns: the larger sample holds every point of the leaf, by the same order as the first
+        # two rounds: the larger sample holds every point of the leaf, in the first one's order
         assert found.samples[0].rank == found.samples[2].rank == held["twice", point][0]
         for place in found.samples:
             quota = found.path[0].quotas[place.sample]

@@ -1,4 +1,4 @@
-"""Exact copies: who stays, where copies are no longer seen, and that off changes no key."""
+"""Exact copies: which one stays, where copies no longer appear, and that off changes no key."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +82,7 @@ def places(run: Run) -> set[tuple[str, int]]:
 
 
 def keepers() -> dict[str, str]:
-    """Return who every copy is a copy of, found without Spark."""
+    """Return what every copy is a copy of, found without Spark."""
     by_content: dict[tuple[float, ...], list[str]] = {}
     for id_, vector, _ in rows():
         by_content.setdefault(tuple(vector), []).append(id_)

@@ -1,4 +1,4 @@
-"""Contract 5: what a pool or a lake holds is data, and nothing else is done with it."""
+"""Contract 5: what a pool or a lake holds is only ever treated as data."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def files_of(folder: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def curated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Curated:
-    """Curate hostile texts in a hostile place, from a working directory of its own."""
+    """Curate hostile texts in a hostile place, from a separate working directory."""
     folder = tmp_path_factory.mktemp("injection")
     vectors = np.random.default_rng(0).standard_normal((N_POINTS, 4)).tolist()
     rows = [(i, v, i[:200]) for i, v in zip(ids(), vectors, strict=True)]
@@ -138,7 +138,7 @@ PATHS = ["../x", "/etc/x", "a/b", "a\\b", "..", "", "a.b", "a`b", "a'b", "a\nb",
 def test_a_name_of_a_table_is_letters_digits_and_underscores(name: str) -> None:
     with pytest.raises(ConfigError, match=r"samples\.0\.name=.*want text that matches"):
         parse_config(BASE | {"samples": [{"name": name, "target_size": 2}]})
-    if name:  # no prefix is a prefix
+    if name:  # no prefix is also a prefix
         with pytest.raises(ConfigError, match=r"output\.table_prefix=.*want text that matches"):
             parse_config(BASE | {"output": {"schema": "lake", "table_prefix": name}})
 
@@ -208,7 +208,7 @@ def test_a_type_that_names_python_code_is_refused_before_it_is_imported(
     with pytest.raises(InputError, match=r"Python user-defined types.*\['extra'\]; want plain"):
         open_pool(spark, InputConfig(table=str(tmp_path / "pool"), content="text"))
     assert not (tmp_path / "imported").exists()
-    # Connect's clients ask in another way, which must know such a type too
+    # Connect clients ask in another way, which must recognise such a type too
     rows = spark.read.parquet(str(tmp_path / "pool"))
     told = spark.sql("DESCRIBE QUERY SELECT * FROM {rows}", rows=rows).collect()
     assert [row.data_type for row in told] == ["string", "string", "array<pythonuserdefined>"]
@@ -257,14 +257,14 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 class Loaded(NamedTuple):
-    """A page as a browser shows it, and the hosts that it asked for."""
+    """A page as a browser shows it, and the hosts that it requested."""
 
     dom: str
     asked: set[str]
 
 
 def load(page: Path, folder: Path) -> Loaded:
-    """Load a page; every name resolves to nothing, and the net log tells what was asked for."""
+    """Load a page; no name resolves, and the net log shows what was requested."""
     assert CHROMIUM is not None
     log = folder / "net.json"
     done = subprocess.run(
@@ -285,7 +285,7 @@ def load(page: Path, folder: Path) -> Loaded:
 
 
 def requested(log: Path) -> set[str]:
-    """Return the addresses that a page asked for; what the browser asks for has no origin."""
+    """Return the addresses that a page requested; the browser's own requests have no origin."""
     requests = (event.get("params", {}) for event in json.loads(log.read_text())["events"])
     asked = {r["url"] for r in requests if r.get("initiator", "not an origin") != "not an origin"}
     return {url for url in asked if not url.startswith(("file:", "data:", "blob:"))}

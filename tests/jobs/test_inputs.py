@@ -1,4 +1,4 @@
-"""The pool: every kind of input is found, its format unnamed, and read as curators mean it."""
+"""The pool: every kind of input is recognised without its format, and read as users mean it."""
 
 import json
 from pathlib import Path

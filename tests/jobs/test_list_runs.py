@@ -1,4 +1,4 @@
-"""``evenlake runs``: what it tells of past runs, what cleaning removes, and what it must not."""
+"""``evenlake runs``: what it reports on past runs, what cleaning removes, and what it must not."""
 
 import io
 import shutil
@@ -73,7 +73,7 @@ def root(configure: Configure, tmp_path: Path) -> str:
 
 
 def written(folder: Path, config: RunConfig) -> str:
-    """Write a config whose pool is not there: these commands do without."""
+    """Write a config whose pool does not exist: these commands do not need it."""
     plain = as_dict(config)
     plain["input"]["table"] = "/nowhere/at/all"
     path = folder / "my.yaml"
@@ -82,7 +82,7 @@ def written(folder: Path, config: RunConfig) -> str:
 
 
 def content(lake: Lake) -> Content:
-    """Count and hash the rows of every table and stage key, the ledger apart."""
+    """Count and hash the rows of every table and stage key, except the ledger's."""
     parts = []
     for table in filter(lake.exists, RECIPE.tables.values()):
         rows = lake.read(table)
@@ -143,7 +143,7 @@ def test_one_run_is_shown_in_full_without_its_secrets(
     assert said.count(" event=started ") == said.count(" event=finished ") == len(GIVEN)
     assert "n_points=60" in said
     recorded = yaml.safe_load(said.partition("config:\n")[2])
-    assert recorded == as_public_dict(config_of(curated))  # whose root this is a copy of
+    assert recorded == as_public_dict(config_of(curated))  # the config of the copied root
     assert SECRET not in said
 
 
@@ -203,7 +203,7 @@ def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
     verify_run.run(spark, third, current.run_id).require()
     assert clean(spark, third, older_than_days=0).leftovers == []
 
-    # all of it comes back, although Delta has seen these transactions
+    # all of it is written again, although Delta has seen these transactions
     history = read_history(lake, RECIPE)
     assert history.state_of(history.find(old.run_id)) == "cleaned"
     again, redone = open_run(spark, first), (EMBED, CLUSTER, SAMPLE)
@@ -220,7 +220,7 @@ def test_what_a_failed_stage_left_goes_and_the_same_command_brings_it_back(
 ) -> None:
     config = configure(root, "cluster.levels=[6,2]", "samples.0.name=t")
     with monkeypatch.context() as broken:
-        broken.setattr(cluster_levels, "join_limbs", fail)  # all its tables are written by then
+        broken.setattr(cluster_levels, "join_limbs", fail)  # by then all its tables are written
         with pytest.raises(RuntimeError, match="the disk is full"):
             cluster_levels.run(spark, config)
     lake, key = Lake(spark, config.output), open_run(spark, config).keys[CLUSTER]
@@ -273,7 +273,7 @@ def test_what_may_be_running_is_left_alone_unless_forced(
     assert count_rows(run.lake, "nodes", [key]) == {}
     assert open_run(spark, config).ledger.incarnation(key) == 1
 
-    # rows that an interrupted cleaning did not come to are found by the next
+    # rows that an interrupted cleaning did not reach are found by the next
     run.lake.write(NODES, nodes, key, incarnation=5)
     (again,) = clean(spark, config, is_forced=True).leftovers
     assert (again.why, again.n_rows) == ("cleaned", {"nodes": 11})
@@ -317,7 +317,7 @@ def test_files_that_no_table_needs_go_with_the_rows(
     key = open_run(spark, config).keys[CLUSTER]
     columns = "incarnation int, sequence bigint, depth int, part int, content binary"
     kept = spark.createDataFrame([(0, 1, 0, 0, b"")], columns)
-    lake.replace(CHECKPOINTS, kept, key, transaction="checkpoint/0")  # killed once it was done
+    lake.replace(CHECKPOINTS, kept, key, transaction="checkpoint/0")  # killed just after finishing
 
     def files(table: str) -> int:
         return len([f for f in (place / table).rglob("*.parquet") if "_delta_log" not in f.parts])

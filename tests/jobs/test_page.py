@@ -54,7 +54,7 @@ def drawn_figures(page: str) -> dict[str, Any]:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Yield every string inside a JSON value, keys left out."""
+    """Yield every string inside a JSON value, except keys."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):

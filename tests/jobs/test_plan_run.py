@@ -43,7 +43,7 @@ def test_a_plan_counts_the_rows_that_match_and_writes_nothing(
     assert (plan["estimate"]["n_points"], plan["estimate"]["n_features"]) == (20, 4)
     machine = plan["machine"]
     assert machine["heap"] == 3 * GIB
-    assert machine["max_result"] is None  # without a limit, in a session of our own
+    assert machine["max_result"] is None  # no limit in our own session
     assert machine["overhead"] is None  # no container
     # the two workers share the host
     assert machine["worker_limit"] == max(WORKER_LIMIT, machine["host"] / 2)

@@ -1,4 +1,4 @@
-"""Code of the user's own as an embedder: shipped, named in the key, never from a command line."""
+"""The user's own code as an embedder: shipped, part of the key, never from a command line."""
 
 import sys
 from collections.abc import Iterator
@@ -141,8 +141,8 @@ def test_changed_code_makes_another_key_and_other_vectors(
     (run,) = read_history(Lake(spark, load_config(path).output), RECIPE).runs
     keys = RECIPE.keys(pinned(load_config(path)), "f")
 
-    changed = SOURCE.replace("digest()", "digest()[::-1]")  # of another length
-    for source in (changed, SOURCE.replace("sha256", "sha512")):  # of the same one
+    changed = SOURCE.replace("digest()", "digest()[::-1]")  # of a different length
+    for source in (changed, SOURCE.replace("sha256", "sha512")):  # of the same length
         (tmp_path / f"{module}.py").write_text(source)
         other = RECIPE.keys(pinned(load_config(path)), "f")
         assert other["embed_pool"] != keys["embed_pool"]
@@ -152,7 +152,7 @@ def test_changed_code_makes_another_key_and_other_vectors(
     assert after.keys() == before.keys()
     assert all(after[id_] != before[id_] for id_ in before)
 
-    # the ledger knows which code a run was of, where that is gone
+    # the ledger knows which code a run used, even if it is gone
     (tmp_path / f"{module}.py").unlink()
     history = read_history(Lake(spark, load_config(path).output), RECIPE)
     old, new = (history.find(r.run_id) for r in (run, history.runs[0]))
@@ -214,7 +214,7 @@ def test_a_version_of_its_own_goes_before_the_source(
     (tmp_path / f"{module}.py").write_text(source + "\n# mended\n")
     assert pinned(pinned(config)).embed.version == "7"
     made = load_config(write_config(tmp_path, pools, f"python:{module}:plain"))
-    assert pinned(made).embed.version == "7"  # of what the factory makes
+    assert pinned(made).embed.version == "7"  # from what the factory returns
 
 
 def test_code_of_another_version_than_the_configs_is_refused(

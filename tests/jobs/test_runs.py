@@ -52,7 +52,7 @@ WRITTEN = {
 
 @pytest.fixture(scope="module")
 def configure(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> Configure:
-    """Configure runs of the curated pool on a copy of its root, this module's own."""
+    """Configure runs of the curated pool on this module's own copy of its root."""
     return configured_on(tmp_path_factory.mktemp("runs"), curated)
 
 
@@ -144,7 +144,7 @@ def test_a_stage_that_failed_halfway_is_finished_without_doubling(
 ) -> None:
     config = configure("cluster.levels=[6,2]")
     with monkeypatch.context() as broken, new_events(lake) as events:
-        broken.setattr(cluster_levels, "join_limbs", _fail)  # all its tables are written by then
+        broken.setattr(cluster_levels, "join_limbs", _fail)  # by then all its tables are written
         with pytest.raises(RuntimeError, match="the disk is full"):
             cluster_levels.run(spark, config)
     assert told(events) == {CLUSTER: ["started", "failed"]}
@@ -158,7 +158,7 @@ def test_a_stage_that_failed_halfway_is_finished_without_doubling(
     key = run.key(cluster_levels.STAGE)
     assert lake.read(NODES, key).count() == 6 + 2
     assert lake.read(ASSIGNMENTS, key).count() == N_POINTS
-    # the clock's figures are those of the first attempt, in memory too
+    # times are those of the first attempt, in memory too
     stored = lake.read(ITERATIONS, key).select("seconds").collect()
     handed = run.fetch(cluster_levels.STAGE, ITERATIONS, ["seconds"])
     assert sorted(handed["seconds"].to_pylist()) == sorted(row.seconds for row in stored)
@@ -168,7 +168,7 @@ def test_a_refresh_writes_again_and_doubles_nothing(
     spark: SparkSession, configure: Configure, base: Run
 ) -> None:
     found = {table: base.lake.describe(table, base.key(s)) for table, s in WRITTEN.items()}
-    # rows that got lost come back, although Delta would skip a commit that it has seen
+    # lost rows are written again, although Delta would skip a commit that it has seen
     for table in (EMBEDDINGS, NODES):
         path, key = base.lake.address(table.name), base.key(WRITTEN[table])
         spark.sql(f"DELETE FROM delta.`{path}` WHERE stage_key = '{key}'")

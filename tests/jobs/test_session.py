@@ -20,13 +20,13 @@ def test_a_collector_that_the_user_names_stays(
     assert collectors() == ["-XX:+UseParallelGC"]
     monkeypatch.setenv("JDK_JAVA_OPTIONS", "-Xss4m -XX:MaxGCPauseMillis=200")
     assert collectors() == ["-XX:+UseParallelGC"]
-    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-Xss4m -XX:+UseSerialGC")  # Java starts with but one
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-Xss4m -XX:+UseSerialGC")  # Java starts with only one
     assert collectors() == []
     monkeypatch.delenv("JDK_JAVA_OPTIONS")
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     assert collectors() == ["-XX:+UseParallelGC"]
     defaults = tmp_path / "spark-defaults.conf"
     defaults.write_bytes(b"# -XX:+UseG1GC \xff\nspark.executor.extraJavaOptions -XX:+UseG1GC\n")
-    assert collectors() == ["-XX:+UseParallelGC"]  # nothing there is for the driver
+    assert collectors() == ["-XX:+UseParallelGC"]  # nothing in it applies to the driver
     defaults.write_text("# none\n spark.driver.extraJavaOptions=-Xss4m -XX:+UseG1GC\n")
     assert collectors() == []

@@ -197,7 +197,7 @@ def test_a_sample_worse_than_uniform_is_warned_of_or_held_back(
     assert open_run(spark, warned).lake.read("sample_warned").count() == TARGET_SIZE
 
 
-# --- what tuning stands on ------------------------------------------------------------------------
+# --- what tuning relies on ------------------------------------------------------------------------
 
 
 def test_a_choice_takes_the_place_of_auto_and_of_nothing_else(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_choice_takes_the_place_of_auto_and_of_nothing_else(tmp_path: Path) ->
     assert found.samples[0].share.leaves == 0.25
     assert parse_config(as_dict(found)) == found
     assert parse_config(as_dict(config)) == config  # auto stays auto
-    # given levels and given shares stay as they are
+    # given levels and shares stay as they are
     given = config_of(tmp_path, "cluster.levels=[7,3]", "samples.0.share.leaves=0.75")
     assert resolved(given, [], [], 0.25) == given
 

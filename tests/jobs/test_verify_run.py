@@ -1,4 +1,4 @@
-"""``evenlake verify``: a run's tables are as the ledger says, or it names those that are not."""
+"""``evenlake verify``: a run's tables match the ledger, or it names those that do not."""
 
 import shutil
 from pathlib import Path
@@ -31,7 +31,7 @@ def root(curated: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def arguments(curated: Path, root: Path, run_id: str) -> list[str]:
-    """Verify the copied root with a config whose pool is not there."""
+    """Return arguments to verify the copied root with a config whose pool does not exist."""
     plain = as_dict(config_of(curated, f"output.root={root}"))
     plain["input"]["table"] = "/nowhere/at/all"
     path = root.parent / "my.yaml"

@@ -1,4 +1,4 @@
-"""A tiny pool, a config for it, and what a ledger gains; for tests of whole runs."""
+"""A tiny pool, a config for it, and new events in a ledger; for tests of whole runs."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from jobs.tables.lake import Lake
 
 EMBED, TUNE, CLUSTER = "embed_pool", "tune_tree", "cluster_levels"
 SAMPLE, REPORT = "balance_sample", "report_curation"
-GIVEN = (EMBED, CLUSTER, SAMPLE, REPORT)  # the stages of a config that leaves nothing open
+GIVEN = (EMBED, CLUSTER, SAMPLE, REPORT)  # the stages of a config that leaves nothing to auto
 N_POINTS, N_LATER, TARGET_SIZE = 60, 6, 20
 SECRET = "hunter2"
 Configure = Callable[..., RunConfig]  # from overrides
@@ -47,7 +47,7 @@ def config_of(folder: Path, *overrides: str) -> RunConfig:
 
 
 def configured_on(folder: Path, curated: Path) -> Configure:
-    """Configure runs of the pool of a curated folder, on a copy of its root in another."""
+    """Configure runs of a curated folder's pool, on a copy of its root in another folder."""
     root = shutil.copytree(curated / "lake", folder / "lake")
     return lambda *overrides: config_of(curated, f"output.root={root}", *overrides)
 
@@ -62,7 +62,7 @@ def write_curated(spark: SparkSession, folder: Path) -> Path:
 
 @contextmanager
 def new_events(lake: Lake) -> Iterator[list[Row]]:
-    """Collect what the ledger gains meanwhile."""
+    """Collect the events that the ledger gains meanwhile."""
     known = lake.read("runs").count()
     events: list[Row] = []
     yield events
@@ -70,7 +70,7 @@ def new_events(lake: Lake) -> Iterator[list[Row]]:
 
 
 def told(events: list[Row]) -> dict[str, list[str]]:
-    """Return every stage's events in their order."""
+    """Return every stage's events in order."""
     stages: dict[str, list[str]] = {}
     for row in events:
         stages.setdefault(row.stage, []).append(row.event)

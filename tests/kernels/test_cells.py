@@ -1,4 +1,4 @@
-"""Cells: what splitting may cost, what it must not lose, and where it must refuse."""
+"""Cells: what splitting may cost, what it must not lose, and when it must refuse."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_clusters_are_shared_in_proportion_to_points() -> None:
         return cells.share(n_clusters).tolist()
 
     assert shares(10, [600, 300, 100], [600, 300, 100]) == [6, 3, 1]
-    # copies of a centroid are one cluster, beside those of the points around it
+    # copies of a centroid are one cluster, besides those of the points around it
     assert shares(11, [6000, 300, 100], [600, 300, 100]) == [7, 3, 1]
     assert shares(10, [9000, 300, 100], [0, 300, 100]) == [1, 7, 2]
     # too few points are left for the clusters: shared as if there were no copies
@@ -78,7 +78,7 @@ def test_cells_that_are_too_large_are_divided(seed: int) -> None:
 @pytest.mark.parametrize("near", [5, 1000, 100_000])
 @pytest.mark.parametrize("spread", [30, 1000, 100_000])
 def test_copies_and_their_neighbours_settle_in_one_cell(near: int, spread: int, seed: int) -> None:
-    # a copied point is large; its neighbours, divided from it, are too few for a cluster
+    # a copied point is a large cell; its neighbours, split off, are too few for a cluster
     copies, neighbours = np.zeros((700, 2)), near * np.eye(2)
     far = 10**6 + np.random.default_rng(seed).integers(0, spread, (298, 2))
     X = np.concatenate([copies, neighbours, far]).astype(np.float32)
@@ -101,7 +101,7 @@ def test_copies_beyond_a_cells_room_are_one_leaf_of_it(apart: int, seed: int) ->
     counts = split.described["counts"]
     assert np.bincount(labels, minlength=len(counts)).tolist() == counts.tolist()
     assert int(sq_dist.sum()) == total(split.described)
-    assert len(counts) >= 57  # of 60: copies take no more than one
+    assert len(counts) >= 57  # of 60: copies take only one
     copied = labels[(X == 0).all(axis=1)]
     assert set(copied.tolist()) == {copied[0]}
     assert not split.routing.leaves[copied[0]].any()
@@ -127,5 +127,5 @@ def test_a_cell_short_of_distinct_points_gets_a_leaf_for_each(
     copies = np.stack([np.arange(500) % n_distinct, np.zeros(500)], axis=1)
     X = np.concatenate([copies, 1000 + rng.integers(0, 500, (500, 2))]).astype(np.float32)
     split = fit_split(blocks_of(X), 100, 4, PARAMS, max_rows=10**6, seed=0)
-    assert len(split.routing.leaves) in leaves  # copies of a cell's centroid take but one
+    assert len(split.routing.leaves) in leaves  # copies of a cell's centroid take only one
     assert (split.described["counts"] > 0).all()

@@ -27,7 +27,7 @@ def test_seeds_and_neighbouring_keys_are_unrelated() -> None:
 
 
 def test_hashes_are_fixed_forever() -> None:
-    # every stored tree and sample rests on these
+    # every stored tree and sample depends on these
     assert hash_keys(0, np.array([0, 1, -1])).tolist() == PINNED
     assert derive_seed(42, 1, 2) == PINNED_SEED
     assert len({derive_seed(42, t, m) for t in range(50) for m in range(50)}) == 2500
@@ -41,7 +41,7 @@ PINNED_SEED = 10625875210640699915
 
 
 def test_hashing_on_from_nothing_is_the_reference() -> None:
-    # xxhash's own test vectors: of no bytes, and of the seed beside them
+    # xxhash's own test vectors: for no bytes, with this seed and 0
     seeds = np.array([0, 2654435761], np.int64)
     expected = np.array([0xEF46DB3751D8E999, 0xAC75FDA2929B17EF], np.uint64)
     assert np.array_equal(xxhash64_on(seeds, "").view(np.uint64), expected)

@@ -79,8 +79,8 @@ def test_minibatch_then_lloyd_comes_close_to_lloyd(seed: int) -> None:
 
 
 def test_batches_grow_and_centroids_go_beyond_their_means() -> None:
-    # two blocks, the first batch is one of them: ten times three points, whose mean is 3; the mean
-    # of all, 27.25, is 27 on the grid, as every position is a whole number
+    # two blocks, one of which is the first batch: ten times three points, whose mean is 3; the mean
+    # of all, 27.25, is 27 on the grid, where every coordinate is a whole number
     X = np.repeat(np.array([[0.0], [3.0], [6.0], [100.0]], np.float32), 10, axis=0)
     where = positions(np.array([0, 1]), np.array([30, 10]))
     source = LocalBlocks(where, X, n_blocks=2)

@@ -10,7 +10,7 @@ from udfs.kernels.exact.nearest import Centroids, nearest_centroids
 
 
 def brute_force(X: NDArray[np.float32], C: NDArray[np.float32]) -> tuple[list[int], list[int]]:
-    """Search with Python integers: exact, and ties go to the lowest index."""
+    """Search with Python integers: exact, ties to the lowest index."""
     labels, distances = [], []
     for x in X.astype(int).tolist():
         to = [sum((a - b) ** 2 for a, b in zip(x, c, strict=True)) for c in C.astype(int).tolist()]

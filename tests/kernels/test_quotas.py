@@ -14,7 +14,7 @@ from udfs.kernels.sampling.quotas import BLOCK_CHILDREN, divide_quotas, share_we
 def one_at_a_time(
     quota: int, weights: list[float], capacities: list[int], order: list[int]
 ) -> list[int]:
-    """Return every next unit to the child with the highest priority w / (2 n + 1) and room left."""
+    """Give each next unit to the child with the highest priority w / (2 n + 1) and room left."""
     given_ = [0] * len(weights)
     for _ in range(min(quota, sum(capacities))):
         open_ = [j for j in range(len(weights)) if given_[j] < capacities[j]]
@@ -75,7 +75,7 @@ def test_agrees_with_one_unit_at_a_time(rng: np.random.Generator, equal: bool) -
         )
     )
     capacities = rng.integers(0, 12, n)
-    order = hash_keys(1, rng.integers(0, 5, n))  # ties in the order too
+    order = hash_keys(1, rng.integers(0, 5, n))  # ties in order, too
     quotas = rng.integers(0, 80, n_parents)
     got = divide_quotas(quotas, parents, weights, capacities, order)
     for p in range(n_parents):
@@ -92,7 +92,7 @@ def test_agrees_with_one_unit_at_a_time(rng: np.random.Generator, equal: bool) -
 def test_a_parent_among_many_divides_as_if_it_were_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = 3 * BLOCK_CHILDREN
-    parents = (40 * rng.random(n) ** 4).astype(np.int64)  # the first has more than a block
+    parents = (40 * rng.random(n) ** 4).astype(np.int64)  # the first has more children than a block
     capacities = rng.integers(0, 50, n)
     weights = share_weights(np.ones(n, np.int64), capacities, leaves=0, points=0.5)
     weights[parents % 2 == 0] = 1  # ties

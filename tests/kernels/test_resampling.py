@@ -15,11 +15,11 @@ from udfs.kernels.passes.sources import BlockSource, blocks_of
 
 LEVELS = (1000, 300, 100)
 UNIT = grid_unit(1.5)
-GRID = np.linspace(-0.975, 0.975, 40)  # where densities are looked at, on either axis
+GRID = np.linspace(-0.975, 0.975, 40)  # where densities are evaluated, on either axis
 
 
 def unequal_gaussians(seed: int) -> NDArray[np.float32]:
-    """Three Gaussians of 6000, 2000 and 500 points on a uniform background of 500."""
+    """Return three Gaussians of 6000, 2000 and 500 points on a uniform background of 500."""
     rng = np.random.default_rng(seed)
     means = ([-0.5, -0.5], [0.5, -0.3], [0.0, 0.6])
     parts = [
@@ -31,10 +31,10 @@ def unequal_gaussians(seed: int) -> NDArray[np.float32]:
 
 
 def unevenness(centroids: NDArray[np.float32]) -> float:
-    """KL to uniform of the centroids' kernel density over the square that the pool lies in."""
+    """Return the KL to uniform of the centroids' kernel density over the pool's square."""
     bandwidth = 1.2 / np.sqrt(len(centroids))
     C = centroids * UNIT
-    # mirror images across the borders, so that density does not leak out of the square
+    # mirror images across the borders, so that no density leaks out of the square
     mirrored = [C] + [
         C * np.array(sign) + np.array(shift)
         for sign, shift in (
@@ -60,7 +60,7 @@ def tree_unevenness(
     rounds: int = 10,
     start: Callable[..., NDArray[np.float32]] = start_centroids,
 ) -> float:
-    """The mean over the tree's three levels."""
+    """Return the mean over the tree's three levels."""
     found = []
     for t, k in enumerate(LEVELS):
         X = fit_level(

@@ -71,7 +71,7 @@ def test_keeping_all_distances_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 def test_steps_are_refined_only_while_they_grow(
     exponent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # two tight, heavy groups and a far point: its distance needs all the steps that there are
+    # two tight, heavy groups and a far point, whose distance needs all the steps there are
     X = np.array([[0], [1], [2], [4096], [4097], [2**20]], np.float32)
     weights = np.array([1, 1, 1, 1, 1, 0]) * 2**exponent + 1
     refine, calls = start._Distances.refine, iter(range(100))

@@ -1,4 +1,4 @@
-"""Steps: against scikit-learn and numpy, and the same however blocks fall to tasks."""
+"""Steps: against scikit-learn and numpy, and the same however blocks are spread over tasks."""
 
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from udfs.kernels.passes.steps.sums import AssignAndSum, FarthestPoints
 
 
 def grid_points(seed: int, n: int = 900, d: int = 6) -> NDArray[np.float32]:
-    """Points with many exact ties and repeats among them."""
+    """Return points with many exact ties and repeats."""
     return np.random.default_rng(seed).integers(-4, 5, (n, d)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""A clock that tests move: nobody sleeps, and what falls due meanwhile is done by the way."""
+"""A clock that tests move: nothing sleeps, and whatever falls due on the way is run."""
 
 import threading
 import time
@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _GLANCE = 0.001  # real seconds between looks at an event that a thread waits for
-_PATIENCE = 10.0  # real seconds for a thread to do what is due
+_PATIENCE = 10.0  # real seconds for a thread to do what falls due
 
 
 class FakeClock:
-    """Time passes as the test's own thread waits, or says ``advance``.
+    """Time passes when the test's own thread waits or calls ``advance``.
 
-    Other threads, such as the hearts of attempts, wait until that time has come. Whoever falls due
-    on the way gets his turn: a thread until it waits again or ends, a deed planned by ``after``.
+    Other threads, such as attempts' heartbeats, wait for their time. Whatever falls due on the way
+    is run: a thread until it waits again or ends, or a call planned with ``after``.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class FakeClock:
         return self._now
 
     def wait(self, over: threading.Event, seconds: float) -> bool:
-        """Let the time pass, or wait until it has."""
+        """Let the time pass, or wait until it has passed."""
         if threading.current_thread() is self._owner:
             self.advance(seconds)
             return over.is_set()
@@ -42,7 +42,7 @@ class FakeClock:
         return over.is_set()
 
     def advance(self, seconds: float) -> None:
-        """Move on, and give everybody his turn on the way."""
+        """Move on, and run everything that falls due on the way."""
         until = self._now + timedelta(seconds=seconds)
         while (due := self._next()) is not None and due <= until:
             self._now = max(due, self._now)
@@ -51,17 +51,17 @@ class FakeClock:
         self._now = until
 
     def after(self, seconds: float, deed: Callable[[], object]) -> None:
-        """Have something done when the time has come, by the thread that makes it pass."""
+        """Plan a call for that time, made by the thread that lets the time pass."""
         self._plans.append((self._now + timedelta(seconds=seconds), deed))
 
     def settle(self, n_waiting: int = 1) -> None:
-        """Wait until as many other threads have begun to wait."""
+        """Wait until that many other threads are waiting."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._waiting) >= n_waiting, _PATIENCE)
 
     @property
     def is_awaited(self) -> bool:
-        """Whether another thread waits."""
+        """Whether another thread is waiting."""
         return bool(self._waiting)
 
     def _next(self) -> datetime | None:
@@ -75,7 +75,7 @@ class FakeClock:
             deed()
 
     def _wake(self) -> None:
-        """Let the threads that are due go on until they wait again, or have ended."""
+        """Let the threads that are due run until they wait again or end."""
         with self._changed:
             due = [thread for thread, at in self._waiting.items() if at <= self._now]
             for thread in due:

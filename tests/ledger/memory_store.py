@@ -10,15 +10,15 @@ from jobs.ledger.events import Event
 
 @dataclass
 class MemoryStore:
-    """What one output root holds; every process of a test has the same one.
+    """What one output root holds; all processes of a test share it.
 
     Attributes
     ----------
-    knows_processes : whether it tells of a holder that his process is gone, as local folders do
-    knows_version : whether it tells how many commits there are; only classic sessions do
-    tells : whether a commit says that it was made; some sessions do not
-    fails_with : raised by the commits of events, while it stands
-    commits : the words of every commit of events, such as ``finished a, started b``
+    knows_processes : whether it knows when a holder's process is gone, as local folders do
+    knows_version : whether it knows the number of commits; only classic sessions do
+    tells : whether a commit reports that it was made; in some sessions it does not
+    fails_with : raised by commits of events while it is set
+    commits : every commit of events in words, such as ``finished a, started b``
     """
 
     lease_seconds: float = 60.0
@@ -40,7 +40,7 @@ class MemoryStore:
         return sorted(found, key=lambda e: e.at)
 
     def read_if_few(self, limit: int) -> list[Event] | None:
-        """Return all events, without their configs; None where they are more."""
+        """Return all events, without their configs; None if there are more."""
         found = [replace(event, config="") for event in self.read()]
         return found if len(found) <= limit else None
 
@@ -51,7 +51,7 @@ class MemoryStore:
     def append(
         self, events: Sequence[Event], *, transaction: str | None = None, version: int = 0
     ) -> bool:
-        """Add events, unless the transaction has got that far."""
+        """Add events, unless the transaction has already reached this version."""
         with self._mutex:
             if self.fails_with is not None:
                 raise self.fails_with
@@ -62,13 +62,13 @@ class MemoryStore:
             return self.tells
 
     def renew(self, stage_key: str, holder: str, epoch: int, beat: int, expires: datetime) -> None:
-        """Let a lease last until then, in place of the last renewal."""
+        """Extend a lease until then, replacing the last renewal."""
         with self._mutex:
             if self._is_next(f"{stage_key}/lease/{epoch}", beat):
                 self.renewals[stage_key] = epoch, expires
 
     def renewed_until(self, stage_key: str, epoch: int) -> datetime | None:
-        """Return when the last renewal of an attempt ends; None where it has none."""
+        """Return when the last renewal of an attempt expires; None if it has none."""
         of, expires = self.renewals.get(stage_key, (None, None))
         return expires if of == epoch else None
 
@@ -77,12 +77,12 @@ class MemoryStore:
         self.renewals.pop(stage_key, None)
 
     def presence(self, token: str) -> "MemoryPresence":
-        """Show that the process of a holder lives."""
+        """Show that a holder's process is alive."""
         self.present.add(token)
         return MemoryPresence(self, token)
 
     def is_gone(self, token: str) -> bool:
-        """Tell whether the process of a holder is known to have ended."""
+        """Tell whether a holder's process is known to have ended."""
         return self.knows_processes and token not in self.present
 
     def _is_next(self, transaction: str, version: int) -> bool:
@@ -100,5 +100,5 @@ class MemoryPresence:
     token: str
 
     def end(self) -> None:
-        """Take it away."""
+        """Remove it."""
         self.store.present.discard(self.token)

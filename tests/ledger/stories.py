@@ -1,4 +1,4 @@
-"""Events told in words, for tests of what the ledger makes of them."""
+"""Events written as words, for tests of how the ledger reads them."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from tests.ledger.fake_clock import START
 
 
 def events_of(story: str) -> list[Event]:
-    """Make up the events of one stage key from words such as ``finished2``, one a second."""
+    """Make the events of one stage key from words such as ``finished2``, one per second."""
     return [
         Event("key", "run", "embed_pool", word[:-1], at, int(word[-1]), "{}", {})
         for i, word in enumerate(story.split())

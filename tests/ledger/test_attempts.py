@@ -1,4 +1,4 @@
-"""Leases: how long they hold, who is at work, and what one who stood still may still do."""
+"""Leases: how long they hold, which process is at work, and what a stalled one may still do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def store() -> MemoryStore:
 
 
 def started(store: MemoryStore, clock: FakeClock, number: int = 1) -> Attempt:
-    """Begin an attempt, and tell the store."""
+    """Begin an attempt, and record it in the store."""
     attempt = Attempt(store, "key", number, clock)
     (blank,) = events_of(f"started{number}")
     lease = {SECONDS: LEASE}
@@ -100,7 +100,7 @@ def test_what_has_ended_leaves_no_sign_of_life_and_no_thread(
         assert store.present
     assert not store.present
     assert not attempt._heart.is_alive()
-    attempt.end()  # once more changes nothing
+    attempt.end()  # ending it again changes nothing
 
 
 def test_a_holder_whose_process_is_gone_is_passed_over_at_once(
@@ -123,7 +123,7 @@ def test_nobody_is_at_work_on_what_has_ended(
     assert holder(store, clock) is None
 
 
-# --- one who stood still: no heart beats ----------------------------------------------------------
+# --- a stalled process: no heartbeats -------------------------------------------------------------
 
 
 def test_one_who_stood_still_goes_on_where_nobody_took_over(
@@ -133,7 +133,7 @@ def test_one_who_stood_still_goes_on_where_nobody_took_over(
     attempt = started(store, clock)
     clock.advance(LEASE + 1)
     attempt.require()
-    assert holder(store, clock) is not None  # the lease holds anew
+    assert holder(store, clock) is not None  # the lease holds again
 
 
 @pytest.mark.parametrize("meanwhile", ["started2", "started2 finished2", "cleaned1", "failed1"])
@@ -143,7 +143,7 @@ def test_one_who_stood_still_is_told_that_he_lost_it(
     attempt = started(store, clock)
     clock.advance(LEASE - 1)
     store.append([replace(e, at=clock.now()) for e in events_of(meanwhile)])
-    attempt.require()  # in time, he need not ask
+    attempt.require()  # in time, so no need to ask the store
     clock.advance(1)
     with pytest.raises(LeaseLostError, match=r"another process took over.*run the same command"):
         attempt.require()

@@ -1,4 +1,4 @@
-"""What a stage key's events say: which attempt finished it, and what undoes that."""
+"""What a stage key's events mean: which attempt finished it, and what undoes that."""
 
 import pytest
 
@@ -17,12 +17,12 @@ from tests.ledger.stories import events_of
         ("started1 finished1 cleaned1", None, "cleaned"),
         ("started1 finished1 cleaned1 started2", None, "started"),
         ("started1 finished1 cleaned1 started2 finished2", 2, "finished"),
-        ("cleaned1 started1 finished1", 1, "finished"),  # a refresh of what had never run
-        # cleaned while it was at work: what it wrote before is gone
+        ("cleaned1 started1 finished1", 1, "finished"),  # a refresh of something that had never run
+        # cleaned while it was running: what it wrote before is gone
         ("started1 cleaned1 finished1", None, "cleaned"),
         ("started1 failed1 started2 cleaned1 finished2", 2, "finished"),
         ("started1 failed1 started2 cleaned1 cleaned2 finished2", None, "cleaned"),
-        # one who lost its lease wakes up late
+        # a process that lost its lease wakes up late
         ("started1 started2 finished2 failed1 cleaned1", 2, "finished"),
         ("started1 started2 finished1", 1, "finished"),
         ("started1 started2 cleaned1 finished2", 2, "finished"),

@@ -1,4 +1,4 @@
-"""What the ledger asks of a store, of the one in Delta tables and of its twin in memory."""
+"""What the ledger requires of a store: the one in Delta tables and its twin in memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_of_all_who_write_a_transactions_number_one_does(make: Make) -> None:
     assert not second.append([two, three], transaction="t", version=1)  # all or nothing
     assert second.append([two], transaction="u", version=1)
     assert second.append([three], transaction="t", version=3)
-    assert not first.append([one], transaction="t", version=2)  # they only rise
+    assert not first.append([one], transaction="t", version=2)  # versions only rise
     assert first.read() == second.read() == [one, two, three]
 
 
@@ -100,6 +100,6 @@ def test_both_stores_tell_the_same_story(spark: SparkSession, tmp_path: Path, se
         event = replace(BARE, stage_key="ab"[rng.integers(2)], at=START + timedelta(seconds=i))
         name, version = "tu"[rng.integers(2)], int(rng.integers(4))
         told = [store.append([event], transaction=name, version=version) for store in stores]
-        assert told[1] or not told[0]  # a busy session may not hear in time that it was told
+        assert told[1] or not told[0]  # a busy session may not see in time that it was recorded
     assert stores[0].read() == stores[1].read()
     assert stores[0].read(["a"]) == stores[1].read(["a"])

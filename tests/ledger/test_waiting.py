@@ -1,4 +1,4 @@
-"""Several processes at one stage: one does it, the others wait, and the dead are passed over."""
+"""Several processes at one stage: one does it, the others wait, dead ones are skipped."""
 
 from collections.abc import Callable
 
@@ -20,20 +20,20 @@ def world() -> World:
 
 @pytest.fixture
 def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What runs say to people."""
+    """Return the notes that runs show to people."""
     said: list[str] = []
     monkeypatch.setattr(Progress, "note", lambda _, stage, text: said.append(text))
     return said
 
 
 def test_a_second_run_waits_and_takes_the_firsts_result(world: World, notes: list[str]) -> None:
-    second = world.open(NEVER)  # it knows of no other
+    second = world.open(NEVER)  # it does not know about the other
     finish = world.begin(world.open(A), A)
     world.clock.after(600, finish)  # ten leases later
     assert second.do(NEVER) == Found(n_points=3)
     assert world.told() == ["started", "finished", "reused"]
     assert second.reused == ["a"]
-    waited, reused = notes  # once, however long
+    waited, reused = notes  # only once, however long the wait
     assert waited.startswith("waiting for another process: holder=")
     assert reused == "reused"
     assert not world.store.renewals
@@ -72,7 +72,7 @@ def test_who_waited_takes_over_what_failed(world: World) -> None:
 @pytest.mark.parametrize("tells", [True, False])
 def test_of_two_that_start_at_once_one_does_the_work(world: World, tells: bool) -> None:
     world.store.tells = tells
-    first, second = world.open(A), world.open(NEVER)  # neither knows of the other
+    first, second = world.open(A), world.open(NEVER)  # neither knows about the other
     finish = world.begin(first, A)
     world.clock.after(1, finish)
     second.do(NEVER)
@@ -125,7 +125,7 @@ def test_what_was_cleaned_under_a_holder_can_be_started_at_once(world: World) ->
 
 
 def frozen(world: World, do: Do) -> Callable[[], None]:
-    """Begin a stage in a process that stands still, for longer than its lease; give the rest."""
+    """Begin a stage in a process that stalls beyond its lease; return a call that finishes it."""
     stuck = stage("a", do)
     wake_up = world.begin(world.open(stuck), stuck, beats=False)
     world.clock.advance(61)
@@ -135,7 +135,7 @@ def frozen(world: World, do: Do) -> Callable[[], None]:
 @pytest.mark.parametrize("ends_by", ["writing", "ending", "failing"])
 def test_one_who_stood_still_changes_nothing_any_more(world: World, ends_by: str) -> None:
     def wakes(work: Work) -> Found:
-        if ends_by == "failing":  # what it read may have changed: the other's result stays
+        if ends_by == "failing":  # its input may have changed: the other's result stays
             raise InputChangedError("files of another fingerprint")
         if ends_by == "writing":
             work.require_lease()

@@ -1,4 +1,4 @@
-"""Ledgers made up by hand, of runs of the real recipe."""
+"""Handmade ledgers of runs of the real recipe."""
 
 import json
 from datetime import timedelta
@@ -17,7 +17,7 @@ NOWHERE = Path("/nowhere")
 
 
 def config_of(*overrides: str) -> RunConfig:
-    """Return the config of the tiny pool, which is nowhere."""
+    """Return the config of the tiny pool, which does not exist."""
     return tiny.config_of(NOWHERE, *overrides)
 
 
@@ -28,12 +28,12 @@ def told(
     *events: tuple[str, str],
     stages: tuple[str, ...] | None = None,
 ) -> list[Event]:
-    """Make up a run's events, one a second.
+    """Make up a run's events, one per second.
 
     Parameters
     ----------
     version : of the pool
-    stages : that the ledger says the run has; those of its config unless given
+    stages : the run's stages by the ledger; by default those of its config
     """
     pool = f"pool@{version}"
     keys, run_id = RECIPE.keys(config, pool), RECIPE.run_id(config, pool)
@@ -59,5 +59,5 @@ def history_of(
     published: dict[str, str] | None = None,
     running: frozenset[str] = frozenset(),
 ) -> History:
-    """Return the history that events tell."""
+    """Return the history in these events."""
     return History(events, RECIPE, published or {}, running)

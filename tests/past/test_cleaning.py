@@ -1,4 +1,4 @@
-"""Whose rows may go, decided from events alone."""
+"""Which rows may be deleted, decided from events alone."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def keys(version: int = 0, *overrides: str) -> dict[str, str]:
 
 
 def gone(events: list[Event], *, after: timedelta = DAY, older_than: timedelta = DAY) -> set[str]:
-    """Return the stage keys that go, that long after the last event."""
+    """Return the stage keys to delete, that long after the last event."""
     now = events[-1].at + after
     return set(reasons_to_go(history_of(events), older_than=older_than, now=now))
 

@@ -1,4 +1,4 @@
-"""What became of runs: which state they are in, and which supersede which."""
+"""The history of runs: which state they are in, and which supersede which."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ Steps = list[tuple[str, str]]
 
 
 def superseded(events: list[Event], published: dict[str, str] | None = None) -> list[bool]:
-    """Tell of every run, the oldest first, whether it is superseded."""
+    """Tell for every run, oldest first, whether it is superseded."""
     history = history_of(events, published)
     return [history.is_superseded(run) for run in reversed(history.runs)]
 
@@ -79,7 +79,7 @@ def test_a_run_is_running_while_a_process_is_at_its_stage() -> None:
     [
         ([(EMBED, "started"), (EMBED, "finished")], True),  # the next stage is to come
         ([(EMBED, "started"), (EMBED, "failed")], False),
-        ([(EMBED, "started")], False),  # nobody is at it
+        ([(EMBED, "started")], False),  # nothing is working on it
         ([(stage, "finished") for stage in GIVEN], False),
         ([(REPORT, "finished")], False),
     ],

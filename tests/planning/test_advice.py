@@ -112,7 +112,7 @@ def test_workers_that_a_container_has_no_room_for_are_a_warning() -> None:
     on_cluster = replace(NOT_LOCAL, n_workers=4, overhead=0.4 * GIB)
     plan = make_plan(split, on_cluster)
     (warning,) = plan.warnings
-    assert warning == (  # three copies of two mean cells, beside what an idle one holds, in each
+    assert warning == (  # per worker: three copies of two mean cells, and an idle one's memory
         "cluster_levels cells, level 1: the Python workers of an executor (4) may come to hold "
         "3.54 GiB, and its container has 0.40 GiB beside the heap: set "
         "spark.executor.memoryOverhead to 4g"
@@ -122,7 +122,7 @@ def test_workers_that_a_container_has_no_room_for_are_a_warning() -> None:
 
 
 NOT_LOCAL = replace(MACHINE, is_local=False, heap=64 * GIB, n_slots=64)
-REFUSED = {  # -> machine, what it starts with, what it ends with
+REFUSED = {  # -> machine, start and end of the message
     "a flat level that workers cannot hold": (
         problem(10**7, 1024, [60_000], split="off"),
         NOT_LOCAL,
@@ -211,7 +211,7 @@ def test_cells_are_warned_of_once_and_the_advice_ends_it(k: int) -> None:
     assert (split, leaves) == (7630, [15_260] if k == 10_000 else [])
     followed = problem(10**9, 256, leaves or [k], split=split, resampling={"rounds": 0})
     assert about_cells(followed) == []
-    if k == 10_000:  # half of the advice, and auto would not do either
+    if k == 10_000:  # half of the advice would not do, nor would auto
         half = problem(10**9, 256, [k], split=split, resampling={"rounds": 0})
         assert about_cells(half)[0].endswith(
             "leaves 1.3 of cluster.levels[0]=10000 leaves to a cell, so that cells are the "

@@ -1,4 +1,4 @@
-"""The planner's arithmetic: a level by hand, more is never less, and what the stages really do."""
+"""The planner's arithmetic: a level by hand, monotonicity, and what the stages really do."""
 
 import sys
 import tracemalloc
@@ -70,7 +70,7 @@ def test_a_flat_level_by_hand() -> None:
     # k-means||: 5 rounds and a count, one distance to each of 20 candidates
     begun = part(parts, "start", 1)
     assert (begun.n_passes, begun.flops) == (6, 2 * 3 * 1000 * 20)
-    # 4 of Lloyd, 1 that describes the clusters
+    # 4 of Lloyd, 1 to describe the clusters
     iterated = part(parts, "iterations", 1)
     assert (iterated.n_passes, iterated.flops) == (5, 5 * 2 * 3 * 1000 * 10)
     assert iterated.blocks == 4  # of 312 rows
@@ -93,7 +93,7 @@ def test_a_flat_level_on_spark_ships_its_centroids_in_every_pass() -> None:
 def test_the_driver_gathers_the_sums_of_every_slot_or_once_where_they_are_large(
     n: int, slots: int, n_sums: int
 ) -> None:
-    k, d = 5000, 256  # 10 MB of sums a task, 256 MiB at most
+    k, d = 5000, 256  # 10 MB of sums per task, 256 MiB at most
     cluster = replace(MACHINE, n_slots=slots, is_local=False)
     iterated = part(estimate(problem(n, [k], solver="spark"), cluster), "iterations", 1)
     tree = level_parts.TREE_BYTES * d * k
@@ -200,7 +200,7 @@ def test_cells_are_fitted_on_a_sample_that_the_driver_holds() -> None:
 def test_minibatches_are_counted_by_their_share_of_the_points() -> None:
     n, k, d = 100_000, 1000, 256
     parts = estimate(problem(n, [k, 200], algorithm="minibatch"), MACHINE)
-    # mini-batches of a quarter and of all, 4 iterations each; then 4 of Lloyd, and 1 that describes
+    # mini-batches of a quarter and of all, 4 iterations each; then 4 of Lloyd, and 1 to describe
     # the clusters
     n_passes = 4 / 4 + 4 + 4 + 1
     iterated = part(parts, "iterations", 1)
@@ -230,7 +230,7 @@ def test_more_points_never_cost_less(
         for m in (n, n + more)
     )
     assert many.figures["shuffled"] >= few.figures["shuffled"]
-    if algorithm == "lloyd":  # mini-batches, from some size on, save distances
+    if algorithm == "lloyd":  # from some size on, mini-batches save distances
         assert many.figures["flops"] >= few.figures["flops"]
     if [p.solver for p in few.parts] == [p.solver for p in many.parts]:
         assert many.seconds >= few.seconds
@@ -243,7 +243,7 @@ def test_more_clusters_never_take_less_memory(k: int, more: int, solver: str) ->
     few, many = (make_plan(problem(500_000, [m], **plain), MACHINE) for m in (k, k + more))
     for process in ("worker", "jvm"):
         assert many.peak(process) >= few.peak(process)
-    limit = GRAM_CANDIDATES / OVERSAMPLING  # beyond, no distances between candidates are kept
+    limit = GRAM_CANDIDATES / OVERSAMPLING  # beyond it, no distances between candidates are kept
     if (k <= limit) == (k + more <= limit):
         assert many.peak("driver") >= few.peak("driver")
 

@@ -1,4 +1,4 @@
-"""An executor's memory, as Spark's settings have it."""
+"""An executor's memory, by Spark's settings."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def setting(**said: str) -> Setting:
     return lambda key, default: settings.get(key, default)
 
 
-SAID = {  # -> MiB beside the heap
+SAID = {  # -> MiB besides the heap
     "the least": (setting(master="yarn"), 384),
     "a least of one's own": (setting(master="yarn", executor_minMemoryOverhead="1g"), 1024),
     "a tenth": (setting(master="yarn", executor_memory="10g"), 1024),

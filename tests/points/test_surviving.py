@@ -1,4 +1,4 @@
-"""The one door to the points that count, in memory or from their table."""
+"""The only access to the points that count, in memory or from their table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Gated(Outcome):
-    """What a gate found; here, what came through the door while it was at work."""
+    """What a gate found; here, the points it could read while it was running."""
 
     n_before: int
     n_turned_away: int
@@ -136,7 +136,7 @@ def test_hash_samples_of_held_points_are_those_that_spark_takes(
 
 
 def digests(spark: SparkSession, config: RunConfig) -> dict[str, dict[str, str]]:
-    """Do all stages; return their tables' digests, the page apart, which tells the time."""
+    """Do all stages; return their tables' digests, except the page's, which contains the time."""
     run = open_run(spark, config)
     for stage in RECIPE.on(config):
         run.do(stage)

@@ -1,4 +1,4 @@
-"""Curate the 200,000 x 256 grouped mixture, levels 10,000/1000/100, on local[2]; print figures.
+"""Curate the 200,000 x 256 grouped mixture, levels 10,000/1000/100, on local[2]; print the figures.
 
 Run: python -m tests.quality.grouped FOLDER
 """

@@ -63,7 +63,7 @@ def sampled_concepts(run: Run, n_concepts: int) -> np.ndarray:
 
 
 def curate_planted(spark: SparkSession, config) -> tuple[Run, dict[str, Any]]:
-    """Embed, cluster and sample; give the run and its figures."""
+    """Embed, cluster and sample; return the run and its figures."""
     run = open_run(spark, config)
     for job in (embed_pool, cluster_levels, balance_sample):
         run.do(job.STAGE)

@@ -1,4 +1,4 @@
-"""The figures that the README states, over all their seeds."""
+"""The figures quoted in the README, over all their seeds."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""The paper's toy in the plane: the top level's nodes lie evenly, however uneven the points.
+"""The paper's toy in the plane: the top level's nodes are even, however uneven the points.
 
-Source: arXiv 2405.15613, section 4.1: three normal clusters of .5 standard deviation and a uniform
+Source: arXiv 2405.15613, section 4.1: three normal clusters of standard deviation .5 and a uniform
 background, levels 3000/1000/300, resampling 10 x 2. Density is estimated with a Gaussian kernel of
-bandwidth .5 on a grid, and compared with the uniform one: the paper's tree has KL .042, and so have
+bandwidth .5 on a grid, and compared with the uniform one: the paper's tree has KL .042, as do
 300 points drawn uniformly from the square.
 """
 

@@ -1,4 +1,4 @@
-"""Checkpoints in the lake: a stopped level loop goes on, and ends in the same tables."""
+"""Checkpoints in the lake: a stopped level loop resumes, and ends with the same tables."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class Gone(BaseException):
 
 
 def config_of(folder: Path, *, interval: int = 300, **cluster: Any) -> RunConfig:
-    """Return a config; at interval 0, a checkpoint is kept after every step."""
+    """Return a config; at interval 0, every step writes a checkpoint."""
     config = parse_config(
         {
             "input": {"table": f"{folder}/pool", "embedding": "embedding"},
@@ -86,10 +86,10 @@ def test_a_stopped_level_loop_goes_on_from_its_checkpoint(
     assert resumed.metrics["checkpoint"] > 1
     found = digests(run)
     n_iterations = found[ITERATIONS].n_rows
-    assert n_seen - n_before == n_iterations - 4  # the four kept are not repeated
+    assert n_seen - n_before == n_iterations - 4  # the four in the checkpoint are not repeated
     assert run.lake.read(CHECKPOINTS, run.key(cluster_levels.STAGE)).isEmpty()
 
-    # the same as never stopped
+    # the same as without a stop
     whole = folder / "whole"
     whole.mkdir()
     (whole / "pool").symlink_to(folder / "pool")

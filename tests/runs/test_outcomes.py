@@ -1,4 +1,4 @@
-"""Outcomes: what a stage found out comes back from the figures that the ledger keeps."""
+"""Outcomes: what a stage found is restored from the figures in the ledger."""
 
 from dataclasses import dataclass
 

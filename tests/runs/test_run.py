@@ -1,4 +1,4 @@
-"""A run does its stages: what is reused and repeated, what a failure leaves, what is one commit."""
+"""A run does its stages: what is reused or repeated, what a failure leaves, what is one commit."""
 
 import json
 from dataclasses import replace
@@ -24,7 +24,7 @@ def world() -> World:
 
 
 def as_seed(config: RunConfig, found: Found) -> RunConfig:
-    """Put what a stage found in the place of the seed."""
+    """Replace the seed by what a stage found."""
     return config.model_copy(update={"seed": found.n_points})
 
 
@@ -84,7 +84,7 @@ def test_what_was_cleaned_an_hour_ago_is_done_again(world: World) -> None:
 
 def test_what_is_looked_up_late_is_read_anew_where_the_ledger_has_changed(world: World) -> None:
     world.open(A).do(A)
-    run = world.open(ALONE)  # it has not asked for a yet
+    run = world.open(ALONE)  # it has not looked up a yet
     key = world.open(A).key(A)
     world.open(A).ledger.record("a", key, "cleaned")
     assert run.ledger.finished(key) is None
@@ -183,7 +183,7 @@ def test_what_is_to_be_done_at_the_end_comes_after_the_ledger_knows(world: World
     told = []
 
     def tidies(work: Work) -> Found:
-        work.when_finished(lambda: 1 / 0)  # the stage is done, and told
+        work.when_finished(lambda: 1 / 0)  # the stage is done and recorded
         work.when_finished(lambda: told.append(world.told()))
         return works(work)
 
@@ -220,7 +220,7 @@ def test_a_refresh_cleans_and_does_again_what_finished_before_it_began(world: Wo
     world.clock.advance(1)
     run = world.open(counted, is_refresh=True)
     run.do(counted)
-    run.do(counted)  # what it did itself is new
+    run.do(counted)  # what it did itself is not repeated
     again = ["cleaned", "started", "finished"]
     assert world.told() == ["started", "finished", *again, "reused"]
     assert incarnations == [0, 1]

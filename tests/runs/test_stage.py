@@ -1,4 +1,4 @@
-"""Keys and lineages: what a change of the config repeats, and whose a published sample is."""
+"""Keys and lineages: what a config change repeats, and which lineage owns a published sample."""
 
 import pytest
 

@@ -33,7 +33,7 @@ def works(_: Work) -> Found:
 
 
 def never(_: Work) -> Found:
-    """Refuse to be done."""
+    """Fail if it is ever called."""
     raise AssertionError("done twice")
 
 
@@ -43,12 +43,12 @@ def fails(_: Work) -> Found:
 
 
 def stage(name: str, do: Do = works, **more: Any) -> Stage[Found]:
-    """Declare a stage; of one name, each has the same key whatever it does."""
+    """Declare a stage; stages of one name have the same key, whatever they do."""
     return Stage(name=name, version=1, reads=("seed",), outcome=Found, work=do, **more)
 
 
 def config_of(**sections: Any) -> RunConfig:
-    """Return a config of a pool that is nowhere."""
+    """Return a config of a pool that does not exist."""
     sample = {"name": "s", "target_size": 2}
     plain = {
         "input": {"table": "pool", "embedding": "vector"},
@@ -80,7 +80,7 @@ class World:
         return run
 
     def begin(self, run: Run, stage: Stage[Any], *, beats: bool = True) -> Callable[[], None]:
-        """Begin a stage in another process; give what does the rest.
+        """Begin a stage in another process; return a call that finishes it.
 
         Parameters
         ----------
@@ -105,5 +105,5 @@ class World:
         return [e for e in self.store.read() if stage in (None, e.stage)]
 
     def is_quiet(self) -> bool:
-        """Tell whether nobody shows a sign of life, and no heart beats."""
+        """Tell whether there is no sign of life and no heartbeat."""
         return not self.store.present and not self.clock.is_awaited

@@ -1,4 +1,4 @@
-"""Commits to tables: repeated and late ones change nothing; what makes a table be there."""
+"""Commits to tables: repeated and late ones change nothing; when a table exists."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def names(lake: Lake) -> list[str]:
 def test_a_table_is_there_once_its_first_commit_is(lake: Lake, tmp_path: Path) -> None:
     assert not lake.exists(THINGS)
     log = tmp_path / "things" / "_delta_log"
-    log.mkdir(parents=True)  # a process died there, or is at it
+    log.mkdir(parents=True)  # a process died there, or is still writing
     (log / ".00000000000000000000.json.1234.tmp").touch()
     assert not lake.exists(THINGS)
     assert lake.write(THINGS, rows(lake.spark, "a"), "key").is_new
@@ -49,6 +49,6 @@ def test_of_an_incarnation_the_first_commit_counts_and_the_latest_incarnation_of
 
     redone = lake.write(THINGS, rows(lake.spark, "d"), "key", incarnation=1)
     assert redone.is_new
-    late = lake.write(THINGS, rows(lake.spark, "a", "b"), "key")  # of one who stood still
+    late = lake.write(THINGS, rows(lake.spark, "a", "b"), "key")  # from a stalled process
     assert late == redone
     assert names(lake) == ["d"]

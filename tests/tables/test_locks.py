@@ -1,4 +1,4 @@
-"""Commits to one table take turns; who holds a lock and shows no life is passed over."""
+"""Commits to one table take turns; the lock of a process without a sign of life is ignored."""
 
 import threading
 import time

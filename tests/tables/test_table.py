@@ -1,4 +1,4 @@
-"""Tables as they are declared: shapes, columns that come later, and digests that stay."""
+"""Tables as declared: shapes, columns added later, and digests that stay the same."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_rows_of_before_a_column_read_as_its_default(spark: SparkSession) -> Non
     old = SHAPES.shaped(spark.createDataFrame(ROWS, COLUMNS), "key")
     (first, _) = LATER.completed(old).orderBy("id").collect()
     assert (first.size, first.op, first.level, first.note) == (None, "upsert", 1, "x")
-    # as where the table has the column by now, and these rows say nothing in it
+    # as if the table has since gained the column, and these rows have no value in it
     widened = old.withColumn("op", F.lit(None).cast("string"))
     assert [row.op for row in LATER.completed(widened).collect()] == ["upsert", "upsert"]
 

@@ -1,4 +1,4 @@
-"""Families of trees: level 1 follows the pool's size, the levels above it the data."""
+"""Families of trees: level 1 follows the pool's size, the levels above follow the data."""
 
 import pytest
 from hypothesis import given

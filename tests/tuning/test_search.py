@@ -1,4 +1,4 @@
-"""The search: who wins among equals by hand, and small pools whose right tree is known."""
+"""The search: which trial wins among equals, by hand, and small pools whose right tree is known."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ N_CONCEPTS = 60
 
 
 def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 1) -> Trial:
-    """Make a trial of trees that only know their sizes."""
+    """Make a trial of trees that have only their sizes."""
     tree: Any = SimpleNamespace(levels=[SimpleNamespace(centroids=np.empty(k)) for k in levels])
     scores = np.atleast_2d(np.array(relative, np.float64))
     return Trial((tree,) * len(scores), len(levels), leaves, scores, n_clusterings)
@@ -57,7 +57,7 @@ def test_the_simplest_wins_among_those_within_the_noise() -> None:
     tried = [best, near_with_equal_shares, near_with_a_smaller_top, far]
     assert simplest(tried) is near_with_a_smaller_top
     assert simplest([best, far]) is best
-    # what is noisy is not told apart, however far its mean
+    # noisy trials count as equal, however far apart their means
     noisy = trial([100, 50, 25, 12], 0.0, even + 0.02 + np.tile([1.0, -1.0], 200))
     assert simplest([best, noisy]) is noisy
 

@@ -1,4 +1,4 @@
-"""Points labelled in memory, against the rows that executors yield and against brute force."""
+"""Points labelled in memory, against executors' rows and against brute force."""
 
 from functools import partial
 

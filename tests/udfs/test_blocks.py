@@ -1,4 +1,4 @@
-"""Points on executors: packing, and the Spark sources against the one in memory."""
+"""Points on executors: packing, and the Spark sources against the in-memory one."""
 
 import io
 import os
@@ -83,7 +83,7 @@ def test_arrays_survive_the_way_to_the_driver_without_pickle() -> None:
 
 
 def pool_of(spark: SparkSession, X: NDArray[np.float32], n_parts: int) -> SparkPoints:
-    """The pool in rows, its ids every seventh number, on a grid whose coordinates are X."""
+    """Return the pool as rows, its ids every seventh number, on a grid with coordinates X."""
     ids, unit = np.arange(len(X)) * 7, 2.0**-20
     table = pa.table({"id": pa.array(ids), "embedding": pa.array(list(X * np.float32(unit)))})
     frame = spark.createDataFrame(table).repartition(n_parts)
@@ -155,7 +155,7 @@ def test_sums_are_the_same_added_up_on_executors(
     step = AssignAndSum(Centroids(local.X[::9]))
     one, other = local.reduce(step), remote.reduce(step)
     assert all(np.array_equal(one[name], other[name]) for name in one)
-    files_of(remote)[0].unlink()  # blocks from elsewhere come in ranges too
+    files_of(remote)[0].unlink()  # blocks from other sources come in ranges too
     again = remote.reduce(step)
     assert all(np.array_equal(one[name], again[name]) for name in one)
     remote.release()

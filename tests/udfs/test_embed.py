@@ -51,7 +51,7 @@ def as_float32(embedding):
 
 
 def embed(values, *, normalize=False, batch_size=256, batches=1):
-    """Return what `embed_batches` makes of values that arrive in several batches."""
+    """Return the result of `embed_batches` on values that arrive in several batches."""
     column = pd.Series(values, dtype=object)
     parts = [column.iloc[rows] for rows in np.array_split(np.arange(len(column)), batches)]
     frames = embed_batches(
@@ -134,7 +134,7 @@ def test_an_embedding_is_null_where_a_row_cannot_be_embedded(spark):
 
 
 def test_a_worker_loads_its_embedder_once_for_all_tasks(spark):
-    counter = f"LOADS_{uuid4().hex}"  # kept by the worker process, and by no other test
+    counter = f"LOADS_{uuid4().hex}"  # kept by the worker process; used by no other test
 
     def load():
         n_loads = int(os.environ.get(counter, "0")) + 1

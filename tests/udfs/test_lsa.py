@@ -143,7 +143,7 @@ def test_components_are_on_the_grid_and_at_most_one():
 
 
 def reference_fitted_on(texts):
-    """The two views by scikit-learn, each tf-idf row of length 1."""
+    """Return the two views by scikit-learn, each tf-idf row of length 1."""
     plain = {"alternate_sign": False, "norm": None, "n_features": N_COLUMNS}
     tfidf = {"sublinear_tf": True, "smooth_idf": True, "norm": "l2"}
     return make_union(
@@ -159,7 +159,7 @@ def test_vectors_agree_with_scikit_learns_pipeline():
     components = small_fit()["components"].reshape(N_VIEWS * N_COLUMNS, -1).astype(float)
     new = ["the cat rose", "stock of mats", "dog dog dog"]
     expected = reference_fitted_on(ANIMALS + MARKETS).transform(new) @ components
-    # a weight of 1 or more is rounded to 2^-10, so by at most 2^-11 of itself
+    # a weight of 1 or more is rounded to 2^-10: an error of at most 2^-11 of itself
     np.testing.assert_allclose(embed(*new).vectors, expected, rtol=0, atol=2**-10)
 
 

@@ -43,7 +43,7 @@ def digit_embedder():
 
 
 def see(value, mode="L", size=2):
-    """Return the pixels that the embedder sees, by a projection that changes nothing."""
+    """Return the pixels that the embedder sees, using an identity projection."""
     n_values = count_values(size, mode)
     embedded = make_embedder(
         {

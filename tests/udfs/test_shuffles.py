@@ -1,4 +1,4 @@
-"""Points on their way to the cells that they are solved in."""
+"""Points on their way to the cells they are solved in."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ READ = PointReader(1.0, 2)
 
 
 def pool(seed: int, n_around: int) -> pa.Table:
-    """Return points of which 900 are copies of one, some of them near it; some far."""
+    """Return 900 copies of one point, some points near it and some far."""
     rng = np.random.default_rng(seed)
     parts = [np.full((900, 2), 7), 7 + rng.integers(-9, 10, (n_around, 2))]
     X = np.concatenate([*parts, 1000 + rng.integers(0, 500, (300, 2))])

@@ -1,4 +1,4 @@
-"""What embedders declare: specs that the driver can go by, and workers that load one alone."""
+"""What embedders declare: specs the driver can rely on, and workers that load only one."""
 
 import subprocess
 import sys
@@ -117,11 +117,11 @@ def test_a_new_embedder_is_a_line_in_the_list(monkeypatch: pytest.MonkeyPatch) -
     assert options_of(NEW, config.embed.shared, config.embed.options).depth == 2
 
 
-# --- code of the user's own -----------------------------------------------------------------------
+# --- the user's own code --------------------------------------------------------------------------
 
 
 def embedder_of(gives: object) -> object:
-    """Return the embedder of a factory whose function gives this, of two components."""
+    """Return the embedder of a factory whose function returns this, with two components."""
     sys.modules["given"] = module = type(sys)("given")
     module.make = lambda: lambda contents: gives(contents) if callable(gives) else gives
     return make_embedder(Code("given", "make"), {"n_features": np.array(2)})

@@ -1,1 +1,1 @@
-"""Turn pool values into vectors: one module per embedder, which ends in its spec; see `specs`."""
+"""Turn pool values into vectors: one module per embedder, ending with its spec; see `specs`."""

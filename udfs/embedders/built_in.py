@@ -1,4 +1,4 @@
-"""The embedders that come with Evenlake; a new one is a line here. The workers never come here."""
+"""The embedders that come with Evenlake; a new one is a line here. Workers never import this."""
 
 from udfs.embedders import lsa, pixels, precomputed
 from udfs.embedders.specs import EmbedderSpec

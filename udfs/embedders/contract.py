@@ -16,12 +16,12 @@ class Embedded(NamedTuple):
     Attributes
     ----------
     vectors : (n, n_features) float32
-        Zeros where there is a reason.
+        Zeros if there is a reason.
     reasons : (n,) object
         None = embedded; else ``null_content``, ``empty_content``, ``undecodable``,
-        ``wrong_length``, or one of those of `udfs.kernels.exact.hygiene.check_vectors`.
+        ``wrong_length``, or one from `udfs.kernels.exact.hygiene.check_vectors`.
     details : (n,) object
-        What was found and what was wanted, for a person to read; or None.
+        What was found and what was expected, for people to read; or None.
     """
 
     vectors: NDArray[np.float32]
@@ -45,7 +45,7 @@ def embed_decoded(
     project: Callable[[list[Decoded]], NDArray[np.float32]],
     n_features: int,
 ) -> Embedded:
-    """Decode each value on its own, then project all that could be decoded at once.
+    """Decode each value on its own, then project all the decoded ones at once.
 
     Parameters
     ----------

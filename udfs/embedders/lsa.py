@@ -1,22 +1,22 @@
 """Embed texts by latent semantic analysis: hashed n-grams, tf-idf, truncated SVD.
 
-A text has two views, each a row of length 1, so that neither drowns the other: its words, and its
-3-5-grams of characters between white space. Kana and Chinese characters, written without spaces,
-each count as a word. Scripts that break words at combining marks (Hindi) or have neither spaces nor
-a place in that rule (Thai) are told by their characters. `tests/benchmarks/sections.py` compares.
+A text has two views, each a row of length 1 so that neither drowns out the other: its words, and
+its character 3- to 5-grams between white space. Kana and Chinese characters, written without
+spaces, each count as a word. Scripts whose words break at combining marks (Hindi), or that have no
+spaces and no such rule (Thai), rely on their characters. See `tests/benchmarks/sections.py`.
 
 Method: Deerwester et al., "Indexing by latent semantic analysis" (1990), with Halko et al.'s
 randomized SVD (arXiv 0909.4061) and feature hashing (arXiv 0902.2206).
 
 Spark shape map: STRING, or BINARY in UTF-8 -> (n, n_components) float32.
 
-`fit` runs once, on the driver. Rounding hides what its SVD owes to the machine (eight settings of
-OpenBLAS gave equal arrays), but not where singular values coincide: its arrays are to be kept.
-With the same arrays a text has the same vector, bit for bit, in any batch and on any CPU: weights
+`fit` runs once, on the driver. Rounding hides how its SVD depends on the machine (eight settings of
+OpenBLAS gave equal arrays) unless singular values coincide, so its arrays must be kept.
+With the same arrays, a text gets the same vector, bit for bit, in any batch and on any CPU: weights
 are multiples of 2^-10 up to 2^8 and components multiples of 2^-24, so that over 2^15 columns a
 projection is below 2^16.5 in units of 2^-34, and a squared norm at most 2^31 in units of 2^-20.
-Both fit float64's 53 bits, and their sums are exact in any order; the views' quotients and the sum
-of those are rounded once each.
+Both fit float64's 53 bits, and their sums are exact in any order; the views' quotients and their
+sum are rounded once each.
 """
 
 import unicodedata
@@ -34,20 +34,20 @@ from udfs.embedders.specs import Arrays, EmbedderSpec
 from udfs.embedders.specs import n_components as length_of
 
 N_VIEWS = 2  # words; characters
-N_COLUMNS = 2**15  # of a view; with 64 components both take 32 MiB
+N_COLUMNS = 2**15  # per view; with 64 components both take 32 MiB
 UNSPACED = (  # iteration marks, hiragana, katakana, half-width katakana, Chinese characters
     r"\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 WORD = rf"[{UNSPACED}]|[^\W{UNSPACED}]{{2,}}"
-MAX_CHARS = 2**17  # read of one text
-MAX_FIT_CHARS = 2**24  # read of all texts in `fit`, in equal parts: 1.6 to 2.2 GiB for 20,000 texts
+MAX_CHARS = 2**17  # read from one text
+MAX_FIT_CHARS = 2**24  # read in `fit`, shared equally among texts: 1.6 to 2.2 GiB for 20,000 texts
 N_AT_ONCE = 32  # texts; counting takes 70 to 86 bytes per character, so at most 350 MiB
 WEIGHT_UNIT = 2.0**-10
 MAX_WEIGHT = 2.0**8  # (1 + ln count) * idf is 206 for 400,000 n-grams that none of 10^6 texts has
 COMPONENT_UNIT = 2.0**-24  # components up to 1 in it are exact in float32
-N_ITER = 7  # 6,000 docstrings, 64 components: cosines are then .016 from an exact SVD's (mean)
-MIN_SINGULAR_VALUE = 1e-6  # of the largest; below it a direction is rounding noise
+N_ITER = 7  # 6,000 docstrings, 64 components: cosines are .016 from an exact SVD's on average
+MIN_SINGULAR_VALUE = 1e-6  # relative to the largest; below it a direction is rounding noise
 
 Sparse: TypeAlias = Any  # scipy's CSR matrix; scipy carries no types
 Counter: TypeAlias = Callable[[Sequence[str]], list[Sparse]]
@@ -61,7 +61,7 @@ def fit(
     Parameters
     ----------
     texts : those that cannot be embedded (null, empty, not UTF-8) are skipped
-    n_components : the most to keep; fewer texts, or texts that say the same, span fewer
+    n_components : the most to keep; few texts, or texts much alike, span fewer
     seed : of the randomized SVD
 
     Returns
@@ -108,10 +108,10 @@ def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
     Raises
     ------
     ValueError
-        If the arrays are not of the shapes that `fit` gives.
+        If the arrays do not have the shapes that `fit` returns.
     """
     idf = arrays["idf"]
-    components = arrays["components"].astype(np.float64)  # once: scipy would at every batch
+    components = arrays["components"].astype(np.float64)  # once: scipy would do it per batch
     want = (N_VIEWS, N_COLUMNS)
     if idf.shape != want or components.ndim != 3 or components.shape[:2] != want:
         raise ValueError(
@@ -139,7 +139,7 @@ def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
 
 
 def _as_text(value: Any) -> str | Failure:
-    """Return the part of one value that is read."""
+    """Return the part of one value that is read, or a Failure."""
     if isinstance(value, bytes | bytearray):
         try:
             value = bytes(value).decode("utf-8")
@@ -147,11 +147,11 @@ def _as_text(value: Any) -> str | Failure:
             return Failure("undecodable", f"not UTF-8 at byte {error.start}: {error.reason}")
     if not isinstance(value, str):
         return Failure("undecodable", f"{type(value).__name__} is neither text nor bytes")
-    text = unicodedata.normalize("NFC", value[:MAX_CHARS])  # accents are part of their letters
+    text = unicodedata.normalize("NFC", value[:MAX_CHARS])  # accents join their letters
     if not text.strip():
         return Failure("empty_content", f"{len(value)} white space characters" if value else None)
     try:
-        text.encode("utf-8")  # as the hashing will
+        text.encode("utf-8")  # as the hashing does
     except UnicodeEncodeError as error:
         return Failure("undecodable", f"not Unicode at character {error.start}: {error.reason}")
     return text
@@ -182,7 +182,7 @@ def _normalized(weights: Sparse) -> Sparse:
 
 
 def _norms(weights: Sparse) -> NDArray[np.float64]:
-    """Return the rows' L2 norms : (n,), 1 without an n-gram, as an n-gram weighs 1 or more."""
+    """Return the rows' L2 norms : (n,), 1 without n-grams, as each n-gram weighs 1 or more."""
     squares = weights.multiply(weights).sum(axis=1)  # (n, 1), exact
     return np.sqrt(np.maximum(np.asarray(squares, dtype=np.float64).ravel(), 1.0))
 

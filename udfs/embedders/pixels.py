@@ -3,9 +3,9 @@
 Spark shape map: BINARY (an encoded image) or STRING (a local path or file: URI)
 -> (n, n_components) float32.
 
-`fit` runs once, on the driver. Rounding hides what its eigenvectors owe to the machine (eight
-settings of OpenBLAS gave equal arrays), but not where variances coincide: its arrays are to be
-kept. With the same arrays an image has the same vector, bit for bit, in any batch and with any
+`fit` runs once, on the driver. Rounding hides how its eigenvectors depend on the machine (eight
+settings of OpenBLAS gave equal arrays) unless variances coincide, so its arrays must be kept.
+With the same arrays, an image gets the same vector, bit for bit, in any batch and with any
 BLAS: a pixel takes 8 bits, a component (at most 1, in units of 2^-20) 20, and 2^12 of their
 products are added, so that every sum fits 8 + 20 + 12 = 40 of float64's 53 bits and is exact in
 any order; subtracting the offset (the mean's projection, in the same unit) takes one more.
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 CHANNELS = {"L": 1, "RGB": 3}
-MAX_VALUES = 2**12  # of one shrunken image; the covariance then takes 128 MiB
+MAX_VALUES = 2**12  # in one shrunken image; the covariance then takes 128 MiB
 COMPONENT_UNIT = 2.0**-20
-MIN_VARIANCE = 1e-9  # of the largest; below it a direction is rounding noise
+MIN_VARIANCE = 1e-9  # relative to the largest; below it a direction is rounding noise
 CHUNK_IMAGES = 1024  # widened to float64 at a time
-# Plain raster formats only: others (EPS) run external programs on what the lake holds.
+# Plain raster formats only: others (EPS) run external programs on the lake's content.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA")
 KERNEL_FOLDERS = ("/proc/", "/sys/", "/dev/")
-MAX_DETAIL = 200  # characters of an exception's message that are kept
+MAX_DETAIL = 200  # characters kept of an exception's message
 
 Decode = Callable[[Any], NDArray[np.uint8] | Failure]
 
@@ -53,10 +53,10 @@ def fit(
     Parameters
     ----------
     images : encoded bytes or paths; those that cannot be embedded are skipped
-    n_components : the most to keep; fewer images, or images that are alike, span fewer
+    n_components : the most to keep; few images, or images much alike, span fewer
     size : pixels per side after shrinking
     mode : ``L`` (grey) or ``RGB``
-    seed : not used, as nothing is drawn here; taken so that both fits are called alike
+    seed : unused, as nothing is drawn here; accepted so that both fits are called alike
 
     Returns
     -------
@@ -86,7 +86,7 @@ def fit(
     components *= np.sign(components[heaviest, np.arange(n_kept)])  # (n_values, n_kept)
     offset = np.rint(mean @ components / COMPONENT_UNIT) * COMPONENT_UNIT
     return {
-        "components": (components + 0.0).astype(np.float32),  # + 0.0: no -0.0, which is noise
+        "components": (components + 0.0).astype(np.float32),  # -0.0 is noise
         "offset": offset + 0.0,
         "size": np.array(size, dtype=np.int64),
         "mode": np.array(mode),
@@ -99,7 +99,7 @@ def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
     Raises
     ------
     ValueError
-        If the arrays are not of the shapes that `fit` gives.
+        If the arrays do not have the shapes that `fit` returns.
     """
     size, mode = int(arrays["size"]), str(arrays["mode"])
     components = arrays["components"].astype(np.float64)
@@ -129,7 +129,7 @@ def count_values(size: int, mode: str) -> int:
     Raises
     ------
     ValueError
-        If the mode is unknown, or the size is below 2 or makes more than MAX_VALUES.
+        If the mode is unknown, or the size is below 2 or gives more than MAX_VALUES values.
     """
     if mode not in CHANNELS:
         raise ValueError(f"mode={mode!r} should be one of {', '.join(CHANNELS)}")
@@ -194,7 +194,7 @@ def _source(value: bytes | bytearray | str) -> BytesIO | str:
     if not isinstance(value, str):
         return BytesIO(value)
     path = unquote(urlsplit(value).path) if value.startswith("file:") else value
-    # a pipe or a device would never end, nor would some of the kernel's files
+    # reading a pipe, a device or some of the kernel's files would never end
     if not os.path.isfile(path) or os.path.realpath(path).startswith(KERNEL_FOLDERS):
         raise FileNotFoundError(f"no local file at {path}")
     return path
@@ -228,7 +228,7 @@ class Options:
     image_mode: str
 
     def __post_init__(self) -> None:
-        """Refuse images of more values than a covariance is computed for."""
+        """Reject image sizes with more values than a covariance is computed for."""
         most = _largest_size(self.image_mode)
         if self.image_size > most:
             raise ValueError(

@@ -47,7 +47,7 @@ def _as_row(value: Any, n_features: int) -> NDArray[Any] | Failure:
         return Failure("undecodable", f"{type(value).__name__} is not a list of numbers")
     try:
         row = np.asarray(value)
-    except ValueError:  # lists of several lengths inside
+    except ValueError:  # lists of different lengths inside
         return Failure("undecodable", "not a flat list of numbers")
     if row.ndim != 1:
         return Failure("undecodable", f"an array of shape {row.shape} is not a flat list")
@@ -72,7 +72,7 @@ def _from_objects(row: NDArray[np.object_]) -> NDArray[np.float64] | Failure:
 
 
 def _stack_rows(rows: list[NDArray[Any]]) -> NDArray[np.float32]:
-    """Return rows of one length as a matrix; what float32 cannot hold becomes inf or 0."""
+    """Stack rows of equal length into a matrix; what float32 cannot hold becomes inf or 0."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         flat = np.concatenate(rows, dtype=np.float32, casting="unsafe")
     return flat.reshape(len(rows), -1)

@@ -1,15 +1,15 @@
-"""Embed by code of the user's own: ``python:package.module:factory``.
+"""Embed with the user's own code: ``python:package.module:factory``.
 
 The factory is called with the options, once per worker, and returns a function:
 
     a list of n contents (STRING -> str, BINARY -> bytes, ARRAY -> 1-D ndarray; none is null or
     empty) -> (n, n_features) float32; or a list of n vectors, None for what cannot be embedded
 
-The factory, or what it returns, may carry `version` (str), `reads` (``content`` or ``embedding``)
-and `makes` (str); a factory that carries its version is not called to learn of the others.
+The factory, or what it returns, may have the attributes `version` (str), `reads` (``content`` or
+``embedding``) and `makes` (str); a factory with a version is not called to find the others.
 
-Code that the workers lack comes to them as an archive named by its content, and the driver imports
-it from there, too: a process that has imported the module before it was changed imports it anew.
+Code that the workers lack is shipped as an archive named by its content, and the driver imports it
+from there too: a process that imported the module before a change imports it again.
 """
 
 import importlib
@@ -30,24 +30,24 @@ from numpy.typing import NDArray
 from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
 from udfs.embedders.specs import Arrays, EmbedderSpec, NoOptions, told_length
 
-N_TRIED = 16  # contents that tell on the driver how long the vectors are
+N_TRIED = 16  # contents embedded on the driver to find the vectors' length
 
 UserEmbedder = Callable[[list[Any]], Any]
 
 
 class EmbedderError(ValueError):
-    """The user's code cannot be had, fails, or gives what is no vectors: got, want, fix."""
+    """The user's code cannot be imported, fails, or does not return vectors: got, want, fix."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """Where a factory is, and what it is called with.
+    """Where a factory is, and the options it is called with.
 
     Attributes
     ----------
     options : JSON
-    archive : a .zip on ``sys.path``, by the end of its path, that the module is to come from;
-        None: from wherever it is installed
+    archive : the end of the path of a .zip on ``sys.path`` to import the module from; None: import
+        it from wherever it is installed
     """
 
     module: str
@@ -64,7 +64,7 @@ class Code:
         """
         try:
             found: Any = _imported(self.module, self.archive)
-        except Exception as error:  # whatever its code does
+        except Exception as error:  # the module's code may raise anything
             raise EmbedderError(
                 f"{self.module} cannot be imported: {_said(error)}; mend it, and install what it "
                 "needs on the driver and on the workers"
@@ -111,8 +111,8 @@ def spec_of(code: Code, call: Callable[[Code], UserEmbedder], version: str) -> E
 
     Parameters
     ----------
-    call : calls the factory on the driver, or remembers what it made
-    version : where the code does not tell its own
+    call : calls the factory on the driver, or returns what it made before
+    version : used if the code does not give its own
 
     Raises
     ------
@@ -146,7 +146,7 @@ def spec_of(code: Code, call: Callable[[Code], UserEmbedder], version: str) -> E
 
 
 def make_embedder(code: Code, arrays: Arrays) -> Embedder:
-    """Return an embedder that calls the user's; of vectors as long as the driver found them.
+    """Return an embedder that calls the user's and expects the length found on the driver.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def make_embedder(code: Code, arrays: Arrays) -> Embedder:
 def _fit(
     sample: Sequence[Any], _: NoOptions, seed: int, *, call: Callable[[], UserEmbedder]
 ) -> Arrays:
-    """Find out how long the vectors are: as most of a sample's; ties go to the longer."""
+    """Find the vectors' length: the most common in a sample; ties go to the longer."""
     contents = [got for got in map(_content, sample) if not isinstance(got, Failure)]
     vectors = _called(call(), contents) if contents else []
     lengths = [len(vector) for vector in vectors if vector is not None and len(vector)]
@@ -196,7 +196,7 @@ def _fit(
 def _content(value: Any) -> Any:
     if len(value) == 0:
         return Failure("empty_content")
-    if isinstance(value, list):  # as the driver gets arrays
+    if isinstance(value, list):  # the driver gets arrays as lists
         return np.asarray(value)
     return bytes(value) if isinstance(value, bytearray) else value
 

@@ -1,4 +1,4 @@
-"""What an embedder declares of itself. The driver goes by this alone, and knows none by name."""
+"""What an embedder declares: all that the driver relies on, since it knows none by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class NoOptions:
-    """Of an embedder that has none."""
+    """The options of an embedder that has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,22 +22,22 @@ class EmbedderSpec:
 
     Attributes
     ----------
-    name : as ``embed.model`` says it; names its artifact, too
+    name : its name in ``embed.model``, and that of its artifact
     reads : the key of ``input`` that names its column
-    makes : what ``embeddings.column`` says of its vectors. None: ``text`` where it was given
-        strings, ``image`` where binary
-    options : a frozen dataclass. Its fields are keys of ``embed`` of the same name, or where there
-        are none, keys of ``embed.options``, whose types the driver checks; ``__post_init__`` raises
-        ValueError for what types do not say. A key of ``embed`` is checked whatever the model
-    n_fitted : of the options, how many contents it learns from
-    fit : (contents, options, seed) -> what it has learned; runs once, on the driver, and what it
-        returns is kept. None: its vectors are given, and their common length, ``n_features``, is
-        all that there is to learn
-    n_features : of what it has learned, the length of its vectors
-    n_expected : of the options, the same as far as it can be told ahead. None: one has to look
+    makes : what ``embeddings.column`` calls its vectors. None: ``text`` if it was given strings,
+        ``image`` if binary
+    options : a frozen dataclass. Each field is the key of that name in ``embed`` or, if there is
+        none, in ``embed.options``, whose types the driver checks; ``__post_init__`` raises
+        ValueError for what types cannot express. A key of ``embed`` is checked whatever the model
+    n_fitted : options -> how many contents it learns from
+    fit : (contents, options, seed) -> what it has learned; runs once, on the driver, and its
+        result is kept. None: its vectors are given, and their common length, ``n_features``, is
+        all there is to learn
+    n_features : what it has learned -> the length of its vectors
+    n_expected : options -> the same, as far as known in advance. None: only the data can tell
     make : what it has learned -> the embedder; runs on the workers, which import the module that
-        defines it, and nothing of the other embedders
-    version : of its code, part of the stage key; None: it goes with the stage's version
+        defines it and none of the other embedders
+    version : of its code, part of the stage key; None: the stage's version covers it
     archive : on the driver, the code that the workers lack
     """
 
@@ -55,7 +55,7 @@ class EmbedderSpec:
 
 
 def told_length(arrays: Arrays) -> int:
-    """Return the length that stands beside the arrays."""
+    """Return the length stored beside the arrays."""
     return int(arrays["n_features"])
 
 

@@ -1,4 +1,4 @@
-"""Coarse cells of a level: fitted on a sample, and divided until none holds too much."""
+"""Coarse cells of a level: fitted on a sample, and divided until none is too large."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.quotas import divide_quotas
 
 SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
-LARGEST_CELL = 2.0  # in mean cells: beyond, it is divided, as a cell's work grows with its square
+LARGEST_CELL = 2.0  # in mean cells; larger ones are divided, as a cell's work grows with its square
 _MAX_DIVISIONS = 8  # rounds of dividing cells that are too large
 COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
 
 
 class CellTooLarge(ValueError):
-    """A cell holds more points than it may, and cannot be divided."""
+    """A cell holds more points than allowed and cannot be divided."""
 
 
 @dataclass(frozen=True, eq=False)
 class CoarseCells:
-    """Cells, and how many points each holds, as a sample shows it.
+    """Cells, and how many points each holds, estimated from a sample.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class CoarseCells:
     def share(self, n_clusters: int) -> NDArray[np.int64]:
         """Share clusters among the cells in proportion to their points : (n_cells,) int64.
 
-        Copies of a centroid need one cluster, however many, as long as the others can use the rest.
+        However many copies a centroid has, they need one cluster, if other points can use the rest.
         """
         one, weights = (self.n_apart < self.n_points).astype(np.int64), self.n_apart
         if not 0 <= n_clusters - one.sum() <= weights.sum():
@@ -67,13 +67,13 @@ def fit_cells(
 ) -> CoarseCells:
     """Fit coarse cells on a sample by hash, and divide those that are too large.
 
-    Each is enough for a cluster, at most max_rows but for copies of its centroid, and, where the
-    points can be told apart, at most about LARGEST_CELL mean cells.
+    Each has enough points for a cluster and at most max_rows, not counting copies of its centroid;
+    where points are distinct, it holds at most about LARGEST_CELL times the mean.
 
     Raises
     ------
     CellTooLarge
-        If a cell stays larger than max_rows, without those copies.
+        If a cell stays larger than max_rows, not counting those copies.
     """
     share = min(1.0, SAMPLE_PER_CELL * n_cells / source.n_rows)
     sample = source.head(max(1, round(share * source.n_blocks)))
@@ -93,7 +93,7 @@ def fit_cells(
             n_parts = int(-(-3 * cells.n_points[cell] // (2 * limit)))
             parts.append(fit_at_most(mine, n_parts, COARSE, seed=derive_seed(seed, -3 - i)))
         before, C = C, np.concatenate(parts)
-        if np.array_equal(before, C):  # all that is large are copies of one point
+        if np.array_equal(before, C):  # each large cell is copies of one point
             break
     labels, cells = _count(sample, C, source.n_rows)
     C = _put_on_copies(C, sample.X, labels, np.flatnonzero(cells.n_points > limit))
@@ -103,7 +103,7 @@ def fit_cells(
 def _without_starved(
     sample: LocalBlocks, C: NDArray[np.float32], n_clusters: int, n_rows: int, *, max_rows: int
 ) -> CoarseCells:
-    """Drop starved cells for good: divided again, their neighbours may give them back for ever."""
+    """Drop starved cells and divide no more: their neighbours could recreate them for ever."""
     _, cells = _count(sample, C, n_rows)
     while (starved := cells.share(n_clusters) == 0).any():
         _, cells = _count(sample, cells.centroids[~starved], n_rows)
@@ -121,11 +121,11 @@ def _put_on_copies(
     labels: NDArray[np.int32],
     cells: NDArray[np.intp],
 ) -> NDArray[np.float32]:
-    """Move the centroid of a cell whose points are mostly copies of one onto that point."""
+    """Move the centroid of a cell made mostly of copies of one point onto that point."""
     C = C.copy()
     for cell in cells:
         mine = X[labels == cell]
-        middle = np.median(mine, axis=0)  # where most are copies, one of them
+        middle = np.median(mine, axis=0)  # if most are copies, one of them
         if (mine == middle).all(axis=1).mean() > 0.5 and (C[cell] != middle).any():
             C[cell] = middle
     return C
@@ -134,12 +134,12 @@ def _put_on_copies(
 def _count(
     sample: LocalBlocks, C: NDArray[np.float32], n_rows: int
 ) -> tuple[NDArray[np.int32], CoarseCells]:
-    """Return the sample's cells, (n_sampled,), and what it shows of them."""
+    """Return each sampled point's cell, (n_sampled,), and the cells' estimated sizes."""
     found = sample.reduce(LabelPoints(Centroids(C)))
     labels = found["labels"]
     sampled = np.bincount(labels, minlength=len(C))
     copies = np.bincount(labels[found["sq_dist"] == 0], minlength=len(C))
-    copies[copies < 2] = 0  # a point by itself
+    copies[copies < 2] = 0  # a single point
     n_points, n_apart = (-(-n * n_rows // sample.n_rows) for n in (sampled, sampled - copies))
     return labels, CoarseCells(C, n_points, n_apart)
 
@@ -152,7 +152,7 @@ def fit_at_most(
     seed: int,
     on_iteration: OnIteration = lambda iteration: None,
 ) -> NDArray[np.float32]:
-    """Fit clusters, or give each distinct point where there are fewer of those."""
+    """Fit clusters, or return the distinct points if there are fewer of those."""
     try:
         return fit_kmeans(points, n_clusters, params, seed=seed, on_iteration=on_iteration)
     except TooFewDistinct:

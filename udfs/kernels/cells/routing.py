@@ -38,7 +38,7 @@ class Routing:
 
 
 class NearestLeaves:
-    """Finds points' leaves by way of their cells; see ``NearestCentroids``."""
+    """Finds points' leaves via their cells; see ``NearestCentroids``."""
 
     def __init__(self, routing: Routing) -> None:
         self._starts = routing.starts
@@ -47,7 +47,7 @@ class NearestLeaves:
         self._nearest_leaf = [NearestCentroids(C, buffers) for C in routing.leaves_of_cells]
 
     def __call__(self, X: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Find every row's leaf; many rows at once pay, as they are grouped by cell."""
+        """Find every row's leaf; more rows at once are faster, as they are grouped by cell."""
         cells = self._nearest_cell.labels(X)
         labels, sq_dist = np.empty(len(X), np.int32), np.empty(len(X))
         order = np.argsort(cells, kind="stable")
@@ -62,5 +62,5 @@ LeafFinder = NearestCentroids | NearestLeaves
 
 
 def leaf_finder(leaves: Centroids, routing: Routing | None = None) -> LeafFinder:
-    """Return the function from points to their leaves, by way of cells where there are any."""
+    """Return the function from points to their leaves, via cells if there are any."""
     return NearestLeaves(routing) if routing else NearestCentroids(leaves)

@@ -1,6 +1,6 @@
 """Many clusters by splitting: coarse cells first, then every cell on its own.
 
-A flat pass costs n * k * d, and 2 * n * sqrt(k) * d with sqrt(k) cells of sqrt(k) clusters each
+A flat pass costs n * k * d; sqrt(k) cells of sqrt(k) clusters each cost 2 * n * sqrt(k) * d
 (two-level k-means, as in the inverted lists of similarity search: Jegou et al., "Product
 Quantization for Nearest Neighbor Search", 2011). A point belongs to the nearest cell, and there to
 the nearest leaf.
@@ -32,7 +32,7 @@ class SplitLevel:
 
     Attributes
     ----------
-    described : what ``DescribeClusters`` gives, over the leaves
+    described : the result of ``DescribeClusters`` over the leaves
     """
 
     routing: Routing
@@ -41,12 +41,12 @@ class SplitLevel:
 
 @dataclass(frozen=True, eq=False)
 class SplitProblem:
-    """What every cell is to be solved for; a ``CellProblem``.
+    """The problem to solve in every cell; a ``CellProblem``.
 
     Attributes
     ----------
     n_points, n_clusters : (n_cells,) int64
-    copied : the centroids, (1, n_features) each, of cells too large but for copies of them
+    copied : centroids, (1, n_features) each, of cells that are too large only by their copies
     """
 
     centroids: Centroids
@@ -59,9 +59,9 @@ class SplitProblem:
     def solve(self, cell: int, points: LocalBlocks, n_copies: int = 0) -> Arrays:
         """Fit a cell's clusters and describe them.
 
-        Result: ``leaves`` (k, d) and what ``DescribeClusters`` gives. A cell with fewer distinct
-        points than clusters has a leaf for each of them. Copies are a leaf, and of no weight in
-        the fit of the others.
+        Result: ``leaves`` (k, d) and the result of ``DescribeClusters``. A cell with fewer distinct
+        points than clusters has a leaf for each of them. The copies form one leaf and carry no
+        weight in the fit of the others.
         """
         n_clusters, seed = int(self.n_clusters[cell]), derive_seed(self.seed, cell)
         leaves = self.copied.get(cell, points.X[:0])
@@ -89,18 +89,18 @@ def fit_split(
     on_iteration: OnIteration = lambda iteration: None,
     journal: Journal = NO_JOURNAL,
 ) -> SplitLevel:
-    """Solve one level in cells, or go on from where a journal says.
+    """Solve one level in cells, or resume from a journal.
 
     Parameters
     ----------
-    max_rows : points that one cell may hold, besides copies of its centroid
+    max_rows : points that one cell may hold, not counting copies of its centroid
 
     Raises
     ------
     TooFewDistinct
         If the source has fewer distinct points than clusters.
     CellTooLarge
-        If points lie so close together that a cell holds more of them than it may.
+        If points lie so close together that a cell holds more than max_rows of them.
     """
     if known := journal.load():
         cells = CoarseCells(**{name: known[name] for name in ("centroids", "n_points", "n_apart")})

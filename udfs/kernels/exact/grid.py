@@ -48,7 +48,7 @@ def to_grid(X: NDArray[np.floating], unit: float) -> NDArray[np.float32]:
 
 
 def from_grid(X: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
-    """Return grid coordinates back in the embedding's own scale; exact."""
+    """Return grid coordinates to the embedding's own scale; exact."""
     return (X * np.float32(unit)).astype(np.float32)
 
 
@@ -66,7 +66,7 @@ def split_limbs(numbers: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.
 
 
 def join_limbs(limbs: NDArray[np.int64]) -> int:
-    """Return the exact sum back from its limbs : (2,) int64 -> Python int."""
+    """Return the exact sum from its limbs : (2,) int64 -> Python int."""
     return (int(limbs[0]) << LIMB_BITS) + int(limbs[1])
 
 
@@ -76,7 +76,7 @@ def limbs_of(total: int) -> NDArray[np.int64]:
 
 
 def limbs_as_float(limbs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return exact sums as floats, rounded once where they are below 2^79 : (k, 2) -> (k,)."""
+    """Return exact sums as floats, rounded once if they are below 2^79 : (k, 2) -> (k,)."""
     high, low = limbs[:, 0] + (limbs[:, 1] >> LIMB_BITS), limbs[:, 1] & _LOW
     return np.asarray(high * 2.0**LIMB_BITS + low)
 
@@ -89,6 +89,6 @@ def exact_sum(numbers: NDArray[np.float64] | NDArray[np.int64]) -> int:
 def distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Drop repeated rows, keeping the first of each and the order."""
     first: dict[bytes, int] = {}
-    for i, row in enumerate(rows + np.float32(0)):  # which makes 0 of -0
+    for i, row in enumerate(rows + np.float32(0)):  # which turns -0 into 0
         first.setdefault(row.tobytes(), i)
     return rows[list(first.values())]

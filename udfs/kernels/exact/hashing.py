@@ -1,8 +1,8 @@
 """Random numbers by hashing: a point's draw depends on its key and the seed, never on layout.
 
-STYLE asks for ``rng: np.random.Generator`` in kernels. Here every draw is a function of
-(seed, keys) instead: a generator's stream would depend on the order in which blocks are visited,
-and its values may change between NumPy versions (NEP 19).
+Every draw is a function of (seed, keys), not of an ``rng: np.random.Generator``: a generator's
+stream would depend on the order in which blocks are visited, and its values may change between
+NumPy versions (NEP 19).
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def hash_keys(seed: int, keys: NDArray[np.int64]) -> NDArray[np.uint64]:
 
     Parameters
     ----------
-    seed : any Python int; its low 64 bits count
+    seed : any Python int; only the low 64 bits count
     keys : (n,) int64
 
     Returns
@@ -45,7 +45,7 @@ def uniform(seed: int, keys: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def derive_seed(seed: int, *path: int) -> int:
-    """Return the seed of a sub-task, such as (level, round), its own stream."""
+    """Return the seed of a sub-task, such as (level, round): a stream of its own."""
     for step in path:
         seed = int(hash_keys(seed, np.array([step], dtype=np.int64))[0])
     return seed
@@ -57,17 +57,17 @@ _P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
-_SHORT = 32  # bytes, from which on XXH64 goes another way
+_SHORT = 32  # bytes; from here on XXH64 works differently
 
 
 def xxhash64_on(hashes: NDArray[np.int64], *values: str | int) -> NDArray[np.int64]:
-    """Hash on from rows' hashes, as Spark's ``xxhash64(row, *values)`` does from ``xxhash64(row)``.
+    """Extend rows' hashes, as Spark's ``xxhash64(row, *values)`` extends ``xxhash64(row)``.
 
     Parameters
     ----------
     hashes : (n,) int64
-    values : the same for all rows; texts of fewer than 32 bytes, and integers, of 32 bits where
-        they fit, as Spark's literals
+    values : the same for all rows; strings of fewer than 32 bytes, and integers, of 32 bits if
+        they fit, like Spark's literals
 
     Returns
     -------

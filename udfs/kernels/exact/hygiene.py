@@ -35,7 +35,7 @@ def row_norms(X: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def check_vectors(X: NDArray[np.float32]) -> NDArray[np.object_]:
-    """Name what is wrong with every row.
+    """Name what is wrong with each row.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def check_vectors(X: NDArray[np.float32]) -> NDArray[np.object_]:
     Returns
     -------
     reasons : (n_samples,) object
-        The first that holds of ``nan``, ``inf``, ``zero_norm`` and ``constant`` (all components
+        The first that applies of ``nan``, ``inf``, ``zero_norm`` and ``constant`` (all components
         are equal and there are several), else None.
     """
     reasons = np.full(X.shape[0], None, dtype=object)
@@ -68,7 +68,7 @@ def normalize_rows(X: NDArray[np.float32], norms: NDArray[np.float64]) -> NDArra
     ----------
     X : (n_samples, n_features) float32
     norms : (n_samples,) float64
-        Of the rows, from `row_norms`.
+        The rows' norms, from `row_norms`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What points in memory remember from one pass to the next; executors remember nothing."""
+"""What points in memory carry from one pass to the next; executors carry nothing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from udfs.kernels.exact.nearest import Centroids, NearestCentroids
 
 
 class DistanceMemory:
-    """Every run of points' nearest among the centroids so far; new ones are compared alone.
+    """Each run of points' nearest centroids so far; only new centroids are compared.
 
     Five rounds of k-means|| then cost one distance per point and candidate, not three.
     """
@@ -19,7 +19,7 @@ class DistanceMemory:
         self._nearest: dict[int, tuple[NDArray[np.int32], NDArray[np.float64]]] = {}
 
     def grow(self, centroids: NDArray[np.float32]) -> None:
-        """Hear the whole list, whose beginning is the list heard last; before every pass."""
+        """Take the whole list, which starts with the previous one; call before every pass."""
         self._first_added, self._n_known = self._n_known, len(centroids)
         self._added = Centroids(centroids[self._first_added :])
 
@@ -30,7 +30,7 @@ class DistanceMemory:
     def nearest(
         self, where: NDArray[np.int64], X: NDArray[np.float32], finder: NearestCentroids
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Find the nearest centroid of the list, as ``NearestCentroids`` of all of it would."""
+        """Find the nearest centroid of the list, as ``NearestCentroids`` on all of it would."""
         if self._first_added == self._n_known:
             return self._nearest[int(where[0])]
         labels, sq_dist = finder(X)
@@ -45,10 +45,10 @@ class DistanceMemory:
 
 
 class LabelMemory:
-    """Every run of points' labels at the last pass, and the sums over clusters that they gave.
+    """Each run of points' labels in the last pass, and the clusters' sums that they gave.
 
-    A pass then adds only the points that have changed cluster; sums are exact, so nothing drifts.
-    After a pass in which most points have changed, the next one sums afresh, as that is cheaper.
+    A pass then updates only points that have changed cluster; sums are exact, so nothing drifts.
+    After a pass in which most points changed, the next sums from scratch, as that is cheaper.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class LabelMemory:
         self.totals: tuple[NDArray[np.int64], NDArray[np.float64], int] | None = None
 
     def exchange(self, first: int, labels: NDArray[np.int32]) -> NDArray[np.int32] | None:
-        """Keep the labels of the run that begins at a position; return those it had before."""
+        """Store the labels of the run that begins at a position; return its previous ones."""
         old = self._labels.get(first)
         self._labels[first] = labels
         return old
@@ -64,6 +64,6 @@ class LabelMemory:
     def keep(
         self, counts: NDArray[np.int64], sums: NDArray[np.float64], sq_norms: int, n_changed: int
     ) -> None:
-        """Keep a pass's totals for the next one to build on, where that pays."""
+        """Keep a pass's totals for the next one to build on, if that is cheaper."""
         few = 2 * n_changed < counts.sum()
         self.totals = (counts, sums, sq_norms) if few else None

@@ -8,7 +8,7 @@ and with or without fused multiply-add, |fl(s) - s| <= E(x) with
 
 (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1: an inner product of d + 1
 terms, one of them rounded once beforehand). So the true nearest centroid scores at least
-best - 2 E(x), and only rows with a second score that close are looked at again, exactly.
+best - 2 E(x), and only rows with a second score that close are checked again, exactly.
 """
 
 from collections.abc import Iterator
@@ -71,9 +71,9 @@ def nearest_centroids(
 
 
 class Buffers:
-    """Where finders put what they compute, one after the other; for one task and thread.
+    """Reusable arrays for finders, one after the other; for one task and thread.
 
-    Large arrays that come and go cost as much as a third of a GEMM. The vectors are of one length.
+    Allocating large arrays each time costs up to a third of a GEMM. All vectors have one length.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Buffers:
 def scores_of(
     X: NDArray[np.float32], centroids: Centroids, buffers: Buffers
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield s(x, c) by GEMM, chunk by chunk : (n_samples, <= CHUNK), reused by the next."""
+    """Yield s(x, c) by GEMM, chunk by chunk : (n_samples, <= CHUNK), overwritten by the next."""
     left = buffers.left(X)
     for chunk in centroids.folded:
         yield np.matmul(left, chunk, out=buffers.scores(len(X), chunk.shape[1]))
@@ -166,7 +166,7 @@ class NearestCentroids:
 
     def _find(self, X: NDArray[np.float32]) -> NDArray[np.intp]:
         """Find the labels of at most RUN_ROWS rows."""
-        # 1. each chunk's best centroid, and whoever else comes within the error of it
+        # 1. each chunk's best centroid, and any others within the error of it
         slack = 2 * error_bound(X, self.centroids)
         best = np.full(len(X), -np.inf, np.float32)
         rows = np.arange(len(X))
@@ -191,7 +191,7 @@ class NearestCentroids:
             near[first, rows] = False
             chunk, row = np.nonzero(near)
             rivals.append((row, np.stack(winners)[chunk, row]))
-        # 3. those within the error settle it by exact distances
+        # 3. exact distances decide among those within the error
         if any(len(row) for row, _ in rivals):
             row, candidate = (np.concatenate(part) for part in zip(*rivals, strict=True))
             settle_exactly(X, self.centroids.vectors, row, candidate, labels)
@@ -205,7 +205,7 @@ def settle_exactly(
     candidate: NDArray[np.intp],
     labels: NDArray[np.intp],
 ) -> None:
-    """Let rivals compete with the labels by exact distance, ties to the lowest index; in place."""
+    """Compare rivals with the labels by exact distance, ties to the lowest index; in place."""
     contested = np.unique(row)
     row = np.concatenate([row, contested])
     candidate = np.concatenate([candidate, labels[contested]])

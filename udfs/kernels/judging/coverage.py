@@ -19,12 +19,12 @@ from udfs.kernels.passes.sources import blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 
 MAX_NODES = (
-    1000  # fewer misjudge: with 300 a KL of .155 passed for the best where .026 was to be had
+    1000  # fewer misjudge: with 300, a KL of .155 passed for the best when .026 was possible
 )
 ROWS_PER_NODE = 10
 RESAMPLING_ROUNDS = 3
 _MAX_ITER = 20
-MAX_ERRORS = 2.0  # standard errors that chance is allowed
+MAX_ERRORS = 2.0  # standard errors allowed for chance
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,18 @@ def distances_to(
 
 
 def mean_by_node(nodes: IndependentNodes, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average over the points of every node that has some : (n,) -> (n filled nodes,)."""
+    """Average over each non-empty node's points : (n,) -> (n non-empty nodes,)."""
     members = np.bincount(nodes.labels, minlength=nodes.n_nodes)
     summed = np.bincount(nodes.labels, weights=distances, minlength=nodes.n_nodes)
     return np.asarray(summed[members > 0] / members[members > 0])
 
 
 def is_worse(gap: float, error: float) -> bool:
-    """Tell whether a sample covers less than a uniform one by more than chance would have it.
+    """Tell whether a sample covers less than a uniform one by more than chance explains.
 
     Parameters
     ----------
-    gap : its coverage distance less the uniform one's; negative is better
+    gap : its coverage distance minus the uniform one's; negative is better
     error : standard error of the gap, over independent clusterings
     """
     return gap > MAX_ERRORS * error

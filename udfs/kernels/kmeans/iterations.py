@@ -1,4 +1,4 @@
-"""What iterations of k-means have in common: their parameters, their record, lost clusters."""
+"""What k-means iterations share: their parameters, their record, empty clusters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from udfs.kernels.passes.steps.sums import FarthestPoints
 
 @dataclass(frozen=True)
 class KMeansParams:
-    """How to solve one k-means problem; the words are scikit-learn's.
+    """How to solve one k-means problem; the names are scikit-learn's.
 
     Attributes
     ----------
@@ -67,5 +67,5 @@ def reseeded(
 
 
 def optional(text: object) -> int | None:
-    """Read a big integer that may be missing, as it stands in a journal."""
+    """Read a big integer from a journal, where it may be missing."""
     return None if str(text) == "None" else int(str(text))

@@ -1,6 +1,6 @@
 """k-means over a block source: mini-batches while they pay, then Lloyd to convergence.
 
-Every quantity that steers is exact, so every source takes the same path.
+Every quantity that steers the fit is exact, so every source takes the same path.
 """
 
 import time
@@ -32,7 +32,7 @@ def fit_kmeans(
     start: Callable[..., NDArray[np.float32]] = start_centroids,
     journal: Journal = NO_JOURNAL,
 ) -> NDArray[np.float32]:
-    """Solve one k-means problem, or go on from where a journal says.
+    """Solve one k-means problem, or resume from a journal.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def lloyd(
 ) -> NDArray[np.float32]:
     """Iterate full passes until the exact objective falls by less than ``tol`` of itself.
 
-    The centroids given back are those of the last assignment, so that no cluster is empty
+    The centroids returned are those of the last assignment, so that no cluster is empty
     unless there are too few distinct points to go round.
     """
     previous: int | None = None

@@ -1,7 +1,7 @@
-"""Mini-batches: nested, growing batches of blocks, over which centroids go beyond their means.
+"""Mini-batches: nested, growing batches of blocks, over which centroids move beyond their means.
 
 Nested batches: Newling and Fleuret, "Nested mini-batch k-means" (2016). Over-relaxation: the mean
-of a part is a guess anyway, and means are on their way. Lloyd, who follows, lets them settle.
+of a batch is only an estimate, and means are still moving. Lloyd follows and lets them settle.
 ``tests.benchmarks.batches`` compares them with Lloyd at equal work.
 """
 
@@ -21,16 +21,16 @@ from udfs.kernels.passes.sources import Batch, BlockSource, Passable
 from udfs.kernels.passes.step import Arrays
 from udfs.kernels.passes.steps.sums import AssignAndSum
 
-_AUTO_ROWS_PER_CLUSTER = 100  # `auto` takes mini-batches from here: a batch moves each centroid
+_AUTO_ROWS_PER_CLUSTER = 100  # `auto` uses mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100
-_BATCH_ROWS_PER_CLUSTER = 10  # a smaller batch leaves clusters empty, and the tree behind (KL .4)
+_BATCH_ROWS_PER_CLUSTER = 10  # a smaller batch leaves clusters empty, and a worse tree (KL .4)
 _LEAST_ITERATIONS = 4  # over one batch
 _OVER_RELAXATION = 1.8  # of a step: 1 is the mean; 1.5 leaves more inertia
 _GROWTH = 4
 
 
 def takes_minibatches(n_rows: int, n_blocks: int, n_clusters: int) -> bool:
-    """Tell whether ``auto`` takes mini-batches: where one batch can move every centroid."""
+    """Tell whether ``auto`` uses mini-batches: if one batch can move every centroid."""
     return n_rows >= _AUTO_ROWS_PER_CLUSTER * n_clusters and n_blocks >= _AUTO_BLOCKS
 
 
@@ -57,7 +57,7 @@ def schedule(n_batches: int) -> list[Planned]:
 
 @dataclass
 class _Place:
-    """Where the iterations are: all that a later start needs to go on."""
+    """Where the iterations are: all that is needed to resume."""
 
     C: NDArray[np.float32]
     done: int = 0  # iterations, of all batches
@@ -67,7 +67,7 @@ class _Place:
     best: int | None = None
 
     def save(self, journal: Journal) -> None:
-        """Keep it; what is remembered of points is found again."""
+        """Save it; what is remembered about points is computed again."""
         journal.save(phase="minibatch", **(vars(self) | {"best": str(self.best)}))
 
 
@@ -144,13 +144,13 @@ def _iterate(
         if at.without_gain >= params.max_no_improvement:
             break
         at.C, at.iteration = moved_to, i + 1
-        if at.iteration < planned.n_iterations:  # else the batch's end is still to come
+        if at.iteration < planned.n_iterations:  # else the batch's end is saved instead
             at.save(journal)
     return sums
 
 
 def _moved_beyond_means(C: NDArray[np.float32], sums: Arrays) -> NDArray[np.float32]:
-    """Move the centroids that have points beyond their means; the others stay."""
+    """Move centroids with points beyond the points' means; the others stay."""
     touched = sums["labels"]
     before = C[touched].astype(np.float64)
     means = mean_on_grid(sums["sums"], sums["counts"])

@@ -36,14 +36,14 @@ def fit_level(
     start: Callable[..., NDArray[np.float32]] = start_centroids,
     journal: Journal = NO_JOURNAL,
 ) -> NDArray[np.float32]:
-    """Solve one level with resampling, or go on from where a journal says.
+    """Solve one level with resampling, or resume from a journal.
 
     Parameters
     ----------
     source : the pool's points at level 1, the centroids below otherwise
     rounds : resampling rounds, m_t of the paper
     points : members kept per cluster and round, r_t of the paper; None for automatic
-    on_iteration : told (round, iteration); round 0 is the fit before resampling
+    on_iteration : called with (round, iteration); round 0 is the fit before resampling
 
     Returns
     -------

@@ -22,11 +22,11 @@ N_ROUNDS = 5  # of k-means||
 OVERSAMPLING = 2.0  # candidates in all, per cluster
 _MAX_TOP_UPS = 20  # further rounds when duplicates leave fewer than k distinct candidates
 GRAM_CANDIDATES = 5000  # up to here all distances between candidates are kept (200 MB)
-_FINE_ENOUGH = 2.0**30  # steps in a potential, below which finer ones are due
+_FINE_ENOUGH = 2.0**30  # steps in a potential; below this, finer steps are needed
 
 
 class TooFewDistinct(ValueError):
-    """Points of which fewer are distinct than clusters are wanted."""
+    """There are fewer distinct points than clusters wanted."""
 
 
 def start_centroids(source: BlockSource, n_clusters: int, *, seed: int) -> NDArray[np.float32]:
@@ -91,11 +91,11 @@ def greedy_kmeans_plusplus(
 
     Returns
     -------
-    chosen : (n_clusters,) indices, in the order in which they were picked
+    chosen : (n_clusters,) indices, in the order picked
     """
     n_trials = 2 + int(math.log(n_clusters))
     draws = uniform(seed, np.arange(n_clusters * n_trials)).reshape(n_clusters, n_trials)
-    # a weight of 0 stands for points that all lie nearer to another candidate
+    # a weight of 0 means that every point lies nearer to another candidate
     weight = np.maximum(weights, 1).astype(np.float64)
     distances = _Distances(candidates, float(weight.sum()))
     first = int(np.searchsorted(np.cumsum(weight), draws[0, 0] * weight.sum(), side="right"))
@@ -118,8 +118,8 @@ class _Distances:
     """Squared distances between candidates, in steps so coarse that weighted sums are exact.
 
     A sum over all candidates of weight * steps stays below 2^53, so no order of summation matters.
-    Distances that all round to no step can be refined while the total weight is below 2^51, so a
-    draw always has a candidate to fall on.
+    Distances that all round to 0 steps can be refined while the total weight is below 2^51, so a
+    draw always has a candidate to pick.
     """
 
     def __init__(self, candidates: NDArray[np.float32], total_weight: float) -> None:
@@ -144,7 +144,7 @@ class _Distances:
     def refine(self, nearest: NDArray[np.float64]) -> bool:
         """Take finer steps, enough for distances no larger than these, (m,) in old steps.
 
-        False where there are none: the largest distance needs all that a sum has room for.
+        False if there are none: the largest distance already takes all the room in a sum.
         """
         return self._set_steps((float(nearest.max()) + 1) / self._scale)
 

@@ -3,17 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_IN_CACHE = 1 << 20  # bytes of sums that are added to one by one; a core's own cache holds as much
+_IN_CACHE = 1 << 20  # bytes of sums to update one by one; they fit in a core's own cache
 
 
 class ClusterSums:
-    """Counts and sums of the points of k clusters, added to and taken from.
+    """Counts and sums of the points of k clusters, as points are added and removed.
 
     Attributes
     ----------
     counts : (k,) int64
     sums : (k, n_features) float64, exact: of grid coordinates
-    is_touched : (k,) bool, whether a point was added or taken
+    is_touched : (k,) bool, whether a point was added or removed
     """
 
     def __init__(self, n_clusters: int, n_features: int) -> None:
@@ -26,7 +26,7 @@ class ClusterSums:
         self._gathered = self._wide
 
     def widened(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Put points into the buffer that sums are taken from, until the next : (n, d)."""
+        """Put points into the buffer that ``apply`` reads, until the next call : (n, d)."""
         if len(self._wide) < len(X):
             self._wide, self._gathered = np.empty(X.shape), np.empty(X.shape)
             self._points = list(self._wide)
@@ -35,20 +35,20 @@ class ClusterSums:
         return wide
 
     def apply(self, ufunc: np.ufunc, labels: NDArray[np.int32]) -> None:
-        """Add or subtract the points in the buffer : (n,), the clusters that they are of."""
+        """Add or subtract the points in the buffer : (n,), the points' clusters."""
         ufunc(self.counts, np.bincount(labels, minlength=len(self.counts)), out=self.counts)
         self.is_touched[labels] = True
         is_large = self.sums.nbytes > _IN_CACHE
         rest = self._apply_together(ufunc, labels) if is_large else np.arange(len(labels))
-        # one operation a point: .25 us at d=256, against 2 us for sorting and reduceat
+        # one operation per point: .25 us at d=256, against 2 us for sorting and reduceat
         for i, label in zip(rest.tolist(), labels[rest].tolist(), strict=True):
             row = self._sums[label]
             ufunc(row, self._points[i], row)
 
     def _apply_together(self, ufunc: np.ufunc, labels: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Apply the points of one cluster each at once, while they are many; return the rest.
+        """Apply one point of each cluster at once, while there are many; return the rest.
 
-        One by one, each would wait for its sum to come from memory: 1 us at d=256, k=8000; so .6.
+        One by one, each waits for its sum to come from memory: 1 us at d=256, k=8000; together .6.
         """
         rest = np.arange(len(labels))
         while len(rest):

@@ -1,4 +1,4 @@
-"""Block sources: where a solver's points live. Here the protocol and the one in memory."""
+"""Block sources: where a solver's points live. The protocols, and the source in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,21 +17,21 @@ BLOCK_ROWS = 312  # mean rows of a block: blocks of 250-380 rows keep sgemm near
 
 
 class Batch(NamedTuple):
-    """The blocks with block_id % n_batches < size: larger ones hold the smaller ones."""
+    """The blocks with block_id % n_batches < size: larger batches contain smaller ones."""
 
     size: int
     n_batches: int
 
 
 class CellProblem(Protocol):
-    """A problem that falls apart into cells, each to be solved on its own points.
+    """A problem that splits into cells, each solved on its own points.
 
-    Picklable but for its centroids, which are shipped apart.
+    Picklable except for its centroids, which are shipped separately.
     """
 
     @property
     def centroids(self) -> Centroids:
-        """The cells': a point belongs to the nearest."""
+        """The cells' centroids: a point belongs to the nearest."""
 
     @property
     def n_points(self) -> NDArray[np.int64]:
@@ -39,10 +39,10 @@ class CellProblem(Protocol):
 
     @property
     def copied(self) -> Mapping[int, NDArray[np.float32]]:
-        """The cells whose centroid has so many copies that these are better only counted."""
+        """The cells whose centroid has so many copies that they are only counted."""
 
     def solve(self, cell: int, points: "LocalBlocks", n_copies: int = 0) -> Arrays:
-        """Solve one cell, given its points, and how many copies of the centroid are not there."""
+        """Solve one cell, given its points and the number of centroid copies left out of them."""
 
 
 class Source(Protocol):
@@ -50,7 +50,7 @@ class Source(Protocol):
 
     @property
     def solver(self) -> str:
-        """What ``iterations`` calls it."""
+        """Its name in ``iterations``."""
 
     @property
     def n_rows(self) -> int:
@@ -73,14 +73,14 @@ class Passable(Protocol):
 
     @property
     def remembers(self) -> bool:
-        """Whether these memories outlive a pass (``exact.memory``); on executors they do not."""
+        """Whether memories (``exact.memory``) outlive a pass; on executors they do not."""
 
     def reduce(self, step: Step) -> Arrays:
         """Run one pass."""
 
 
 class BlockSource(Source, Passable, Protocol):
-    """What a level is solved on at once: many passes over blocks."""
+    """The source of a level solved as a whole: many passes over blocks."""
 
     def part(self, batch: Batch) -> Passable:
         """Return some of the blocks, for passes over those alone."""
@@ -90,7 +90,7 @@ class BlockSource(Source, Passable, Protocol):
 
 
 class CellSource(Source, Protocol):
-    """What a level is solved on in cells: a sample, and a pass that gathers every cell's points."""
+    """The source of a level solved in cells: a sample, and a pass that gathers cells' points."""
 
     def head(self, n_blocks: int) -> "LocalBlocks":
         """Bring the first blocks into memory: a sample by hash."""
@@ -101,7 +101,7 @@ class CellSource(Source, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LocalBlocks:
-    """Points in this process's memory, passed over by a pool of threads: a source of both kinds.
+    """Points in this process's memory, processed by a pool of threads: a source of both kinds.
 
     Attributes
     ----------

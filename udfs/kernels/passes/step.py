@@ -1,7 +1,7 @@
 """Passes over blocks: what a step is, how a point is named, how the first few are kept.
 
-A *step* is a frozen description of one pass (picklable but for its centroids, which are shipped
-apart). Each task calls ``begin()`` once, ``add``s its points, and hands back ``result()``: a dict
+A *step* is a frozen description of one pass (picklable except for its centroids, which are shipped
+separately). Each task calls ``begin()`` once, ``add``s its points, and returns ``result()``: a dict
 of arrays. ``merge`` joins the tasks' dicts. Every sum is exact and every choice has a total order,
 so the merged result does not depend on which block was seen where.
 
@@ -40,7 +40,7 @@ def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def renumbered(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of these points, in order, once all others have left their blocks."""
+    """Return these points' positions, in order, once all others are removed from their blocks."""
     return positions(*np.unique(block_of(position), return_counts=True))
 
 
@@ -48,18 +48,18 @@ class Pass(Protocol):
     """One task's share of a pass."""
 
     def add(self, where: NDArray[np.int64], X: NDArray[np.float32]) -> None:
-        """Take in some points : (m,) positions, (m, d) grid coordinates."""
+        """Add some points : (m,) positions, (m, d) grid coordinates."""
 
     def result(self) -> Arrays:
         """Return the partial result."""
 
 
 class Step(Protocol):
-    """One pass over points, described."""
+    """The description of one pass over points."""
 
     @property
     def centroids(self) -> Centroids:
-        """The one large array of the step, shipped apart."""
+        """The one large array of the step, shipped separately."""
 
     def begin(self) -> Pass:
         """Start one task's share."""
@@ -69,7 +69,7 @@ class Step(Protocol):
 
 
 class Smallest:
-    """The n smallest (key, position) pairs seen so far, with their rows; infinite keys never."""
+    """The n smallest (key, position) pairs seen so far, with their rows; never infinite keys."""
 
     def __init__(self, n: int, n_features: int) -> None:
         self.n = n

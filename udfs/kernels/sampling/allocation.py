@@ -1,6 +1,6 @@
-"""Quotas of a whole tree: a sample's size, shared from the top level down to the leaves.
+"""Quotas of a whole tree: a sample's size, shared out from the top level down to the leaves.
 
-Source: arXiv 2405.15613, section 3.4, generalised by weights: see ``udfs.kernels.sampling.quotas``.
+Source: arXiv 2405.15613, section 3.4, generalised with weights in ``udfs.kernels.sampling.quotas``.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from udfs.kernels.sampling.quotas import divide_quotas, share_weights
 
 @dataclass(frozen=True)
 class TreeLevel:
-    """What quotas need of one level, columns over its nodes : (n_nodes,) int64 each.
+    """What quotas need to know of a level, columns over its nodes : (n_nodes,) int64 each.
 
     ``parents`` are 0 at the top, below the one root.
     """
@@ -39,8 +39,8 @@ def quotas_down(
     Parameters
     ----------
     levels : leaves first
-    leaves, points : powers of the leaves and the points below a node that its quota follows
-    replicas : times that one point may be drawn
+    leaves, points : powers of the numbers of leaves and points below a node, in its weight
+    replicas : how often one point may be drawn
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Quotas down the tree by the capacitated Sainte-Lague divisor method, vectorised over nodes.
 
 Unit u = 0, 1, ... of a child with weight w has priority w / (2u + 1). A parent with quota B takes
-the B units of highest priority among those that fit (u < capacity); ties go by ``order``. Because
+the B units of highest priority among those that fit (u < capacity); ``order`` breaks ties. Because
 the priorities are one fixed list, a larger B only ever adds units: quotas are house-monotone, and
 samples of growing size are nested. With equal weights this is the paper's water-filling
 (arXiv 2405.15613, section 3.4). Balinski and Young, "Fair Representation" (1982), is the reference
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WEIGHT_BITS = 30  # weights keep this many significant bits: powers may differ in the last ulp
-BLOCK_CHILDREN = 1 << 16  # worked on together: a dozen columns of 0.5 MiB stay in the cache
+BLOCK_CHILDREN = 1 << 16  # processed together: a dozen columns of 0.5 MiB stay in the cache
 
 
 def share_weights(
@@ -23,7 +23,7 @@ def share_weights(
 ) -> NDArray[np.float64]:
     """Return w = n_leaves^leaves * n_points^points, rounded so that every CPU agrees.
 
-    A node without points weighs as one point: its capacity is zero anyway.
+    A node without points weighs as if it had one: its capacity is zero anyway.
     """
     weights = (
         np.maximum(n_leaves, 1).astype(np.float64) ** leaves
@@ -79,7 +79,7 @@ def _stable_order(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _blocks(sizes: NDArray[np.int64]) -> Iterator[tuple[slice, slice]]:
-    """Cut parents, and their children beside them, every BLOCK_CHILDREN children or so."""
+    """Cut parents, and their children with them, every BLOCK_CHILDREN children or so."""
     ends = np.cumsum(sizes)
     cuts = np.flatnonzero(np.diff(ends // BLOCK_CHILDREN, prepend=-1, append=-1))
     edges = np.append(0, ends)[cuts]
@@ -94,11 +94,11 @@ def _divide_block(
     capacities: NDArray[np.int64],
     order: NDArray[np.uint64],
 ) -> NDArray[np.int64]:
-    """Divide among children that lie parent by parent.
+    """Divide among children that are grouped by parent.
 
     A child's units below `taken` are in, those from `reach` on are out, the others are open. Each
     step sets every parent's threshold between its best and its worst open priority, which closes
-    units from above or from below. Children without open units leave.
+    units from above or from below. Children without open units drop out.
 
     Parameters
     ----------

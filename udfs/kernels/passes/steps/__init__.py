@@ -1,1 +1,1 @@
-"""The steps that k-means is made of; what a step is says ``udfs.kernels.passes.step``."""
+"""The steps that make up k-means; ``udfs.kernels.passes.step`` says what a step is."""

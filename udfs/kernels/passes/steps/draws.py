@@ -1,4 +1,4 @@
-"""What a start asks: candidates drawn by distance, and the points that each stands for."""
+"""Steps of the start: draw candidates by distance, and count the points nearest to each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ class _CountMembersPass:
 
 
 def _finder(centroids: Centroids, memory: DistanceMemory | None) -> Finder:
-    """Return a function from points to their nearest centroids, with the help of a memory."""
+    """Return a function from points to their nearest centroids, using a memory if given."""
     if memory is None:
         nearest = NearestCentroids(centroids)
         return lambda where, X: nearest(X)

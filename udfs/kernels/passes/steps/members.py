@@ -1,4 +1,4 @@
-"""What is asked of finished clusters: their members, the closest of them, their figures."""
+"""Steps over finished clusters: their members, the closest of them, their statistics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ClosestMembers:
 
 @dataclass(frozen=True, eq=False)
 class LabelPoints:
-    """Label every point; for inputs that fit the driver. With a routing, by way of the cells.
+    """Label every point; for inputs that fit on the driver. With a routing, via the cells.
 
     Result, in order of position: ``labels`` (n,), ``sq_dist`` (n,), ``positions`` (n,).
     """

@@ -1,4 +1,4 @@
-"""What iterations of k-means ask: clusters' sums, and points for clusters that have none."""
+"""Steps of k-means iterations: clusters' sums, and points for clusters that have none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ N_FARTHEST = 64  # farthest points kept for reseeding empty clusters, per pass
 class AssignAndSum:
     """Assign every point to its nearest centroid; sum counts, vectors and the objective.
 
-    With a memory, only points whose label has changed since the last pass are added anew.
+    With a memory, only points whose label has changed since the last pass are added again.
 
     Result: ``labels`` (t,) the clusters with members, ``counts`` (t,) int64, ``sums`` (t, d)
     float64 (exact), ``objective`` (2,) int64 limbs.
@@ -37,7 +37,7 @@ class AssignAndSum:
 
     @property
     def n_clusters(self) -> int:
-        """Clusters that points are summed by."""
+        """Number of clusters that points are summed into."""
         return len(self.centroids.vectors)
 
     def merge(self, parts: Sequence[Arrays]) -> Arrays:
@@ -99,7 +99,7 @@ class _AssignAndSumPass:
 def divided(part: Arrays, starts: NDArray[np.int64]) -> list[Arrays]:
     """Cut a task's sums into ranges of clusters, so that each can be added up elsewhere.
 
-    Figures of no cluster stay with the first range.
+    Totals that belong to no cluster stay with the first range.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def divided(part: Arrays, starts: NDArray[np.int64]) -> list[Arrays]:
 
 
 def added(parts: Sequence[Arrays]) -> Arrays:
-    """Add up tasks' sums, of any clusters, to those of one task."""
+    """Add up several tasks' sums, of any clusters, as if of one task."""
     total = {name: np.sum([part[name] for part in parts], axis=0) for name in _OF_ALL}
     labels = np.unique(np.concatenate([part["labels"] for part in parts]))
     counts = np.zeros(len(labels), np.int64)
