@@ -55,7 +55,7 @@ class Gated(NamedTuple):
 def make_embed(
     load_embedder: Callable[[], Embedder], *, normalize: bool = True, batch_size: int = BATCH_SIZE
 ) -> Any:
-    """Return a UDF: a content column -> ARRAY<FLOAT>, null where a row cannot be embedded.
+    """Return a UDF: a content column -> ARRAY<FLOAT>, null if a row cannot be embedded.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class Planned(NamedTuple):
 
 
 def schedule(n_batches: int) -> list[Planned]:
-    """Plan the batches, each for a pass's worth of iterations, or a few where it is large."""
+    """Plan the batches, each for a pass's worth of iterations, or a few if it is large."""
     sizes = [1]
     while sizes[-1] < n_batches:
         sizes.append(min(_GROWTH * sizes[-1], n_batches))

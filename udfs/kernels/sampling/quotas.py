@@ -141,7 +141,7 @@ def _units_above(
     """Count each child's units of priority >= threshold, at most its capacity."""
     guess = np.minimum((weights / threshold + 1) / 2, capacities)
     units: NDArray[np.int64] = guess.astype(np.int64)
-    # the guess is off by at most one where the division was rounded
+    # the guess is off by at most one if the division was rounded
     units -= (units > 0) & (weights / (2.0 * units - 1) < threshold)
     units += (units < capacities) & (weights / (2.0 * units + 1) >= threshold)
     return units
