@@ -18,6 +18,11 @@ from jobs.config.kinds import HOW, CountsFrom, Name, Place, Positive, Section
 from jobs.config.secrets import blanked, without_secrets
 from udfs.embedders.built_in import BUILT_IN
 
+EmbeddingType = Literal[
+    "float32", "float64", "float16", "bfloat16", "int8", "uint8",
+    "float32_be", "float64_be", "float16_be",
+]  # fmt: skip
+
 
 class InputConfig(Section):
     """Where the pool is and which of its columns to use."""
@@ -30,6 +35,7 @@ class InputConfig(Section):
     id: str = "id"
     content: str | None = None
     embedding: str | None = None
+    embedding_type: Annotated[EmbeddingType | None, CountsFrom(None)] = None
     metadata: list[str] = []
 
     @model_validator(mode="after")

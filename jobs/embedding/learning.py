@@ -11,8 +11,11 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen
 from jobs.pool.columns import nothing_in
+from udfs.embedders.encodings import DTYPES, FLOAT32, is_float32, likely, n_bytes
 from udfs.embedders.python import EmbedderError
 from udfs.embedders.specs import Arrays
+
+_LOOKED_AT = 1000  # binary vectors, for what their bytes may be
 
 
 def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Arrays:
@@ -27,7 +30,9 @@ def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Arrays:
     """
     spec, seed, model = embedder.spec, config.seed, config.embed.model
     if spec.fit is None:
-        return {"n_features": np.array(_common_length(rows, embedder))}
+        encoding = _encoding(rows, embedder, config)
+        n_features = _common_length(rows, embedder, encoding)
+        return {"n_features": np.array(n_features), "encoding": np.array(encoding)}
     sample = _sample(rows, spec.n_fitted(embedder.options), seed)
     if not sample:
         raise nothing_in(rows, f"{embedder.key}={embedder.column!r}")
@@ -53,18 +58,45 @@ def length_ahead(rows: DataFrame, embedder: Chosen, config: RunConfig) -> int:
         return spec.n_expected(embedder.options)
     if spec.fit is not None:
         return spec.n_features(learned(rows, embedder, config))
-    return _first(_lengths(rows), rows, embedder)
+    return _first(_lengths(rows, _encoding(rows, embedder, config)), rows, embedder)
 
 
-def _common_length(rows: DataFrame, embedder: Chosen) -> int:
+def _encoding(rows: DataFrame, embedder: Chosen, config: RunConfig) -> str:
+    """Return the encoding of binary vectors: the declared one, or float32 if they look like it.
+
+    Raises
+    ------
+    InputError
+        If none is declared, and a few vectors do not look like float32.
+    """
+    declared = config.input.embedding_type
+    if declared is not None or not _is_binary(rows):
+        return declared or FLOAT32
+    given = rows.where(F.octet_length("value") > 0).select("value").limit(_LOOKED_AT)
+    contents = [bytes(row.value) for row in given.collect()]
+    if not contents or is_float32(contents):
+        return FLOAT32
+    kinds = likely(contents)
+    like = f"they look like {' or '.join(kinds)}" if kinds else "nor like another type of numbers"
+    raise InputError(
+        f"{embedder.key}={embedder.column!r} is binary, and its bytes do not look like float32, "
+        f"little-endian; {like}: set input.embedding_type to what they are, {', '.join(DTYPES)}"
+    )
+
+
+def _is_binary(rows: DataFrame) -> bool:
+    return rows.schema["value"].dataType.typeName() == "binary"
+
+
+def _common_length(rows: DataFrame, embedder: Chosen, encoding: str) -> int:
     """Return the length that most vectors have; ties go to the longer."""
-    counts = _lengths(rows).groupBy("n").count()
+    counts = _lengths(rows, encoding).groupBy("n").count()
     return _first(counts.orderBy(F.desc("count"), F.desc("n")), rows, embedder)
 
 
-def _lengths(rows: DataFrame) -> DataFrame:
-    is_binary = rows.schema["value"].dataType.typeName() == "binary"
-    length = F.octet_length("value") / 4 if is_binary else F.size("value")
+def _lengths(rows: DataFrame, encoding: str) -> DataFrame:
+    size = n_bytes(encoding)
+    length = F.octet_length("value") / size if _is_binary(rows) else F.size("value")
     given = rows.where(F.col("value").isNotNull())
     return given.select(length.cast("int").alias("n")).where("n > 0")
 

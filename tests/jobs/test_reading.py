@@ -12,11 +12,14 @@ from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs import embed_pool
 from jobs.config.errors import InputError
-from jobs.config.model import EmbedConfig, InputConfig
+from jobs.config.loading import parse_config
+from jobs.config.model import EmbedConfig, InputConfig, RunConfig
 from jobs.embedding.gating import gate_rows
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
+from jobs.runs.opening import open_run
 from udfs.embedders.contract import Embedded, embed_decoded
 
 ODD_TEXTS = [
@@ -247,3 +250,49 @@ def test_timestamps_are_in_utc_whatever_the_sessions_zone(
     assert "at 2024-01-02 00:30:00" in contents(spark, by_time)
     nobody_asks = InputConfig(table=f"{tmp_path}/pool", content="text")
     assert len(open_pool(spark, nobody_asks).fingerprint) == 16
+
+
+# --- binary vectors -------------------------------------------------------------------------------
+
+
+def write_vectors(path: Path, dtype: str) -> np.ndarray:
+    X = np.random.default_rng(0).standard_normal((30, 8))
+    rows = {"id": [f"v{i:02}" for i in range(30)], "vector": [x.astype(dtype).tobytes() for x in X]}
+    pd.DataFrame(rows).to_parquet(path)
+    return X
+
+
+def run_config(folder: Path, *overrides: str) -> RunConfig:
+    plain = {
+        "input": {"table": f"{folder}/pool.parquet", "embedding": "vector"},
+        "output": {"root": f"{folder}/lake"},
+        "embed": {"normalize": False},
+        "samples": [{"name": "s", "target_size": 5}],
+    }
+    return parse_config(plain, overrides)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "like"),
+    [("<f8", "they look like float64"), (">f4", "they look like float32_be"), ("i1", "nor like")],
+)
+def test_bytes_that_are_no_float32_are_refused_until_they_are_declared(
+    spark: SparkSession, tmp_path: Path, dtype: str, like: str
+) -> None:
+    write_vectors(tmp_path / "pool.parquet", dtype)
+    with pytest.raises(InputError) as refused:
+        embed_pool.run(spark, run_config(tmp_path))
+    said = str(refused.value)
+    assert said.startswith(
+        "input.embedding='vector' is binary, and its bytes do not look like float32, "
+        f"little-endian; {like}"
+    )
+    assert "set input.embedding_type to what they are, float32, float64, " in said
+
+
+def test_declared_bytes_are_read_as_what_they_are(spark: SparkSession, tmp_path: Path) -> None:
+    X = write_vectors(tmp_path / "pool.parquet", "<f8")
+    run = open_run(spark, run_config(tmp_path, "input.embedding_type=float64"))
+    assert run.do(embed_pool.STAGE).n_features == 8
+    stored = run.read(embed_pool.STAGE, embed_pool.EMBEDDINGS).orderBy("id").collect()
+    np.testing.assert_array_equal(np.array([row.embedding for row in stored]), np.float32(X))

@@ -1,4 +1,4 @@
-"""Take vectors that the pool already holds: lists of numbers, or raw little-endian float32 bytes.
+"""Take vectors that the pool already holds: lists of numbers, or their raw bytes.
 
 Spark shape map: ARRAY<FLOAT | DOUBLE | INT | ...> or BINARY -> (n, n_features) float32.
 """
@@ -11,13 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
+from udfs.embedders.encodings import FLOAT32, decode, n_bytes
 from udfs.embedders.specs import Arrays, EmbedderSpec, told_length
 
 NUMERIC_KINDS = "fiu"  # numpy's dtype kinds: float, int, unsigned int
 
 
-def make_embedder(n_features: int) -> Embedder:
+def make_embedder(n_features: int, encoding: str = FLOAT32) -> Embedder:
     """Return an embedder of vectors with `n_features` components.
+
+    Parameters
+    ----------
+    encoding : of bytes, one of ``udfs.embedders.encodings.DTYPES``
 
     Raises
     ------
@@ -29,20 +34,19 @@ def make_embedder(n_features: int) -> Embedder:
 
     def embed(values: pd.Series) -> Embedded:
         return embed_decoded(
-            values, lambda value: _as_row(value, n_features), _stack_rows, n_features
+            values, lambda value: _as_row(value, n_features, encoding), _stack_rows, n_features
         )
 
     return embed
 
 
-def _as_row(value: Any, n_features: int) -> NDArray[Any] | Failure:
+def _as_row(value: Any, n_features: int, encoding: str) -> NDArray[Any] | Failure:
     """Return one value as a 1-D numeric array of `n_features` components."""
     if isinstance(value, bytes | bytearray):
-        if len(value) != 4 * n_features:
-            return Failure(
-                "wrong_length", f"{len(value)} bytes, the pool has {4 * n_features} (float32)"
-            )
-        return np.frombuffer(value, dtype="<f4")
+        size = n_bytes(encoding) * n_features
+        if len(value) != size:
+            return Failure("wrong_length", f"{len(value)} bytes, the pool has {size} ({encoding})")
+        return decode(value, encoding)
     if not isinstance(value, np.ndarray | list | tuple):
         return Failure("undecodable", f"{type(value).__name__} is not a list of numbers")
     try:
@@ -79,7 +83,7 @@ def _stack_rows(rows: list[NDArray[Any]]) -> NDArray[np.float32]:
 
 
 def _make(arrays: Arrays) -> Embedder:
-    return make_embedder(told_length(arrays))
+    return make_embedder(told_length(arrays), str(arrays["encoding"]))
 
 
 SPEC = EmbedderSpec(
