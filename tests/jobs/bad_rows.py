@@ -230,11 +230,11 @@ TAKEN: dict[str, list[Taken]] = {
             "animated",
             "animations: their first frame",
         ),
-        Taken(encoded(_COLOUR.convert("RGBA"), "PNG"), "alpha", "transparency, which is dropped"),
+        Taken(encoded(_COLOUR.convert("RGBA"), "PNG"), "alpha", "transparency, which shows white"),
         Taken(
             encoded(Image.fromarray(noise(103).astype(np.uint16) * 256), "PNG"),
             "16 bit",
-            "16-bit greys: their upper 8 bits",
+            "16-bit greys, scaled to their range",
         ),
         Taken(encoded(_COLOUR.resize((1, 300)), "PNG"), "thin", "any shape; all are made square"),
     ],

@@ -76,10 +76,35 @@ def test_a_larger_image_is_averaged_down():
     assert 0 <= left < 50 < 150 < right <= 200
 
 
-def test_a_16_bit_image_keeps_its_upper_8_bits():
+def test_a_16_bit_image_is_scaled_to_the_range_that_it_fills():
     deep = np.array([[0, 256], [32768, 65535]], dtype=np.uint16)
     assert see(encode(deep)) == [0, 1, 128, 255]
     assert see(encode(deep, "TIFF")) == [0, 1, 128, 255]
+    dark = np.array([[7, 10], [13, 67]], dtype=np.uint16)  # of 12 bits, hardly exposed
+    assert see(encode(dark)) == [0, 13, 26, 255]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_a_turned_photo_is_seen_as_its_turned_copy(kind: str):
+    upright = Image.fromarray(np.repeat(np.arange(0, 256, 16, np.uint8), 16).reshape(16, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    lying = BytesIO()
+    upright.rotate(90).save(lying, kind, exif=exif)
+    copy = BytesIO()
+    upright.save(copy, kind)
+    np.testing.assert_allclose(see(lying.getvalue()), see(copy.getvalue()), atol=2)
+    plain = BytesIO()
+    upright.rotate(90).save(plain, kind)
+    assert np.abs(np.subtract(see(plain.getvalue()), see(copy.getvalue()))).max() > 50
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_shows_white(mode: str):
+    logo = np.zeros((2, 2, 4), np.uint8)  # black, and transparent but for one corner
+    logo[0, 0, 3] = 255
+    image = Image.fromarray(logo, "RGBA").convert(mode)
+    assert see(encode(image)) == [0, 255, 255, 255]
 
 
 def test_a_palette_image_is_converted_by_its_palette():

@@ -11,8 +11,10 @@ products are added, so that every sum fits 8 + 20 + 12 = 40 of float64's 53 bits
 any order; subtracting the offset (the mean's projection, in the same unit) takes one more.
 """
 
+import contextlib
 import os
 import re
+import struct
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -201,14 +203,25 @@ def _source(value: bytes | bytearray | str) -> BytesIO | str:
 
 
 def _to_mode(image: "PILImage", mode: str) -> "PILImage":
-    """Convert the first frame; transparency is dropped, 16-bit greys keep their upper 8 bits."""
-    from PIL.Image import fromarray
+    """Convert the first frame to what people see of it.
+
+    It is turned as its EXIF orientation says, transparency shows white, and 16-bit greys are scaled
+    to the range that they fill.
+    """
+    from PIL import Image, ImageOps
 
     if image.mode == "F":
         raise ValueError("float pixels have no known range")
+    with contextlib.suppress(SyntaxError, ValueError, struct.error):  # EXIF that is broken
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # convert() would clip at 255
-        grey = np.asarray(image).clip(0, 2**16 - 1) >> 8
-        return fromarray(grey.astype(np.uint8)).convert(mode)
+        grey = np.asarray(image).astype(np.int64)
+        span = max(1, int(np.ptp(grey)))
+        scaled = ((grey - grey.min()) * 255 + span // 2) // span
+        return Image.fromarray(scaled.astype(np.uint8)).convert(mode)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert(mode)
 
 
@@ -255,4 +268,5 @@ SPEC = EmbedderSpec(
     make=make_embedder,
     n_features=length_of,
     n_expected=attrgetter("n_components"),
+    version="2",  # 1 took images as they are stored: unturned, without their transparency
 )
