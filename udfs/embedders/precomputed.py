@@ -83,7 +83,7 @@ def _stack_rows(rows: list[NDArray[Any]]) -> NDArray[np.float32]:
 
 
 def _make(arrays: Arrays) -> Embedder:
-    return make_embedder(told_length(arrays), str(arrays["encoding"]))
+    return make_embedder(told_length(arrays), str(arrays.get("encoding", FLOAT32)))
 
 
 SPEC = EmbedderSpec(
