@@ -11,9 +11,10 @@ from threadpoolctl import threadpool_limits
 from jobs.config.model import SparkConfig
 from jobs.spark.session import start_local
 
-# Tests are short, and so are the drivers that they start: the JVM's second compiler would take half
-# of two cores for little gain. The first one's default cache is too small.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
+# Drivers that tests start are short-lived: the JVM's second compiler would take half of two cores
+# and give little. Its first has too small a cache of its own.
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+os.environ.setdefault("SPARK_SUBMIT_OPTS", _SHORT_LIVED)
 
 SWEPT_SEEDS = range(42, 52)
 
@@ -23,7 +24,10 @@ def spark() -> Iterator[SparkSession]:
     """Share one local session; tests must leave it as they found it."""
     logging.getLogger("py4j").setLevel(logging.ERROR)
     config = SparkConfig(master="local[2]", driver_memory="3g", shuffle_partitions=2)
-    session = start_local(config, app_name="evenlake-tests")
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ["SPARK_SUBMIT_OPTS"] == _SHORT_LIVED:  # this one lives: both compilers
+            patch.delenv("SPARK_SUBMIT_OPTS")
+        session = start_local(config, app_name="evenlake-tests")
     # every task would generate code for Delta's wide rows again, for a handful of rows
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
