@@ -138,7 +138,7 @@ def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: floa
 
 
 def _embedder(this: Work, rows: DataFrame, embedder: Chosen) -> tuple[Callable[[], Embedder], int]:
-    """Return the embedder's loader, and the length of its vectors."""
+    """Return a function that loads the embedder, and the length of its vectors."""
     spec = embedder.spec
     arrays = learned(rows, embedder, this.config)
     if spec.archive is not None:

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.command import PASS_ON, ConfigOption, Options, ResultOption, execute, exit_code
-from jobs.pool.ids import parse_id
+from jobs.pool.ids import parse_id, shown
 from jobs.reporting.explanation import Explanation, Place
 from jobs.runs.run import Run
 from jobs.tables.shared import REJECTS
@@ -41,7 +41,7 @@ def explain(this: Run, *, point: str) -> Explanation:
     this.require_finished(first)
     id_ = parse_id(point, this.lake.read(REJECTS).schema["id"].dataType)
     found = Explanation(
-        id=id_.hex() if isinstance(id_, bytes) else id_,
+        id=shown(id_),
         pool=this.pool.name,
         version=this.pool.fingerprint,
         model=this.written.embed.model,

@@ -20,7 +20,7 @@ from jobs.planning.costs import Sizes
 from jobs.planning.machine import DRAW_PER_POINT
 from jobs.planning.problem import Part
 from jobs.points.surviving import surviving
-from jobs.pool.ids import Id, is_id
+from jobs.pool.ids import Id, is_id, shown
 from jobs.reporting.explanation import Explanation, Gate
 from jobs.reporting.rows import Row, figure_rows
 from jobs.runs.opening import open_run
@@ -79,9 +79,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     rows = run.read(STAGE, DUPLICATES).where(is_id(id_)).select("keeper_id").collect()
     if not rows:
         return so_far
-    keeper = rows[0].keeper_id
-    named = keeper.hex() if isinstance(keeper, bytes | bytearray) else keeper
-    detail = f"its content is that of {named!r}, which stays"
+    detail = f"its content is that of {shown(rows[0].keeper_id)!r}, which stays"
     return replace(so_far, gate=Gate("rejected", "find_duplicates", "duplicate", detail))
 
 

@@ -105,7 +105,7 @@ class SparkPoints:
         return [from_bytes(payload.as_py()) for payload in solved["payload"]]
 
     def by_cell(self, cells: Shipped, n_points: NDArray[np.int64]) -> DataFrame:
-        """Shuffle the embeddings so that each task has all points of its cells.
+        """Return the embeddings, shuffled so that each task has all points of its cells.
 
         Parameters
         ----------

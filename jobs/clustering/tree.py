@@ -129,7 +129,7 @@ def _params(config: ClusterConfig) -> KMeansParams:
 
 
 def _level(C: NDArray[np.float32], described: Arrays, routing: Routing | None = None) -> Level:
-    """Make a level of its centroids, without parents yet; a node is a cluster with members."""
+    """Return a level of these centroids, without parents yet; empty clusters are no nodes."""
     filled = described["counts"] > 0
     n_nodes = int(filled.sum())
     return Level(

@@ -9,7 +9,7 @@ from jobs.config.model import EmbedConfig
 from udfs.embed import make_gated_embed
 from udfs.embedders.contract import Embedder
 
-_SHOWN_OF_RECORD = 200  # characters of one that could not be read
+_SHOWN_OF_RECORD = 200  # characters of a malformed one
 
 
 def gate_rows(
@@ -28,11 +28,9 @@ def gate_rows(
     embed = make_gated_embed(
         load_embedder, normalize=config.normalize, batch_size=config.batch_size
     )
-    malformed = F.lit(None).cast("string")
-    whole = rows
-    if "malformed" in rows.columns:
-        malformed = F.col("malformed")
-        whole = rows.where(malformed.isNull())
+    is_told = "malformed" in rows.columns
+    malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
+    whole = rows.where(malformed.isNull())
     doubled = whole.groupBy("id").count().where("count > 1").select("id", "count")
     marked = rows.join(doubled, on="id", how="left")
     gated = marked.withColumn("gated", embed("value"))

@@ -95,7 +95,7 @@ class RecordedRun:
 
     @cached_property
     def lineage(self) -> str | None:
-        """The lineage of its config; None if a blanked value may have made a difference."""
+        """Return the lineage of its config; None if a blanked value may have made a difference."""
         if self.config is None:
             return None
         given = self.config.input.model_dump(mode="json")

@@ -57,7 +57,7 @@ class Priced(Protocol):
 
 
 def estimate(problem: Problem, machine: Machine, stages: Iterable[Priced]) -> list[Part]:
-    """Estimate a whole run, in the order of its stages."""
+    """Return the estimated parts of a whole run, in the order of its stages."""
     sizes = Sizes(problem, machine)
     return [part for stage in stages if stage.cost is not None for part in stage.cost(sizes)]
 

@@ -25,7 +25,7 @@ def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[
 
 
 def _cells(problem: Problem) -> Iterator[str]:
-    """Refuse more points than the cells can hold: each cell needs a cluster of its own."""
+    """Yield a refusal if the cells cannot hold the points: each cell needs its own cluster."""
     cluster = problem.config.cluster
     limit, key = cell_limit(cluster, problem.n_features)
     for t, k in enumerate(cluster.levels, start=1):

@@ -21,7 +21,7 @@ _EMBEDDABLE = {
 def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
-    Where records may be broken, ``malformed`` has the text of those that are.
+    If records can be broken, ``malformed`` holds the text of those that are.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _selected(rows: DataFrame, config: InputConfig, value: str) -> DataFrame:
     ]
     if MALFORMED not in rows.columns:
         return rows.select(*wanted)
-    # what stands in a record that could not be read is nobody's content
+    # the fields of a broken record may be shifted: they are no content
     broken, content = F.col(MALFORMED), wanted[1]
     wanted[1] = F.when(broken.isNull(), content).alias("value")
     return rows.select(*wanted, broken.alias("malformed"))

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Literal, TypeAlias
 from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -11,26 +11,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from jobs.config.errors import InputError
 from jobs.spark.naming import absolute
 
-_PARTITION = re.compile(r"[^=]+=.*")  # a folder's name that is the value of a column
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How files lie below a folder.
-
-    Attributes
-    ----------
-    is_nested : some are in subfolders
-    is_partitioned : the subfolders are partitions, such as ``label=7``
-    """
-
-    is_nested: bool
-    is_partitioned: bool
-
-
-def fingerprint_of(spark: SparkSession, paths: Sequence[str]) -> str:
-    """Hash the paths, sizes and times of all files below some paths; see ``files_below``."""
-    return fingerprint(files_below(spark, paths))
+# side by side, some in subfolders, or in subfolders that are partitions, such as label=7
+Layout: TypeAlias = Literal["flat", "subfolders", "partitions"]
+_PARTITION = re.compile(r"[^=]+=.*")  # the name of a folder that is a partition
 
 
 def files_below(spark: SparkSession, paths: Sequence[str]) -> list[Row]:
@@ -47,19 +30,19 @@ def files_below(spark: SparkSession, paths: Sequence[str]) -> list[Row]:
     return rows
 
 
-def fingerprint(files: Sequence[Row]) -> str:
-    """Hash paths, sizes and times."""
+def fingerprint_of(files: Sequence[Row]) -> str:
+    """Hash the paths, sizes and times of files."""
     lines = sorted(f"{file.path}\t{file.length}\t{file.modificationTime}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def layout_of(files: Sequence[Row], path: str) -> Layout:
-    """See whether the files below a path are in subfolders, and whether those are partitions.
+    """Return how the files below a path are laid out.
 
     Raises
     ------
     InputError
-        If partitions and other files stand side by side: Spark would leave one kind out.
+        If there are other files beside partitions: Spark would leave one kind out.
     """
     root = unquote(urlparse(absolute(path)).path).rstrip("/") + "/"
     paths = (unquote(urlparse(file.path).path) for file in files)
@@ -74,9 +57,11 @@ def layout_of(files: Sequence[Row], path: str) -> Layout:
             f"input.table={path!r} holds partitions ({example[True]!r}) and other files beside "
             f"them ({example[False]!r}); name the folder of one of the two"
         )
-    return Layout(any("/" in name for name in below), is_partitioned=True in example)
+    if True in example:
+        return "partitions"
+    return "subfolders" if any("/" in name for name in below) else "flat"
 
 
 def listing(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """Return the files below some paths, subfolders included; bytes are read where asked for."""
+    """Return the files below some paths, subfolders included; bytes are read if asked for."""
     return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load([*paths])

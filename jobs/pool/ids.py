@@ -16,6 +16,11 @@ def is_id(id_: Id) -> Column:
     return F.col("id") == F.lit(id_)
 
 
+def shown(id_: Id | bytearray) -> str | int:
+    """Return an id as people write it."""
+    return id_.hex() if isinstance(id_, bytes | bytearray) else id_
+
+
 def parse_id(text: str, kind: DataType) -> Id:
     """Parse an id of the pool's type, to be compared as a literal.
 

@@ -13,7 +13,6 @@ from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
 from jobs.pool.files import Layout, files_below, fingerprint_of, layout_of, listing
-from jobs.pool.files import fingerprint as fingerprint_of_files
 from jobs.pool.reading import MALFORMED, options_of, pinned, read_files, ways_of_reading
 from jobs.spark.classic import delta_version
 from jobs.spark.delta import refuse_without_delta
@@ -49,15 +48,21 @@ class Pool:
     ----------
     rows : its rows, ``where`` applied, all columns
     name : its name in the ledger: the table's name or its full path, without credentials
-    fingerprint : its Delta ``id@version``, or a hash of its files' paths, sizes and times; then
-        what is read in another way than in earlier versions, such as ``+rfc4180``
+    version : its Delta ``id@version``, or a hash of its files' paths, sizes and times
     files : the paths that were listed; empty for a Delta table, whose version is fixed
+    ways : of reading it, see ``ways_of_reading``
     """
 
     rows: DataFrame
     name: str
-    fingerprint: str
+    version: str
     files: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Its version, and how it is read if that has changed, such as ``+rfc4180``."""
+        return "+".join([self.version, *self.ways])
 
     def require_unchanged(self) -> None:
         """Check that the files have not changed; call it before committing anything read from them.
@@ -69,17 +74,17 @@ class Pool:
         if not self.files:
             return
         try:
-            now = fingerprint_of(self.rows.sparkSession, self.files)
+            now = fingerprint_of(files_below(self.rows.sparkSession, self.files))
         except InputError:  # an empty folder
             now = "none"
         except SPARK_ERRORS as error:
             if not any(mark in str(error) for mark in (*_GONE, "PATH_NOT_FOUND")):
                 raise  # the store may be unreachable
             now = "none"
-        if now != self.fingerprint.partition("+")[0]:
+        if now != self.version:
             raise InputChangedError(
                 f"input.table={self.name!r} changed while it was read: got files of fingerprint "
-                f"{now}, want {self.fingerprint}, as at the start; nothing of this run is kept: "
+                f"{now}, want {self.version}, as at the start; nothing of this run is kept: "
                 "run again once the files no longer change, or keep the pool in a Delta table, "
                 "whose versions are fixed"
             )
@@ -111,7 +116,7 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     kind = config.format or detect_format(spark, config.table)
     try:
         with pinned(spark):
-            rows, fingerprint, files = _read(spark, config, kind)
+            rows, version, files, ways = _read(spark, config, kind)
         columns = rows.columns
     except SPARK_ERRORS as error:
         refuse_without_delta(error, spark)
@@ -132,11 +137,11 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
         rows, f"input.where={config.where!r}" if config.where else f"input.table={config.table!r}"
     )
     name = without_secrets(config.table)
-    return Pool(rows, name if kind == "table" else absolute(name), fingerprint, files)
+    return Pool(rows, name if kind == "table" else absolute(name), version, files, ways)
 
 
 def _those(rows: DataFrame, where: str) -> DataFrame:
-    """Return the rows that a condition holds for, and those that could not be read at all."""
+    """Return the rows that meet a condition, and all broken records."""
     condition = F.expr(where)
     if MALFORMED in rows.columns:
         condition = condition | F.col(MALFORMED).isNotNull()
@@ -147,21 +152,21 @@ def _those(rows: DataFrame, where: str) -> DataFrame:
 
 def _read(
     spark: SparkSession, config: InputConfig, kind: str
-) -> tuple[DataFrame, str, tuple[str, ...]]:
-    """Return the rows, their fingerprint, and the files it covers."""
-    layout: Layout | None = None
+) -> tuple[DataFrame, str, tuple[str, ...], tuple[str, ...]]:
+    """Return the pool's rows, version, files and ways, as ``Pool`` has them."""
+    layout: Layout = "flat"
     if kind in ("delta", "table"):
-        rows, fingerprint, files = _read_table(spark, config, kind)
+        rows, version, files = _read_table(spark, config, kind)
     else:
         if config.version is not None:
             raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
         files = (config.table,)
         found = files_below(spark, files)
-        fingerprint, layout = fingerprint_of_files(found), layout_of(found, config.table)
+        version, layout = fingerprint_of(found), layout_of(found, config.table)
         options = options_of(kind, config.options, layout)
         rows = read_files(spark, kind, config.table, options)
     rows = refuse_python_types(rows, f"input.table={config.table!r}")
-    return rows, "+".join([fingerprint, *ways_of_reading(rows, kind, layout, config)]), files
+    return rows, version, files, ways_of_reading(rows, kind, layout, config)
 
 
 def _read_table(
@@ -178,7 +183,7 @@ def _read_table(
     if identity is None:
         rows = spark.read.options(**options).table(name)
         files = tuple(_literal(uri) for uri in rows.inputFiles())
-        return rows, fingerprint_of(spark, files), files
+        return rows, fingerprint_of(files_below(spark, files)), files
     if version is None and known:
         version = known.version
     if version is None:

@@ -1,4 +1,4 @@
-"""How a pool's rows are read: the same from every session, and nothing lost without a word."""
+"""How a pool's rows are read: the same from every session, and nothing is lost silently."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from jobs.spark.errors import SPARK_ERRORS
 MALFORMED = "_corrupt_record"  # Spark's column for the text of a record that it could not read
 _PINNED = {
     "spark.sql.session.timeZone": "UTC",
-    # what is written stays: label=007 is no 7
+    # values stay as they are written: label=007 is not 7
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
 }
 _FORMAT_OPTIONS = {
@@ -22,8 +22,8 @@ _FORMAT_OPTIONS = {
         "header": "true",
         "multiLine": "true",
         "escape": '"',
-        "enforceSchema": "false",  # a file of other columns is an error
-        "columnPruning": "false",  # or a record's fields would not be counted
+        "enforceSchema": "false",  # a file with other columns is an error
+        "columnPruning": "false",  # otherwise a record's fields would not be counted
     },
     "text": {"wholetext": "true"},  # ids by file: what a folder of texts means to a curator
 }
@@ -31,7 +31,7 @@ _FORMAT_OPTIONS = {
 
 @contextlib.contextmanager
 def pinned(spark: SparkSession) -> Iterator[None]:
-    """Plan queries with the settings that shape rows at fixed values, where the session lets us."""
+    """Fix the settings that shape rows while queries are planned, if the session allows it."""
     before: dict[str, str | None] = {}
     try:
         for key, value in _PINNED.items():
@@ -45,16 +45,14 @@ def pinned(spark: SparkSession) -> Iterator[None]:
                 spark.conf.unset(key) if old is None else spark.conf.set(key, old)
 
 
-def options_of(kind: str, given: Mapping[str, str], layout: Layout | None = None) -> dict[str, str]:
-    """Return the reader's options; those that are given come first."""
-    options = dict(_FORMAT_OPTIONS.get(kind, {}))
-    if layout is not None and layout.is_nested and not layout.is_partitioned:
-        options["recursiveFileLookup"] = "true"
-    return options | dict(given)
+def options_of(kind: str, given: Mapping[str, str], layout: Layout = "flat") -> dict[str, str]:
+    """Return the reader's options; given ones take precedence."""
+    below = {"recursiveFileLookup": "true"} if layout == "subfolders" else {}
+    return _FORMAT_OPTIONS.get(kind, {}) | below | dict(given)
 
 
 def read_files(spark: SparkSession, kind: str, path: str, options: Mapping[str, str]) -> DataFrame:
-    """Read files; of CSV, a record with another number of fields than the header is told apart."""
+    """Read files; CSV records whose fields do not match the header keep their text beside them."""
     reader = spark.read.format(kind).options(**options)
     rows = reader.load(path)
     if kind != "csv" or not _is_text(rows.schema) or MALFORMED in rows.columns:
@@ -67,23 +65,19 @@ def _is_text(schema: StructType) -> bool:
 
 
 def ways_of_reading(
-    rows: DataFrame, kind: str, layout: Layout | None, config: InputConfig
-) -> list[str]:
-    """Name what is read in another way than it once was, so that it is not taken for the same.
-
-    Each is a part of the input's fingerprint.
-    """
+    rows: DataFrame, kind: str, layout: Layout, config: InputConfig
+) -> tuple[str, ...]:
+    """Name what is read differently than in earlier versions, whose rows must not be reused."""
     ways = {
         "rfc4180": kind == "csv",
-        "partitions": layout is not None and layout.is_partitioned,
-        "subfolders": layout is not None and layout.is_nested and not layout.is_partitioned,
-        "utc": _tells_the_time(rows, config),
+        layout: layout != "flat",
+        "utc": _names_timestamps(rows, config),
     }
-    return [way for way, is_so in ways.items() if is_so]
+    return tuple(way for way, is_so in ways.items() if is_so)
 
 
-def _tells_the_time(rows: DataFrame, config: InputConfig) -> bool:
-    """Tell whether the config names a column of timestamps, which the session's zone shaped."""
+def _names_timestamps(rows: DataFrame, config: InputConfig) -> bool:
+    """Return whether the config names a timestamp column, whose text depends on the time zone."""
     named = " ".join([config.where or "", config.id, *config.metadata]).lower()
     kinds = {field.name.lower(): field.dataType.simpleString() for field in rows.schema}
     return any("timestamp" in kind and name in named for name, kind in kinds.items())

@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -61,6 +62,11 @@ class PageContext:
     notes: list[str]
     code_version: str
 
+    @cached_property
+    def cell(self) -> "_CellOf":
+        """The rows that are one number each, by section, sample, level and metric."""
+        return _index(self.rows)
+
 
 def render_page(context: PageContext) -> str:
     """Return the page as HTML text, to be written as UTF-8."""
@@ -81,7 +87,7 @@ def render_page(context: PageContext) -> str:
 
 def pool_line(context: PageContext) -> str:
     """Say in a line for a terminal what became of the pool's rows."""
-    cell = _index(context.rows)
+    cell = context.cell
     n_rows, n_points = (cell("size", None, None, f"n_{name}").value for name in ("pool", "points"))
     fates = [f"{human(n_rows)} rows read", f"{human(n_points)} points"]
     if rejects := _rejects(context.rows):
@@ -94,7 +100,7 @@ def pool_line(context: PageContext) -> str:
 
 def headlines(context: PageContext) -> list[str]:
     """Return a line per sample for a terminal: its size, how even it is, how well it covers."""
-    cell = _index(context.rows)
+    cell = context.cell
     lines = []
     for sample in context.samples:
         gap = cell("coverage", sample["name"], None, "coverage_gap").value
@@ -143,8 +149,7 @@ _CellOf = Callable[[str, str | None, int | None, str], _Cell]  # section, sample
 
 def _view(context: PageContext) -> dict[str, Any]:
     """Return what the template shows besides the context: numbers, text and figures."""
-    rows = context.rows
-    cell = _index(rows)
+    rows, cell = context.rows, context.cell
     levels = sorted({int(level) for level in rows["level"].dropna()})
     names = [sample["name"] for sample in context.samples] or [None]  # None: the pool alone
     drawn = {

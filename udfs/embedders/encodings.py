@@ -35,13 +35,13 @@ def decode(content: bytes | bytearray, encoding: str) -> NDArray[np.number]:
 
 
 def looks_like(contents: Sequence[bytes], encoding: str) -> bool:
-    """Tell whether some vectors, decoded, have the magnitudes of embeddings.
+    """Return whether some vectors, decoded, have the magnitudes of embeddings.
 
     Integers of one byte can be anything: they never do.
     """
-    if n_bytes(encoding) == 1:
-        return False
     size = n_bytes(encoding)
+    if size == 1:
+        return False
     whole = [content for content in contents if content and len(content) % size == 0]
     if not whole:
         return False
@@ -53,7 +53,7 @@ def looks_like(contents: Sequence[bytes], encoding: str) -> bool:
 
 
 def is_float32(contents: Sequence[bytes]) -> bool:
-    """Tell whether nothing speaks against some bytes being float32, little-endian.
+    """Return whether nothing speaks against some bytes being float32, little-endian.
 
     Pairs of half-precision numbers can look like it. But the lower half of a float32 is noise, or
     zero where numbers are round: it has no magnitudes of its own. Round numbers in float64 look

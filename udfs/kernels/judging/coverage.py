@@ -96,7 +96,7 @@ def mean_by_node(nodes: IndependentNodes, distances: NDArray[np.float64]) -> NDA
 
 
 def is_worse(gap: float, error: float) -> bool:
-    """Tell whether a sample covers less than a uniform one by more than chance explains.
+    """Return whether a sample covers less than a uniform one by more than chance explains.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _GROWTH = 4
 
 
 def takes_minibatches(n_rows: int, n_blocks: int, n_clusters: int) -> bool:
-    """Tell whether ``auto`` uses mini-batches: if one batch can move every centroid."""
+    """Return whether ``auto`` uses mini-batches: if one batch can move every centroid."""
     return n_rows >= _AUTO_ROWS_PER_CLUSTER * n_clusters and n_blocks >= _AUTO_BLOCKS
 
 
