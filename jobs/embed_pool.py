@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
@@ -19,7 +20,7 @@ from jobs.cli.command import stage_main
 from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
-from jobs.embedding.gating import gate_rows, reject_giants
+from jobs.embedding.gating import DUPLICATE, gate_rows, reject_giants, settle_doubled
 from jobs.embedding.learning import learned
 from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
@@ -89,17 +90,20 @@ def _embed(this: Work) -> Embedded:
 def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Embedded:
     """Write the rejects, and stop if there are too many; then write the rest."""
     config, ratio = this.config, this.config.hygiene.max_norm_ratio
-    gated = embedded if config.embed.normalize else reject_giants(embedded, ratio)
-    is_accepted = F.col("reason").isNull()
-    size = F.sum(F.when(is_accepted, F.length(F.to_json("metadata"))))
-    counted = gated.agg(F.count("*"), F.max(F.when(is_accepted, F.col("norm"))), size)
-    n_pool, largest, n_described = counted.collect()[0]  # all of the pool has been read by now
+    gated, found = embedded, _count(embedded)  # all of the pool has been read by now
+    if found.n_doubled:
+        gated = settle_doubled(gated)
+    if not config.embed.normalize:
+        gated = reject_giants(gated, ratio)
+    if gated is not embedded:
+        found = _count(gated)
+    n_pool, largest = found.n_rows, found.largest_norm
     this.run.pool.require_unchanged()
-    rejected = gated.where(~is_accepted).withColumn("stage", F.lit(STAGE.name))
+    rejected = gated.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
     n_rejects = this.write(REJECTS, rejected)
     _guard_rejects(rejected, n_rejects, n_pool, config.hygiene.max_reject_fraction)
-    accepted: Rows = gated.where(is_accepted).withColumn("column", F.lit(column))
-    if is_held(n_pool, n_features) and (n_described or 0) <= HANDED_BYTES:
+    accepted: Rows = gated.where("reason IS NULL").withColumn("column", F.lit(column))
+    if is_held(n_pool, n_features) and (found.n_described or 0) <= HANDED_BYTES:
         accepted = hold(this.run, STAGE, accepted)
     outputs = {EMBEDDINGS: accepted}
     if config.input.metadata:
@@ -121,10 +125,29 @@ def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Emb
     )
 
 
+class _Count(NamedTuple):
+    """Figures of gated rows: those of the metadata's JSON are bytes."""
+
+    n_rows: int
+    largest_norm: float
+    n_described: int | None
+    n_doubled: int
+
+
+def _count(gated: DataFrame) -> _Count:
+    is_accepted = F.col("reason").isNull()
+    size = F.sum(F.when(is_accepted, F.length(F.to_json("metadata"))))
+    largest = F.max(F.when(is_accepted, F.col("norm")))
+    return _Count(*gated.agg(F.count("*"), largest, size, F.count("n_same_id")).collect()[0])
+
+
 def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: float) -> None:
     if n_rejects <= limit * n_pool and n_rejects < n_pool:
         return
     counts = rejected.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
+    n_bad = sum(row["count"] for row in counts if row.reason != DUPLICATE)
+    if n_bad <= limit * n_pool and n_rejects < n_pool:
+        return
     reasons = ", ".join(f"{row.reason} {row['count']}" for row in counts)
     if n_rejects == n_pool:
         refused, fix = "so that none is left", "mend the pool"
@@ -182,11 +205,11 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     rejects = run.read(STAGE, REJECTS).where(is_id(id_)).select(*verdict)
     accepted = _accepted(run).where(is_id(id_))
     silent = accepted.select(*(F.lit(None).cast("string").alias(name) for name in verdict))
-    rows = rejects.unionByName(silent).collect()
+    rows = sorted(rejects.unionByName(silent).collect(), key=lambda row: row.reason is not None)
     if not rows:
         where = run.config.input.where
         gate = Gate("no such id in the pool" + (f" where {where}" if where else ""))
-    elif rows[0].reason is None:  # the rows of a duplicate id all say the same
+    elif rows[0].reason is None:  # others of this id can be its duplicates
         gate = Gate("accepted")
     else:
         gate = Gate("rejected", *rows[0])

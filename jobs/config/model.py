@@ -4,6 +4,7 @@ A new key declares with ``CountsFrom`` the value at which it changes no stage ke
 ``jobs.config.identity``.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -24,27 +25,42 @@ EmbeddingType = Literal[
 ]  # fmt: skip
 
 
+Format = Literal[
+    "delta", "table", "parquet", "json", "csv", "text", "binaryFile", "numpy", "webdataset", "arrow"
+]
+
+
 class InputConfig(Section):
     """Where the pool is and which of its columns to use."""
 
     table: Place
-    format: Literal["delta", "parquet", "json", "csv", "text", "binaryFile", "table"] | None = None
+    format: Format | None = None
     options: dict[str, str] = {}
     where: str | None = None
     version: Annotated[int, Field(ge=0)] | None = None
     id: str = "id"
     content: str | None = None
+    base: Annotated[Place | None, CountsFrom(None)] = None
     embedding: str | None = None
     embedding_type: Annotated[EmbeddingType | None, CountsFrom(None)] = None
     metadata: list[str] = []
 
+    @property
+    def metadata_names(self) -> list[str]:
+        """What each column of the metadata is called: an expression's name stands after AS."""
+        named = (re.search(r"(?i)\sAS\s+`?([^`()]+?)`?\s*$", text) for text in self.metadata)
+        return [
+            found[1] if found else text for found, text in zip(named, self.metadata, strict=True)
+        ]
+
     @model_validator(mode="after")
     def _metadata_once(self) -> Self:
-        for i, column in enumerate(self.metadata):
-            if column in self.metadata[:i]:
+        names = self.metadata_names
+        for i, name in enumerate(names):
+            if name in names[:i]:
                 raise ValueError(
-                    f"metadata[{i}]={column!r} is there already as "
-                    f"metadata[{self.metadata.index(column)}]; name every column once"
+                    f"metadata[{i}]={name!r} is there already as metadata[{names.index(name)}]; "
+                    "name every column once"
                 )
         return self
 
@@ -211,10 +227,10 @@ class RunConfig(Section):
         read = ("content", "embedding") if spec is None else (spec.reads,)
         if all(getattr(self.input, key) is None for key in read):
             raise ValueError(self.missing(read[0]))
-        if self.report.label is not None and self.report.label not in self.input.metadata:
+        if self.report.label is not None and self.report.label not in self.input.metadata_names:
             raise ValueError(
                 f"report.label={self.report.label!r} is not among input.metadata="
-                f"{self.input.metadata}; add it there"
+                f"{self.input.metadata_names}; add it there"
             )
         return self
 

@@ -51,12 +51,14 @@ class Problem:
     n_features : length of the vectors
     config : resolved; before tuning, with the kind of tree that tuning is likely to choose
     is_tuned : whether tuning is part of the run
+    notes : what is odd about the pool
     """
 
     n_points: int
     n_features: int
     config: RunConfig
     is_tuned: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def n_bytes(self) -> int:

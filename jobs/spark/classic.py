@@ -8,7 +8,9 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql.utils import is_remote
@@ -37,6 +39,20 @@ def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
         return DeltaVersion(str(snapshot.metadata().id()), int(snapshot.version()))
     except Exception:  # a platform's own Delta, or a log on which SQL gives a better error
         return None
+
+
+def delta_sources(rows: DataFrame) -> list[str] | None:
+    """Return ``id@version`` of each Delta table that some rows are read from."""
+    if is_remote():
+        return None
+    found = []
+    with contextlib.suppress(Exception):
+        leaves = rows._jdf.queryExecution().analyzed().collectLeaves()
+        for i in range(leaves.size()):
+            with contextlib.suppress(Exception):  # not a table of Delta's
+                snapshot = leaves.apply(i).relation().location().snapshotAtAnalysis()
+                found.append(f"{snapshot.metadata().id()}@{snapshot.version()}")
+    return sorted(found)
 
 
 def broadcast(spark: SparkSession, content: bytes) -> tuple[Any, Callable[[], None]] | None:
@@ -150,3 +166,29 @@ def java_version(spark: SparkSession) -> str:
     """Return the version of Java that a local session runs on."""
     jvm: Any = spark.sparkContext._jvm
     return str(jvm.System.getProperty("java.version"))
+
+
+def path_exists(spark: SparkSession, path: str) -> bool:
+    """Return whether something is at a path, none of whose signs is a pattern's."""
+    url = urlparse(path)
+    if url.scheme in ("", "file"):
+        return Path(unquote(url.path) if url.scheme else path).exists()
+    with contextlib.suppress(Exception):
+        place, system = _hadoop(spark, path)
+        return bool(system.exists(place))
+    return False
+
+
+def count_files(spark: SparkSession, path: str) -> int | None:
+    """Return the number of files below a path, hidden and empty ones too."""
+    with contextlib.suppress(Exception):
+        place, system = _hadoop(spark, path)
+        return int(system.getContentSummary(place).getFileCount())
+    return None
+
+
+def _hadoop(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """Return a path and its file system, as Hadoop's objects."""
+    context: Any = spark.sparkContext
+    place = context._jvm.org.apache.hadoop.fs.Path(path)
+    return place, place.getFileSystem(context._jsc.hadoopConfiguration())

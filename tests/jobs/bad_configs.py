@@ -106,8 +106,8 @@ OVERRIDES = {  # of BASE -> the whole message
         "output.table_prefix='../up': want text that matches ^[A-Za-z0-9_]*$"
     ),
     "input.format=xlsx": (
-        "input.format='xlsx': want 'delta', 'parquet', 'json', 'csv', 'text', 'binaryFile' or "
-        "'table'"
+        "input.format='xlsx': want 'delta', 'table', 'parquet', 'json', 'csv', 'text', "
+        "'binaryFile', 'numpy', 'webdataset' or 'arrow'"
     ),
     "input.version=-1": "input.version=-1: want at least 0",
     "input.metadata=label": "input.metadata='label': want a list",
@@ -160,7 +160,10 @@ SPARK = "(what Spark says)"
 CHECK = "; check input.format, input.version and input.options"
 PATH = "; want a path that this session can read"
 COLUMNS = "['id', 'x', 'vector', 'text', 'words']"
-KINDS = "set input.format to delta, parquet, json, csv, text or binaryFile"
+KINDS = (
+    "set input.format to parquet, arrow, numpy, webdataset, binaryFile, json, csv, text or delta, or "
+    "name the folder of one kind"
+)
 DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table={at}/nowhere": "input.table='{at}/nowhere' cannot be read: " + SPARK + PATH,
     "input.table=nowhere": (
@@ -174,8 +177,8 @@ DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table=nofs://bucket/pool": "input.table='nofs://bucket/pool' cannot be read: "
     + SPARK
     + PATH,
-    "input.table={at}/odd": f"input.table='{{at}}/odd' holds files ending in ['.xyz']; {KINDS}",
-    "input.table={at}/void": f"input.table='{{at}}/void' holds no files; {KINDS}",
+    "input.table={at}/odd": f"input.table='{{at}}/odd' holds files ending in ['.xyz'], such as a.xyz; {KINDS}",
+    "input.table={at}/void": "input.table='{at}/void' holds no files",
     "input.table={at}/odd & input.format=parquet": (
         "input.table='{at}/odd' cannot be read as parquet: " + SPARK + CHECK
     ),

@@ -262,6 +262,7 @@ def _fit(images: Sequence[bytes | str | None], options: Options, seed: int) -> A
 
 SPEC = EmbedderSpec(
     name="pixels",
+    opens_paths=True,
     makes="image",
     options=Options,
     fit=_fit,

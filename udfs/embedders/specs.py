@@ -24,6 +24,7 @@ class EmbedderSpec:
     ----------
     name : its name in ``embed.model``, and that of its artifact
     reads : the key of ``input`` that names its column
+    opens_paths : whether it takes strings for paths of files
     makes : what ``embeddings.column`` calls its vectors. None: ``text`` if it was given strings,
         ``image`` if binary
     options : a frozen dataclass. Each field is the key of that name in ``embed`` or, if there is
@@ -45,6 +46,7 @@ class EmbedderSpec:
     make: Callable[[Arrays], Embedder]
     n_features: Callable[[Arrays], int]
     reads: Literal["content", "embedding"] = "content"
+    opens_paths: bool = False
     makes: str | None = None
     options: type[Any] = NoOptions
     n_fitted: Callable[[Any], int] = lambda options: int(options.fit_rows)
