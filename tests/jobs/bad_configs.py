@@ -161,8 +161,8 @@ CHECK = "; check input.format, input.version and input.options"
 PATH = "; want a path that this session can read"
 COLUMNS = "['id', 'x', 'vector', 'text', 'words']"
 KINDS = (
-    "set input.format to parquet, arrow, numpy, webdataset, binaryFile, json, csv, text or delta, or "
-    "name the folder of one kind"
+    "set input.format to parquet, arrow, numpy, webdataset, binaryFile, json, csv, text or delta, "
+    "or name the folder of one kind"
 )
 DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table={at}/nowhere": "input.table='{at}/nowhere' cannot be read: " + SPARK + PATH,
@@ -177,7 +177,9 @@ DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table=nofs://bucket/pool": "input.table='nofs://bucket/pool' cannot be read: "
     + SPARK
     + PATH,
-    "input.table={at}/odd": f"input.table='{{at}}/odd' holds files ending in ['.xyz'], such as a.xyz; {KINDS}",
+    "input.table={at}/odd": (
+        f"input.table='{{at}}/odd' holds files ending in ['.xyz'], such as a.xyz; {KINDS}"
+    ),
     "input.table={at}/void": "input.table='{at}/void' holds no files",
     "input.table={at}/odd & input.format=parquet": (
         "input.table='{at}/odd' cannot be read as parquet: " + SPARK + CHECK
