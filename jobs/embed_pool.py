@@ -35,7 +35,7 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.frames import kept_on_disk
-from jobs.spark.shipping import ship_code
+from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.shared import ARTIFACTS, REJECTS, artifact
 from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
@@ -143,6 +143,8 @@ def _embedder(this: Work, rows: DataFrame, embedder: Chosen) -> tuple[Callable[[
     arrays = learned(rows, embedder, this.config)
     if spec.archive is not None:
         ship_code(this.spark, spec.archive)
+    if spec.pack is not None:
+        ship_archive(this.spark, spec.pack())
     if spec.fit is None:
         return partial(spec.make, arrays), spec.n_features(arrays)
     content = _kept_artifact(this, f"{spec.name}.npz", to_bytes(dict(arrays)))

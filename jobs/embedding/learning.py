@@ -11,8 +11,8 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen
 from jobs.pool.columns import nothing_in
+from udfs.embedders.contract import EmbedderError
 from udfs.embedders.encodings import DTYPES, FLOAT32, is_float32, likely, n_bytes
-from udfs.embedders.python import EmbedderError
 from udfs.embedders.specs import Arrays
 
 _LOOKED_AT = 1000  # binary vectors, for what their bytes may be

@@ -60,6 +60,16 @@ def add_python_code(spark: SparkSession, path: str) -> bool:
     return True
 
 
+def add_archive(spark: SparkSession, path: str) -> bool:
+    """Have an archive unpacked on the workers' machines, if they are others; False on Connect."""
+    if is_remote():
+        return False
+    master = str(spark.sparkContext.master)
+    if not master.startswith("local") or master.startswith("local-cluster"):
+        spark.sparkContext.addArchive(path)
+    return True
+
+
 def n_slots(spark: SparkSession) -> int | None:
     """Return the number of tasks that can run at once."""
     with contextlib.suppress(Exception):

@@ -39,6 +39,10 @@ class EmbedderSpec:
         defines it and none of the other embedders
     version : of its code, part of the stage key; None: the stage's version covers it
     archive : on the driver, the code that the workers lack
+    pack : on the driver, after ``fit``: packs the files that workers on other machines lack, and
+        returns the path of the archive; they find it unpacked under its name without the suffix
+    is_costly : whether a row takes long beside reading it, so that its pass is spread over all
+        slots, shown row by row, and measured by the planner
     """
 
     name: str
@@ -52,6 +56,8 @@ class EmbedderSpec:
     n_expected: Callable[[Any], int] | None = None
     version: str | None = None
     archive: str | None = None
+    pack: Callable[[], str] | None = None
+    is_costly: bool = False
 
 
 def told_length(arrays: Arrays) -> int:

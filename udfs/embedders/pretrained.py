@@ -1,0 +1,251 @@
+"""Embed with a pretrained model: what `sentence_transformers` and `onnx` have in common.
+
+A model is loaded once per process, and tried on the driver before any work. Where it fails on a
+batch, it is asked again for each half, until the row that it fails on is alone: a reject.
+
+Other machines than the driver's get the model's files as an archive (`EmbedderSpec.pack`).
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.embedders.contract import (
+    Embedder,
+    EmbedderError,
+    Failure,
+    described,
+    embed_each,
+)
+from udfs.embedders.specs import Arrays, EmbedderSpec, told_length
+
+log = logging.getLogger(__name__)
+
+N_TRIED = 64  # contents embedded on the driver
+HELD_BYTES = 256 << 20  # of decoded images held at once
+_OUT_OF_MEMORY = "OutOfMemoryError"  # a GPU's, in torch
+
+Vector: TypeAlias = NDArray[Any] | Failure
+
+
+class Model(NamedTuple):
+    """A model in memory.
+
+    Attributes
+    ----------
+    decode : a content that is not null -> what `encode` takes, or a Failure
+    encode : n decoded contents -> (n, n_features), in their order
+    n_bytes : a decoded content -> its size, if that matters
+    n_cut : decoded contents -> how many are texts longer than the model reads
+    """
+
+    decode: Callable[[Any], Any]
+    encode: Callable[[list[Any]], NDArray[Any]]
+    n_bytes: Callable[[Any], int] = lambda decoded: 0
+    n_cut: Callable[[list[Any]], int] = lambda decoded: 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model: the part of ``embed.model`` before the colon.
+
+    Attributes
+    ----------
+    options : a frozen dataclass, as in `EmbedderSpec`
+    load : a folder or file, options -> the model
+    extra : what to install: ``evenlake[extra]``
+    """
+
+    name: str
+    options: type[Any]
+    load: Callable[[str, Any], Model]
+    extra: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model's files are.
+
+    Attributes
+    ----------
+    path : on the driver's machine
+    shipped : the name of their archive on other machines, unpacked there by Spark
+    hub_name : the model's name on the Hugging Face hub, for the driver; ``path`` is then in the
+        hub's local cache, which the first loading fills
+    """
+
+    path: str
+    shipped: str
+    hub_name: str | None = None
+
+    def here(self) -> str:
+        """Return the path of the files on this machine."""
+        from pyspark import SparkFiles
+
+        with contextlib.suppress(Exception):  # on a driver without a session of its own
+            unpacked = Path(SparkFiles.getRootDirectory()) / self.shipped
+            if unpacked.is_dir():
+                inside = unpacked / os.path.basename(self.path)
+                return str(inside if inside.is_file() else unpacked)
+        return self.path
+
+
+def spec_of(
+    kind: Kind, place: Place, options: Any, version: str, pack: Callable[[], str]
+) -> EmbedderSpec:
+    """Return the spec of a model.
+
+    Parameters
+    ----------
+    options : of the kind
+    version : a name for the model's content
+    pack : packs the files up; see `EmbedderSpec`
+    """
+    return EmbedderSpec(
+        name=kind.name,
+        options=kind.options,
+        n_fitted=lambda _: N_TRIED,
+        fit=partial(_fit, kind, place, options),
+        make=partial(make_embedder, kind, place, options),
+        n_features=told_length,
+        version=version,
+        pack=pack,
+        is_costly=True,
+    )
+
+
+def make_embedder(kind: Kind, place: Place, options: Any, arrays: Arrays) -> Embedder:
+    """Return an embedder that loads the model here.
+
+    Raises
+    ------
+    EmbedderError
+    """
+    model, n_features = load(kind, place.here(), options), told_length(arrays)
+
+    def embed_contents(contents: list[Any]) -> list[Vector]:
+        return [vector for group in _groups(model, contents) for vector in group]
+
+    return lambda values: embed_each(values, _content, embed_contents, n_features)
+
+
+def _content(value: Any) -> Any:
+    return value if len(value) else Failure("empty_content")
+
+
+def _groups(model: Model, contents: Sequence[Any]) -> Iterator[list[Vector]]:
+    """Decode and embed contents, as many at once as HELD_BYTES allow."""
+    held: list[Any] = []
+    n_bytes = 0
+    for content in contents:
+        held.append(model.decode(content))
+        if not isinstance(held[-1], Failure):
+            n_bytes += model.n_bytes(held[-1])
+        if n_bytes >= HELD_BYTES:
+            yield _embedded(model, held)
+            held, n_bytes = [], 0
+    yield _embedded(model, held)
+
+
+def _embedded(model: Model, decoded: Sequence[Any]) -> list[Vector]:
+    """Return the vector, or why there is none, of contents some of which could not be decoded."""
+    usable = [got for got in decoded if not isinstance(got, Failure)]
+    vectors = iter(encoded(model, usable) if usable else [])
+    return [got if isinstance(got, Failure) else next(vectors) for got in decoded]
+
+
+@lru_cache(maxsize=1)  # on the driver, the plan and the embedding use one model
+def load(kind: Kind, path: str, options: Any) -> Model:
+    """Load a model.
+
+    Raises
+    ------
+    EmbedderError
+    """
+    try:
+        return kind.load(path, options)
+    except (EmbedderError, MemoryError):
+        raise
+    except ModuleNotFoundError as error:
+        raise EmbedderError(not_installed(error, kind.extra)) from error
+    except Exception as error:  # the library's
+        raise EmbedderError(f"{path} cannot be loaded: {described(error)}") from error
+
+
+def encoded(model: Model, decoded: list[Any]) -> list[Vector]:
+    """Return each content's vector, or why the model fails on it.
+
+    Raises
+    ------
+    MemoryError
+        If one content alone is too much for a GPU.
+    """
+    try:
+        return list(model.encode(decoded))
+    except (EmbedderError, MemoryError):
+        raise  # the model's fault, or the machine's
+    except Exception as error:  # the library's
+        if len(decoded) > 1:
+            half = len(decoded) // 2
+            return encoded(model, decoded[:half]) + encoded(model, decoded[half:])
+        if type(error).__name__ == _OUT_OF_MEMORY:
+            raise MemoryError(str(error)) from error
+        return [Failure("undecodable", described(error))]
+
+
+def _fit(kind: Kind, place: Place, bound: Any, sample: Sequence[Any], _: Any, seed: int) -> Arrays:
+    """Find the vectors' length."""
+    model = load(kind, place.hub_name or place.path, bound)
+    decoded = [model.decode(content) for content in sample if len(content)]
+    vectors = _embedded(model, decoded)
+    lengths = {len(got) for got in vectors if not isinstance(got, Failure)}
+    if not lengths:
+        why = next((got.detail for got in vectors if isinstance(got, Failure)), "all are empty")
+        raise EmbedderError(
+            f"none of the {len(sample)} contents tried on the driver got a vector ({why}); check "
+            "the column and the model"
+        )
+    usable = [got for got in decoded if not isinstance(got, Failure)]
+    if n_cut := model.n_cut(usable):
+        log.warning(
+            "embed.model=%s:%s reads only the beginning of %d of %d texts tried "
+            "(embed.options.max_seq_length)",
+            kind.name, place.hub_name or place.path, n_cut, len(usable),
+        )  # fmt: skip
+    return {"n_features": np.array(max(lengths))}
+
+
+def not_installed(error: ModuleNotFoundError, extra: str) -> str:
+    """Return what to install for a package that is missing."""
+    return (
+        f"the package {error.name} is not installed; pip install 'evenlake[{extra}]' on the driver "
+        "and on the workers"
+    )
+
+
+def n_cores() -> int:
+    """Return how many threads a task may use: Spark tells its workers by this variable."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() and int(told) else len(os.sched_getaffinity(0))
+
+
+def require_positive(options: Any, *names: str) -> None:
+    """Make sure that options which are numbers are at least 1.
+
+    Raises
+    ------
+    ValueError
+        As the config wants it: its message begins with the key.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"options.{name}={value}: want at least 1")
