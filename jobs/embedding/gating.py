@@ -1,6 +1,8 @@
 """The hygiene gate: every row of the pool gets a vector, or a reason why it has none."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -10,10 +12,43 @@ from udfs.embed import make_gated_embed
 from udfs.embedders.contract import Embedder
 
 _SHOWN_OF_RECORD = 200  # characters of a malformed one
+TASK_SECONDS = 5.0  # of a costly embedder: progress is as fine as this
+TASK_ROWS = 64  # at the least, two batches of most models
+TASKS_A_SLOT = 4  # at the least, so that none stays idle while the last ends
+MAX_TASKS = 20_000
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the rows of a costly embedder are spread: over tasks of their own, and counted.
+
+    Attributes
+    ----------
+    counter : an accumulator of the rows embedded; None: the session has none
+    """
+
+    n_rows: int
+    n_tasks: int
+    counter: Any | None
+
+
+def spread_of(n_rows: int, row_seconds: float, n_slots: int, counter: Any | None) -> Spread:
+    """Return enough tasks to show progress and to keep every slot busy to the end.
+
+    Parameters
+    ----------
+    row_seconds : of one slot
+    """
+    per_task = max(TASK_ROWS, TASK_SECONDS / row_seconds if row_seconds else 0)
+    wanted = max(n_rows / per_task, min(TASKS_A_SLOT * n_slots, n_rows / TASK_ROWS))
+    return Spread(n_rows, min(max(1, round(wanted)), MAX_TASKS), counter)
 
 
 def gate_rows(
-    rows: DataFrame, load_embedder: Callable[[], Embedder], config: EmbedConfig
+    rows: DataFrame,
+    load_embedder: Callable[[], Embedder],
+    config: EmbedConfig,
+    spread: Spread | None = None,
 ) -> DataFrame:
     """Embed rows and mark what is wrong with each.
 
@@ -26,13 +61,18 @@ def gate_rows(
     gated : id, content_hash, metadata, embedding, norm, reason, detail; reason or embedding is set
     """
     embed = make_gated_embed(
-        load_embedder, normalize=config.normalize, batch_size=config.batch_size
+        load_embedder,
+        normalize=config.normalize,
+        batch_size=config.batch_size,
+        counter=None if spread is None else spread.counter,
     )
     is_told = "malformed" in rows.columns
     malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
     whole = rows.where(malformed.isNull())
     doubled = whole.groupBy("id").count().where("count > 1").select("id", "count")
     marked = rows.join(doubled, on="id", how="left")
+    if spread is not None:
+        marked = marked.repartition(spread.n_tasks, "id")
     gated = marked.withColumn("gated", embed("value"))
     is_doubled = F.col("count").isNotNull()
     reason = (

@@ -85,6 +85,11 @@ def default_file_system(spark: SparkSession) -> str | None:
     return None
 
 
+def row_counter(spark: SparkSession) -> Any | None:
+    """Return an accumulator of rows: tasks ``add`` to its ``value``, which grows as they end."""
+    return None if is_remote() else spark.sparkContext.accumulator(0)
+
+
 def running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
     """Return how many tasks of the active stages are done, and how many there are."""
     with contextlib.suppress(Exception):

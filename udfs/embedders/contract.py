@@ -1,6 +1,7 @@
 """What an embedder is: a function from a column of values to vectors, or to a reason why not."""
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Decoded = TypeVar("Decoded")
+Result = TypeVar("Result")
 MAX_DETAIL = 200  # characters kept of an exception's message
 
 
@@ -107,6 +109,14 @@ def embed_each(
     for i, failure in failures.items():
         embedded.reasons[tried[i]], embedded.details[tried[i]] = failure
     return embedded
+
+
+def timed(embed: Callable[[list[Any]], Result], contents: list[Any]) -> tuple[Result, float]:
+    """Embed contents, after one to warm up; return also a core's seconds per content."""
+    embed(contents[:1])
+    began = time.process_time()
+    result = embed(contents)
+    return result, (time.process_time() - began) / len(contents)
 
 
 def described(error: BaseException) -> str:

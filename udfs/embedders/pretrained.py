@@ -24,12 +24,13 @@ from udfs.embedders.contract import (
     Failure,
     described,
     embed_each,
+    timed,
 )
-from udfs.embedders.specs import Arrays, EmbedderSpec, told_length
+from udfs.embedders.specs import ROW_SECONDS, Arrays, EmbedderSpec, told_length
 
 log = logging.getLogger(__name__)
 
-N_TRIED = 64  # contents embedded on the driver
+N_TRIED = 16  # contents embedded on the driver
 HELD_BYTES = 256 << 20  # of decoded images held at once
 _OUT_OF_MEMORY = "OutOfMemoryError"  # a GPU's, in torch
 
@@ -44,13 +45,13 @@ class Model(NamedTuple):
     decode : a content that is not null -> what `encode` takes, or a Failure
     encode : n decoded contents -> (n, n_features), in their order
     n_bytes : a decoded content -> its size, if that matters
-    n_cut : decoded contents -> how many are texts longer than the model reads
+    n_cut : contents -> how many are texts longer than the model reads
     """
 
     decode: Callable[[Any], Any]
     encode: Callable[[list[Any]], NDArray[Any]]
     n_bytes: Callable[[Any], int] = lambda decoded: 0
-    n_cut: Callable[[list[Any]], int] = lambda decoded: 0
+    n_cut: Callable[[Sequence[Any]], int] = lambda contents: 0
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,15 @@ def make_embedder(kind: Kind, place: Place, options: Any, arrays: Arrays) -> Emb
     """
     model, n_features = load(kind, place.here(), options), told_length(arrays)
 
-    def embed_contents(contents: list[Any]) -> list[Vector]:
-        return [vector for group in _groups(model, contents) for vector in group]
-
-    return lambda values: embed_each(values, _content, embed_contents, n_features)
+    return lambda values: embed_each(values, _content, partial(_vectors, model), n_features)
 
 
 def _content(value: Any) -> Any:
     return value if len(value) else Failure("empty_content")
+
+
+def _vectors(model: Model, contents: Sequence[Any]) -> list[Vector]:
+    return [vector for group in _groups(model, contents) for vector in group]
 
 
 def _groups(model: Model, contents: Sequence[Any]) -> Iterator[list[Vector]]:
@@ -204,8 +206,10 @@ def encoded(model: Model, decoded: list[Any]) -> list[Vector]:
 def _fit(kind: Kind, place: Place, bound: Any, sample: Sequence[Any], _: Any, seed: int) -> Arrays:
     """Find the vectors' length."""
     model = load(kind, place.hub_name or place.path, bound)
-    decoded = [model.decode(content) for content in sample if len(content)]
-    vectors = _embedded(model, decoded)
+    contents = [content for content in sample if len(content)]
+    vectors, row_seconds = list[Vector](), 0.0
+    if contents:
+        vectors, row_seconds = timed(partial(_vectors, model), contents)
     lengths = {len(got) for got in vectors if not isinstance(got, Failure)}
     if not lengths:
         why = next((got.detail for got in vectors if isinstance(got, Failure)), "all are empty")
@@ -213,14 +217,13 @@ def _fit(kind: Kind, place: Place, bound: Any, sample: Sequence[Any], _: Any, se
             f"none of the {len(sample)} contents tried on the driver got a vector ({why}); check "
             "the column and the model"
         )
-    usable = [got for got in decoded if not isinstance(got, Failure)]
-    if n_cut := model.n_cut(usable):
+    if n_cut := model.n_cut(contents):
         log.warning(
             "embed.model=%s:%s reads only the beginning of %d of %d texts tried "
             "(embed.options.max_seq_length)",
-            kind.name, place.hub_name or place.path, n_cut, len(usable),
+            kind.name, place.hub_name or place.path, n_cut, len(contents),
         )  # fmt: skip
-    return {"n_features": np.array(max(lengths))}
+    return {"n_features": np.array(max(lengths)), ROW_SECONDS: np.array(row_seconds)}
 
 
 def not_installed(error: ModuleNotFoundError, extra: str) -> str:

@@ -26,8 +26,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.embedders.contract import Embedder, EmbedderError, Failure, embed_each
-from udfs.embedders.specs import Arrays, EmbedderSpec, NoOptions, told_length
+from udfs.embedders.contract import Embedder, EmbedderError, Failure, embed_each, timed
+from udfs.embedders.specs import ROW_SECONDS, Arrays, EmbedderSpec, NoOptions, told_length
 
 N_TRIED = 16  # contents embedded on the driver to find the vectors' length
 
@@ -169,13 +169,16 @@ def _fit(
 ) -> Arrays:
     """Find the vectors' length: the most common in a sample; ties go to the longer."""
     contents = [got for got in map(_content, sample) if not isinstance(got, Failure)]
-    vectors = _called(call(), contents) if contents else []
+    vectors, row_seconds = list[NDArray[Any] | None](), 0.0
+    if contents:
+        vectors, row_seconds = timed(partial(_called, call()), contents)
     lengths = [len(vector) for vector in vectors if vector is not None and len(vector)]
     if not lengths:
         raise EmbedderError(
             f"none of the {len(sample)} contents tried on the driver got a vector; check the column"
         )
-    return {"n_features": np.array(max(lengths, key=lambda n: (lengths.count(n), n)))}
+    n_features = max(lengths, key=lambda n: (lengths.count(n), n))
+    return {"n_features": np.array(n_features), ROW_SECONDS: np.array(row_seconds)}
 
 
 def _content(value: Any) -> Any:

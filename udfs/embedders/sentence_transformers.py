@@ -8,6 +8,7 @@ No code that comes with a model is run: the library refuses models that need any
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +97,8 @@ def load(path: str, options: Options) -> Model:
         )
         return vectors
 
-    def n_cut(decoded: list[Any]) -> int:
-        texts = [t["text"] if isinstance(t, dict) else t for t in decoded]
-        texts = [text for text in texts if isinstance(text, str)]
+    def n_cut(contents: Sequence[Any]) -> int:
+        texts = [text for text in contents if isinstance(text, str)]
         limit, tokenize = network.max_seq_length, network.tokenizer
         if not texts or limit is None or not callable(tokenize):
             return 0

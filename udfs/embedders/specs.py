@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from udfs.embedders.contract import Embedder
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+ROW_SECONDS = "row_seconds"  # among what is learned, what a row took on one core; it is not kept
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class EmbedderSpec:
     pack : on the driver, after ``fit``: packs the files that workers on other machines lack, and
         returns the path of the archive; they find it unpacked under its name without the suffix
     is_costly : whether a row takes long beside reading it, so that its pass is spread over all
-        slots, shown row by row, and measured by the planner
+        slots and shown by rows; ``fit`` then also returns ROW_SECONDS, for the planner
     """
 
     name: str

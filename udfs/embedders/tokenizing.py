@@ -40,9 +40,10 @@ class Tokenize:
         """Return the tokens of each text, cut."""
         return list(self._tokenizer.encode_batch(list(texts)))
 
-    def n_cut(self, texts: Sequence[str]) -> int:
+    def n_cut(self, texts: Sequence[Any]) -> int:
         """Return how many texts are cut."""
-        if not self.max_length:
+        texts = [text for text in texts if isinstance(text, str)]
+        if not self.max_length or not texts:
             return 0
         return sum(len(row) > self.max_length for row in self._whole.encode_batch(list(texts)))
 
