@@ -20,7 +20,7 @@ from jobs.cli.command import stage_main
 from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
-from jobs.embedding.gating import Spread, gate_rows, reject_giants, spread_of
+from jobs.embedding.gating import Spread, gate_rows, n_tasks, reject_giants
 from jobs.embedding.learning import learned
 from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
@@ -83,7 +83,7 @@ def _embed(this: Work) -> Embedded:
     # 1. an embedder, fitted if it has something to learn
     load, n_features, row_seconds = _embedder(this, rows, embedder)
     # 2. embed, mark what is wrong, and write
-    spread = _spread(this, rows, row_seconds) if embedder.spec.is_costly else None
+    spread = _spread(this, rows, row_seconds, embedder) if embedder.spec.is_costly else None
     embedded = kept_on_disk(gate_rows(rows, load, config.embed, spread))
     try:
         return _write(this, embedded, n_features, embedder.makes(rows), spread)
@@ -162,8 +162,10 @@ def _embedder(
     return make_loader(spec.make, shipped), spec.n_features(from_bytes(content)), row_seconds
 
 
-def _spread(this: Work, rows: DataFrame, row_seconds: float) -> Spread:
-    return spread_of(rows.count(), row_seconds, n_slots(this.spark), row_counter(this.spark))
+def _spread(this: Work, rows: DataFrame, row_seconds: float, embedder: Chosen) -> Spread:
+    n_rows = rows.count()
+    tasks = n_tasks(n_rows, row_seconds, n_slots(this.spark))
+    return Spread(n_rows, tasks, row_counter(this.spark), embedder.spec.n_at_once)
 
 
 def _in_sight(this: Work, spread: Spread | None) -> AbstractContextManager[None]:

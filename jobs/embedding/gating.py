@@ -25,14 +25,16 @@ class Spread:
     Attributes
     ----------
     counter : an accumulator of the rows embedded; None: the session has none
+    n_at_once : rows given to the embedder at once; None: ``embed.batch_size``
     """
 
     n_rows: int
     n_tasks: int
-    counter: Any | None
+    counter: Any | None = None
+    n_at_once: int | None = None
 
 
-def spread_of(n_rows: int, row_seconds: float, n_slots: int, counter: Any | None) -> Spread:
+def n_tasks(n_rows: int, row_seconds: float, n_slots: int) -> int:
     """Return enough tasks to show progress and to keep every slot busy to the end.
 
     Parameters
@@ -41,7 +43,7 @@ def spread_of(n_rows: int, row_seconds: float, n_slots: int, counter: Any | None
     """
     per_task = max(TASK_ROWS, TASK_SECONDS / row_seconds if row_seconds else 0)
     wanted = max(n_rows / per_task, min(TASKS_A_SLOT * n_slots, n_rows / TASK_ROWS))
-    return Spread(n_rows, min(max(1, round(wanted)), MAX_TASKS), counter)
+    return min(max(1, round(wanted)), MAX_TASKS)
 
 
 def gate_rows(
@@ -63,8 +65,8 @@ def gate_rows(
     embed = make_gated_embed(
         load_embedder,
         normalize=config.normalize,
-        batch_size=config.batch_size,
-        counter=None if spread is None else spread.counter,
+        batch_size=(spread and spread.n_at_once) or config.batch_size,
+        counter=spread and spread.counter,
     )
     is_told = "malformed" in rows.columns
     malformed = F.col("malformed") if is_told else F.lit(None).cast("string")

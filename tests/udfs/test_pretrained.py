@@ -151,7 +151,7 @@ def test_halves_are_tried_until_the_row_that_fails_is_alone() -> None:
         asked.append(rows)
         return np.array([[1 / row] for row in rows])
 
-    found = encoded(Model(lambda row: row, encode), [1, 2, 0, 4])
+    found = encoded(Model(lambda row: row, encode, 4), [1, 2, 0, 4])
     assert asked == [[1, 2, 0, 4], [1, 2], [0, 4], [0], [4]]
     assert found[2] == Failure("undecodable", "ZeroDivisionError: division by zero")
     assert [float(found[i][0]) for i in (0, 1, 3)] == [1, 0.5, 0.25]
@@ -165,7 +165,7 @@ def test_one_row_too_many_for_a_gpu_is_the_machines_fault() -> None:
         raise OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(MemoryError, match="CUDA"):
-        encoded(Model(lambda row: row, encode), [1, 2])
+        encoded(Model(lambda row: row, encode, 2), [1, 2])
 
 
 def wrong(folder: Path, what: str) -> None:

@@ -7,7 +7,6 @@ A model of texts has an input ``input_ids`` and a ``tokenizer.json`` beside it; 
 has one input with four axes and a ``preprocessor_config.json``.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -164,22 +163,16 @@ def _of_texts(file: Path, run: _Session, options: Options) -> Model:
     n_rows, length = _fixed(run, "input_ids")
 
     def encode(texts: list[str]) -> NDArray[np.float32]:
-        rows = tokenize(texts)
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))  # the longest first
-        vectors: list[Any] = [None] * len(rows)
-        for chunk in _chunks(order, n_rows or options.batch):
-            feed = tokenize.padded([rows[i] for i in chunk], n_rows, length)
-            pooled = run({name: feed[name] for name in run.inputs}, feed["attention_mask"])
-            for i, vector in zip(chunk, pooled, strict=False):
-                vectors[i] = vector
-        return np.stack(vectors)
+        feed = tokenize.padded(tokenize(texts), n_rows, length)
+        pooled = run({name: feed[name] for name in run.inputs}, feed["attention_mask"])
+        return pooled[: len(texts)]
 
     def decode(content: Any) -> str | Failure:
         if not isinstance(content, str):
             return Failure("undecodable", f"{type(content).__name__} is no text")
         return content
 
-    return Model(decode, encode, n_cut=tokenize.n_cut)
+    return Model(decode, encode, n_rows or options.batch, length=len, n_cut=tokenize.n_cut)
 
 
 def _of_images(file: Path, run: _Session, options: Options) -> Model:
@@ -188,35 +181,25 @@ def _of_images(file: Path, run: _Session, options: Options) -> Model:
         raise EmbedderError(f"there is no {PREPROCESSOR} beside {file}; put it there")
     preprocess, open_image = make_preprocess(path), make_open("RGB")
     ((name, node),) = run.inputs.items()
-    n_rows, is_channels_last = _fixed(run, name)[0], node.shape[3] == 3
+    n_rows, is_last = _fixed(run, name)[0], node.shape[3] == 3
 
     def encode(images: list[Any]) -> NDArray[np.float32]:
-        vectors = []
-        for chunk in _chunks(list(range(len(images))), n_rows or options.batch):
-            pixels = np.stack([images[i] for i in chunk])
-            if n_rows:
-                pixels = np.resize(pixels, (n_rows, *pixels.shape[1:]))
-            if is_channels_last:
-                pixels = pixels.transpose(0, 2, 3, 1)
-            vectors.append(run({name: pixels})[: len(chunk)])
-        return np.concatenate(vectors)
+        pixels = np.stack(images)  # (n, 3, height, width)
+        if n_rows:
+            pixels = np.resize(pixels, (n_rows, *pixels.shape[1:]))
+        return run({name: pixels.transpose(0, 2, 3, 1) if is_last else pixels})[: len(images)]
 
     def decode(content: Any) -> Any:
         image = open_image(content)
         return image if isinstance(image, Failure) else preprocess(image)
 
-    return Model(decode, encode, n_bytes=attrgetter("nbytes"))
+    return Model(decode, encode, n_rows or options.batch, n_bytes=attrgetter("nbytes"))
 
 
 def _fixed(run: _Session, name: str) -> tuple[int | None, int | None]:
     """Return the first two sizes of an input, None where a model leaves them open."""
     rows, length = run.inputs[name].shape[:2]
     return tuple(n if isinstance(n, int) else None for n in (rows, length))  # type: ignore[return-value]
-
-
-def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 KIND = Kind("onnx", Options, load, "onnx")

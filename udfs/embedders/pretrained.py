@@ -1,7 +1,8 @@
 """Embed with a pretrained model: what `sentence_transformers` and `onnx` have in common.
 
-A model is loaded once per process, and tried on the driver before any work. Where it fails on a
-batch, it is asked again for each half, until the row that it fails on is alone: a reject.
+A model is loaded once per process, and tried on the driver before any work. Batches are of about
+the same length. Where the model fails on one, it is asked again for each half, until the row that
+it fails on is alone: a reject.
 
 Other machines than the driver's get the model's files as an archive (`EmbedderSpec.pack`).
 """
@@ -30,6 +31,7 @@ from udfs.embedders.specs import ROW_SECONDS, Arrays, EmbedderSpec, told_length
 
 log = logging.getLogger(__name__)
 
+N_AT_ONCE = 4096  # rows that are sorted by length together: 12% faster than 256, short texts
 N_TRIED = 16  # contents embedded on the driver
 HELD_BYTES = 256 << 20  # of decoded images held at once
 _OUT_OF_MEMORY = "OutOfMemoryError"  # a GPU's, in torch
@@ -43,13 +45,17 @@ class Model(NamedTuple):
     Attributes
     ----------
     decode : a content that is not null -> what `encode` takes, or a Failure
-    encode : n decoded contents -> (n, n_features), in their order
+    encode : up to ``batch`` decoded contents -> (n, n_features), in their order
+    batch : rows of one forward pass
+    length : a decoded content -> what grows with the time that it takes, such as characters
     n_bytes : a decoded content -> its size, if that matters
     n_cut : contents -> how many are texts longer than the model reads
     """
 
     decode: Callable[[Any], Any]
     encode: Callable[[list[Any]], NDArray[Any]]
+    batch: int
+    length: Callable[[Any], int] = lambda decoded: 0
     n_bytes: Callable[[Any], int] = lambda decoded: 0
     n_cut: Callable[[Sequence[Any]], int] = lambda contents: 0
 
@@ -120,6 +126,7 @@ def spec_of(
         version=version,
         pack=pack,
         is_costly=True,
+        n_at_once=N_AT_ONCE,
     )
 
 
@@ -158,10 +165,18 @@ def _groups(model: Model, contents: Sequence[Any]) -> Iterator[list[Vector]]:
 
 
 def _embedded(model: Model, decoded: Sequence[Any]) -> list[Vector]:
-    """Return the vector, or why there is none, of contents some of which could not be decoded."""
-    usable = [got for got in decoded if not isinstance(got, Failure)]
-    vectors = iter(encoded(model, usable) if usable else [])
-    return [got if isinstance(got, Failure) else next(vectors) for got in decoded]
+    """Return the vector, or why there is none, of contents some of which could not be decoded.
+
+    Those of about the same length share a batch, as all are padded to the longest in it.
+    """
+    found: list[Any] = list(decoded)
+    usable = [i for i, got in enumerate(decoded) if not isinstance(got, Failure)]
+    usable.sort(key=lambda i: -model.length(decoded[i]))
+    for start in range(0, len(usable), model.batch):
+        batch = usable[start : start + model.batch]
+        for i, vector in zip(batch, encoded(model, [decoded[i] for i in batch]), strict=True):
+            found[i] = vector
+    return found
 
 
 @lru_cache(maxsize=1)  # on the driver, the plan and the embedding use one model

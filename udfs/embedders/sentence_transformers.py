@@ -3,7 +3,6 @@
 Spark shape map: STRING (a text) or BINARY (an encoded image, opened as `images` opens it)
 -> (n, n_features) float32.
 
-The library itself sorts what it is given by length, pads and batches it, and restores the order.
 No code that comes with a model is run: the library refuses models that need any.
 """
 
@@ -92,7 +91,7 @@ def load(path: str, options: Options) -> Model:
             decoded,
             prompt=options.prompt,
             prompt_name=options.prompt_name,
-            batch_size=options.batch,
+            batch_size=len(decoded),
             show_progress_bar=False,
         )
         return vectors
@@ -107,7 +106,12 @@ def load(path: str, options: Options) -> Model:
             for ids in tokenize(texts, truncation=False, verbose=False)["input_ids"]
         )
 
-    return Model(decode, encode, _n_bytes, n_cut)
+    return Model(decode, encode, options.batch, _length, _n_bytes, n_cut)
+
+
+def _length(decoded: Any) -> int:
+    text = decoded["text"] if isinstance(decoded, dict) else decoded
+    return len(text) if isinstance(text, str) else 0
 
 
 def _n_bytes(decoded: Any) -> int:

@@ -44,6 +44,7 @@ class EmbedderSpec:
         returns the path of the archive; they find it unpacked under its name without the suffix
     is_costly : whether a row takes long beside reading it, so that its pass is spread over all
         slots and shown by rows; ``fit`` then also returns ROW_SECONDS, for the planner
+    n_at_once : how many rows it is given at once; None: ``embed.batch_size``
     """
 
     name: str
@@ -59,6 +60,7 @@ class EmbedderSpec:
     archive: str | None = None
     pack: Callable[[], str] | None = None
     is_costly: bool = False
+    n_at_once: int | None = None
 
 
 def told_length(arrays: Arrays) -> int:
