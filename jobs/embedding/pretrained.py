@@ -20,11 +20,13 @@ from jobs.embedding.code import kept_folder
 from udfs.embedders import onnx
 from udfs.embedders.built_in import PRETRAINED
 from udfs.embedders.contract import EmbedderError, described
-from udfs.embedders.pretrained import Kind, Place, not_installed, spec_of
+from udfs.embedders.pretrained import Here, Kind, Place, not_installed, spec_of
 from udfs.embedders.specs import EmbedderSpec
+from udfs.shipping import own_gpu, unpacked
 
 Files: TypeAlias = Mapping[str, Path]
 
+HERE = Here(unpacked, own_gpu)
 _PREFIX = "evenlake-model-"  # of the archives' names
 _ORGANIZATION = "sentence-transformers"  # of names on the hub that have none
 _ASKED = ("modules.json", "config.json")  # one of them is in every model
@@ -58,7 +60,7 @@ def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
         commit, folder = _on_hub(name, revision)
         place = Place(folder, _PREFIX + commit[:16], hub_name=name)
         pack = partial(_packed, place.shipped, partial(_files_of_folder, Path(folder)))
-        return spec_of(kind, place, replace(options, revision=commit), commit, pack), place
+        return spec_of(kind, place, replace(options, revision=commit), commit, pack, HERE), place
     elif revision is not None:
         raise EmbedderError(f"embed.options.revision={revision!r} is for models of the hub")
     else:
@@ -66,7 +68,7 @@ def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
     digest = _digest(tuple((inside, str(path), *_state(path)) for inside, path in files.items()))
     place = Place(os.path.abspath(name), _PREFIX + digest[:16])
     pack = partial(_packed, place.shipped, lambda: files)
-    return spec_of(kind, place, options, f"sha256:{digest}", pack), place
+    return spec_of(kind, place, options, f"sha256:{digest}", pack, HERE), place
 
 
 def _files_of_folder(folder: Path) -> Files:

@@ -12,15 +12,16 @@ from tests.udfs import tiny_models
 from udfs.embedders import onnx, pretrained
 from udfs.embedders.contract import Embedded, EmbedderError, Failure
 from udfs.embedders.preprocessing import make_preprocess
-from udfs.embedders.pretrained import Model, Place, encoded, spec_of
+from udfs.embedders.pretrained import Here, Model, Place, encoded, spec_of
 
+HERE = Here(unpacked=lambda name: None, own_gpu=lambda: 0)
 TEXTS = ["sun", "moon sea sand sun", "sea sand", "sun sun moon", "[UNK] [UNK]", "moon"]
 
 
 def embed(place: Path, values: list[object], **options: object) -> Embedded:
     """Embed some values with a model in ONNX, as a worker does."""
     told = onnx.Options(**options)  # type: ignore[arg-type]
-    spec = spec_of(onnx.KIND, Place(str(place), "nowhere"), told, "v", lambda: "")
+    spec = spec_of(onnx.KIND, Place(str(place), "nowhere"), told, "v", lambda: "", HERE)
     assert spec.fit is not None
     arrays = spec.fit([value for value in values if value is not None], told, 0)
     return spec.make(arrays)(pd.Series(values, dtype=object))

@@ -41,7 +41,7 @@ class Options:
     Attributes
     ----------
     batch : rows of one pass
-    device : None: CUDA if the installed onnxruntime has it
+    device : None: CUDA, the first GPU that is visible, if the installed onnxruntime has it
     output : the output to take; None: ``sentence_embedding``, or else the first
     pooling : of an output with a vector per token or patch: their ``mean`` (of the tokens that are
         no padding) or the first one, ``cls``; ``none``: refuse such an output
@@ -80,7 +80,7 @@ def beside(file: Path, name: str) -> Path | None:
     return next((f / name for f in folders if (f / name).is_file()), None)
 
 
-def load(place: str, options: Options) -> Model:
+def load(place: str, options: Options, gpu: int = 0) -> Model:
     """Load a model.
 
     Raises
@@ -111,7 +111,7 @@ class _Session:
         told.intra_op_num_threads = n_cores()
         told.inter_op_num_threads = 1
         told.log_severity_level = 3  # errors
-        providers = ["CPUExecutionProvider"]
+        providers: list[Any] = ["CPUExecutionProvider"]
         has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         if options.device == "cuda" or (options.device is None and has_cuda):
             providers.insert(0, "CUDAExecutionProvider")

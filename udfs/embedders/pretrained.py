@@ -7,13 +7,11 @@ it fails on is alone: a reject.
 Other machines than the driver's get the model's files as an archive (`EmbedderSpec.pack`).
 """
 
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -67,13 +65,13 @@ class Kind:
     Attributes
     ----------
     options : a frozen dataclass, as in `EmbedderSpec`
-    load : a folder or file, options -> the model
+    load : a folder or file, options, the number of a GPU, modulo how many there are -> the model
     extra : what to install: ``evenlake[extra]``
     """
 
     name: str
     options: type[Any]
-    load: Callable[[str, Any], Model]
+    load: Callable[[str, Any, int], Model]
     extra: str
 
 
@@ -93,20 +91,31 @@ class Place:
     shipped: str
     hub_name: str | None = None
 
-    def here(self) -> str:
-        """Return the path of the files on this machine."""
-        from pyspark import SparkFiles
 
-        with contextlib.suppress(Exception):  # on a driver without a session of its own
-            unpacked = Path(SparkFiles.getRootDirectory()) / self.shipped
-            if unpacked.is_dir():
-                inside = unpacked / os.path.basename(self.path)
-                return str(inside if inside.is_file() else unpacked)
-        return self.path
+@dataclass(frozen=True)
+class Here:
+    """What a task knows of its place: functions, as only Spark can tell.
+
+    Attributes
+    ----------
+    unpacked : the name of an archive -> its folder, or None if it was not sent
+    own_gpu : the number of the task's GPU, modulo how many there are
+    """
+
+    unpacked: Callable[[str], str | None]
+    own_gpu: Callable[[], int]
+
+    def path_of(self, place: Place) -> str:
+        """Return the path of a model's files on this machine."""
+        folder = self.unpacked(place.shipped)
+        if folder is None:
+            return place.path
+        inside = os.path.join(folder, os.path.basename(place.path))
+        return inside if os.path.isfile(inside) else folder
 
 
 def spec_of(
-    kind: Kind, place: Place, options: Any, version: str, pack: Callable[[], str]
+    kind: Kind, place: Place, options: Any, version: str, pack: Callable[[], str], here: Here
 ) -> EmbedderSpec:
     """Return the spec of a model.
 
@@ -121,7 +130,7 @@ def spec_of(
         options=kind.options,
         n_fitted=lambda _: N_TRIED,
         fit=partial(_fit, kind, place, options),
-        make=partial(make_embedder, kind, place, options),
+        make=partial(make_embedder, kind, place, options, here),
         n_features=told_length,
         version=version,
         pack=pack,
@@ -130,14 +139,15 @@ def spec_of(
     )
 
 
-def make_embedder(kind: Kind, place: Place, options: Any, arrays: Arrays) -> Embedder:
+def make_embedder(kind: Kind, place: Place, options: Any, here: Here, arrays: Arrays) -> Embedder:
     """Return an embedder that loads the model here.
 
     Raises
     ------
     EmbedderError
     """
-    model, n_features = load(kind, place.here(), options), told_length(arrays)
+    model = load(kind, here.path_of(place), options, here.own_gpu())
+    n_features = told_length(arrays)
 
     return lambda values: embed_each(values, _content, partial(_vectors, model), n_features)
 
@@ -180,7 +190,7 @@ def _embedded(model: Model, decoded: Sequence[Any]) -> list[Vector]:
 
 
 @lru_cache(maxsize=1)  # on the driver, the plan and the embedding use one model
-def load(kind: Kind, path: str, options: Any) -> Model:
+def load(kind: Kind, path: str, options: Any, gpu: int = 0) -> Model:
     """Load a model.
 
     Raises
@@ -188,7 +198,7 @@ def load(kind: Kind, path: str, options: Any) -> Model:
     EmbedderError
     """
     try:
-        return kind.load(path, options)
+        return kind.load(path, options, gpu)
     except (EmbedderError, MemoryError):
         raise
     except ModuleNotFoundError as error:

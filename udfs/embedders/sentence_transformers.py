@@ -48,7 +48,7 @@ class Options:
         require_positive(self, "batch", "max_seq_length", "truncate_dim")
 
 
-def load(path: str, options: Options) -> Model:
+def load(path: str, options: Options, gpu: int) -> Model:
     """Load a model from a folder or from the hub.
 
     Raises
@@ -66,7 +66,7 @@ def load(path: str, options: Options) -> Model:
     logging.disable_progress_bar()
     network = sentence_transformers.SentenceTransformer(
         path,
-        device=options.device or _own_gpu(),
+        device=options.device or _device(gpu),
         revision=options.revision,
         truncate_dim=options.truncate_dim,
     )
@@ -119,16 +119,12 @@ def _n_bytes(decoded: Any) -> int:
     return 3 * int(width) * int(height)
 
 
-def _own_gpu() -> str | None:
-    """Return the GPU of this task; None: the library finds a device itself."""
+def _device(gpu: int) -> str | None:
+    """Return one of several GPUs; None: the library finds a device itself."""
     import torch
-    from pyspark import TaskContext
 
-    task, n_gpus = TaskContext.get(), torch.cuda.device_count()
-    if task is None or n_gpus < 2:
-        return None
-    given = task.resources().get("gpu")
-    return f"cuda:{given.addresses[0] if given else task.partitionId() % n_gpus}"
+    n_gpus = torch.cuda.device_count()
+    return f"cuda:{gpu % n_gpus}" if n_gpus > 1 else None
 
 
 KIND = Kind("sentence-transformers", Options, load, "models")
