@@ -22,7 +22,7 @@ from jobs.cli.command import job_main
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen
-from jobs.embedding.learning import length_ahead
+from jobs.embedding.learning import ahead
 from jobs.planning import executors
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
@@ -106,7 +106,7 @@ def problem_of(this: Run) -> Problem:
         return problem_for(embedded.n_points, embedded.n_features, this.config)
     embedder, levels = chosen(this.config), this.config.cluster.levels
     rows = pool_columns(this.pool, this.config.input, embedder.spec.reads)
-    n_features = length_ahead(rows, embedder, this.config)
+    n_features, row_seconds = ahead(rows, embedder, this.config)
     n_rows = this.pool.rows.count()
     if n_rows == 0:
         raise nothing_in(rows, f"{embedder.key}={embedder.column!r}", this.pool.files)
@@ -115,7 +115,7 @@ def problem_of(this: Run) -> Problem:
             f"cluster.levels[0]={levels[0]} exceeds its input of {n_rows} rows; lower it or drop "
             "level 1"
         )
-    problem = problem_for(n_rows, n_features, this.config)
+    problem = problem_for(n_rows, n_features, this.config, row_seconds)
     return replace(problem, notes=tuple(look(this.pool, rows, this.config.input)))
 
 

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from jobs.config.cluster import ClusterConfig
-from jobs.config.embed_options import CODE, require_model
+from jobs.config.embed_options import CODE, pretrained_kind, require_model
 from jobs.config.kinds import HOW, CountsFrom, Name, Place, Positive, Section
 from jobs.config.secrets import blanked, without_secrets
 from udfs.embedders.built_in import BUILT_IN
@@ -92,7 +92,7 @@ class EmbedConfig(Section):
 
     model: str = "precomputed"
     options: Annotated[dict[str, Any], CountsFrom({})] = {}
-    # of the user's code; it enters the stage's key separately, and is filled in if left open
+    # of a model or the user's code; enters the stage's key separately, and is found if left open
     version: Annotated[str | None, HOW] = None
     normalize: bool = True
     batch_size: Positive = 256
@@ -105,6 +105,11 @@ class EmbedConfig(Section):
     def is_code(self) -> bool:
         """Whether the embedder is the user's own code."""
         return self.model.startswith(CODE)
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether the embedder is not Evenlake's own, so that it has a version to be found."""
+        return self.is_code or pretrained_kind(self.model) is not None
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -224,7 +229,9 @@ class RunConfig(Section):
                     f"samples.{names.index(name)}; want unique names, whatever their case"
                 )
         spec = BUILT_IN.get(self.embed.model)  # user code declares which of them it reads
-        read = ("content", "embedding") if spec is None else (spec.reads,)
+        read = (
+            ("content", "embedding") if self.embed.is_code else (spec.reads if spec else "content",)
+        )
         if all(getattr(self.input, key) is None for key in read):
             raise ValueError(self.missing(read[0]))
         if self.report.label is not None and self.report.label not in self.input.metadata_names:

@@ -1,21 +1,56 @@
 """The hygiene gate: every row of the pool gets a vector, or a reason why it has none."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.model import EmbedConfig
 from udfs.embed import make_gated_embed
 from udfs.embedders.contract import Embedder
 
-DUPLICATE = "duplicate"  # the reason of a row whose id and content another row has
 _SHOWN_OF_RECORD = 200  # characters of a malformed one
+TASK_SECONDS = 5.0  # of a costly embedder: progress is as fine as this
+TASK_ROWS = 64  # at the least, two batches of most models
+TASKS_A_SLOT = 4  # at the least, so that none stays idle while the last ends
+MAX_TASKS = 20_000
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the rows of a costly embedder are spread: over tasks of their own, and counted.
+
+    Attributes
+    ----------
+    counter : an accumulator of the rows embedded; None: the session has none
+    n_at_once : rows given to the embedder at once; None: ``embed.batch_size``
+    """
+
+    n_rows: int
+    n_tasks: int
+    counter: Any | None = None
+    n_at_once: int | None = None
+
+
+def n_tasks(n_rows: int, row_seconds: float, n_slots: int) -> int:
+    """Return enough tasks to show progress and to keep every slot busy to the end.
+
+    Parameters
+    ----------
+    row_seconds : of one slot
+    """
+    per_task = max(TASK_ROWS, TASK_SECONDS / row_seconds if row_seconds else 0)
+    wanted = max(n_rows / per_task, min(TASKS_A_SLOT * n_slots, n_rows / TASK_ROWS))
+    return min(max(1, round(wanted)), MAX_TASKS)
 
 
 def gate_rows(
-    rows: DataFrame, load_embedder: Callable[[], Embedder], config: EmbedConfig
+    rows: DataFrame,
+    load_embedder: Callable[[], Embedder],
+    config: EmbedConfig,
+    spread: Spread | None = None,
 ) -> DataFrame:
     """Embed rows and mark what is wrong with each.
 
@@ -26,16 +61,21 @@ def gate_rows(
     Returns
     -------
     gated : id, content_hash, metadata, embedding, norm, reason, detail; reason or embedding is set
-        n_same_id : rows that share the id; null if it is alone. See `settle_doubled`
+        n_same_id : rows that share the id; null if it is alone. See `doubled.settle_doubled`
     """
     embed = make_gated_embed(
-        load_embedder, normalize=config.normalize, batch_size=config.batch_size
+        load_embedder,
+        normalize=config.normalize,
+        batch_size=(spread and spread.n_at_once) or config.batch_size,
+        counter=spread and spread.counter,
     )
     is_told = "malformed" in rows.columns
     malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
     whole = rows.where(malformed.isNull())
     counts = whole.groupBy("id").agg(F.count("*").alias("n_same_id")).where("n_same_id > 1")
     marked = rows.join(counts, on="id", how="left")
+    if spread is not None:
+        marked = marked.repartition(spread.n_tasks, "id")
     wrong = [
         _Wrong(malformed.isNotNull(), "malformed", F.substring(malformed, 1, _SHOWN_OF_RECORD)),
         _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),
@@ -84,43 +124,6 @@ def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
 def _readable(rows: DataFrame, name: str) -> Column:
     is_text = rows.schema[name].dataType.typeName() == "string"
     return F.make_valid_utf8(name) if is_text else F.col(name)
-
-
-def settle_doubled(gated: DataFrame) -> DataFrame:
-    """Keep one row of each id whose rows are the same; turn the rows away if they differ.
-
-    Rows that are the same but for their metadata are the same: the least metadata stays.
-    """
-    same_id = Window.partitionBy("id")
-    order = ("content_hash", F.to_json("metadata"))
-    doubled = gated.where(F.col("n_same_id").isNotNull()).withColumns(
-        {
-            "n_contents": F.size(F.collect_set("content_hash").over(same_id)),
-            "at": F.row_number().over(same_id.orderBy(F.col("reason").isNotNull(), *order)),
-        }
-    )
-    differs, is_copy = F.col("n_contents") > 1, F.col("at") > 1
-    reason = (
-        F.when(differs, "duplicate_id")
-        .when(F.col("reason").isNotNull(), F.col("reason"))
-        .when(is_copy, DUPLICATE)
-    )
-    rows = F.concat(F.lit("the id stands on "), F.col("n_same_id"), F.lit(" rows"))
-    detail = (
-        F.when(differs, rows)
-        .when(F.col("reason").isNotNull(), F.col("detail"))
-        .when(is_copy, F.concat(rows, F.lit(" of the same content")))
-    )
-    settled = doubled.withColumns(
-        {
-            "embedding": F.when(reason.isNull(), F.col("embedding")),
-            "norm": F.when(reason.isNull(), F.col("norm")),
-            "reason": reason,
-            "detail": detail,
-        }
-    )
-    alone = gated.where(F.col("n_same_id").isNull())
-    return alone.unionByName(settled.select(*gated.columns))
 
 
 def _content_hash(value: Column) -> Column:

@@ -76,6 +76,16 @@ def add_python_code(spark: SparkSession, path: str) -> bool:
     return True
 
 
+def add_archive(spark: SparkSession, path: str) -> bool:
+    """Have an archive unpacked on the workers' machines, if they are others; False on Connect."""
+    if is_remote():
+        return False
+    master = str(spark.sparkContext.master)
+    if not master.startswith("local") or master.startswith("local-cluster"):
+        spark.sparkContext.addArchive(path)
+    return True
+
+
 def n_slots(spark: SparkSession) -> int | None:
     """Return the number of tasks that can run at once."""
     with contextlib.suppress(Exception):
@@ -89,6 +99,11 @@ def default_file_system(spark: SparkSession) -> str | None:
         jsc: Any = spark.sparkContext._jsc
         return str(jsc.hadoopConfiguration().get("fs.defaultFS"))
     return None
+
+
+def row_counter(spark: SparkSession) -> Any | None:
+    """Return an accumulator of rows: tasks ``add`` to its ``value``, which grows as they end."""
+    return None if is_remote() else spark.sparkContext.accumulator(0)
 
 
 def running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:

@@ -62,10 +62,25 @@ OVERRIDES = {  # of BASE -> the whole message
     "dedup.threshold=0.9": "dedup.threshold=0.9: not built yet; leave it at its default",
     "outliers.method=knn": "outliers.method='knn': not built yet; leave it at its default",
     "embed.model=sentence-transformers:all-MiniLM-L6-v2": (
-        "embed.model='sentence-transformers:all-MiniLM-L6-v2': not built yet; embed elsewhere, "
-        "name the column in input.embedding and set embed.model: precomputed"
+        "input.content is missing; embed.model='sentence-transformers:all-MiniLM-L6-v2' reads the "
+        "column that it names"
     ),
-    "embed.model=clip": "embed.model='clip': want 'precomputed', 'lsa' or 'pixels'",
+    "embed.model='onnx:'": ("embed.model='onnx:': want a path, or a model's name, after the colon"),
+    "embed={model: 'onnx:model.onnx', options: {batch: 0}}": (
+        "embed.options.batch=0: want at least 1"
+    ),
+    "embed={model: 'onnx:model.onnx', options: {pooling: max}}": (
+        "embed.options.pooling='max': want 'mean', 'cls' or 'none'"
+    ),
+    "embed={model: 'sentence-transformers:m', options: {trust_remote_code: true}}": (
+        "embed.options.trust_remote_code: unknown key; embed.options of "
+        "embed.model='sentence-transformers' are: batch, device, prompt, prompt_name, "
+        "max_seq_length, truncate_dim, revision"
+    ),
+    "embed.model=clip": (
+        "embed.model='clip': want 'precomputed', 'lsa', 'pixels', sentence-transformers:..., "
+        "onnx:... or python:..."
+    ),
     "embed.model=python:my_embedder:make": (
         "embed.model='python:my_embedder:make': not from the command line, as it says which Python "
         "code runs with this job's rights; write it into the config file"
@@ -75,8 +90,8 @@ OVERRIDES = {  # of BASE -> the whole message
     ),
     "embed.version=7": "embed.version=7: want text",
     "embed.version=v7": (
-        "embed.version='v7' is for code of your own (embed.model: python:package.module:factory); "
-        "leave it out"
+        "embed.version='v7' is for models and code of your own (embed.model: "
+        "sentence-transformers:..., onnx:... or python:...); leave it out"
     ),
     "embed.model=pixels": (
         "input.content is missing; embed.model='pixels' reads the column that it names"
