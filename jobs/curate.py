@@ -22,7 +22,6 @@ from jobs import (
     report_curation,
     tune_tree,
 )
-from jobs.cli.command import job_main
 from jobs.config.model import RunConfig
 from jobs.ledger.events import Figures
 from jobs.runs.opening import open_run
@@ -111,6 +110,8 @@ def run(spark: SparkSession, config: RunConfig) -> RunSummary:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Curate a pool."""
+    from jobs.cli.command import job_main
+
     return job_main(curate, argv, name="curate")
 
 

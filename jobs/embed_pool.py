@@ -15,7 +15,6 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.cli.command import stage_main
 from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
@@ -227,6 +226,8 @@ def run(spark: SparkSession, config: RunConfig) -> Embedded:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Embed the pool."""
+    from jobs.cli.command import stage_main
+
     return stage_main(STAGE, argv)
 
 

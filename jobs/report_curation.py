@@ -20,7 +20,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
-from jobs.cli.command import stage_main
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
 from jobs.config.version import code_version
@@ -289,6 +288,8 @@ def run(spark: SparkSession, config: RunConfig) -> Measured:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Report on the samples."""
+    from jobs.cli.command import stage_main
+
     return stage_main(STAGE, argv)
 
 

@@ -14,7 +14,6 @@ from PIL import Image
 from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
-from jobs.cli.command import lake_main
 from jobs.config.model import RunConfig
 
 CONFIG = "conf/quickstart.yaml"
@@ -61,6 +60,8 @@ def run(spark: SparkSession, config: RunConfig) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the example pool."""
+    from jobs.cli.command import lake_main
+
     return lake_main(
         lambda spark, config: f"example pool: {run(spark, config)}",
         argv, name="example-data", summary="Write the example pool.", config=CONFIG,

@@ -60,6 +60,14 @@ def add_python_code(spark: SparkSession, path: str) -> bool:
     return True
 
 
+def is_on_one_machine(spark: SparkSession) -> bool:
+    """Return whether the workers run beside the driver and so see its files."""
+    if is_remote():
+        return False
+    master = str(spark.sparkContext.master)
+    return master.startswith("local") and not master.startswith("local-cluster")
+
+
 def n_slots(spark: SparkSession) -> int | None:
     """Return the number of tasks that can run at once."""
     with contextlib.suppress(Exception):
@@ -75,15 +83,21 @@ def default_file_system(spark: SparkSession) -> str | None:
     return None
 
 
-def running_tasks(spark: SparkSession | None) -> tuple[int, int] | None:
-    """Return how many tasks of the active stages are done, and how many there are."""
+def rows_read(spark: SparkSession | None) -> int | None:
+    """Return how many rows the active stages have read so far, from tables or from a shuffle."""
     with contextlib.suppress(Exception):
-        tracker = spark.sparkContext.statusTracker()  # type: ignore[union-attr]  # none: caught
-        infos = [tracker.getStageInfo(i) for i in tracker.getActiveStageIds()]
-        known = [info for info in infos if info is not None]
-        if known:
-            return sum(i.numCompletedTasks for i in known), sum(i.numTasks for i in known)
+        context: Any = spark.sparkContext._jsc  # type: ignore[union-attr]  # none: caught
+        stages = context.sc().statusStore().activeStages()
+        active = [stages.apply(i) for i in range(stages.size())]
+        if active:
+            return sum(int(max(s.inputRecords(), s.shuffleReadRecords())) for s in active)
     return None
+
+
+def describe_jobs(spark: SparkSession | None, text: str | None) -> None:
+    """Describe this thread's jobs from now on, as Spark's UI shows them."""
+    with contextlib.suppress(Exception):
+        spark.sparkContext.setJobDescription(text)  # type: ignore[union-attr,arg-type]
 
 
 def use_scheduler_pool(spark: SparkSession, name: str) -> None:
