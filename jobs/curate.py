@@ -108,6 +108,17 @@ def run(spark: SparkSession, config: RunConfig) -> RunSummary:
     return curate(open_run(spark, config))
 
 
+def page(spark: SparkSession, config: RunConfig) -> str:
+    """Return the report page of a config's finished run as HTML, for a notebook to display.
+
+    Raises
+    ------
+    ConfigError
+        If the run has not finished.
+    """
+    return report_curation.page_of(open_run(spark, config)).decode()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Curate a pool."""
     from jobs.cli.command import job_main

@@ -15,6 +15,8 @@ from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
 from jobs.config.model import RunConfig
+from jobs.pool.inputs import quoted_name
+from jobs.spark.naming import require_one_meaning
 
 CONFIG = "conf/quickstart.yaml"
 LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
@@ -49,13 +51,23 @@ def _png(image: np.ndarray) -> bytearray:
 
 
 def run(spark: SparkSession, config: RunConfig) -> str:
-    """Write the pool unless it is there already, so that a repeated demo reuses its stages."""
-    path = config.input.table
+    """Write the pool unless it is there already, so that a repeated demo reuses its stages.
+
+    Returns
+    -------
+    table : its path, or its name in a catalog
+    """
+    table = config.input.table
     rows = spark.createDataFrame(
         long_tailed_digits(config.seed), "id string, image binary, digit string"
     )
-    rows.coalesce(1).write.format("delta").mode("ignore").save(path)
-    return path
+    writer = rows.coalesce(1).write.format("delta").mode("ignore")
+    if "/" in table:
+        require_one_meaning(spark, "input.table", table)
+        writer.save(table)
+    else:
+        writer.saveAsTable(quoted_name(table))
+    return table
 
 
 def main(argv: Sequence[str] | None = None) -> int:

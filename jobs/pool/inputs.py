@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.utils import is_remote
 
 from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
@@ -18,7 +19,7 @@ from jobs.spark.classic import delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute, quote
+from jobs.spark.naming import absolute, quote, require_one_meaning
 from jobs.spark.repeatable import require_repeatable
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     InputError
         If it does not exist or cannot be read as described; says what to change.
     """
+    if "/" in config.table:
+        require_one_meaning(spark, "input.table", config.table)
     kind = config.format or detect_format(spark, config.table)
     try:
         with pinned(spark):
@@ -207,7 +210,7 @@ def detect_format(spark: SparkSession, table: str) -> str:
     InputError
         If nothing is there, or its files are of no known kind.
     """
-    if "/" not in table and not Path(table).exists():
+    if "/" not in table and (is_remote() or not Path(table).exists()):
         if _is_in_catalog(spark, table):
             return "table"
         raise InputError(
