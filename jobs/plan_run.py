@@ -52,7 +52,7 @@ def show(this: Run) -> Plan:
         If the run cannot fit.
     """
     plan = plan_for(this)
-    if sys.stderr.isatty():
+    if this.progress.is_live:
         from rich.console import Console
 
         Console(stderr=True).print(plan.table())

@@ -1,10 +1,9 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Evenlake: from a long-tailed pool to a balanced sample
-# MAGIC Load a config, run it, look at the result. In a Databricks Git folder, on a classic cluster or
-# MAGIC serverless, this runs as is once `CATALOG` and `SCHEMA` are yours; elsewhere
-# MAGIC `python notebooks/01_quickstart.py` does the same in folders, or on the server that
-# MAGIC `SPARK_REMOTE` names.
+# MAGIC Load a config, run it, look at the result. In a Databricks Git folder this runs as is, once
+# MAGIC `CATALOG` and `SCHEMA` are yours; elsewhere `python notebooks/01_quickstart.py` does it
+# MAGIC in local folders, or on the server that `SPARK_REMOTE` names.
 
 # COMMAND ----------
 

@@ -27,10 +27,15 @@ _PLACE = ("level", "round", "iter", "at")  # facts that say where in a stage a j
 
 
 class Progress:
-    """What a run shows while it works: the stage's own units, and the rows that Spark has read."""
+    """What a run shows while it works: the stage's own units, and the rows that Spark has read.
+
+    Attributes
+    ----------
+    is_live : by a live line; otherwise by log lines
+    """
 
     def __init__(self, *, is_live: bool | None = None) -> None:
-        self._is_live = sys.stderr.isatty() if is_live is None else is_live
+        self.is_live = sys.stderr.isatty() if is_live is None else is_live
         self._reported: tuple[float, float | None, str] | None = None  # done, total, facts
         self._n_rows: int | None = None
         self._at: tuple[str, SparkSession | None] = ("", None)  # the stage
@@ -51,7 +56,7 @@ class Progress:
         self._reported, began, stop = None, time.monotonic(), threading.Event()
         self._at = stage, spark
         describe_jobs(spark, f"evenlake {stage}")
-        show = self._show_live if self._is_live else self._show_lines
+        show = self._show_live if self.is_live else self._show_lines
         watcher = threading.Thread(target=show, args=(stage, spark, stop), daemon=True)
         watcher.start()
         try:
@@ -70,7 +75,7 @@ class Progress:
 
     def note(self, stage: str, text: str) -> None:
         """Show one line about a stage."""
-        if self._is_live:
+        if self.is_live:
             self._console.print(f"  {stage:<16} {text}", highlight=False)
         else:
             log.info("stage=%s %s", stage, text)

@@ -29,9 +29,9 @@ def require_one_meaning(spark: SparkSession, key: str, path: str) -> None:
     default = default_file_system(spark)
     if default is not None and urlparse(default).scheme == "file":
         return
-    spark_reads = "the Connect server's" if default is None else f"those of {default}"
+    whose = "its server's" if default is None else f"those of {default}"
     raise ConfigError(
-        f"{key}={path!r} is relative to this process's folder, but Spark's files are {spark_reads}; "
+        f"{key}={path!r} is relative to this process's folder, but Spark's files are {whose}; "
         "want a full path or a URI, such as /Volumes/main/lake/pool or s3://bucket/pool"
     )
 
