@@ -35,7 +35,7 @@ def write_inputs(folder: Path) -> Path:
             "metadata": ["digit"],
         },
         "output": {"root": str(folder / "lake")},
-        # on the executors, in both forms: split into cells, then drawn with one tree
+        # by passes on the executors
         "cluster": {"levels": [60, 10], "solver": "spark", "resampling": {"rounds": 1}},
         "samples": [{"name": "balanced", "target_size": N_SAMPLED, "share": {"leaves": 0.0}}],
         "report": {"label": "digit"},
