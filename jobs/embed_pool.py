@@ -33,7 +33,7 @@ from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.frames import kept_on_disk
+from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.spark.shipping import ship_code
 from jobs.tables.shared import ARTIFACTS, REJECTS, artifact
 from jobs.tables.table import GENERATION, Table
@@ -82,7 +82,7 @@ def _embed(this: Work) -> Embedded:
     try:
         return _write(this, embedded, n_features, embedder.makes(rows))
     finally:
-        embedded.unpersist()
+        kept_no_more(embedded)
 
 
 def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Embedded:

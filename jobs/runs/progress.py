@@ -122,8 +122,10 @@ class Progress:
         if self._reported is not None:
             done, total, facts = self._reported
             return done, total, f"{facts} {counted}".rstrip()
-        is_of_pool = self._n_rows is not None and (rows or 0) <= self._n_rows
-        return rows or 0, self._n_rows if is_of_pool else None, counted
+        if rows is None:  # as on Connect, or between two jobs
+            return 0, None, counted
+        is_of_pool = self._n_rows is not None and rows <= self._n_rows
+        return rows, self._n_rows if is_of_pool else None, counted
 
 
 def _joined(facts: dict[str, object]) -> str:

@@ -93,6 +93,17 @@ print(len(curate.page(spark, config)))
     assert content_of(spark, folder / "schema", PREFIX) == expected
 
 
+def test_a_run_does_without_what_serverless_refuses(
+    spark: SparkSession, folder: Path, expected: dict[str, str], remote: str
+) -> None:
+    root = folder / "refused"
+    command = [sys.executable, "-m", "tests.cluster.serverless", remote, folder / "my.yaml", root]
+    out = run_in(folder / "client-of-serverless", command, MY_CODE)
+    assert "'persist'" in out.splitlines()[-1]
+    assert "'get_with_default spark.driver.memory'" in out.splitlines()[-1]
+    assert content_of(spark, root) == expected
+
+
 def test_relative_paths_are_refused_where_the_server_has_another_folder(
     folder: Path, remote: str
 ) -> None:
