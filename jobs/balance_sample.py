@@ -21,7 +21,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels
-from jobs.cli.command import stage_main
 from jobs.config.model import RunConfig, SampleConfig
 from jobs.planning import costs
 from jobs.points.ranks import ranked
@@ -244,6 +243,8 @@ def run(spark: SparkSession, config: RunConfig) -> Drawn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw balanced samples from the tree."""
+    from jobs.cli.command import stage_main
+
     return stage_main(STAGE, argv)
 
 

@@ -21,7 +21,6 @@ from pyspark.sql.utils import is_remote
 from threadpoolctl import threadpool_limits
 
 from jobs import embed_pool
-from jobs.cli.command import stage_main
 from jobs.clustering.level import Level
 from jobs.clustering.sizes import is_local, is_routed
 from jobs.clustering.spark_blocks import SparkBlocks
@@ -247,6 +246,8 @@ def run(spark: SparkSession, config: RunConfig) -> Clustered:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Cluster the pool into a tree."""
+    from jobs.cli.command import stage_main
+
     return stage_main(STAGE, argv)
 
 

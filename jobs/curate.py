@@ -22,7 +22,6 @@ from jobs import (
     report_curation,
     tune_tree,
 )
-from jobs.cli.command import job_main
 from jobs.config.model import RunConfig
 from jobs.ledger.events import Figures
 from jobs.runs.opening import open_run
@@ -109,8 +108,21 @@ def run(spark: SparkSession, config: RunConfig) -> RunSummary:
     return curate(open_run(spark, config))
 
 
+def page(spark: SparkSession, config: RunConfig) -> str:
+    """Return the report page of a config's finished run as HTML, for a notebook to display.
+
+    Raises
+    ------
+    ConfigError
+        If the run has not finished.
+    """
+    return report_curation.page_of(open_run(spark, config)).decode()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Curate a pool."""
+    from jobs.cli.command import job_main
+
     return job_main(curate, argv, name="curate")
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.cli.command import stage_main
 from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
@@ -39,7 +38,7 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.spark.classic import row_counter
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.frames import kept_on_disk
+from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.spark.session import n_slots
 from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.shared import ARTIFACTS, REJECTS, artifact
@@ -90,7 +89,7 @@ def _embed(this: Work) -> Embedded:
     try:
         return _write(this, embedded, n_features, embedder.makes(rows), spread)
     finally:
-        embedded.unpersist()
+        kept_no_more(embedded)
 
 
 def _write(
@@ -278,6 +277,8 @@ def run(spark: SparkSession, config: RunConfig) -> Embedded:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Embed the pool."""
+    from jobs.cli.command import stage_main
+
     return stage_main(STAGE, argv)
 
 

@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs import embed_pool
-from jobs.cli.command import stage_main
 from jobs.config.model import RunConfig
 from jobs.planning.costs import Sizes
 from jobs.planning.machine import DRAW_PER_POINT
@@ -114,6 +113,8 @@ def run(spark: SparkSession, config: RunConfig) -> Deduplicated:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Turn away exact copies."""
+    from jobs.cli.command import stage_main
+
     return stage_main(STAGE, argv)
 
 

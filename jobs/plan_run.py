@@ -15,10 +15,8 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
-from rich.console import Console
 
 from jobs import cluster_levels, embed_pool
-from jobs.cli.command import job_main
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen
@@ -32,6 +30,7 @@ from jobs.pool.columns import nothing_in, pool_columns
 from jobs.pool.looks import look
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
+from jobs.spark import settings
 from jobs.spark.host import host_bytes, n_threads, size_bytes
 from jobs.spark.session import n_slots
 
@@ -54,9 +53,10 @@ def show(this: Run) -> Plan:
         If the run cannot fit.
     """
     plan = plan_for(this)
-    console = Console(stderr=True)
-    if console.is_terminal:
-        console.print(plan.table())
+    if this.progress.is_live:
+        from rich.console import Console
+
+        Console(stderr=True).print(plan.table())
     else:
         for line in plan.lines():
             log.info(line)
@@ -79,6 +79,7 @@ def check(this: Run) -> None:
     if this.has_finished(cluster_levels.STAGE) and not this.is_refresh:
         return
     plan = plan_for(this)
+    this.progress.expect(plan.problem.n_points)
     for line in str(plan).splitlines():
         this.progress.note(NAME, line)
     _fitting(plan)
@@ -121,7 +122,7 @@ def problem_of(this: Run) -> Problem:
 
 def machine_of(spark: SparkSession, n_features: int) -> Machine:
     """Describe the session, as far as it says; the speed is assumed."""
-    setting = partial(_setting, spark)
+    setting = partial(settings.setting, spark)
     slots, host = n_slots(spark), None if is_remote() else host_bytes()
     is_local = setting("spark.master", "local").startswith("local")
     unknown = "" if is_remote() else "1g"
@@ -144,13 +145,6 @@ def machine_of(spark: SparkSession, n_features: int) -> Machine:
     )
 
 
-def _setting(spark: SparkSession, key: str, default: str) -> str:
-    try:
-        return spark.conf.get(key, default) or default
-    except Exception:  # Connect does not reveal some settings
-        return default
-
-
 def _fitting(plan: Plan) -> Plan:
     if plan.refusals:
         raise GuardError("the plan does not fit: " + "; ".join(plan.refusals))
@@ -159,6 +153,8 @@ def _fitting(plan: Plan) -> Plan:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan a run."""
+    from jobs.cli.command import job_main
+
     return job_main(show, argv, name="plan")
 
 

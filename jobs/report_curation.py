@@ -20,7 +20,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
-from jobs.cli.command import stage_main
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
 from jobs.config.version import code_version
@@ -252,19 +251,31 @@ def _sentences(context: PageContext) -> list[str]:
 
 
 def export_page(run: Run) -> str:
-    """Write the page next to the tables if the root is a local folder; return its address.
+    """Write the page next to the tables if they are on this machine's disks; return its address.
 
-    Otherwise the page is only in the ``artifacts`` table, which always has it.
+    Otherwise, as on Connect, the page is only in the ``artifacts`` table, which always has it.
     """
-    path = page_path(run.config.output.root, run.run_id)
-    if path is None:
+    if run.lake.local_folder is None:
         return f"{run.lake.shown('artifacts')} (name = {PAGE!r}, stage_key = {run.key(STAGE)})"
+    path = page_path(run.lake.local_folder, run.run_id)
     is_there = path.is_file() and not path.is_symlink()
     if not (STAGE.name in run.reused and is_there):
-        stored = run.fetch(STAGE, ARTIFACTS, ("name", "content"))
-        (content,) = stored.filter(pa.compute.field("name") == PAGE)["content"].to_pylist()
-        write_whole(path, content)
+        write_whole(path, page_of(run))
     return str(path)
+
+
+def page_of(run: Run) -> bytes:
+    """Return the page of a finished report: UTF-8 HTML.
+
+    Raises
+    ------
+    ConfigError
+        If the report has not been made yet.
+    """
+    run.require_finished(STAGE)
+    stored = run.fetch(STAGE, ARTIFACTS, ("name", "content"))
+    (content,) = stored.filter(pa.compute.field("name") == PAGE)["content"].to_pylist()
+    return bytes(content)
 
 
 STAGE = Stage(
@@ -294,6 +305,8 @@ def run(spark: SparkSession, config: RunConfig) -> Measured:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Report on the samples."""
+    from jobs.cli.command import stage_main
+
     return stage_main(STAGE, argv)
 
 

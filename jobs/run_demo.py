@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 
 from jobs import curate, write_example
-from jobs.cli.command import lake_main
 from jobs.config.model import RunConfig
 
 
@@ -23,6 +22,8 @@ def run(spark: SparkSession, config: RunConfig) -> curate.RunSummary:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the example pool and curate it."""
+    from jobs.cli.command import lake_main
+
     return lake_main(
         run, argv, name="demo", summary="Curate the example pool.", config=write_example.CONFIG
     )

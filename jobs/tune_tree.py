@@ -17,7 +17,6 @@ from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
 from jobs import embed_pool
-from jobs.cli.command import job_main
 from jobs.config.model import RunConfig
 from jobs.config.resolving import needs_tuning, resolved
 from jobs.planning import costs
@@ -176,6 +175,8 @@ def _show(this: Run) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Find the levels and the share that fit an embedded pool, and print them as YAML."""
+    from jobs.cli.command import job_main
+
     return job_main(_show, argv, name="tune", summary=(__doc__ or "").splitlines()[0])
 
 

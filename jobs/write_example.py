@@ -14,8 +14,9 @@ from PIL import Image
 from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
-from jobs.cli.command import lake_main
 from jobs.config.model import RunConfig
+from jobs.pool.inputs import quoted_name
+from jobs.spark.naming import require_one_meaning
 
 CONFIG = "conf/quickstart.yaml"
 LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
@@ -50,17 +51,29 @@ def _png(image: np.ndarray) -> bytearray:
 
 
 def run(spark: SparkSession, config: RunConfig) -> str:
-    """Write the pool unless it is there already, so that a repeated demo reuses its stages."""
-    path = config.input.table
+    """Write the pool unless it is there already, so that a repeated demo reuses its stages.
+
+    Returns
+    -------
+    table : its path, or its name in a catalog
+    """
+    table = config.input.table
     rows = spark.createDataFrame(
         long_tailed_digits(config.seed), "id string, image binary, digit string"
     )
-    rows.coalesce(1).write.format("delta").mode("ignore").save(path)
-    return path
+    writer = rows.coalesce(1).write.format("delta").mode("ignore")
+    if "/" in table:
+        require_one_meaning(spark, "input.table", table)
+        writer.save(table)
+    else:
+        writer.saveAsTable(quoted_name(table))
+    return table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the example pool."""
+    from jobs.cli.command import lake_main
+
     return lake_main(
         lambda spark, config: f"example pool: {run(spark, config)}",
         argv, name="example-data", summary="Write the example pool.", config=CONFIG,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.cli.logs import set_up_logging
+from jobs.cli.logs import PLAIN, LogFormat, LogStyle, say_last, set_up_logging
 from jobs.config.errors import ConfigError, CurationError
 from jobs.config.loading import load_config
 from jobs.config.model import RunConfig
@@ -51,6 +51,12 @@ IfRunningOption = Annotated[
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show the output of Spark and its package resolver.")
 ]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress: only warnings, errors and the result.")
+]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", help="Write log lines on stderr as text or as JSON.")
+]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
 ]
@@ -67,6 +73,7 @@ class Options:
     replaces_samples: bool = False
     if_running: IfRunning = IfRunning.wait
     is_verbose: bool = False
+    logs: LogStyle = PLAIN
 
 
 @runtime_checkable
@@ -109,10 +116,13 @@ def job_main(job: Job, argv: Sequence[str] | None, *, name: str, summary: str | 
         replace_sample: ReplaceOption = False,
         if_running: IfRunningOption = IfRunning.wait,
         verbose: VerboseOption = False,
+        quiet: QuietOption = False,
+        log_format: LogFormatOption = LogFormat.text,
     ) -> None:
         options = Options(
-            config, context.args, result, full_refresh, replace_sample, if_running, verbose
-        )
+            config, context.args, result, full_refresh, replace_sample, if_running, verbose,
+            LogStyle(log_format, quiet),
+        )  # fmt: skip
         raise typer.Exit(execute(job, options))
 
     return exit_code(app, argv, name=name)
@@ -165,7 +175,7 @@ def execute(job: Job, options: Options) -> int:
         this = open_run(
             spark,
             config,
-            progress=Progress(),
+            progress=Progress(is_live=options.logs.is_live),
             is_refresh=options.is_refresh,
             replaces_samples=options.replaces_samples,
             waits=options.if_running is IfRunning.wait,
@@ -177,7 +187,7 @@ def execute(job: Job, options: Options) -> int:
     try:  # so that an earlier run's result is not taken for this one's
         _write_result(options.result, None, "running")
     except OSError as error:
-        print(f"config: --result {options.result}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        say_last(f"config: --result {options.result}: {error.strerror}", options.logs)
         return ConfigError.exit_code
     return execute_on_lake(
         work,
@@ -185,6 +195,7 @@ def execute(job: Job, options: Options) -> int:
         options.overrides,
         on_failure=lambda message: _write_result(options.result, this, message),
         is_verbose=options.is_verbose,
+        logs=options.logs,
     )
 
 
@@ -195,6 +206,7 @@ def execute_on_lake(
     *,
     on_failure: Callable[[str], None] = lambda message: None,
     is_verbose: bool = False,
+    logs: LogStyle = PLAIN,
 ) -> int:
     """Do a command's work in a session, with or without a pool; print what it returns.
 
@@ -202,7 +214,7 @@ def execute_on_lake(
     ----------
     on_failure : receives the message of the last line
     """
-    set_up_logging()
+    set_up_logging(logs)
     spark, is_ours = None, False
     try:
         loaded = load_config(config, overrides)
@@ -210,7 +222,7 @@ def execute_on_lake(
         _print(work(spark, loaded))
         return 0
     except Exception as error:
-        code = fail(error)
+        code = fail(error, logs)
         on_failure(without_secrets(_message(trouble_of(error) or error)))
         return code
     finally:
@@ -229,7 +241,7 @@ def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return [word for word in words if word not in overrides], overrides
 
 
-def fail(error: Exception) -> int:
+def fail(error: Exception, logs: LogStyle = PLAIN) -> int:
     """Print an error on the last line of stderr, log its stack, and return the exit code."""
     stack = without_secrets("".join(traceback.format_exception(error)))
     if not isinstance(error, CurationError) and (said := launch.said_so_far()):
@@ -237,7 +249,7 @@ def fail(error: Exception) -> int:
     log.log(logging.DEBUG if isinstance(error, CurationError) else logging.ERROR, stack)
     error = trouble_of(error) or error
     kind = "config" if isinstance(error, ConfigError) else "error"
-    print(f"{kind}: {without_secrets(_message(error))}", file=sys.stderr)  # noqa: T201  last line
+    say_last(f"{kind}: {without_secrets(_message(error))}", logs)
     return error.exit_code if isinstance(error, CurationError) else 1
 
 

@@ -14,6 +14,8 @@ from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
 from jobs.spark.host import is_submitted
 from jobs.spark.naming import quote
+from jobs.spark.own_code import ship_own_code
+from jobs.spark.settings import setting
 from jobs.tables.lake import Lake
 from udfs.probe import make_probe
 
@@ -23,7 +25,7 @@ N_PROBED = 3  # rows
 def check_delta(spark: SparkSession) -> Finding:
     """Write and read a tiny table in a temporary folder, if the executors share it."""
     with tempfile.TemporaryDirectory() as folder:
-        master = spark.conf.get("spark.master", "") or ""
+        master = setting(spark, "spark.master")
         if is_submitted() or not master.startswith("local"):
             Lake(spark, OutputConfig(root=folder)).exists("probe")
             return Finding("delta", "ok", "the session knows Delta; nothing was written")
@@ -47,6 +49,7 @@ def check_workers(spark: SparkSession) -> Finding:
     """Run a pandas UDF on a worker that reports its versions."""
     import numpy as np
 
+    ship_own_code(spark)
     probed = spark.range(1).select(make_probe()("id").alias("probe")).select("probe.*")
     worker = probed.collect()[0]
     python = ".".join(map(str, sys.version_info[:3]))

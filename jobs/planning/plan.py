@@ -3,15 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
-
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from jobs.planning.advice import warnings
 from jobs.planning.costs import Priced, estimate
 from jobs.planning.limits import refusals, tight_containers, tight_heap
 from jobs.planning.machine import GIB, Machine
 from jobs.planning.problem import Part, Problem
+
+if TYPE_CHECKING:  # shown on a terminal only, and notebooks may lack it
+    from rich.table import Table
 
 _MIB = 2**20
 
@@ -74,8 +75,10 @@ class Plan:
             for part in self.parts
         ]
 
-    def table(self) -> Table:
+    def table(self) -> "Table":
         """Return the parts as a table for the terminal."""
+        from rich.table import Table
+
         table = Table(title="Plan (estimates)", title_justify="left")
         table.add_column("stage")
         table.add_column("part")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.utils import is_remote
 
 from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
@@ -23,7 +24,7 @@ from jobs.pool.reading import (
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute
+from jobs.spark.naming import absolute, require_one_meaning
 from jobs.spark.repeatable import require_repeatable
 
 _GONE = ("FILE_NOT_EXIST", "FileNotFoundException", "DELTA_FILE_NOT_FOUND")
@@ -130,6 +131,8 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     InputError
         If it does not exist or cannot be read as described; says what to change.
     """
+    if "/" in config.table:
+        require_one_meaning(spark, "input.table", config.table)
     with pinned(spark):
         pool = _found(spark, config)
         rows = refuse_python_types(pool.rows, f"input.table={config.table!r}")
@@ -202,7 +205,7 @@ def _table_or_files(spark: SparkSession, table: str) -> str:
     InputError
         If nothing is there.
     """
-    if "/" not in table and not Path(table).exists():
+    if "/" not in table and (is_remote() or not Path(table).exists()):
         if is_in_catalog(spark, table):
             return "table"
         raise InputError(

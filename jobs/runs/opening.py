@@ -12,6 +12,7 @@ from jobs.pool.inputs import open_pool, with_pointed
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run
 from jobs.runs.stage import Recipe
+from jobs.spark.own_code import ship_own_code
 from jobs.tables.lake import Lake
 
 _FIRST_TABLE = "rejects"  # the first table with ids that a run writes
@@ -45,6 +46,7 @@ def open_run(
         from jobs.recipe import RECIPE
 
         recipe = RECIPE
+    ship_own_code(spark)
     config = pinned(config)
     lake = Lake(spark, config.output)
     pool = open_pool(spark, config.input)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.util import inheritable_thread_target
 
 from jobs.config.model import RunConfig
 from jobs.ledger.attempts import Attempt
@@ -112,7 +113,8 @@ class Work:
     def write_all(self, outputs: Mapping[Table, Rows]) -> None:
         """Write several tables in parallel: a small commit is mostly waiting and planning."""
         with ThreadPoolExecutor(len(outputs)) as pool:
-            written = [pool.submit(self.write, table, rows) for table, rows in outputs.items()]
+            write = inheritable_thread_target(self.spark)(self.write)  # described as its stage's
+            written = [pool.submit(write, table, rows) for table, rows in outputs.items()]
             for commit in written:
                 commit.result()
 

@@ -1,5 +1,6 @@
 """DataFrames from tables made on the driver, via Arrow, and DataFrames kept on disk."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,3 +57,9 @@ def kept_on_disk(rows: DataFrame) -> DataFrame:
         return rows.persist(StorageLevel.DISK_ONLY)
     except Exception:  # serverless has no cache: rows are recomputed
         return rows
+
+
+def kept_no_more(rows: DataFrame) -> None:
+    """Free what ``kept_on_disk`` kept, if it did."""
+    with contextlib.suppress(Exception):
+        rows.unpersist()

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from pyspark.sql import SparkSession
 
+from jobs.spark.settings import setting
+
 MARK = "spark.evenlake.quickQueries"  # marks a session that Evenlake started itself
 QUICK = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -38,7 +40,4 @@ def planned_for(spark: SparkSession, *, is_small: bool) -> Iterator[None]:
 
 
 def _is_ours(spark: SparkSession) -> bool:
-    try:
-        return spark.conf.get(MARK, "false") == "true"
-    except Exception:  # serverless rejects unknown settings
-        return False
+    return setting(spark, MARK) == "true"

@@ -19,7 +19,9 @@ from jobs.config.model import SparkConfig
 from jobs.spark import classic
 from jobs.spark.host import is_submitted
 from jobs.spark.launch import kept_quiet, said_so_far
+from jobs.spark.own_code import WORKERS_PATH, code_root
 from jobs.spark.queries import MARK, QUICK
+from jobs.spark.settings import setting
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +137,7 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.shuffle.compress": "false",  # vectors do not compress
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
-        "spark.executorEnv.PYTHONPATH": _code_root(),
+        WORKERS_PATH: code_root(),
         # otherwise a worker would import from its working folder before any package
         "spark.executorEnv.PYTHONSAFEPATH": "1",
         "spark.ui.enabled": "false",
@@ -162,7 +164,7 @@ def delta_package() -> str:
 def n_slots(spark: SparkSession) -> int:
     """Return the number of tasks that the session runs at once; a guess if it does not say."""
     known = known_slots(spark)
-    return known if known else int(spark.conf.get("spark.default.parallelism", "8") or 8)
+    return known if known else int(setting(spark, "spark.default.parallelism", "8"))
 
 
 def known_slots(spark: SparkSession) -> int | None:
@@ -191,10 +193,6 @@ def _require_java() -> None:
         "no Java found; want Java 17 or 21: apt-get install openjdk-17-jre-headless, "
         "dnf install java-17-openjdk-headless, or brew install openjdk@17; then set JAVA_HOME"
     )
-
-
-def _code_root() -> str:
-    return str(Path(__file__).resolve().parents[2])
 
 
 def main() -> int:

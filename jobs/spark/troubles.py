@@ -1,5 +1,7 @@
 """Failures of the machines: recognised from Spark's error, with what to do about them."""
 
+import re
+
 from jobs.config.errors import CurationError
 
 _TROUBLES = (
@@ -17,12 +19,20 @@ _TROUBLES = (
     ),
 )
 
+_ABSENT = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
+
 
 def trouble_of(error: BaseException) -> CurationError | None:
     """Return a helpful error if an error, or its cause, is the machines' fault."""
     if isinstance(error, CurationError):
         return None
     texts = [f"{type(e).__name__}: {e}" for e in _chain(error)]
+    for text in texts:
+        if text.startswith("PythonException") and (absent := _ABSENT.search(text)):
+            return CurationError(
+                f"the workers' Python has no module {absent[1]}, which embed.model needs: install "
+                "it there, or choose a model that needs none"
+            )
     for marks, advice in _TROUBLES:
         if any(mark in text for mark in marks for text in texts):
             return CurationError(advice)

@@ -3,14 +3,14 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
@@ -19,11 +19,12 @@ from jobs.config.secrets import without_secrets
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute, quote
+from jobs.spark.naming import absolute, quote, require_one_meaning
 from jobs.spark.observing import observed
 from jobs.tables.digests import Written, digest_columns, sums, written_of
 from jobs.tables.locks import alone, local_folder
-from jobs.tables.table import KEY, Table, properties
+from jobs.tables.saving import save_at_path, save_by_name, transaction_options
+from jobs.tables.table import KEY, Table
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class Lake:
         self._output = output
         self._there: set[str] = set()  # tables known to exist: none is ever dropped
         self._has_delta = False  # known once the session has looked up a table
+        if output.root is not None:
+            require_one_meaning(spark, "output.root", output.root)
 
     @property
     def lease_seconds(self) -> float:
@@ -184,28 +187,18 @@ class Lake:
 
         def save() -> dict[str, Any] | None:
             seen, figures = observed(rows, *sums(digest_columns(table, rows)))
-            writer = self._writer(table, seen, "append" if is_first else "overwrite")
-            if not is_first:
-                writer = writer.option("replaceWhere", f"{KEY} = '{stage_key}'")
-            writer = (
-                writer.partitionBy(KEY)
-                .option("txnAppId", f"{stage_key}/{transaction}")
-                .option("txnVersion", version)
-                .option("userMetadata", json.dumps({KEY: stage_key, "table": table.name}))
+            self.save(
+                seen,
+                table.name,
+                options=dict(table.writer_options)
+                | transaction_options(f"{stage_key}/{transaction}", version)
+                | {"userMetadata": json.dumps({KEY: stage_key, "table": table.name})},
+                replaces=None if is_first else f"{KEY} = '{stage_key}'",
+                partitioned_by=KEY,
             )
-            self.save(writer, table.name)
             return figures()
 
         return self.commit(table.name, save)
-
-    def _writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
-        """Return a writer for rows in the table's shape; it adds columns that the table lacks."""
-        writer = rows.write.format("delta").mode(mode).options(**dict(table.writer_options))
-        # its shuffle would come between the rows and their observation
-        writer = writer.option("optimizeWrite", "false")
-        if self.exists(table):
-            return writer.option("mergeSchema", "true")
-        return writer.options(**properties(rows))
 
     def describe(self, table: Table | str, stage_key: str) -> Written:
         """Count a stage key's rows and hash them, whatever their order.
@@ -234,10 +227,8 @@ class Lake:
 
         def save() -> bool:
             seen, figures = observed(rows, F.count("*").alias("n"))
-            writer = self._writer(table, seen, "append")
-            if transaction is not None:
-                writer = writer.option("txnAppId", transaction).option("txnVersion", version)
-            self.save(writer, table.name)
+            options = {} if transaction is None else transaction_options(transaction, version)
+            self.save(seen, table.name, options=dict(table.writer_options) | options)
             return figures() is not None
 
         is_new = not self.exists(table)
@@ -269,12 +260,22 @@ class Lake:
                 time.sleep(2.0**attempt / 4)
         raise AssertionError("the last attempt returns or raises")
 
-    def save(self, writer: DataFrameWriter, table: str) -> None:
-        """Write a table to its place in the output."""
-        if self._output.root is not None:
-            writer.save(self.address(table))
-        else:
-            writer.saveAsTable(self.address(table))
+    def save(
+        self,
+        rows: DataFrame,
+        table: str,
+        *,
+        options: Mapping[str, str],
+        replaces: str | None = None,
+        partitioned_by: str | None = None,
+    ) -> None:
+        """Write rows to a table's place in the output in one commit; see ``saving``."""
+        save = save_at_path if self._output.root is not None else save_by_name
+        save(
+            rows, self.address(table),
+            is_new=not self.exists(table), options=options, replaces=replaces,
+            partitioned_by=partitioned_by,
+        )  # fmt: skip
         self._there.add(table)
 
     def _output_keys(self) -> str:

@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from filelock import FileLock, Timeout
 from pyspark.sql import SparkSession
 
 from jobs.spark.classic import default_file_system
+
+if TYPE_CHECKING:  # where no root is local, as on Databricks, it may not be installed
+    from filelock import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,11 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
     ----------
     patience : seconds; a holder silent for that long counts as frozen, and is ignored
     """
+    if root is None:
+        yield
+        return
+    from filelock import Timeout
+
     name = f"{table}.lock"
     try:
         lock = _turn(root, name, patience)
@@ -55,8 +63,10 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
         yield
 
 
-def _turn(root: Path | None, name: str, patience: float) -> FileLock | None:
+def _turn(root: Path, name: str, patience: float) -> "FileLock | None":
     """Wait for a lock as long as its holder shows signs of life."""
+    from filelock import Timeout
+
     while True:
         left = patience - _silence(root, name)
         try:
@@ -66,16 +76,16 @@ def _turn(root: Path | None, name: str, patience: float) -> FileLock | None:
                 raise
 
 
-def _silence(root: Path | None, name: str) -> float:
+def _silence(root: Path, name: str) -> float:
     """Return the seconds since the last sign of life from a lock's present or last holder."""
     try:
-        return time.time() - ((root or Path()) / FOLDER / name).stat().st_atime
+        return time.time() - (root / FOLDER / name).stat().st_atime
     except OSError:
         return 0.0
 
 
 @contextlib.contextmanager
-def _alive(lock: FileLock, seconds: float) -> Iterator[None]:
+def _alive(lock: "FileLock", seconds: float) -> Iterator[None]:
     """Hold a lock, and keep touching its file: the access time, as waiters change the other."""
     over = threading.Event()
 
@@ -113,6 +123,8 @@ def is_gone(root: Path | None, name: str) -> bool:
     """Return whether the process behind a liveness lock is known to be gone; deletes its file."""
     if root is None:
         return False
+    from filelock import FileLock, Timeout
+
     path = root / FOLDER / f"{name}.holder"
     if not path.exists():
         return True
@@ -130,7 +142,7 @@ def sweep(root: Path) -> None:
         is_gone(root, path.stem)
 
 
-def _acquired(root: Path | None, name: str, patience: float) -> FileLock | None:
+def _acquired(root: Path | None, name: str, patience: float) -> "FileLock | None":
     """Acquire a lock in a root; None if locking is impossible: the commit itself will say why.
 
     Raises
@@ -140,6 +152,8 @@ def _acquired(root: Path | None, name: str, patience: float) -> FileLock | None:
     """
     if root is None:
         return None
+    from filelock import FileLock, Timeout
+
     try:
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / FOLDER / name, thread_local=False)

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.spark.observing import observed
 from jobs.tables.lake import Lake
+from jobs.tables.saving import EVERYTHING, transaction_options
 
 
 def publish(
@@ -26,20 +27,13 @@ def publish(
     -------
     is_published : False if a later version is there, or the session cannot tell
     """
-    mode = "append" if rows is None else "overwrite"
+    options = transaction_options(f"publish/{table}", version)
+    options |= {"userMetadata": json.dumps(metadata)}
 
     def save() -> bool:
         published = lake.read(table).limit(0) if rows is None else rows
         seen, figures = observed(published, F.count("*").alias("n"))
-        writer = (
-            seen.write.format("delta")
-            .mode(mode)
-            .option("optimizeWrite", "false")
-            .option("txnAppId", f"publish/{table}")
-            .option("txnVersion", version)
-            .option("userMetadata", json.dumps(metadata))
-        )
-        lake.save(writer if rows is None else writer.option("overwriteSchema", "true"), table)
+        lake.save(seen, table, options=options, replaces=None if rows is None else EVERYTHING)
         return figures() is not None
 
     return lake.commit(table, save)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pyspark.sql import functions as F
 
 from jobs.spark.naming import literal
+from jobs.spark.settings import changed
 from jobs.tables.lake import Lake
 from jobs.tables.locks import alone
 from jobs.tables.table import KEY
@@ -47,20 +48,12 @@ def vacuum(lake: Lake, tables: Sequence[str], older_than: timedelta) -> None:
     """
     if lake.local_folder is None:
         older_than = max(older_than, _LONGEST_WRITE)
-    hours, conf = older_than.total_seconds() / 3600, lake.spark.conf
-    before = conf.get(_CHECK, None)
-    if hours < _SAFE_HOURS:
-        conf.set(_CHECK, "false")
+    hours = older_than.total_seconds() / 3600
+    unchecked = {_CHECK: "false"} if hours < _SAFE_HOURS else {}
 
     def delete_files(table: str) -> None:
         with alone(lake.local_folder, table, lake.lease_seconds):
             lake.spark.sql(f"VACUUM {lake.sql_name(table)} RETAIN {hours:g} HOURS")
 
-    try:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(delete_files, tables))
-    finally:
-        if before is None:
-            conf.unset(_CHECK)
-        else:
-            conf.set(_CHECK, before)
+    with changed(lake.spark, unchecked), ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(delete_files, tables))

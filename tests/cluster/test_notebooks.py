@@ -1,34 +1,95 @@
-"""Every notebook runs top to bottom as a plain script."""
+"""Every notebook runs top to bottom: on a laptop, on Connect, and on a standalone cluster."""
 
+import configparser
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.cluster.notebook import HEADER, MAGIC, cells_of
+from tests.cluster.servers import bare_python, connect_server, settings, standalone
+from tests.cluster.sessions import REPOSITORY, cluster_environment
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.py"))
+RUNNER = REPOSITORY / "tests" / "cluster" / "notebook.py"
 
 
-@pytest.mark.parametrize(
-    "notebook", sorted(p.name for p in (REPOSITORY / "notebooks").glob("*.py"))
-)
-def test_notebook_runs_top_to_bottom(notebook: str, tmp_path: Path) -> None:
-    source = (REPOSITORY / "notebooks" / notebook).read_text()
-    assert source.startswith("# Databricks notebook source\n")
-    assert "\n# COMMAND ----------\n" in source
-    overrides = [f"input.table={tmp_path}/digits", f"output.root={tmp_path}/lake"]
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a Python for workers that also has what the example's embedder needs."""
+    return bare_python(tmp_path_factory.mktemp("python") / "environment", "pillow")
+
+
+def run_on(folder: Path, command: list[object], *overrides: str, **environment: str) -> str:
+    """Run a notebook in an empty folder, its output in another; return what it prints."""
+    (folder / "client").mkdir()
+    chosen = overrides or (f"input.table={folder}/digits", f"output.root={folder}/lake")
+    mine = {"EVENLAKE_HOME": str(REPOSITORY), "EVENLAKE_OVERRIDES": " ".join(chosen)}
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "notebooks" / notebook],
-        cwd=tmp_path,
-        env=os.environ
-        | {"EVENLAKE_HOME": str(REPOSITORY), "EVENLAKE_OVERRIDES": " ".join(overrides)},
-        capture_output=True,
-        text=True,
-        timeout=380,
-    )
+        [str(part) for part in command], cwd=folder / "client",
+        env=os.environ | mine | environment, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "sample balanced:" in done.stdout
     assert "leaf_id" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_first_cells_install_what_a_runtime_lacks(notebook: Path) -> None:
+    source = notebook.read_text()
+    assert source.startswith(HEADER)
+    title, install, restart, *_ = cells_of(source)
+    assert title.startswith(f"{MAGIC}%md")
+    assert restart == f"{MAGIC}%restart_python"
+    arguments = install.removeprefix(f"{MAGIC}%pip install --quiet ").replace('"', "").split()
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    ours = {Requirement(line) for line in setup["options"]["install_requires"].splitlines() if line
+            and not line.startswith("#")}  # fmt: skip
+    for requirement in map(Requirement, arguments):
+        assert requirement in ours
+        assert metadata.version(requirement.name) in requirement.specifier
+    assert {"plotly", "filelock"} <= {Requirement(argument).name for argument in arguments}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_runs_as_a_script(notebook: Path, tmp_path: Path) -> None:
+    run_on(tmp_path, [sys.executable, notebook])
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_runs_on_connect_by_names(notebook: Path, python: Path, tmp_path: Path) -> None:
+    names = [
+        "input.table=spark_catalog.mine.digits", "input.format=null", "output.root=null",
+        "output.catalog=spark_catalog", "output.schema=mine",
+    ]  # fmt: skip
+    with connect_server(tmp_path / "server", python) as address:
+        out = run_on(tmp_path, [sys.executable, RUNNER, notebook], *names, SPARK_REMOTE=address)
+    assert "sample balanced: `spark_catalog`.`mine`.`evenlake_sample_balanced`" in out
+    assert out.splitlines()[-1].startswith("displayed: ")
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_runs_on_a_standalone_cluster(
+    notebook: Path, python: Path, tmp_path: Path
+) -> None:
+    with standalone(tmp_path / "cluster", python) as (master, _):
+        environment = cluster_environment()
+        mine = settings() | {"spark.executor.memory": "1g", "spark.driver.host": "127.0.0.1"}
+        out = run_on(
+            tmp_path,
+            [
+                Path(environment["SPARK_HOME"]) / "bin" / "spark-submit", "--master", master,
+                *(part for key, value in mine.items() for part in ("--conf", f"{key}={value}")),
+                RUNNER, notebook,
+            ],
+            **environment | {"PYSPARK_PYTHON": str(python)},
+        )  # fmt: skip
+    assert out.splitlines()[-1].startswith("displayed: ")

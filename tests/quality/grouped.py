@@ -10,7 +10,7 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels, curate, embed_pool
-from jobs.cli.logs import set_up_logging
+from jobs.cli.logs import PLAIN, set_up_logging
 from jobs.config.model import SparkConfig
 from jobs.runs.opening import open_run
 from jobs.spark.session import start_local
@@ -23,7 +23,7 @@ TARGET_SIZE = 5000
 
 def main(folder: Path) -> None:
     """Print stage seconds, KL and concepts present, as JSON."""
-    set_up_logging()
+    set_up_logging(PLAIN)
     write_pool(grouped_mixture(0), folder / "pool.parquet")
     cluster = {
         "levels": [10_000, 1000, 100],
