@@ -3,7 +3,6 @@
 import re
 import sys
 import tempfile
-from importlib import metadata
 
 from pyspark.sql import SparkSession
 
@@ -13,6 +12,7 @@ from jobs.environment.findings import Finding
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
 from jobs.spark.host import is_submitted
+from jobs.spark.jars import delta_package
 from jobs.spark.naming import quote
 from jobs.tables.lake import Lake
 from udfs.probe import make_probe
@@ -36,11 +36,12 @@ def check_delta(spark: SparkSession) -> Finding:
         found = f"wrote {N_PROBED} rows, read {n_rows}"
         return Finding("delta", "FAIL", found, fix="clear ~/.ivy2.5.2 and try again")
     found = f"{engine}: a table was written and read"
-    loaded, wheel = re.search(r"Delta-Lake/(\S+)", engine), metadata.version("delta-spark")
-    if loaded is None or loaded[1] == wheel:
+    loaded = re.search(r"Delta-Lake/(\S+)", engine)
+    wanted = delta_package(spark.version).split(":")[-1]
+    if loaded is None or loaded[1] == wanted:
         return Finding("delta", "ok", found)
-    fix = "leave spark.jars.packages to Evenlake, or install the wheel of the same version"
-    return Finding("delta", "warning", found, f"delta-spark's own version, {wheel}", fix)
+    fix = "leave spark.jars.packages to Evenlake"
+    return Finding("delta", "warning", found, f"the tested Delta {wanted}", fix)
 
 
 def check_workers(spark: SparkSession) -> Finding:
