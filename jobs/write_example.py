@@ -15,9 +15,10 @@ from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
 from jobs.cli.command import lake_main
+from jobs.config.examples import PLACE
 from jobs.config.model import RunConfig
 
-CONFIG = "conf/quickstart.yaml"
+CONFIG = str(PLACE / "quickstart.yaml")
 LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
 
 
