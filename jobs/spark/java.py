@@ -7,6 +7,7 @@ import subprocess  # nosec B404
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.config.errors import CurationError
 from jobs.spark.jars import series_of
 
 # The long-supported Javas that each series of Spark runs on, as `tests/install/matrix.py` found.
@@ -64,3 +65,13 @@ def java_version(java: str) -> int | None:
         return None
     found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", shown.stderr + shown.stdout)
     return int(found[1]) if found else None
+
+
+def missing_module(said: str) -> CurationError | None:
+    """Return the error that names a module that Java lacks, as trimmed ones do; None if none."""
+    found = re.search(r"FindException: Module (\S+) not found", said)
+    if found is None:
+        return None
+    return CurationError(
+        f"this Java lacks {found[1]}, a module that Spark asks for; want a whole Java: {FIX}"
+    )

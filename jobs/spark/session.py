@@ -17,7 +17,7 @@ from jobs.config.model import SparkConfig
 from jobs.spark import classic
 from jobs.spark.host import is_submitted
 from jobs.spark.jars import EXCLUDES, delta_package, missing_jars
-from jobs.spark.java import FIX, find_java
+from jobs.spark.java import FIX, find_java, missing_module
 from jobs.spark.launch import kept_quiet, said_so_far, utf8_names
 from jobs.spark.queries import MARK, QUICK
 
@@ -83,9 +83,10 @@ def start_local(
         with utf8_names(), contextlib.nullcontext() if is_verbose else kept_quiet():
             return builder.getOrCreate()
     except Exception as error:
-        if missing := missing_jars(said_so_far()):
+        said = said_so_far()
+        if missing := missing_jars(said) or missing_module(said):
             raise missing from error
-        if said := said_so_far():
+        if said:
             log.error("the JVM said:\n%s", said)
         raise CurationError(
             f"Spark did not start: {str(error).splitlines()[0]}; see the JVM's words above"
