@@ -11,6 +11,7 @@ from jobs.embedding.chosen import chosen
 from jobs.environment.findings import Finding
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
+from jobs.spark import classic
 from jobs.spark.host import is_submitted
 from jobs.spark.jars import delta_package
 from jobs.spark.naming import quote
@@ -18,6 +19,17 @@ from jobs.tables.lake import Lake
 from udfs.probe import make_probe
 
 N_PROBED = 3  # rows
+
+
+def check_session(spark: SparkSession) -> Finding:
+    """Report the session's Spark, and whether its JVM sees files of any name."""
+    found = f"Spark {spark.version}"
+    names = classic.java_property(spark, "sun.jnu.encoding")
+    if names is None or not names.startswith("ANSI"):  # Java's word for ASCII
+        return Finding("session", "ok", found)
+    found += f", for which file names are {names}"
+    fix = "start it with LC_ALL=C.UTF-8, or names that are not ASCII are not found"
+    return Finding("session", "warning", found, "UTF-8", fix)
 
 
 def check_delta(spark: SparkSession) -> Finding:

@@ -166,7 +166,8 @@ def main() -> int:
         path = folder + "/probe"
         spark.range(3).write.format("delta").mode("append").save(path)
         n_rows = spark.read.format("delta").load(path).count()
-    java, package = classic.java_version(spark), delta_package(spark.version)
+    java = classic.java_property(spark, "java.version")
+    package = delta_package(spark.version)
     spark.stop()
     if n_rows != 3:
         raise CurationError(f"wrote 3 rows by {package} and read {n_rows}; clear ~/.ivy2.5.2")

@@ -1,7 +1,8 @@
 """Run Evenlake on every Spark, Python and Java, and print the table for README.md.
 
-Each cell installs the wheel with that pyspark into an empty environment and curates 200 texts
-from a folder of its own: a session with the Delta jar of that Spark, tables written and read.
+Each cell names the Pythons with which the wheel, installed with that pyspark into an empty
+environment, curates 200 texts from a folder of its own: a session with the Delta jar of that Spark,
+Python workers, Delta tables written and read.
 
 Run: python -m tests.install.matrix --spark 4.0.1 4.2.0 --python python3.11 python3.12 \
          --java /usr/lib/jvm/java-17-openjdk-amd64 ...
@@ -27,8 +28,8 @@ spark: {master: "local[2]", driver_memory: 1g}
 """
 
 
-def curates(environment: Environment, folder: Path, java: str) -> str:
-    """Curate in a folder of its own; return ok, or the last line of what it said."""
+def curates(environment: Environment, folder: Path, java: str) -> bool:
+    """Return whether a run in a folder of its own succeeds; if not, show what it said last."""
     folder.mkdir(parents=True)
     write_texts(folder / "texts.jsonl")
     (folder / "my.yaml").write_text(CONFIG)
@@ -36,8 +37,17 @@ def curates(environment: Environment, folder: Path, java: str) -> str:
         environment.run("evenlake", "curate", "--config", "my.yaml", cwd=folder, JAVA_HOME=java)
     except (AssertionError, subprocess.TimeoutExpired) as error:
         print(str(error)[-3000:], file=sys.stderr)
-        return "no: " + str(error).splitlines()[-1][:100]
-    return "ok"
+        return False
+    return True
+
+
+def environment_of(prefix: Path, wheel: Path, spark: str, python: str) -> Environment:
+    """Make an environment, or install the wheel anew into one that is there."""
+    if not (prefix / "bin" / "evenlake").exists():
+        return Environment.made(prefix, f"{wheel}[local]", f"pyspark=={spark}", python=python)
+    again = ("--force-reinstall", "--no-deps", "--quiet", str(wheel))
+    Environment(prefix).run("python", "-m", "pip", "install", *again, cwd=prefix)
+    return Environment(prefix)
 
 
 def python_version(python: str) -> str:
@@ -56,24 +66,19 @@ def main() -> int:
     wheel = build_wheel(work)
     homes = {java_version(f"{home}/bin/java"): home for home in asked.java}
     pythons = {python_version(python): python for python in asked.python}
-    columns = [f"Python {python}, Java {java}" for python in pythons for java in homes]
-    print("| Spark | Delta jar | " + " | ".join(columns) + " |")
-    print("|" + "---|" * (len(columns) + 2), flush=True)
+    print("| Spark | Delta's jar | " + " | ".join(f"Java {java}" for java in homes) + " |")
+    print("|" + "---|" * (len(homes) + 2), flush=True)
     for spark in asked.spark:
-        cells = []
+        well: dict[int | None, list[str]] = {java: [] for java in homes}
         for version, python in pythons.items():
             prefix = (asked.keep or work) / f"py{version}-spark{spark}"
-            packages = (f"{wheel}[local]", f"pyspark=={spark}")
-            if (prefix / "bin" / "evenlake").exists():
-                environment = Environment(prefix)
-                again = ("--force-reinstall", "--no-deps", "--quiet", str(wheel))
-                environment.run("python", "-m", "pip", "install", *again, cwd=work)
-            else:
-                environment = Environment.made(prefix, *packages, python=python)
+            environment = environment_of(prefix, wheel, spark, python)
             for java, home in homes.items():
-                cells.append(curates(environment, work / f"{spark}-{version}-{java}", home))
-        jar = delta_package(spark).removeprefix("io.delta:delta-spark")
-        print(f"| {spark} | {jar} | " + " | ".join(cells) + " |", flush=True)
+                if curates(environment, work / f"{spark}-{version}-{java}", home):
+                    well[java].append(version)
+        jar = delta_package(spark).removeprefix("io.delta:")
+        cells = [spark, f"`{jar}`", *(", ".join(versions) or "-" for versions in well.values())]
+        print("| " + " | ".join(cells) + " |", flush=True)
     shutil.rmtree(work)
     return 0
 
