@@ -5,6 +5,7 @@ Writes   one YAML file
 Run      evenlake init /lake/documents.parquet
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -107,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"{config}: {what}")
         if find_spec("pyspark") is None:
             _say("Spark is missing here:  pip install 'evenlake[local]'")
-        _say(f"next:  evenlake curate --config {config}")
+        _say(f"next:  evenlake curate --config {shlex.quote(config)}")
 
     return exit_code(app, argv, name="init")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jobs.config.errors import ConfigError
+from jobs.spark.naming import quote
 from jobs.starting.found import Found
 from jobs.starting.looking import IMAGES
 
@@ -14,18 +15,8 @@ Modality = Literal["text", "images", "vectors"]
 _MODELS: dict[Modality, str] = {"text": "lsa", "images": "pixels", "vectors": "precomputed"}
 # Names that people give to such columns, the likeliest first.
 _IDS = (
-    "id",
-    "_id",
-    "doc_id",
-    "uuid",
-    "guid",
-    "key",
-    "url",
-    "path",
-    "file_name",
-    "filename",
-    "name",
-)
+    "id", "_id", "doc_id", "uuid", "guid", "key", "url", "path", "file_name", "filename", "name",
+)  # fmt: skip
 _TEXTS = (
     "text", "content", "body", "document", "article", "caption", "description", "abstract",
     "sentence", "question", "prompt", "instruction", "message", "review", "title", "value",
@@ -38,6 +29,7 @@ _LABELS = (
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 _MOST_LABELS = 100  # different values among the first rows
 _LONGEST_ID = 200  # characters on average, for a column that no name recommends
+_NO_ID = "no column here differs on every row; better name one that does"
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,8 @@ def choose(found: Found, modality: Modality | None = None) -> Choice:
         return _of_form(found, modality)
     if not found.rows:
         return _unseen(modality or "text")
-    columns = {name: _values(found, name) for row in found.rows[:1] for name in row}
+    names = dict.fromkeys(name for row in found.rows for name in row if isinstance(name, str))
+    columns = {name: [row.get(name) for row in found.rows] for name in names}
     kinds: dict[Modality, list[str]] = {
         "vectors": _named_first(_VECTORS, filter(lambda c: _is_vector(columns[c]), columns)),
         "images": [path for name in columns if (path := _image(name, columns[name]))],
@@ -96,9 +89,7 @@ def choose(found: Found, modality: Modality | None = None) -> Choice:
         metadata=labels,
         label=_label(labels),
         others={"id": ids[1:], key: rest},
-        notes={}
-        if ids
-        else {"id": "no column here differs on every row; better name one that does"},
+        notes={} if ids else {"id": _NO_ID},
     )
 
 
@@ -128,10 +119,6 @@ def _unseen(modality: Modality) -> Choice:
     }
     content, embedding = (value, None) if key == "content" else (None, value)
     return Choice(_MODELS[modality], "id", content, embedding, metadata=(), notes=notes)
-
-
-def _values(found: Found, name: str) -> list[Any]:
-    return [row.get(name) for row in found.rows]
 
 
 def _named_first(names: Sequence[str], columns: Any) -> list[str]:
@@ -197,7 +184,7 @@ def _label(columns: Sequence[str]) -> str | None:
 
 def _quoted(column: str) -> str:
     """Return a column as a SQL expression, as ``input.id`` is one."""
-    return column if re.fullmatch(r"[A-Za-z_]\w*", column) else f"`{column}`"
+    return column if re.fullmatch(r"[A-Za-z_]\w*", column, re.ASCII) else quote(column)
 
 
 def _made_id(found: Found, value: str) -> str:

@@ -24,11 +24,12 @@ _LARGEST_ARRAY = 2**28  # bytes of a JSON array, which has to be read as a whole
 
 def delta(table: str, path: Path) -> Found:
     """Describe a Delta table by its log and its first file."""
-    schema, files, partitions = _delta_state(path / "_delta_log")
+    fields, files, partitions = _delta_state(path / "_delta_log")
     known = [path / file for file in files]
-    rows = _first_rows(known)
-    if not rows:  # its columns' names are all there is
-        rows = [dict.fromkeys(field["name"] for field in schema)]
+    # a table whose columns were renamed has others in its files
+    physical = "delta.columnMapping.physicalName"
+    names = {field["metadata"].get(physical, field["name"]): field["name"] for field in fields}
+    rows = [{names.get(k, k): v for k, v in row.items()} for row in _first_rows(known)]
     n_rows, is_exact = _count(known)
     return Found(table, "a Delta table", n_rows, is_exact, rows=rows, partitions=partitions)
 

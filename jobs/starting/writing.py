@@ -1,5 +1,6 @@
 """Write a first config as commented YAML."""
 
+import shlex
 from typing import Any
 
 import yaml
@@ -28,8 +29,8 @@ def config_text(found: Found, choice: Choice, *, root: str, path: str) -> str:
     path : of the config, for the command that reads it
     """
     lines = [
-        f"# For {found.table}: {found.shown}. Curate it:",
-        f"#   evenlake curate --config {path}",
+        f"# For {_one_line(found.table)}: {found.shown}. Curate it:",
+        f"#   evenlake curate --config {shlex.quote(path)}",
         "# Every other key, with its meaning and default:",
         "#   evenlake init --example base --config base.yaml",
         "",
@@ -109,4 +110,10 @@ def _line(key: str, value: Any, comment: str) -> str:
     line = f"  {key}: {shown.removesuffix(end).strip()}"
     if not comment:
         return line
-    return f"{line:<{_COLUMN}}# {comment}" if len(line) < _COLUMN else f"  # {comment}\n{line}"
+    comment = f"# {_one_line(comment)}"
+    return f"{line:<{_COLUMN}}{comment}" if len(line) < _COLUMN else f"  {comment}\n{line}"
+
+
+def _one_line(text: str) -> str:
+    """Return a text that ends no comment, whatever names of files and columns hold."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

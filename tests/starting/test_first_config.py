@@ -95,8 +95,8 @@ def odd_names(folder: Path) -> Path:
     """Write a table whose names say nothing: the types and the values have to."""
     table = pa.table(
         {
-            "Artikel Nr.": [f"n-{i}" for i in range(N_ROWS)],
-            "gut": [i % 2 == 0 for i in range(N_ROWS)],
+            "Artikel `Nr.`": [f"n-{i}" for i in range(N_ROWS)],
+            "gut\n# lines: 2": [i % 2 == 0 for i in range(N_ROWS)],
             "beschreibung": [
                 f"a longer text about {i % 47} and other things" for i in range(N_ROWS)
             ],
@@ -127,7 +127,11 @@ TABLES: dict[Callable[[Path], Path], dict[str, Any]] = {
     german_csv: TEXTS | {"options": {"sep": ";"}},
     partitions: TEXTS,
     without_id: TEXTS | {"id": ROW},
-    odd_names: {"id": "`Artikel Nr.`", "content": "beschreibung", "metadata": ["gut"]},
+    odd_names: {
+        "id": "`Artikel ``Nr.```",
+        "content": "beschreibung",
+        "metadata": ["gut\n# lines: 2"],
+    },
     vectors: {"id": "id", "embedding": "vector", "metadata": ["topic"]},
     images: {"id": "key", "content": "png", "metadata": []},
 }
@@ -155,7 +159,7 @@ def test_a_delta_tables_log_is_replayed(spark: SparkSession, tmp_path: Path) -> 
     path = str(tmp_path / "p")
     frame = spark.createDataFrame([(str(i), f"text {i} of {i}", i % 2) for i in range(20)])
     named = frame.toDF("id", "text", "label").coalesce(1).write.format("delta")
-    named.partitionBy("label").save(path)
+    named.partitionBy("label").option("delta.columnMapping.mode", "name").save(path)
     assert config_of(path)["input"] == {
         "table": path, "id": "id", "content": "text", "metadata": ["label"],
     }  # fmt: skip
