@@ -24,7 +24,8 @@ from jobs.pool.reading import (
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute, require_one_meaning
+from jobs.spark.naming import absolute
+from jobs.spark.relative import require_one_meaning
 from jobs.spark.repeatable import require_repeatable
 
 _GONE = ("FILE_NOT_EXIST", "FileNotFoundException", "DELTA_FILE_NOT_FOUND")

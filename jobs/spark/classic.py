@@ -193,10 +193,15 @@ def _hears_all(spark: SparkSession, seconds: float) -> bool:
     return True
 
 
-def java_version(spark: SparkSession) -> str:
-    """Return the version of Java that a local session runs on."""
-    jvm: Any = spark.sparkContext._jvm
-    return str(jvm.System.getProperty("java.version"))
+def java_property(spark: SparkSession, name: str) -> str | None:
+    """Return a property of the driver's JVM, such as ``java.version``; None if it does not say."""
+    if is_remote():
+        return None
+    try:
+        jvm: Any = spark.sparkContext._jvm
+        return str(jvm.System.getProperty(name))
+    except Exception:  # not every platform lets Python call this
+        return None
 
 
 def path_exists(spark: SparkSession, path: str) -> bool:

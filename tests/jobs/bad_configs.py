@@ -406,15 +406,21 @@ SESSIONS = {  # what the session has -> the message
     ),
     "a Delta Lake of another Spark, or one whose own jars are missing": (
         "this session's Delta Lake does not fit its Spark 4.2.0: want the package built for Spark "
-        "4.2, which brings the jars it needs, such as io.delta:delta-spark_4.2_2.13:4.4.0 for "
-        "4.2; name it in spark.jars.packages"
+        "4.2, which brings the jars it needs, io.delta:delta-spark_4.2_2.13:4.4.0; name it in "
+        "spark.jars.packages"
     ),
 }
 
-NO_JAVA = (
-    "no Java found; want Java 17 or 21: apt-get install openjdk-17-jre-headless, dnf install "
-    "java-17-openjdk-headless, or brew install openjdk@17; then set JAVA_HOME"
+_A_JAVA = (
+    "want Java 17, 21 or 25; apt-get install openjdk-17-jre-headless, dnf install "
+    "java-21-openjdk-headless, or brew install openjdk@21; then set JAVA_HOME"
 )
+# session -> JAVA_HOME, the message
+BAD_JAVAS = {
+    "no Java": (None, f"no java on PATH, no JAVA_HOME; {_A_JAVA}"),
+    "a JAVA_HOME without Java": ("{at}", f"JAVA_HOME={{at}} holds no bin/java; {_A_JAVA}"),
+    "Java 11": ("{at}/11", f"{{at}}/11/bin/java is Java 11; {_A_JAVA}"),
+}
 _FULL = (
     "no space is left where the output is written, or in Spark's scratch folder (spark.local.dir, "
     "/tmp unless set): make room, evenlake runs clean among others, then run the same command "
