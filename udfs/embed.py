@@ -97,6 +97,15 @@ def make_gated_embed(
     return pandas_udf(embed, GATED_SCHEMA).asNondeterministic()
 
 
+def make_reduce(reduce: Callable[[Any, Any], bytes | None], options: Any) -> Any:
+    """Return a UDF: a content column -> what an embedder's fit needs of each, BINARY."""
+
+    def reduced(contents: pd.Series) -> pd.Series:
+        return contents.map(lambda content: reduce(content, options)).astype(object)
+
+    return pandas_udf(reduced, "binary")
+
+
 def make_loader(make: Callable[[Arrays], Embedder], shipped: Shipped) -> Callable[[], Embedder]:
     """Return a function that loads an embedder on the worker from .npz bytes shipped there."""
     return lambda: make(from_bytes(shipped.get().tobytes()))

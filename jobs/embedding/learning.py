@@ -11,6 +11,7 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen
 from jobs.pool.columns import nothing_in
+from udfs.embed import make_reduce
 from udfs.embedders.contract import EmbedderError
 from udfs.embedders.encodings import DTYPES, FLOAT32, is_float32, likely, n_bytes
 from udfs.embedders.specs import ROW_SECONDS, Arrays
@@ -45,7 +46,7 @@ def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Learned:
         encoding = _encoding(rows, embedder, config)
         n_features = _common_length(rows, embedder, encoding)
         return Learned({"n_features": np.array(n_features), "encoding": np.array(encoding)})
-    sample = _sample(rows, spec.n_fitted(embedder.options), seed)
+    sample = _sample(rows, embedder, seed)
     if not sample:
         raise nothing_in(rows, f"{embedder.key}={embedder.column!r}")
     try:
@@ -123,9 +124,22 @@ def _first(lengths: DataFrame, rows: DataFrame, embedder: Chosen) -> int:
     return int(found[0].n)
 
 
-def _sample(rows: DataFrame, n_rows: int, seed: int) -> list[Any]:
-    """Collect the contents with the smallest id hashes on the driver."""
-    ranked = rows.where(F.col("value").isNotNull() & F.col("id").isNotNull()).orderBy(
-        F.xxhash64("id", F.lit("embed.fit"), F.lit(seed)), "id"
-    )
-    return [row.value for row in ranked.limit(n_rows).select("value").collect()]
+def _sample(rows: DataFrame, embedder: Chosen, seed: int) -> list[Any]:
+    """Collect what the fit needs of the contents with the smallest id hashes."""
+    spec, n_rows = embedder.spec, embedder.spec.n_fitted(embedder.options)
+    there = rows.where(F.col("value").isNotNull() & F.col("id").isNotNull())
+    of_id = F.xxhash64("id", F.lit("embed.fit"), F.lit(seed))
+    if spec.reduce is None:
+        ranked = there.orderBy(of_id, "id").limit(n_rows)
+        return [row.value for row in ranked.select("value").collect()]
+    # which rows these are is known without their contents, but for rows that have none
+    smallest = rows.select(of_id.alias("hash")).where("hash IS NOT NULL").orderBy("hash")
+    most = n_rows + n_rows // 10
+    hashes = [row.hash for row in smallest.limit(most).collect()]
+    reduce = make_reduce(spec.reduce, embedder.options)
+    reduced = there.select(of_id.alias("hash"), "id", reduce("value").alias("value"))
+    found = reduced.where(of_id <= hashes[-1]).collect() if hashes else []
+    if len(found) < n_rows and len(hashes) == most:  # many rows have no content
+        found = reduced.orderBy("hash", "id").limit(n_rows).collect()
+    found.sort(key=lambda row: (row.hash, row.id))
+    return [row.value for row in found[:n_rows]]

@@ -13,6 +13,7 @@ any order; subtracting the offset (the mean's projection, in the same unit) take
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -61,15 +62,25 @@ def fit(
     if n_components < 1:
         raise ValueError(f"n_components={n_components} should be >= 1")
     decode = _make_decode(size, mode)
-    decoded = [image for image in map(decode, images) if not isinstance(image, Failure)]
+    return fit_decoded([*map(decode, images)], n_components=n_components, size=size, mode=mode)
+
+
+def fit_decoded(
+    images: Sequence[NDArray[np.uint8] | Failure], *, n_components: int, size: int, mode: str
+) -> dict[str, NDArray[Any]]:
+    """Learn the projection from images that are decoded and shrunken already; see `fit`."""
+    from scipy.linalg import eigh  # on the driver alone
+
+    decoded = [image for image in images if not isinstance(image, Failure)]
     mean, covariance = _mean_and_covariance(decoded, count_values(size, mode))
-    variances, axes = np.linalg.eigh(covariance)  # ascending
+    largest = (max(0, len(mean) - n_components), len(mean) - 1)
+    variances, axes = eigh(covariance, subset_by_index=largest, check_finite=False)  # ascending
     if not variances[-1] > 0:
         raise ValueError(
             f"of the {len(images)} images to fit on {len(decoded)} are usable, and no two of "
             "these differ; give a larger sample or check the column"
         )
-    n_kept = min(n_components, int((variances > MIN_VARIANCE * variances[-1]).sum()))
+    n_kept = int((variances > MIN_VARIANCE * variances[-1]).sum())
     components = np.rint(axes[:, : -n_kept - 1 : -1] / COMPONENT_UNIT) * COMPONENT_UNIT
     heaviest = np.abs(components).argmax(axis=0)  # (n_kept,); made positive, to fix the signs
     components *= np.sign(components[heaviest, np.arange(n_kept)])  # (n_values, n_kept)
@@ -186,13 +197,23 @@ class Options:
             )
 
 
-def _fit(images: Sequence[bytes | str | None], options: Options, seed: int) -> Arrays:
-    return fit(
-        images,
+def _reduce(image: bytes | str, options: Options) -> bytes | None:
+    pixels = _decode_for(options.image_size, options.image_mode)(image)
+    return None if isinstance(pixels, Failure) else pixels.tobytes()
+
+
+@cache
+def _decode_for(size: int, mode: str) -> Decode:
+    return _make_decode(size, mode)
+
+
+def _fit(images: Sequence[bytes | None], options: Options, seed: int) -> Arrays:
+    no_image = Failure("undecodable")
+    return fit_decoded(
+        [no_image if pixels is None else np.frombuffer(pixels, np.uint8) for pixels in images],
         n_components=options.n_components,
         size=options.image_size,
         mode=options.image_mode,
-        seed=seed,
     )
 
 
@@ -201,6 +222,7 @@ SPEC = EmbedderSpec(
     opens_paths=True,
     makes="image",
     options=Options,
+    reduce=_reduce,
     fit=_fit,
     make=make_embedder,
     n_features=length_of,

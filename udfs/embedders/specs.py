@@ -32,6 +32,8 @@ class EmbedderSpec:
         none, in ``embed.options``, whose types the driver checks; ``__post_init__`` raises
         ValueError for what types cannot express. A key of ``embed`` is checked whatever the model
     n_fitted : options -> how many contents it learns from
+    reduce : (content, options) -> bytes, all that the fit needs of it, or None; runs on the
+        workers, so that whole contents do not travel to the driver. None: the fit takes contents
     fit : (contents, options, seed) -> what it has learned; runs once, on the driver, and its
         result is kept. None: its vectors are given, and their common length, ``n_features``, is
         all there is to learn
@@ -56,6 +58,7 @@ class EmbedderSpec:
     makes: str | None = None
     options: type[Any] = NoOptions
     n_fitted: Callable[[Any], int] = lambda options: int(options.fit_rows)
+    reduce: Callable[[Any, Any], bytes | None] | None = None
     fit: Callable[[Sequence[Any], Any, int], Arrays] | None = None
     n_expected: Callable[[Any], int] | None = None
     version: str | None = None
