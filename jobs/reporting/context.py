@@ -119,4 +119,9 @@ def _notes(run: Reported, rows: pd.DataFrame) -> list[str]:
                 f"one node of level {level:.0f} holds {share:.0%} of the pool: too few nodes for "
                 "unrelated concepts; raise that level or drop it"
             )
+    if run.written.embed.model == "pixels":
+        notes.append(
+            "pixels compares colours and layout, not what a picture shows: on photographs its "
+            "balance is none over classes of objects; a pretrained model sees these (embed.model)"
+        )
     return notes

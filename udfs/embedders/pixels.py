@@ -1,5 +1,9 @@
 """Embed images by their pixels: decode, shrink to a small square, project by PCA.
 
+This tells scans, drawings, digits and near-copies apart. It does not find what a photograph shows:
+on CIFAR-10, balance over it gained nothing over a uniform sample (KL of the classes .69, uniform
+.65, at 1,000 picks). A pretrained model does.
+
 Spark shape map: BINARY (an encoded image) or STRING (a local path or file: URI)
 -> (n, n_components) float32.
 
