@@ -15,8 +15,8 @@ help:  ## this list
 demo: $(VENV)/.run  ## curate the example pool, start to end: a balanced sample and its report
 	$(WITH_JAVA) $(BIN)/evenlake demo --config conf/quickstart.yaml
 
-test: $(VENV)/.run  ## the test suite (ARGS="-k quota" picks)
-	$(PYTEST) $(ARGS)
+test: $(VENV)/.run  ## the test suite, in two processes (ARGS="-k quota" picks)
+	$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 test-cluster: $(VENV)/.run  ## tests that start executors of their own
 	$(PYTEST) -m cluster $(ARGS)

@@ -1,4 +1,4 @@
-"""One Spark session for the whole suite, and the seed of every random input."""
+"""One Spark session for each process of the suite, and the seed of every random input."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ SWEPT_SEEDS = range(42, 52)
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    """Share one local session; tests must leave it as they found it."""
+    """Share one local session in each process; tests must leave it as they found it."""
     logging.getLogger("py4j").setLevel(logging.ERROR)
     config = SparkConfig(master="local[2]", driver_memory="3g", shuffle_partitions=2)
     with pytest.MonkeyPatch.context() as patch:
