@@ -131,24 +131,23 @@ def main(kind: str, contents: list[Any]) -> None:
     """Print a table: rows per second, and rows per core second."""
     keep_to_cores()
     n = len(contents)
+    print(f"| {n} {kind} | rows per second | rows per core second |\n|---|---|---|")
+
+    def show(name: str, seconds: float, core_seconds: float) -> None:
+        print(f"| {name} | {n / seconds:.0f} | {n / core_seconds:.0f} |", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         pool = f"{folder}/pool.parquet"
         pd.DataFrame({"id": range(n), "content": contents}).to_parquet(pool)
-        rows = {}
-        one = _figures(_started("--plain", kind, pool, "0", "1", threads=CORES))
-        rows["plain loop, one process"] = one["seconds"], one["core_seconds"]
-        each = [_started("--plain", kind, pool, str(i), str(CORES)) for i in range(CORES)]
-        parts = [_figures(process) for process in each]
-        rows["plain loop, a process a core"] = (
-            max(p["seconds"] for p in parts), sum(p["core_seconds"] for p in parts)
-        )  # fmt: skip
         spark = _figures(_started("--spark", kind, pool))
         for state in ("cold", "warm"):
-            key = f"Evenlake, {state}"
-            rows[key] = spark[f"{state}_seconds"], spark[f"{state}_core_seconds"]
-    print(f"| {n} {kind} | rows per second | rows per core second |\n|---|---|---|")
-    for name, (seconds, cores) in rows.items():
-        print(f"| {name} | {n / seconds:.0f} | {n / cores:.0f} |")
+            show(f"Evenlake, {state}", spark[f"{state}_seconds"], spark[f"{state}_core_seconds"])
+        each = [_started("--plain", kind, pool, str(i), str(CORES)) for i in range(CORES)]
+        parts = [_figures(process) for process in each]
+        cores = sum(part["core_seconds"] for part in parts)
+        show("plain loop, a process a core", max(part["seconds"] for part in parts), cores)
+        one = _figures(_started("--plain", kind, pool, "0", "1", threads=CORES))
+        show("plain loop, one process", one["seconds"], one["core_seconds"])
 
 
 if __name__ == "__main__":
