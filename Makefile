@@ -1,7 +1,7 @@
 # `make` lists the targets. `make demo` and `make test` do all set-up themselves: they need
 # Python 3.11 or 3.12, git and make, and find Java or say how to install it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-slow test-install faults check format bench zip clean
+.PHONY: help demo test test-cluster test-slow test-models test-install faults check format bench zip clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -23,6 +23,9 @@ test-cluster: $(VENV)/.run  ## tests that start executors of their own
 
 test-slow: $(VENV)/.run  ## quality sweeps over many seeds
 	$(PYTEST) -m slow $(ARGS)
+
+test-models: $(VENV)-models/.run  ## real pretrained models, in an environment of its own: 7 GB
+	$(WITH_JAVA) HF_HUB_OFFLINE=1 $(VENV)-models/bin/python -m pytest -m models $(ARGS)
 
 faults: $(VENV)/.run  ## killed processes, full disks, many starts at once; hours (ARGS="-k executor")
 	$(PYTEST) -m faults $(ARGS)
@@ -55,6 +58,10 @@ clean:  ## remove what these targets made, the virtual environments included
 # Redone when a requirement or a pin changes.
 $(VENV)/.run: $(PINS)
 	docker/install.sh --editable $(VENV) local,test
+	@touch $@
+
+$(VENV)-models/.run: $(PINS)
+	docker/install.sh --editable $(VENV)-models local,test-models
 	@touch $@
 
 $(VENV)/.dev: $(PINS)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Print the home of a Java that Spark 4 runs on (17 or 21), whatever `java` on the PATH is.
+# Print the home of a Java that Spark 4.2 runs on (17, 21 or 25), whatever `java` on the PATH is.
 # Where there is none: install it (root, Debian or Ubuntu), or say how to, and fail.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,7 +9,7 @@ home_of() {
     "$1" -XshowSettings:properties -version 2>&1 | awk -F ' = ' '
         $1 ~ /java\.home$/ { home = $2 }
         $1 ~ /java\.specification\.version$/ { version = $2 }
-        END { if (version != 17 && version != 21) exit 1; print home }'
+        END { if (version != 17 && version != 21 && version != 25) exit 1; print home }'
 }
 
 find_java() {
@@ -39,7 +39,7 @@ fi
 find_java && exit
 "$here/apt.sh" "$package" && find_java && exit
 cat >&2 <<END
-evenlake: Spark needs Java 17 or 21, and none was found. Install one, then repeat the command:
+evenlake: Spark needs Java 17, 21 or 25, and none was found. Install one, then repeat the command:
   Debian, Ubuntu   sudo apt-get install $package
   Fedora, RHEL     sudo dnf install java-21-openjdk-headless
   macOS            brew install openjdk@21

@@ -8,8 +8,10 @@ Run      evenlake embed --config conf/quickstart.yaml
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
@@ -18,7 +20,8 @@ from pyspark.sql import functions as F
 from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
-from jobs.embedding.gating import gate_rows, reject_giants
+from jobs.embedding.doubled import DUPLICATE, settle_doubled
+from jobs.embedding.gating import Spread, gate_rows, n_tasks, reject_giants
 from jobs.embedding.learning import learned
 from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
@@ -29,12 +32,15 @@ from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import size_rows
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
+from jobs.runs.pace import paced
 from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
+from jobs.spark.classic import row_counter
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.frames import kept_no_more, kept_on_disk
-from jobs.spark.shipping import ship_code
+from jobs.spark.session import n_slots
+from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.shared import ARTIFACTS, REJECTS, artifact
 from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
@@ -76,29 +82,36 @@ def _embed(this: Work) -> Embedded:
     embedder = chosen(config)
     rows = pool_columns(this.run.pool, config.input, embedder.spec.reads)
     # 1. an embedder, fitted if it has something to learn
-    load, n_features = _embedder(this, rows, embedder)
+    load, n_features, row_seconds = _embedder(this, rows, embedder)
     # 2. embed, mark what is wrong, and write
-    embedded = kept_on_disk(gate_rows(rows, load, config.embed))
+    spread = _spread(this, rows, row_seconds, embedder) if embedder.spec.is_costly else None
+    embedded = kept_on_disk(gate_rows(rows, load, config.embed, spread))
     try:
-        return _write(this, embedded, n_features, embedder.makes(rows))
+        return _write(this, embedded, n_features, embedder.makes(rows), spread)
     finally:
         kept_no_more(embedded)
 
 
-def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Embedded:
+def _write(
+    this: Work, embedded: DataFrame, n_features: int, column: str, spread: Spread | None
+) -> Embedded:
     """Write the rejects, and stop if there are too many; then write the rest."""
     config, ratio = this.config, this.config.hygiene.max_norm_ratio
-    gated = embedded if config.embed.normalize else reject_giants(embedded, ratio)
-    is_accepted = F.col("reason").isNull()
-    size = F.sum(F.when(is_accepted, F.length(F.to_json("metadata"))))
-    counted = gated.agg(F.count("*"), F.max(F.when(is_accepted, F.col("norm"))), size)
-    n_pool, largest, n_described = counted.collect()[0]  # all of the pool has been read by now
+    with _in_sight(this, spread):
+        gated, found = embedded, _count(embedded)  # all of the pool has been read by now
+    if found.n_doubled:
+        gated = settle_doubled(gated)
+    if not config.embed.normalize:
+        gated = reject_giants(gated, ratio)
+    if gated is not embedded:
+        found = _count(gated)
+    n_pool, largest = found.n_rows, found.largest_norm
     this.run.pool.require_unchanged()
-    rejected = gated.where(~is_accepted).withColumn("stage", F.lit(STAGE.name))
+    rejected = gated.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
     n_rejects = this.write(REJECTS, rejected)
     _guard_rejects(rejected, n_rejects, n_pool, config.hygiene.max_reject_fraction)
-    accepted: Rows = gated.where(is_accepted).withColumn("column", F.lit(column))
-    if is_held(n_pool, n_features) and (n_described or 0) <= HANDED_BYTES:
+    accepted: Rows = gated.where("reason IS NULL").withColumn("column", F.lit(column))
+    if is_held(n_pool, n_features) and (found.n_described or 0) <= HANDED_BYTES:
         accepted = hold(this.run, STAGE, accepted)
     outputs = {EMBEDDINGS: accepted}
     if config.input.metadata:
@@ -120,10 +133,29 @@ def _write(this: Work, embedded: DataFrame, n_features: int, column: str) -> Emb
     )
 
 
+class _Count(NamedTuple):
+    """Figures of gated rows: those of the metadata's JSON are bytes."""
+
+    n_rows: int
+    largest_norm: float
+    n_described: int | None
+    n_doubled: int
+
+
+def _count(gated: DataFrame) -> _Count:
+    is_accepted = F.col("reason").isNull()
+    size = F.sum(F.when(is_accepted, F.length(F.to_json("metadata"))))
+    largest = F.max(F.when(is_accepted, F.col("norm")))
+    return _Count(*gated.agg(F.count("*"), largest, size, F.count("n_same_id")).collect()[0])
+
+
 def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: float) -> None:
     if n_rejects <= limit * n_pool and n_rejects < n_pool:
         return
     counts = rejected.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
+    n_bad = sum(row["count"] for row in counts if row.reason != DUPLICATE)
+    if n_bad <= limit * n_pool and n_rejects < n_pool:
+        return
     reasons = ", ".join(f"{row.reason} {row['count']}" for row in counts)
     if n_rejects == n_pool:
         refused, fix = "so that none is left", "mend the pool"
@@ -136,17 +168,36 @@ def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: floa
     )
 
 
-def _embedder(this: Work, rows: DataFrame, embedder: Chosen) -> tuple[Callable[[], Embedder], int]:
-    """Return a function that loads the embedder, and the length of its vectors."""
+def _embedder(
+    this: Work, rows: DataFrame, embedder: Chosen
+) -> tuple[Callable[[], Embedder], int, float]:
+    """Return a function that loads the embedder, its vectors' length, and its seconds a row."""
     spec = embedder.spec
-    arrays = learned(rows, embedder, this.config)
+    arrays, row_seconds = learned(rows, embedder, this.config)
     if spec.archive is not None:
         ship_code(this.spark, spec.archive)
+    if spec.pack is not None:
+        ship_archive(this.spark, spec.pack())
     if spec.fit is None:
-        return partial(spec.make, arrays), spec.n_features(arrays)
+        return partial(spec.make, arrays), spec.n_features(arrays), row_seconds
     content = _kept_artifact(this, f"{spec.name}.npz", to_bytes(dict(arrays)))
     shipped = this.ship(np.frombuffer(content, np.uint8))
-    return make_loader(spec.make, shipped), spec.n_features(from_bytes(content))
+    return make_loader(spec.make, shipped), spec.n_features(from_bytes(content)), row_seconds
+
+
+def _spread(this: Work, rows: DataFrame, row_seconds: float, embedder: Chosen) -> Spread:
+    n_rows = rows.count()
+    tasks = n_tasks(n_rows, row_seconds, n_slots(this.spark))
+    return Spread(n_rows, tasks, row_counter(this.spark), embedder.spec.n_at_once)
+
+
+def _in_sight(this: Work, spread: Spread | None) -> AbstractContextManager[None]:
+    """Show the pace of a costly embedder."""
+    if spread is None:
+        return nullcontext()
+    counter = spread.counter
+    n_done = None if counter is None else lambda: int(counter.value)
+    return paced(this.progress, STAGE.name, spread.n_rows, n_done)
 
 
 def _kept_artifact(this: Work, name: str, content: bytes) -> bytes:
@@ -181,11 +232,11 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     rejects = run.read(STAGE, REJECTS).where(is_id(id_)).select(*verdict)
     accepted = _accepted(run).where(is_id(id_))
     silent = accepted.select(*(F.lit(None).cast("string").alias(name) for name in verdict))
-    rows = rejects.unionByName(silent).collect()
+    rows = sorted(rejects.unionByName(silent).collect(), key=lambda row: row.reason is not None)
     if not rows:
         where = run.config.input.where
         gate = Gate("no such id in the pool" + (f" where {where}" if where else ""))
-    elif rows[0].reason is None:  # the rows of a duplicate id all say the same
+    elif rows[0].reason is None:  # others of this id can be its duplicates
         gate = Gate("accepted")
     else:
         gate = Gate("rejected", *rows[0])

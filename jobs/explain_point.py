@@ -15,7 +15,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.command import PASS_ON, ConfigOption, Options, ResultOption, execute, exit_code
+from jobs.cli.command import execute
+from jobs.cli.options import PASS_ON, ConfigOption, Options, ResultOption, exit_code
 from jobs.pool.ids import parse_id, shown
 from jobs.reporting.explanation import Explanation, Place
 from jobs.runs.run import Run

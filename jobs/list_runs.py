@@ -17,14 +17,8 @@ import typer
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from jobs.cli.command import (
-    PASS_ON,
-    ConfigOption,
-    execute_on_lake,
-    exit_code,
-    fail,
-    names_and_overrides,
-)
+from jobs.cli.command import execute_on_lake, fail, names_and_overrides
+from jobs.cli.options import PASS_ON, ConfigOption, exit_code
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.past.cleaning import Leftover, find_leftovers, remove

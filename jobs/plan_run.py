@@ -20,13 +20,14 @@ from jobs import cluster_levels, embed_pool
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen
-from jobs.embedding.learning import length_ahead
+from jobs.embedding.learning import ahead
 from jobs.planning import executors
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
 from jobs.planning.problem import Problem, problem_for
 from jobs.pool.columns import nothing_in, pool_columns
+from jobs.pool.looks import look
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.spark import settings
@@ -106,16 +107,17 @@ def problem_of(this: Run) -> Problem:
         return problem_for(embedded.n_points, embedded.n_features, this.config)
     embedder, levels = chosen(this.config), this.config.cluster.levels
     rows = pool_columns(this.pool, this.config.input, embedder.spec.reads)
-    n_features = length_ahead(rows, embedder, this.config)
+    n_features, row_seconds = ahead(rows, embedder, this.config)
     n_rows = this.pool.rows.count()
     if n_rows == 0:
-        raise nothing_in(rows, f"{embedder.key}={embedder.column!r}")
+        raise nothing_in(rows, f"{embedder.key}={embedder.column!r}", this.pool.files)
     if levels and levels[0] > n_rows:
         raise ConfigError(
             f"cluster.levels[0]={levels[0]} exceeds its input of {n_rows} rows; lower it or drop "
             "level 1"
         )
-    return problem_for(n_rows, n_features, this.config)
+    problem = problem_for(n_rows, n_features, this.config, row_seconds)
+    return replace(problem, notes=tuple(look(this.pool, rows, this.config.input)))
 
 
 def machine_of(spark: SparkSession, n_features: int) -> Machine:

@@ -234,9 +234,14 @@ def check(run: Run) -> None:
 def headlines(run: Run) -> list[str]:
     """Return the balance before and after, one sentence per sample, then the warnings."""
     if (said := run.summary(STAGE)) is not None:
-        return said.splitlines()
-    rows = _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS))
-    return _sentences(page_context(_reported(run), rows))
+        lines = said.splitlines()
+    else:
+        rows = _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS))
+        lines = _sentences(page_context(_reported(run), rows))
+    files = run.pool.files
+    if files is not None and files.passed_over:
+        lines.insert(1, f"files passed over: {files.passed_over}")
+    return lines
 
 
 def _sentences(context: PageContext) -> list[str]:

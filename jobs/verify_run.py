@@ -13,14 +13,8 @@ from typing import Annotated
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.cli.command import (
-    PASS_ON,
-    ConfigOption,
-    execute_on_lake,
-    exit_code,
-    fail,
-    names_and_overrides,
-)
+from jobs.cli.command import execute_on_lake, fail, names_and_overrides
+from jobs.cli.options import PASS_ON, ConfigOption, exit_code
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.past.checking import Verification, verify

@@ -14,11 +14,12 @@ from PIL import Image
 from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
+from jobs.config.examples import PLACE
 from jobs.config.model import RunConfig
-from jobs.pool.inputs import quoted_name
-from jobs.spark.naming import require_one_meaning
+from jobs.pool.catalog import quoted_name
+from jobs.spark.relative import require_one_meaning
 
-CONFIG = "conf/quickstart.yaml"
+CONFIG = str(PLACE / "quickstart.yaml")
 LARGEST, SMALLEST, N_CLASSES = 178, 5, 10
 
 

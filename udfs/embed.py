@@ -74,18 +74,25 @@ def make_embed(
 
 
 def make_gated_embed(
-    load_embedder: Callable[[], Embedder], *, normalize: bool = True, batch_size: int = BATCH_SIZE
+    load_embedder: Callable[[], Embedder],
+    *,
+    normalize: bool = True,
+    batch_size: int = BATCH_SIZE,
+    counter: Any | None = None,
 ) -> Any:
     """Return a UDF: a content column -> STRUCT of GATED_SCHEMA.
 
     Either ``reason`` is null, or ``embedding`` and ``norm`` are; ``norm`` is the L2 norm before
-    normalisation. Parameters as in `make_embed`.
+    normalisation. Parameters as in `make_embed`; ``counter`` is an accumulator of rows embedded.
     """
     key = uuid4().hex
 
     def embed(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         embedder = load_once(key, load_embedder)
-        yield from embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size)
+        for frame in embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size):
+            if counter is not None:
+                counter.add(len(frame))
+            yield frame
 
     return pandas_udf(embed, GATED_SCHEMA).asNondeterministic()
 

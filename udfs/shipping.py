@@ -1,6 +1,7 @@
 """Arrays on their way to the executors: what a task holds in place of a large array."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,3 +57,24 @@ class Shipped:
 def digest_of(content: bytes) -> str:
     """Name bytes by their content."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def unpacked(name: str) -> str | None:
+    """Return the folder where Spark has unpacked an archive for this task, None if it has not."""
+    from pyspark import SparkFiles, TaskContext
+
+    if TaskContext.get() is None:
+        return None
+    folder = os.path.join(SparkFiles.getRootDirectory(), name)
+    return folder if os.path.isdir(folder) else None
+
+
+def own_gpu() -> int:
+    """Return the number of the GPU that is this task's: as Spark assigns them, or in turns."""
+    from pyspark import TaskContext
+
+    task = TaskContext.get()
+    if task is None:
+        return 0
+    given = task.resources().get("gpu")
+    return int(given.addresses[0]) if given else task.partitionId()

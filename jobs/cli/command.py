@@ -5,15 +5,23 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.cli.logs import PLAIN, LogFormat, LogStyle, say_last, set_up_logging
+from jobs.cli.log_style import PLAIN, LogStyle
+from jobs.cli.logs import say_last, set_up_logging
+from jobs.cli.options import (
+    PASS_ON,
+    ConfigOption,
+    IfRunning,
+    Options,
+    VerboseOption,
+    exit_code,
+    parse_options,
+)
 from jobs.config.errors import ConfigError, CurationError
 from jobs.config.loading import load_config
 from jobs.config.model import RunConfig
@@ -28,52 +36,6 @@ from jobs.spark.session import get_session
 from jobs.spark.troubles import trouble_of
 
 log = logging.getLogger(__name__)
-
-
-class IfRunning(StrEnum):
-    """What to do while another process is working on the same stage."""
-
-    wait = "wait"
-    fail = "fail"
-
-
-ConfigOption = Annotated[
-    str, typer.Option("--config", "-c", help="YAML file; a path, or a name shipped by --files.")
-]
-ResultOption = Annotated[
-    Path | None, typer.Option("--result", help="Write run_id, status and tables here, as JSON.")
-]
-RefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Do finished stages again.")]
-IfRunningOption = Annotated[
-    IfRunning,
-    typer.Option("--if-running", help="If another process does the same: wait for its result."),
-]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show the output of Spark and its package resolver.")
-]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress: only warnings, errors and the result.")
-]
-LogFormatOption = Annotated[
-    LogFormat, typer.Option("--log-format", help="Write log lines on stderr as text or as JSON.")
-]
-ReplaceOption = Annotated[
-    bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
-]
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command line, apart from what goes into the config."""
-
-    config: str
-    overrides: Sequence[str] = ()
-    result: Path | None = None
-    is_refresh: bool = False
-    replaces_samples: bool = False
-    if_running: IfRunning = IfRunning.wait
-    is_verbose: bool = False
-    logs: LogStyle = PLAIN
 
 
 @runtime_checkable
@@ -104,28 +66,8 @@ def job_main(job: Job, argv: Sequence[str] | None, *, name: str, summary: str | 
     -------
     exit_code : 0 done, 1 failed, 2 bad config or input, 3 a guard refused
     """
-    app = typer.Typer(add_completion=False)
     doc = summary or (sys.modules[job.__module__].__doc__ or name).splitlines()[0]
-
-    @app.command(name, help=doc, context_settings=PASS_ON)
-    def command(
-        context: typer.Context,
-        config: ConfigOption,
-        result: ResultOption = None,
-        full_refresh: RefreshOption = False,
-        replace_sample: ReplaceOption = False,
-        if_running: IfRunningOption = IfRunning.wait,
-        verbose: VerboseOption = False,
-        quiet: QuietOption = False,
-        log_format: LogFormatOption = LogFormat.text,
-    ) -> None:
-        options = Options(
-            config, context.args, result, full_refresh, replace_sample, if_running, verbose,
-            LogStyle(log_format, quiet),
-        )  # fmt: skip
-        raise typer.Exit(execute(job, options))
-
-    return exit_code(app, argv, name=name)
+    return parse_options(lambda options: execute(job, options), argv, name=name, summary=doc)
 
 
 def lake_main(
@@ -151,19 +93,6 @@ def lake_main(
         raise typer.Exit(execute_on_lake(work, config, context.args, is_verbose=verbose))
 
     return exit_code(app, argv, name=name)
-
-
-def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
-    """Let a job's application parse its command line and execute it; return the exit code."""
-    try:
-        app(list(argv) if argv is not None else None, prog_name=f"evenlake {name}")
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-# key.sub=value and --key.sub=value arrive as arguments unknown to typer
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def execute(job: Job, options: Options) -> int:

@@ -4,42 +4,14 @@ import json
 import logging
 import re
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from pyspark.logger import PySparkLogger
 
+from jobs.cli.log_style import LogFormat, LogStyle
+
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _FACT = re.compile(r"(?:^|\s)([\w.]+)=(\S+)")  # in messages, facts are key=value
-
-
-class LogFormat(StrEnum):
-    """How log lines are written."""
-
-    text = "text"
-    json = "json"
-
-
-@dataclass(frozen=True)
-class LogStyle:
-    """What a command shows on stderr while it works.
-
-    Attributes
-    ----------
-    is_quiet : only warnings and errors
-    """
-
-    format: LogFormat = LogFormat.text
-    is_quiet: bool = False
-
-    @property
-    def is_live(self) -> bool:
-        """Whether a live line replaces the INFO lines: on a terminal, for people."""
-        return sys.stderr.isatty() and not self.is_quiet and self.format is LogFormat.text
-
-
-PLAIN = LogStyle()
 
 
 class JsonLines(logging.Formatter):

@@ -8,7 +8,8 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from udfs.embedders.built_in import BUILT_IN
+from udfs.embedders.built_in import BUILT_IN, PRETRAINED
+from udfs.embedders.pretrained import Kind
 from udfs.embedders.specs import EmbedderSpec
 
 CODE = "python:"  # the prefix of embed.model for the user's own code
@@ -33,10 +34,14 @@ def require_model(
     for spec in BUILT_IN.values():
         if spec.name == model or all(field.name in shared for field in fields(spec.options)):
             options_of(spec, shared, own if spec.name == model else {})
+    kind = pretrained_kind(model)
+    if kind is not None and model != f"{kind.name}:":
+        options_of(kind, {}, own)
+        return
     if version is not None and not model.startswith(CODE):
         raise ValueError(
-            f"version={version!r} is for code of your own (embed.model: "
-            "python:package.module:factory); leave it out"
+            f"version={version!r} is for models and code of your own (embed.model: "
+            "sentence-transformers:..., onnx:... or python:...); leave it out"
         )
     if model in BUILT_IN or _CODE.fullmatch(model):
         return
@@ -44,16 +49,20 @@ def require_model(
         raise ValueError(
             f"model={model!r}: want python:package.module:factory, such as python:my_embedder:make"
         )
-    if model.split(":")[0] in ("sentence-transformers", "onnx"):
-        raise ValueError(
-            f"model={model!r}: not built yet; embed elsewhere, name the column in "
-            "input.embedding and set embed.model: precomputed"
-        )
-    *names, last = map(repr, BUILT_IN)
-    raise ValueError(f"model={model!r}: want {', '.join(names)} or {last}")
+    if kind is not None:
+        raise ValueError(f"model={model!r}: want a path, or a model's name, after the colon")
+    names = ", ".join(map(repr, BUILT_IN))
+    *kinds, last = [f"{name}:..." for name in (*PRETRAINED, "python")]
+    raise ValueError(f"model={model!r}: want {names}, {', '.join(kinds)} or {last}")
 
 
-def options_of(spec: EmbedderSpec, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
+def pretrained_kind(model: str) -> Kind | None:
+    """Return the kind of a pretrained model; None if it is another embedder."""
+    kind, colon, _ = model.partition(":")
+    return PRETRAINED.get(kind) if colon else None
+
+
+def options_of(spec: EmbedderSpec | Kind, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     """Return the options to pass to an embedder.
 
     Parameters
@@ -72,7 +81,9 @@ def options_of(spec: EmbedderSpec, shared: Mapping[str, Any], own: Mapping[str, 
     return spec.options(**given, **_own_options(spec, set(given), own))
 
 
-def _own_options(spec: EmbedderSpec, given: set[str], own: Mapping[str, Any]) -> dict[str, Any]:
+def _own_options(
+    spec: EmbedderSpec | Kind, given: set[str], own: Mapping[str, Any]
+) -> dict[str, Any]:
     kinds = get_type_hints(spec.options, include_extras=True)
     known: dict[str, Any] = {
         field.name: (kinds[field.name], ... if field.default is MISSING else field.default)
@@ -89,7 +100,7 @@ def _own_options(spec: EmbedderSpec, given: set[str], own: Mapping[str, Any]) ->
     return {name: getattr(checked, name) for name in known}
 
 
-def _explain(spec: EmbedderSpec, known: Mapping[str, Any], detail: ErrorDetails) -> str:
+def _explain(spec: EmbedderSpec | Kind, known: Mapping[str, Any], detail: ErrorDetails) -> str:
     key = ".".join(["options", *map(str, detail["loc"])])
     if detail["type"] == "extra_forbidden":
         takes = ", ".join(known) or "none"

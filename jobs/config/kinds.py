@@ -1,5 +1,6 @@
 """Building blocks of the config: sections, kinds of values, and marks for stage keys."""
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,6 +17,22 @@ class CountsFrom:
     neutral: object
 
 
+def at_home(path: str) -> str:
+    """Expand a ``~`` at the start of a path, as a shell does: what YAML holds, no shell has seen.
+
+    Raises
+    ------
+    PydanticCustomError
+        If it names a user that this machine does not know.
+    """
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise PydanticCustomError(
+            "no_home", "a path; ~ is a home folder that is not known here, write it out"
+        )
+    return expanded
+
+
 def _is_literal(place: str) -> str:
     if not place or "\0" in place or "${" in place:
         raise PydanticCustomError(
@@ -24,7 +41,8 @@ def _is_literal(place: str) -> str:
     return place
 
 
-Place = Annotated[str, AfterValidator(_is_literal)]
+# A path, or the name of a table, schema or catalog.
+Place = Annotated[str, AfterValidator(_is_literal), AfterValidator(at_home)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]

@@ -50,7 +50,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         Naming every wrong key, what was found, what is wanted and how to fix it.
     """
     config = parse_config(read_yaml(path), overrides)
-    beside = str(Path(path).resolve().parent)
+    beside = str(Path(path).expanduser().resolve().parent)
     if config.embed.is_code and beside not in sys.path:
         sys.path.append(beside)  # last, so that it shadows nothing
     return config
@@ -76,7 +76,7 @@ def parse_recorded(plain: Mapping[str, Any]) -> RunConfig:
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file with safe_load; its top level must be a mapping."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ A new key declares with ``CountsFrom`` the value at which it changes no stage ke
 ``jobs.config.identity``.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -13,7 +14,7 @@ from pydantic import (
 )
 
 from jobs.config.cluster import ClusterConfig
-from jobs.config.embed_options import CODE, require_model
+from jobs.config.embed_options import CODE, pretrained_kind, require_model
 from jobs.config.kinds import HOW, CountsFrom, Name, Place, Positive, Section
 from jobs.config.secrets import blanked, without_secrets
 from udfs.embedders.built_in import BUILT_IN
@@ -24,27 +25,42 @@ EmbeddingType = Literal[
 ]  # fmt: skip
 
 
+Format = Literal[
+    "delta", "table", "parquet", "json", "csv", "text", "binaryFile", "numpy", "webdataset", "arrow"
+]
+
+
 class InputConfig(Section):
     """Where the pool is and which of its columns to use."""
 
     table: Place
-    format: Literal["delta", "parquet", "json", "csv", "text", "binaryFile", "table"] | None = None
+    format: Format | None = None
     options: dict[str, str] = {}
     where: str | None = None
     version: Annotated[int, Field(ge=0)] | None = None
     id: str = "id"
     content: str | None = None
+    base: Annotated[Place | None, CountsFrom(None)] = None
     embedding: str | None = None
     embedding_type: Annotated[EmbeddingType | None, CountsFrom(None)] = None
     metadata: list[str] = []
 
+    @property
+    def metadata_names(self) -> list[str]:
+        """What each column of the metadata is called: an expression's name stands after AS."""
+        named = (re.search(r"(?i)\sAS\s+`?([^`()]+?)`?\s*$", text) for text in self.metadata)
+        return [
+            found[1] if found else text for found, text in zip(named, self.metadata, strict=True)
+        ]
+
     @model_validator(mode="after")
     def _metadata_once(self) -> Self:
-        for i, column in enumerate(self.metadata):
-            if column in self.metadata[:i]:
+        names = self.metadata_names
+        for i, name in enumerate(names):
+            if name in names[:i]:
                 raise ValueError(
-                    f"metadata[{i}]={column!r} is there already as "
-                    f"metadata[{self.metadata.index(column)}]; name every column once"
+                    f"metadata[{i}]={name!r} is there already as metadata[{names.index(name)}]; "
+                    "name every column once"
                 )
         return self
 
@@ -76,7 +92,7 @@ class EmbedConfig(Section):
 
     model: str = "precomputed"
     options: Annotated[dict[str, Any], CountsFrom({})] = {}
-    # of the user's code; it enters the stage's key separately, and is filled in if left open
+    # of a model or the user's code; enters the stage's key separately, and is found if left open
     version: Annotated[str | None, HOW] = None
     normalize: bool = True
     batch_size: Positive = 256
@@ -89,6 +105,11 @@ class EmbedConfig(Section):
     def is_code(self) -> bool:
         """Whether the embedder is the user's own code."""
         return self.model.startswith(CODE)
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether the embedder is not Evenlake's own, so that it has a version to be found."""
+        return self.is_code or pretrained_kind(self.model) is not None
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -208,13 +229,15 @@ class RunConfig(Section):
                     f"samples.{names.index(name)}; want unique names, whatever their case"
                 )
         spec = BUILT_IN.get(self.embed.model)  # user code declares which of them it reads
-        read = ("content", "embedding") if spec is None else (spec.reads,)
+        read = (
+            ("content", "embedding") if self.embed.is_code else (spec.reads if spec else "content",)
+        )
         if all(getattr(self.input, key) is None for key in read):
             raise ValueError(self.missing(read[0]))
-        if self.report.label is not None and self.report.label not in self.input.metadata:
+        if self.report.label is not None and self.report.label not in self.input.metadata_names:
             raise ValueError(
                 f"report.label={self.report.label!r} is not among input.metadata="
-                f"{self.input.metadata}; add it there"
+                f"{self.input.metadata_names}; add it there"
             )
         return self
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from jobs.config.embed_options import options_of
+from jobs.config.embed_options import options_of, pretrained_kind
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
-from jobs.embedding.code import load
+from jobs.embedding import code, pretrained
 from udfs.embedders.built_in import BUILT_IN
-from udfs.embedders.python import EmbedderError
+from udfs.embedders.contract import EmbedderError
 from udfs.embedders.specs import EmbedderSpec, NoOptions
 
 log = logging.getLogger(__name__)
@@ -41,27 +41,31 @@ class Chosen:
 
 
 def chosen(config: RunConfig) -> Chosen:
-    """Return the embedder of a config; the user's own code is imported.
+    """Return the embedder of a config; the user's own code is imported, a model only found.
 
     Raises
     ------
     ConfigError
-        If the user's code cannot be loaded, does not have ``embed.version``, or reads a column that
-        the config does not name.
+        If the user's code or model cannot be found, does not have ``embed.version``, or reads a
+        column that the config does not name.
     """
-    embed = config.embed
+    embed, kind = config.embed, pretrained_kind(config.embed.model)
+    file: str | None = None
+    options: Any = NoOptions()
     if embed.is_code:
-        spec, file = load(embed.model, embed.options)
-        if embed.version is not None and embed.version != spec.version:
-            raise ConfigError(
-                f"embed.version={embed.version!r}, but {file} is {spec.version!r} now; put the "
-                "code back, or let embed.version name the new one (null: whichever is there), and "
-                "run again"
-            )
-        options: Any = NoOptions()
+        spec, file = code.load(embed.model, embed.options)
+    elif kind is not None:
+        options = options_of(kind, {}, embed.options)
+        spec, file = pretrained.load(embed.model, options)
     else:
-        spec, file = BUILT_IN[embed.model], None
+        spec = BUILT_IN[embed.model]
         options = options_of(spec, embed.shared, embed.options)
+    if embed.is_versioned and embed.version not in (None, spec.version):
+        raise ConfigError(
+            f"embed.version={embed.version!r}, but {file} is {spec.version!r} now; put the "
+            f"{'code' if embed.is_code else 'model'} back, or let embed.version name the new one "
+            "(null: whichever is there), and run again"
+        )
     column = getattr(config.input, spec.reads)
     if column is None:  # only with user code: for the others, the config checks it
         raise ConfigError(config.missing(spec.reads))
@@ -69,14 +73,14 @@ def chosen(config: RunConfig) -> Chosen:
 
 
 def pinned(config: RunConfig) -> RunConfig:
-    """Return the config with the present version of the user's code.
+    """Return the config with the present version of the user's code or model.
 
     Raises
     ------
     ConfigError
         See ``chosen``.
     """
-    if not config.embed.is_code:
+    if not config.embed.is_versioned:
         return config
     found = chosen(config)
     log.info("embedder=%s file=%s version=%s", config.embed.model, found.file, found.spec.version)
@@ -85,9 +89,9 @@ def pinned(config: RunConfig) -> RunConfig:
 
 
 def code_identity(config: RunConfig) -> Mapping[str, str]:
-    """Return what identifies an embedder's code, in addition to its stage's version."""
+    """Return what identifies an embedder's code or model, in addition to its stage's version."""
     embed = config.embed
-    if embed.is_code:
+    if embed.is_versioned:
         version = embed.version or chosen(config).spec.version
     else:
         version = BUILT_IN[embed.model].version
@@ -95,12 +99,12 @@ def code_identity(config: RunConfig) -> Mapping[str, str]:
 
 
 def say_why_code_failed(config: RunConfig, error: BaseException) -> None:
-    """Raise the workers' message if an error comes from the user's code.
+    """Raise the workers' message if an error comes from the user's code or model.
 
     Raises
     ------
     ConfigError
     """
     found = re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error))
-    if config.embed.is_code and found:
+    if config.embed.is_versioned and found:
         raise ConfigError(f"embed.model={config.embed.model!r}: {found[1]}") from error

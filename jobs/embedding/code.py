@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.config.errors import ConfigError
-from udfs.embedders.python import Code, EmbedderError, UserEmbedder, spec_of
+from udfs.embedders.contract import EmbedderError
+from udfs.embedders.python import Code, UserEmbedder, spec_of
 from udfs.embedders.specs import EmbedderSpec
 
 MAX_BYTES = 64 << 20  # of a package that is packed up
@@ -156,7 +157,7 @@ def _files_of(place: Path, top: str) -> dict[str, bytes]:
 
 def _packed(name: str, files: Mapping[str, bytes]) -> str:
     """Pack files into an archive whose name depends on the content."""
-    path = _folder() / f"{_ARCHIVE}{name}.zip"
+    path = kept_folder() / f"{_ARCHIVE}{name}.zip"
     if not path.exists():
         with zipfile.ZipFile(path, "w") as archive:
             for inside, content in files.items():
@@ -165,7 +166,7 @@ def _packed(name: str, files: Mapping[str, bytes]) -> str:
 
 
 @cache
-def _folder() -> Path:
+def kept_folder() -> Path:
     """Return a folder that lasts as long as the process: Spark serves files from their place."""
     folder = tempfile.mkdtemp(prefix="evenlake-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

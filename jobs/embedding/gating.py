@@ -1,6 +1,8 @@
 """The hygiene gate: every row of the pool gets a vector, or a reason why it has none."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -10,10 +12,45 @@ from udfs.embed import make_gated_embed
 from udfs.embedders.contract import Embedder
 
 _SHOWN_OF_RECORD = 200  # characters of a malformed one
+TASK_SECONDS = 5.0  # of a costly embedder: progress is as fine as this
+TASK_ROWS = 64  # at the least, two batches of most models
+TASKS_A_SLOT = 4  # at the least, so that none stays idle while the last ends
+MAX_TASKS = 20_000
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the rows of a costly embedder are spread: over tasks of their own, and counted.
+
+    Attributes
+    ----------
+    counter : an accumulator of the rows embedded; None: the session has none
+    n_at_once : rows given to the embedder at once; None: ``embed.batch_size``
+    """
+
+    n_rows: int
+    n_tasks: int
+    counter: Any | None = None
+    n_at_once: int | None = None
+
+
+def n_tasks(n_rows: int, row_seconds: float, n_slots: int) -> int:
+    """Return enough tasks to show progress and to keep every slot busy to the end.
+
+    Parameters
+    ----------
+    row_seconds : of one slot
+    """
+    per_task = max(TASK_ROWS, TASK_SECONDS / row_seconds if row_seconds else 0)
+    wanted = max(n_rows / per_task, min(TASKS_A_SLOT * n_slots, n_rows / TASK_ROWS))
+    return min(max(1, round(wanted)), MAX_TASKS)
 
 
 def gate_rows(
-    rows: DataFrame, load_embedder: Callable[[], Embedder], config: EmbedConfig
+    rows: DataFrame,
+    load_embedder: Callable[[], Embedder],
+    config: EmbedConfig,
+    spread: Spread | None = None,
 ) -> DataFrame:
     """Embed rows and mark what is wrong with each.
 
@@ -24,37 +61,69 @@ def gate_rows(
     Returns
     -------
     gated : id, content_hash, metadata, embedding, norm, reason, detail; reason or embedding is set
+        n_same_id : rows that share the id; null if it is alone. See `doubled.settle_doubled`
     """
     embed = make_gated_embed(
-        load_embedder, normalize=config.normalize, batch_size=config.batch_size
+        load_embedder,
+        normalize=config.normalize,
+        batch_size=(spread and spread.n_at_once) or config.batch_size,
+        counter=spread and spread.counter,
     )
     is_told = "malformed" in rows.columns
     malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
     whole = rows.where(malformed.isNull())
-    doubled = whole.groupBy("id").count().where("count > 1").select("id", "count")
-    marked = rows.join(doubled, on="id", how="left")
-    gated = marked.withColumn("gated", embed("value"))
-    is_doubled = F.col("count").isNotNull()
-    reason = (
-        F.when(malformed.isNotNull(), "malformed")
-        .when(F.col("id").isNull(), "null_id")
-        .when(is_doubled, "duplicate_id")
-        .otherwise(F.col("gated.reason"))
-    )
-    detail = (
-        F.when(malformed.isNotNull(), F.substring(malformed, 1, _SHOWN_OF_RECORD))
-        .when(is_doubled, F.concat(F.lit("the id stands on "), F.col("count"), F.lit(" rows")))
-        .otherwise(F.col("gated.detail"))
-    )
-    return gated.select(
-        "id",
+    counts = whole.groupBy("id").agg(F.count("*").alias("n_same_id")).where("n_same_id > 1")
+    marked = rows.join(counts, on="id", how="left")
+    if spread is not None:
+        marked = marked.repartition(spread.n_tasks, "id")
+    wrong = [
+        _Wrong(malformed.isNotNull(), "malformed", F.substring(malformed, 1, _SHOWN_OF_RECORD)),
+        _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),
+        *_not_utf8(rows, "id"),
+        *_not_utf8(rows, "value"),
+    ]
+    reason, detail = F.col("gated.reason"), F.col("gated.detail")
+    for is_so, called, what in reversed(wrong):
+        reason = F.when(is_so, called).otherwise(reason)
+        detail = F.when(is_so, what).otherwise(detail)
+    is_text = rows.schema["value"].dataType.typeName() == "string"
+    value = F.when(F.is_valid_utf8("value"), F.col("value")) if is_text else F.col("value")
+    return marked.withColumn("gated", embed(value)).select(
+        _readable(rows, "id").alias("id"),
         _content_hash(F.col("value")).alias("content_hash"),
         "metadata",
         F.when(reason.isNull(), F.col("gated.embedding")).alias("embedding"),
         "gated.norm",
         reason.alias("reason"),
         detail.alias("detail"),
+        F.when(F.col("id").isNotNull(), F.col("n_same_id")).alias("n_same_id"),
     )
+
+
+class _Wrong(NamedTuple):
+    """A condition, and the reason and detail of the rows that meet it."""
+
+    is_so: Column
+    reason: str
+    detail: Column
+
+
+def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
+    """Return the condition for a text that is not UTF-8: Python could not read it."""
+    if rows.schema[name].dataType.typeName() != "string":
+        return []
+    column = F.col(name)
+    # as long as it was: what came as U+FFFD must not be taken for the first bad byte
+    masked = F.replace(column, F.lit("\ufffd"), F.lit("???"))
+    before = F.substring_index(F.make_valid_utf8(masked), "\ufffd", 1)
+    what = {"id": "the id", "value": "the text"}[name]
+    detail = F.format_string(f"{what} is not UTF-8 at byte %d", F.octet_length(before))
+    return [_Wrong(~F.is_valid_utf8(column), "undecodable", detail)]
+
+
+def _readable(rows: DataFrame, name: str) -> Column:
+    is_text = rows.schema[name].dataType.typeName() == "string"
+    return F.make_valid_utf8(name) if is_text else F.col(name)
 
 
 def _content_hash(value: Column) -> Column:

@@ -1,6 +1,6 @@
 """What an embedder learns before it embeds: a fit on a sample, or the given vectors' length."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -11,14 +11,26 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen
 from jobs.pool.columns import nothing_in
+from udfs.embedders.contract import EmbedderError
 from udfs.embedders.encodings import DTYPES, FLOAT32, is_float32, likely, n_bytes
-from udfs.embedders.python import EmbedderError
-from udfs.embedders.specs import Arrays
+from udfs.embedders.specs import ROW_SECONDS, Arrays
 
 _LOOKED_AT = 1000  # binary vectors, for what their bytes may be
 
 
-def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Arrays:
+class Learned(NamedTuple):
+    """What an embedder has learned.
+
+    Attributes
+    ----------
+    row_seconds : what it took to embed a row on one core; 0 unless the embedder is costly
+    """
+
+    arrays: Arrays
+    row_seconds: float = 0.0
+
+
+def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Learned:
     """Fit an embedder on the contents with the smallest id hashes, or measure given vectors.
 
     Raises
@@ -32,21 +44,23 @@ def learned(rows: DataFrame, embedder: Chosen, config: RunConfig) -> Arrays:
     if spec.fit is None:
         encoding = _encoding(rows, embedder, config)
         n_features = _common_length(rows, embedder, encoding)
-        return {"n_features": np.array(n_features), "encoding": np.array(encoding)}
+        return Learned({"n_features": np.array(n_features), "encoding": np.array(encoding)})
     sample = _sample(rows, spec.n_fitted(embedder.options), seed)
     if not sample:
         raise nothing_in(rows, f"{embedder.key}={embedder.column!r}")
     try:
         with threadpool_limits(1):
-            return spec.fit(sample, embedder.options, seed)
+            arrays = dict(spec.fit(sample, embedder.options, seed))
     except EmbedderError as error:
         raise ConfigError(f"embed.model={model!r}: {error}") from error
     except ValueError as error:
         raise InputError(f"embed.model={model} cannot be fitted: {error}") from error
 
+    return Learned(arrays, float(arrays.pop(ROW_SECONDS, 0.0)))
 
-def length_ahead(rows: DataFrame, embedder: Chosen, config: RunConfig) -> int:
-    """Return the length of the vectors, or an upper bound, from a few rows.
+
+def ahead(rows: DataFrame, embedder: Chosen, config: RunConfig) -> tuple[int, float]:
+    """Return the length of the vectors, or an upper bound, and the seconds a row, from a few rows.
 
     Raises
     ------
@@ -55,10 +69,11 @@ def length_ahead(rows: DataFrame, embedder: Chosen, config: RunConfig) -> int:
     """
     spec = embedder.spec
     if spec.n_expected is not None:
-        return spec.n_expected(embedder.options)
+        return spec.n_expected(embedder.options), 0.0
     if spec.fit is not None:
-        return spec.n_features(learned(rows, embedder, config))
-    return _first(_lengths(rows, _encoding(rows, embedder, config)), rows, embedder)
+        found = learned(rows, embedder, config)
+        return spec.n_features(found.arrays), found.row_seconds
+    return _first(_lengths(rows, _encoding(rows, embedder, config)), rows, embedder), 0.0
 
 
 def _encoding(rows: DataFrame, embedder: Chosen, config: RunConfig) -> str:

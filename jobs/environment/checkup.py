@@ -83,7 +83,7 @@ def _session(config: "RunConfig | None") -> Iterator[Finding]:
         yield from (Finding(name, "skipped", "needs a session") for name in names)
         return
     try:
-        yield Finding("session", "ok", f"Spark {spark.version}")
+        yield guarded("session", lambda: sessions.check_session(spark))
         yield guarded("delta", lambda: sessions.check_delta(spark))
         yield guarded("workers", lambda: sessions.check_workers(spark))
         if config is not None:

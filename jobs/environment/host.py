@@ -1,24 +1,21 @@
 """The host: Python, Java, memory, BLAS, and the disk for the tables."""
 
-import os
-import re
 import shutil
-import subprocess  # nosec B404
 import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from jobs.environment.findings import Finding
+from jobs.environment.packages import version_of
 from jobs.spark.host import host_bytes, is_submitted, n_threads, size_bytes
+from jobs.spark.java import FIX, find_java
 
 PYTHONS = ((3, 11), (3, 12))
-JAVAS = (17, 21)  # that Spark 4 is built for
 GIB = 2**30
 _HEAP_SHARE = 0.75  # of the host; the Python driver and the workers need the rest
 _DISK_LEAST, _DISK_EASY = 0.1 * GIB, 5 * GIB  # free: below these, too little or tight
 _FALLBACK_KERNELS = ("prescott", "generic", "core2")  # OpenBLAS's, for a CPU it does not know
-_JAVA_FIX = "apt-get install openjdk-17-jre-headless, or brew install openjdk@17; set JAVA_HOME"
 
 
 def check_python() -> Finding:
@@ -31,29 +28,13 @@ def check_python() -> Finding:
 
 
 def check_java() -> Finding:
-    """Find the Java that Spark would start: JAVA_HOME's if that is set, else PATH's."""
-    wanted = "Java 17 or 21"
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if java is None or not Path(java).exists():
-        if is_submitted():
-            return Finding("java", "ok", "none here; the session is the platform's")
-        found = f"JAVA_HOME={home} holds no bin/java" if home else "no java on PATH, no JAVA_HOME"
-        return Finding("java", "FAIL", found, wanted, _JAVA_FIX)
-    version = java_version(java)
-    found = f"{java} is Java {version or 'of an unknown version'}"
-    if version in JAVAS:
-        return Finding("java", "ok", found)
-    return Finding("java", "FAIL", found, wanted, _JAVA_FIX)
-
-
-def java_version(java: str) -> int | None:
-    """Ask a java for its version; None if it does not say."""
-    asked = [java, "-XshowSettings:properties", "-version"]
-    # the two nosec: the java that Spark would start itself, without a shell
-    shown = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # nosec B603
-    found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", shown.stderr + shown.stdout)
-    return int(found[1]) if found else None
+    """Check the Java that Spark would start, as the start of a session does."""
+    java = find_java(version_of("pyspark"))
+    if java.version is None and is_submitted():
+        return Finding("java", "ok", "none here; the session is the platform's")
+    if java.is_fit:
+        return Finding("java", "ok", java.found)
+    return Finding("java", "FAIL", java.found, java.wanted, FIX)
 
 
 def check_memory(driver_memory: str) -> Finding:

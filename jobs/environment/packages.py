@@ -1,47 +1,34 @@
-"""The installed Spark and Delta: whether Evenlake supports them, and whether they match."""
+"""The installed Spark: whether Evenlake supports it, and with which Delta."""
 
-import re
 from importlib import metadata
 
 from jobs.environment.findings import Finding
 from jobs.spark.host import is_submitted
+from jobs.spark.jars import delta_package
 
-SUPPORTED = {"pyspark": ">=4.0.1,<4.3", "delta-spark": ">=4.3,<5"}  # as in setup.cfg
-TESTED = "pyspark==4.2.0 delta-spark==4.4.0"
-_FIX = f"pip install {TESTED}"
+SUPPORTED = ">=4.0.1,<4.3"  # of pyspark, as in setup.cfg
+_FIX = "pip install 'evenlake[local]'"
 
 
 def check_packages() -> Finding:
-    """Compare the versions of pyspark and delta-spark with what works, and with each other."""
-    found = {name: _version(name) for name in SUPPORTED}
-    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
-    if is_submitted() and None in found.values():
-        return Finding("packages", "ok", f"{versions}; the platform brings its own")
-    for name, version in found.items():
-        if version is None:
-            return Finding("packages", "FAIL", versions, name, "pip install 'evenlake[local]'")
-        if not satisfies(version, SUPPORTED[name]):
-            return Finding("packages", "FAIL", versions, f"{name}{SUPPORTED[name]}", _FIX)
-    pyspark = str(found["pyspark"])
-    for wanted in _spark_of_delta():
-        if not satisfies(pyspark, wanted):
-            of_delta = f"pyspark{wanted}, which this delta-spark is built for"
-            return Finding("packages", "FAIL", versions, of_delta, _FIX)
-    return Finding("packages", "ok", versions)
+    """Compare the version of pyspark with those that work, and name the Delta that goes with it."""
+    version = version_of("pyspark")
+    if version is None:
+        if is_submitted():
+            return Finding("packages", "ok", "no pyspark installed; the platform brings its own")
+        return Finding("packages", "FAIL", "no pyspark installed", f"pyspark{SUPPORTED}", _FIX)
+    found = f"pyspark {version}"
+    if not satisfies(version, SUPPORTED):
+        return Finding("packages", "FAIL", found, f"pyspark{SUPPORTED}", _FIX)
+    return Finding("packages", "ok", f"{found}, with {delta_package(version)}")
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Return the version of an installed distribution; None if there is none."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _spark_of_delta() -> list[str]:
-    """Return the pyspark versions that delta-spark's own wheel requires."""
-    wanted = metadata.requires("delta-spark") or []
-    found = [re.match(r"pyspark\s*\(?([<>=!~][^;)]*)", line) for line in wanted]
-    return [match[1].strip() for match in found if match]
 
 
 def satisfies(version: str, wanted: str) -> bool:

@@ -3,7 +3,6 @@
 import re
 import sys
 import tempfile
-from importlib import metadata
 
 from pyspark.sql import SparkSession
 
@@ -12,7 +11,9 @@ from jobs.embedding.chosen import chosen
 from jobs.environment.findings import Finding
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
+from jobs.spark import classic
 from jobs.spark.host import is_submitted
+from jobs.spark.jars import delta_package
 from jobs.spark.naming import quote
 from jobs.spark.own_code import ship_own_code
 from jobs.spark.settings import setting
@@ -20,6 +21,17 @@ from jobs.tables.lake import Lake
 from udfs.probe import make_probe
 
 N_PROBED = 3  # rows
+
+
+def check_session(spark: SparkSession) -> Finding:
+    """Report the session's Spark, and whether its JVM sees files of any name."""
+    found = f"Spark {spark.version}"
+    names = classic.java_property(spark, "sun.jnu.encoding")
+    if names is None or not names.startswith("ANSI"):  # Java's word for ASCII
+        return Finding("session", "ok", found)
+    found += f", for which file names are {names}"
+    fix = "start it with LC_ALL=C.UTF-8, or names that are not ASCII are not found"
+    return Finding("session", "warning", found, "UTF-8", fix)
 
 
 def check_delta(spark: SparkSession) -> Finding:
@@ -38,11 +50,12 @@ def check_delta(spark: SparkSession) -> Finding:
         found = f"wrote {N_PROBED} rows, read {n_rows}"
         return Finding("delta", "FAIL", found, fix="clear ~/.ivy2.5.2 and try again")
     found = f"{engine}: a table was written and read"
-    loaded, wheel = re.search(r"Delta-Lake/(\S+)", engine), metadata.version("delta-spark")
-    if loaded is None or loaded[1] == wheel:
+    loaded = re.search(r"Delta-Lake/(\S+)", engine)
+    wanted = delta_package(spark.version).split(":")[-1]
+    if loaded is None or loaded[1] == wanted:
         return Finding("delta", "ok", found)
-    fix = "leave spark.jars.packages to Evenlake, or install the wheel of the same version"
-    return Finding("delta", "warning", found, f"delta-spark's own version, {wheel}", fix)
+    fix = "leave spark.jars.packages to Evenlake"
+    return Finding("delta", "warning", found, f"the tested Delta {wanted}", fix)
 
 
 def check_workers(spark: SparkSession) -> Finding:

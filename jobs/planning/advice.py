@@ -21,8 +21,9 @@ LARGE_SHARE = 0.5  # of the pool, in one sample
 def warnings(problem: Problem) -> list[str]:
     """Return the traps, each with the key to change."""
     if problem.is_tuned:  # a tuned tree needs no advice
-        return [*_samples(problem)]
-    return [*_levels(problem), *_leaves(problem), *_resampling(problem), *_samples(problem)]
+        return [*problem.notes, *_samples(problem)]
+    tree = [*_levels(problem), *_leaves(problem), *_resampling(problem)]
+    return [*problem.notes, *tree, *_samples(problem)]
 
 
 def _levels(problem: Problem) -> Iterator[str]:

@@ -64,7 +64,10 @@ def estimate(problem: Problem, machine: Machine, stages: Iterable[Priced]) -> li
 
 def embed(sizes: "Sizes") -> Iterator[Part]:
     """Estimate the embedding of the pool."""
-    yield sizes.spark("embed_pool", "embed", EMBED_PER_BYTE, cold=True, tables=2, shuffles=2)
+    per_row = sizes.problem.row_seconds
+    yield sizes.spark(
+        "embed_pool", "embed", EMBED_PER_BYTE, per_row, cold=True, tables=2, shuffles=2
+    )
 
 
 def tune(sizes: "Sizes") -> Iterator[Part]:

@@ -51,12 +51,16 @@ class Problem:
     n_features : length of the vectors
     config : resolved; before tuning, with the kind of tree that tuning is likely to choose
     is_tuned : whether tuning is part of the run
+    notes : what is odd about the pool
+    row_seconds : what a costly embedder takes for a row on one core
     """
 
     n_points: int
     n_features: int
     config: RunConfig
     is_tuned: bool = False
+    notes: tuple[str, ...] = ()
+    row_seconds: float = 0.0
 
     @property
     def n_bytes(self) -> int:
@@ -73,12 +77,14 @@ class Problem:
         return self.n_points if level == 1 else self.config.cluster.levels[level - 2]
 
 
-def problem_for(n_points: int, n_features: int, config: RunConfig) -> Problem:
+def problem_for(
+    n_points: int, n_features: int, config: RunConfig, row_seconds: float = 0.0
+) -> Problem:
     """Describe what is to be curated, with likely levels if they are left to tuning."""
     if not needs_tuning(config):
-        return Problem(n_points, n_features, config)
+        return Problem(n_points, n_features, config, row_seconds=row_seconds)
     family = families(config.cluster)[0]
     likely = family.config(config.cluster, family.levels(n_points, LIKELY_TOP))
     rounds = [likely.rounds_at(t) for t in range(1, len(likely.levels) + 1)]
     config = resolved(config, likely.levels, rounds, 0.0)
-    return Problem(n_points, n_features, config, is_tuned=True)
+    return Problem(n_points, n_features, config, is_tuned=True, row_seconds=row_seconds)

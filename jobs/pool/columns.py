@@ -1,11 +1,21 @@
 """The pool's columns: a point's id, the value to embed, and the metadata to keep."""
 
+import re
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    NumericType,
+    StringType,
+    StructType,
+)
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
+from jobs.pool.files import Files, few
 from jobs.pool.inputs import Pool
 from jobs.pool.reading import MALFORMED, pinned
 from jobs.spark.errors import SPARK_ERRORS, reason
@@ -21,7 +31,8 @@ _EMBEDDABLE = {
 def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
-    If records can be broken, ``malformed`` holds the text of those that are.
+    Each is a column, or a SQL expression over the columns. If records can be broken, ``malformed``
+    holds the text of those that are.
 
     Parameters
     ----------
@@ -32,59 +43,110 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     InputError
         If a column is missing, or of a type that cannot be an id or be embedded.
     """
-    named = {f"input.{value}": getattr(config, value)} | {
-        f"input.metadata[{i}]": column for i, column in enumerate(config.metadata)
-    }
-    known = [column for column in pool.rows.columns if column != MALFORMED]
-    for key, column in named.items():
-        if column not in known:
-            raise InputError(f"{key}={column!r} is not a column of {pool.name}; it has {known}")
-    try:
-        with pinned(pool.rows.sparkSession):
-            rows = _selected(pool.rows, config, named[f"input.{value}"])
-    except SPARK_ERRORS as error:
+    with pinned(pool.rows.sparkSession):
+        key = f"input.{value}"
+        rows = pool.rows
+        id_ = _column(pool, "input.id", config.id)
+        given = _vector_or_content(pool, key, getattr(config, value))
+        metadata = _metadata(pool, config)
+        wanted = [id_.alias("id"), given.alias("value"), metadata.alias("metadata")]
+        if MALFORMED in rows.columns:
+            # the fields of a broken record may be shifted: they are no content
+            broken = F.col(MALFORMED)
+            wanted[1] = F.when(broken.isNull(), given).alias("value")
+            wanted.append(broken.alias("malformed"))
+        selected = rows.select(*wanted)
+        kinds = {field.name: field.dataType for field in selected.schema}
+    require_repeatable(selected, f"input.id={config.id!r}")
+    if kinds["id"].typeName() not in ("string", "integer", "long", "binary"):
         raise InputError(
-            f"input.id={config.id!r} is no column or SQL expression over {pool.name}, which has "
-            f"{known}: {reason(error)}"
-        ) from error
-    require_repeatable(rows, f"input.id={config.id!r}")
-    kind = rows.schema["id"].dataType
-    if kind.typeName() not in ("string", "integer", "long", "binary"):
-        raise InputError(
-            f"input.id={config.id!r} is {kind.simpleString()}; want string, int, bigint or binary, "
-            f"such as cast({config.id} as string)"
+            f"input.id={config.id!r} is {kinds['id'].simpleString()}; want string, int, bigint or "
+            f"binary, such as cast({config.id} as string)"
         )
-    kind = rows.schema["value"].dataType
-    if not _can_embed(kind, value):
+    if not _can_embed(kinds["value"], value):
         raise InputError(
-            f"input.{value}={named[f'input.{value}']!r} is {kind.simpleString()}; want "
+            f"{key}={getattr(config, value)!r} is {kinds['value'].simpleString()}; want "
             + _EMBEDDABLE[value]
         )
-    return rows
+    return selected if pool.pointed is None else pool.pointed.opened(selected)
 
 
-def _selected(rows: DataFrame, config: InputConfig, value: str) -> DataFrame:
-    metadata: list[Column] = []
-    for column in config.metadata:
-        metadata += [F.lit(column), F.col(quote(column)).cast("string")]
-    described = F.create_map(*metadata) if metadata else F.lit(None).cast("map<string,string>")
-    wanted = [
-        F.expr(config.id).alias("id"),
-        F.col(quote(value)).alias("value"),
-        described.alias("metadata"),
-    ]
-    if MALFORMED not in rows.columns:
-        return rows.select(*wanted)
-    # the fields of a broken record may be shifted: they are no content
-    broken, content = F.col(MALFORMED), wanted[1]
-    wanted[1] = F.when(broken.isNull(), content).alias("value")
-    return rows.select(*wanted, broken.alias("malformed"))
+def _column(pool: Pool, key: str, text: str) -> Column:
+    """Return the column of a name or, if there is none, a SQL expression.
+
+    Raises
+    ------
+    InputError
+    """
+    known = [column for column in pool.rows.columns if column != MALFORMED]
+    if text in known:
+        return F.col(quote(text))
+    if key != "input.id" and re.fullmatch(r"\w+", text):
+        raise InputError(f"{key}={text!r} is not a column of {pool.name}; it has {known}")
+    try:
+        found = F.expr(text)
+        _ = pool.rows.select("*", found).columns
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"{key}={text!r} is no column or SQL expression over {pool.name}, which has "
+            f"{known}: {reason(error)}" + _instead(pool, key)
+        ) from error
+    return found
 
 
-def nothing_in(rows: DataFrame, column: str) -> InputError:
+def _instead(pool: Pool, key: str) -> str:
+    """Say what could be the id of a pool that has no such column."""
+    if key != "input.id":
+        return ""
+    by_name = [c for c in pool.rows.columns if c.lower() in _LIKELY_IDS]
+    if by_name:
+        return f"; perhaps {by_name[0]}"
+    if pool.files is not None and any(".parq" in file.path for file in pool.files.found):
+        place = "concat_ws('#', _metadata.file_name, _metadata.row_index)"
+        return f"; {place} is stable as long as the files are not written anew"
+    return "; an id by content, such as sha2(text, 256), keeps one of the rows that are the same"
+
+
+def _vector_or_content(pool: Pool, key: str, text: str) -> Column:
+    """Return the value's column, taken out of what libraries wrap it in."""
+    column = _column(pool, key, text)
+    kind = pool.rows.select(column.alias("value")).schema["value"].dataType
+    if kind.typeName() == "udt" or "VectorUDT" in type(kind).__name__:
+        from pyspark.ml.functions import vector_to_array
+
+        return vector_to_array(column, "float64")
+    if key == "input.embedding":
+        return _vector(pool, column, kind)
+    if isinstance(kind, StructType) and "bytes" in kind.names:  # as Hugging Face keeps images
+        return column.getField("bytes")
+    return column
+
+
+def _vector(pool: Pool, column: Column, kind: DataType) -> Column:
+    """Return a vector that is text, such as pgvector's, or one row of a matrix, as an array."""
+    if isinstance(kind, StringType):
+        first = pool.rows.select(column.alias("value")).where("value IS NOT NULL").take(1)
+        is_list = bool(first) and first[0].value.lstrip().startswith("[")
+        return F.from_json(column, "array<double>") if is_list else column
+    if isinstance(kind, ArrayType) and isinstance(kind.elementType, ArrayType):
+        return F.when(F.size(column) == 1, column.getItem(0))
+    return column
+
+
+def _metadata(pool: Pool, config: InputConfig) -> Column:
+    """Return the map of the metadata; bytes that are not UTF-8 become U+FFFD there."""
+    parts: list[Column] = []
+    for i, (text, name) in enumerate(zip(config.metadata, config.metadata_names, strict=True)):
+        column = _column(pool, f"input.metadata[{i}]", text)
+        parts += [F.lit(name), F.make_valid_utf8(column.cast("string"))]
+    return F.create_map(*parts) if parts else F.lit(None).cast("map<string,string>")
+
+
+def nothing_in(rows: DataFrame, column: str, files: Files | None = None) -> InputError:
     """Return the error for a pool without rows, or for a column that holds nothing."""
     if rows.isEmpty():
-        return InputError("the pool is empty: no row is left to curate; check input.where")
+        there = "" if files is None else f" of {len(files.names):,} files ({few(files.names)})"
+        return InputError(f"the pool is empty: no row{there} is left to curate; check input.where")
     return InputError(f"{column} is null or empty on every row of the pool; check the column")
 
 
@@ -93,3 +155,6 @@ def _can_embed(kind: DataType, value: str) -> bool:
         return isinstance(kind, StringType | BinaryType)
     is_vector = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
     return is_vector or isinstance(kind, BinaryType)
+
+
+_LIKELY_IDS = ("id", "uuid", "guid", "key", "_id", "doc_id", "document_id", "path", "url", "uri")

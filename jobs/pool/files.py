@@ -1,33 +1,164 @@
 """A pool of files: what is there, how it is laid out, and its fingerprint."""
 
 import hashlib
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import unquote, urlparse
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
+from jobs.spark.classic import count_files, path_exists
 from jobs.spark.naming import absolute
 
 # side by side, some in subfolders, or in subfolders that are partitions, such as label=7
 Layout: TypeAlias = Literal["flat", "subfolders", "partitions"]
 _PARTITION = re.compile(r"[^=]+=.*")  # the name of a folder that is a partition
+_PATTERN = re.compile(r"[\\{}\[\]*?]")  # signs that Hadoop takes for a pattern
+_HIDDEN = re.compile(r"_(?!.*=)|\.(?!$)|.*\._COPYING_$")  # what Spark passes over
+_CHOOSING = ("pathglobfilter", "modifiedbefore", "modifiedafter")  # options of every reader
+_MARKERS = re.compile(
+    r"_SUCCESS|_committed_.*|_started_.*|_(common_)?metadata|\.DS_Store|\..*\.crc"
+)
 
 
-def files_below(spark: SparkSession, paths: Sequence[str]) -> list[Row]:
-    """Return path, modificationTime and length of all files below some paths.
+@dataclass(frozen=True)
+class Files:
+    """The files of a pool.
+
+    Attributes
+    ----------
+    path : where they were looked for, as the config names it
+    found : path, modificationTime and length of each, in the order of their paths
+    options : those that chose files
+    unread : paths of hidden and of empty files, which Spark does not list
+    others : paths of files of other kinds, which are not read
+    declared : the format that the config names
+    """
+
+    path: str
+    found: Sequence[Row]
+    options: Mapping[str, str]
+    unread: Sequence[str]
+    others: Sequence[str] = ()
+    declared: str | None = None
+
+    @cached_property
+    def root(self) -> str:
+        """The folder that relative paths start from, as Spark writes it, with a slash at the end.
+
+        For a file it is its folder; for a pattern, the folder above the first sign of a pattern.
+        """
+        folder = unquote(urlparse(absolute(self.path)).path).rstrip("/")
+        first = self.found[0].path
+        is_folder = f"{folder}/" in first
+        if not is_folder:
+            fixed = folder if folder in first else _PATTERN.split(folder)[0]
+            folder = fixed.rpartition("/")[0]
+        before, _, _ = first.partition(f"{folder}/")
+        return f"{before}{folder}/"
+
+    @property
+    def names(self) -> list[str]:
+        """Their paths, relative to the root."""
+        return [file.path.removeprefix(self.root) for file in self.found]
+
+    @property
+    def passed_over(self) -> str:
+        """Which files are not read, in words; empty if all are."""
+        kinds = {"of other kinds": self.others, "hidden or empty": self.unread}
+        return "; ".join(
+            few(names) if names[0].startswith("(") else f"{len(names):,} {what} ({few(names)})"
+            for what, names in kinds.items()
+            if names
+        )
+
+    @property
+    def n_bytes(self) -> int:
+        """Their size."""
+        return sum(file.length for file in self.found)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of their paths, sizes and times."""
+        return fingerprint_of(self.found)
+
+    @property
+    def layout(self) -> Layout:
+        """How they are laid out.
+
+        Raises
+        ------
+        InputError
+            If there are other files beside partitions: Spark would leave one kind out.
+        """
+        # a pattern such as */*.png names files that stand as deep as it goes
+        depth = unquote(urlparse(absolute(self.path)).path).rstrip("/").count("/")
+        depth -= urlparse(self.root).path.count("/")
+        example: dict[bool, str] = {}
+        for name in self.names:
+            folders = name.split("/")[max(0, depth) : -1]
+            example.setdefault(any(map(_PARTITION.fullmatch, folders)), name)
+        if len(example) == 2:
+            raise InputError(
+                f"input.table={self.path!r} holds partitions ({example[True]!r}) and other files "
+                f"beside them ({example[False]!r}); name the folder of one of the two"
+            )
+        if True in example:
+            return "partitions"
+        is_deep = any(name.count("/") > max(0, depth) for name in self.names)
+        return "subfolders" if is_deep else "flat"
+
+
+def list_files(spark: SparkSession, path: str, options: Mapping[str, str]) -> Files:
+    """List the files below a path, subfolders included.
+
+    Parameters
+    ----------
+    options : the reader's; those that choose files are heeded
 
     Raises
     ------
     InputError
         If there are none.
     """
-    rows = listing(spark, paths).select("path", "modificationTime", "length").collect()
-    if not rows:
-        raise InputError(f"{paths[0]!r} holds no files")
-    return rows
+    place = literal_path(spark, path)
+    choice = {key: value for key, value in options.items() if key.lower() in _CHOOSING}
+    found = sorted(listed(spark, [place], choice), key=lambda file: str(file.path))
+    unread = () if choice else _unread(spark, path, len(found))
+    if not found:
+        there = f"; what is there is hidden or empty: {few(unread)}" if unread else ""
+        raise InputError(f"input.table={path!r} holds no files{there}")
+    return Files(path, found, choice, unread)
+
+
+def literal_path(spark: SparkSession, path: str) -> str:
+    """Return a path to load: one that exists is taken as it is written, not as a pattern."""
+    if _PATTERN.search(path) and path_exists(spark, absolute(path)):
+        return escaped(path)
+    return path
+
+
+def escaped(path: str) -> str:
+    """Escape the signs of patterns in a path."""
+    return _PATTERN.sub(lambda sign: f"\\{sign[0]}", path)
+
+
+def listed(
+    spark: SparkSession, paths: Sequence[str], options: Mapping[str, str] | None = None
+) -> list[Row]:
+    """Return path, modificationTime and length of all files below some paths."""
+    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    files = (
+        reader.options(**options or {}).load([*paths]).select("path", "modificationTime", "length")
+    )
+    return files.coalesce(4).where(F.col("length") > 0).collect()
 
 
 def fingerprint_of(files: Sequence[Row]) -> str:
@@ -36,32 +167,36 @@ def fingerprint_of(files: Sequence[Row]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def layout_of(files: Sequence[Row], path: str) -> Layout:
-    """Return how the files below a path are laid out.
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, and how many there are if that is more."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
-    Raises
-    ------
-    InputError
-        If there are other files beside partitions: Spark would leave one kind out.
+
+def _unread(spark: SparkSession, path: str, n_listed: int) -> tuple[str, ...]:
+    """Return the hidden and empty files below a folder, which Spark passes over.
+
+    Of a store that Python does not see, only their number is known.
     """
-    root = unquote(urlparse(absolute(path)).path).rstrip("/") + "/"
-    paths = (unquote(urlparse(file.path).path) for file in files)
-    # a path that is a file or a pattern has no files below it
-    below = sorted(p.removeprefix(root) for p in paths if p.startswith(root))
-    example: dict[bool, str] = {}
-    for name in below:
-        is_in_partition = any(map(_PARTITION.fullmatch, name.split("/")[:-1]))
-        example.setdefault(is_in_partition, name)
-    if len(example) == 2:
-        raise InputError(
-            f"input.table={path!r} holds partitions ({example[True]!r}) and other files beside "
-            f"them ({example[False]!r}); name the folder of one of the two"
-        )
-    if True in example:
-        return "partitions"
-    return "subfolders" if any("/" in name for name in below) else "flat"
+    url = urlparse(path)
+    if url.scheme in ("", "file"):
+        folder = Path(unquote(url.path) if url.scheme else path)
+        return tuple(sorted(_unread_below(folder))) if folder.is_dir() else ()
+    if _PATTERN.search(path):
+        return ()
+    n_there = count_files(spark, path)
+    n_unread = 0 if n_there is None else n_there - n_listed
+    return (f"({n_unread:,} hidden or empty)",) if n_unread > 0 else ()
 
 
-def listing(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """Return the files below some paths, subfolders included; bytes are read if asked for."""
-    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load([*paths])
+def _unread_below(folder: Path) -> list[str]:
+    unread = []
+    for place, _, names in os.walk(folder):
+        inside = os.path.relpath(place, folder)
+        is_hidden = any(map(_HIDDEN.match, inside.split(os.sep)))
+        for name in names:
+            path = os.path.join(place, name)
+            is_empty = os.path.isfile(path) and not os.path.getsize(path)
+            if (is_hidden or _HIDDEN.match(name) or is_empty) and not _MARKERS.fullmatch(name):
+                unread.append(os.path.normpath(os.path.join(inside, name)))
+    return unread

@@ -2,20 +2,37 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
 from jobs.config.model import InputConfig
-from jobs.pool.files import Layout
+from jobs.pool.arrow_files import read_arrow_files
+from jobs.pool.files import Files, escaped, literal_path
+from jobs.pool.formats import glob_of
+from jobs.pool.parquet_files import read_parquet
+from jobs.pool.text_files import as_utf8, text_options, whole_texts
 from jobs.spark.errors import SPARK_ERRORS
+from jobs.spark.frames import packed
 
 MALFORMED = "_corrupt_record"  # Spark's column for the text of a record that it could not read
 _PINNED = {
     "spark.sql.session.timeZone": "UTC",
     # values stay as they are written: label=007 is not 7
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.parquet.binaryAsString": "false",
 }
+# also shape rows, but while queries run: a session that differs has another fingerprint
+_EXPECTED = {
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+}
+_EVERY_FILE = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
 _FORMAT_OPTIONS = {
     # RFC 4180: quotes double inside quotes, a record may have several lines
     "csv": {
@@ -27,6 +44,14 @@ _FORMAT_OPTIONS = {
     },
     "text": {"wholetext": "true"},  # ids by file: what a folder of texts means to a curator
 }
+_ONE_PER_FILE = ("binaryFile", "text")
+
+
+class Read(NamedTuple):
+    """Rows, and the names of what is read differently than in earlier versions."""
+
+    rows: DataFrame
+    ways: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -45,38 +70,91 @@ def pinned(spark: SparkSession) -> Iterator[None]:
                 spark.conf.unset(key) if old is None else spark.conf.set(key, old)
 
 
-def options_of(kind: str, given: Mapping[str, str], layout: Layout = "flat") -> dict[str, str]:
+def session_ways(spark: SparkSession) -> Iterator[str]:
+    """Yield the settings that shape rows and are not as pinned or expected."""
+    for key, value in (_PINNED | _EXPECTED).items():
+        with contextlib.suppress(*SPARK_ERRORS):
+            found = spark.conf.get(key, value)
+            if found is not None and found.lower() != value.lower():
+                yield f"{key.rpartition('.')[2]}={found}"
+
+
+def options_of(kind: str, given: Mapping[str, str], files: Files | None = None) -> dict[str, str]:
     """Return the reader's options; given ones take precedence."""
-    below = {"recursiveFileLookup": "true"} if layout == "subfolders" else {}
-    return _FORMAT_OPTIONS.get(kind, {}) | below | dict(given)
+    options = dict(_FORMAT_OPTIONS.get(kind, {}))
+    if files is not None:
+        options |= _EVERY_FILE
+    if files is not None and files.layout == "subfolders":
+        options["recursiveFileLookup"] = "true"
+    if files is not None and files.others and (pattern := glob_of(files)):
+        options["pathGlobFilter"] = pattern
+    return options | dict(given)
 
 
-def read_files(spark: SparkSession, kind: str, path: str, options: Mapping[str, str]) -> DataFrame:
-    """Read files; CSV records whose fields do not match the header keep their text beside them."""
+def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig) -> Read:
+    """Read the files of a pool.
+
+    Raises
+    ------
+    InputError
+        If their content is not what the format allows.
+    """
+    options, ways = options_of(kind, config.options, files), []
+    paths = [literal_path(spark, files.path)]
+    if files.others and "pathGlobFilter" not in options:
+        paths = [escaped(file.path) for file in files.found]
+    if kind in ("numpy", "webdataset", "arrow"):
+        rows = read_arrow_files(spark, kind, files, config.options)
+    elif kind == "parquet":
+        rows = read_parquet(spark, files, paths, options)
+    elif kind in ("csv", "json"):
+        found = text_options(spark, kind, files, config.options)
+        rows = _records(spark, kind, paths, found.options | options)
+        rows, ways = as_utf8(rows) if found.is_bytes else rows, [*found.ways]
+    else:
+        rows = spark.read.format(kind).options(**options).load(paths)
+        if kind == "text" and options["wholetext"] == "true":
+            rows = whole_texts(rows)
+    if kind in _ONE_PER_FILE:
+        rows = packed(with_places(rows, files), files.n_bytes)
+    ways = ["rfc4180"] * (kind == "csv") + [files.layout] * (files.layout != "flat") + ways
+    return Read(rows, tuple(ways))
+
+
+def _records(
+    spark: SparkSession, kind: str, paths: list[str], options: Mapping[str, str]
+) -> DataFrame:
+    """Read CSV or JSON; CSV records whose fields do not match the header keep their text."""
     reader = spark.read.format(kind).options(**options)
-    rows = reader.load(path)
+    rows = reader.load(paths)
     if kind != "csv" or not _is_text(rows.schema) or MALFORMED in rows.columns:
         return rows
-    return reader.schema(rows.schema.add(MALFORMED, StringType())).load(path)
+    return reader.schema(rows.schema.add(MALFORMED, StringType())).load(paths)
 
 
 def _is_text(schema: StructType) -> bool:
     return all(isinstance(field.dataType, StringType) for field in schema)
 
 
-def ways_of_reading(
-    rows: DataFrame, kind: str, layout: Layout, config: InputConfig
-) -> tuple[str, ...]:
-    """Name what is read differently than in earlier versions, whose rows must not be reused."""
-    ways = {
-        "rfc4180": kind == "csv",
-        layout: layout != "flat",
-        "utc": _names_timestamps(rows, config),
-    }
-    return tuple(way for way, is_so in ways.items() if is_so)
+def with_places(rows: DataFrame, files: Files) -> DataFrame:
+    """Add where each file is: ``relative_path``, also as ``id``, and its folder as ``label``.
+
+    Columns that are there stay as they are.
+    """
+    whole = "path" if "path" in rows.columns else "_metadata.file_path"
+    path = F.expr(whole)
+    if whole != "path":  # written as a URI
+        path = F.url_decode(F.replace(path, F.lit("+"), F.lit("%2B")))
+    relative = F.substring(path, F.lit(len(files.root) + 1), F.length(path))
+    folder = F.element_at(F.split(relative, "/"), -2)
+    label = F.when(F.instr(relative, "/") > 0, folder)
+    for name, column in {"relative_path": relative, "id": relative, "label": label}.items():
+        if name not in rows.columns:
+            rows = rows.withColumn(name, column)
+    return rows
 
 
-def _names_timestamps(rows: DataFrame, config: InputConfig) -> bool:
+def names_timestamps(rows: DataFrame, config: InputConfig) -> bool:
     """Return whether the config names a timestamp column, whose text depends on the time zone."""
     named = " ".join([config.where or "", config.id, *config.metadata]).lower()
     kinds = {field.name.lower(): field.dataType.simpleString() for field in rows.schema}

@@ -220,6 +220,13 @@ def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
     if after is not None:
         shift = f"effective nodes {human(before)} → {human(after)} of {human(n_nodes)}"
         facts.append(f"{shift} (uniform control {human(control)})")
+    before = cell("labels", None, None, "effective_labels").value
+    after, control = cell("labels", sample["name"], None, "effective_labels")
+    if after is not None:
+        n_labels = cell("labels", None, None, "n_labels").value
+        shift = f"effective labels {human(before)} → {human(after)} of {human(n_labels)}"
+        verdict = "" if after > (control or 0) else ": no more even than uniform over the labels"
+        facts.append(f"{shift} (uniform control {human(control)}){verdict}")
     return "; ".join(facts) + "."
 
 

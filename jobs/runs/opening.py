@@ -8,7 +8,7 @@ from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen, pinned
 from jobs.ledger.events import RUNS, Event
 from jobs.pool.columns import pool_columns
-from jobs.pool.inputs import open_pool
+from jobs.pool.inputs import open_pool, with_pointed
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run
 from jobs.runs.stage import Recipe
@@ -50,7 +50,10 @@ def open_run(
     config = pinned(config)
     lake = Lake(spark, config.output)
     pool = open_pool(spark, config.input)
-    columns = pool_columns(pool, config.input, chosen(config).spec.reads)
+    spec = chosen(config).spec
+    columns = pool_columns(pool, config.input, spec.reads)
+    if spec.opens_paths and columns.schema["value"].dataType.typeName() == "string":
+        pool = with_pointed(pool, columns, config.input)
     run = Run(
         spark, recipe, config, config, lake, pool, progress or Progress(),
         is_refresh, replaces_samples, waits,

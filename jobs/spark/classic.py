@@ -8,7 +8,9 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql.utils import is_remote
@@ -37,6 +39,20 @@ def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
         return DeltaVersion(str(snapshot.metadata().id()), int(snapshot.version()))
     except Exception:  # a platform's own Delta, or a log on which SQL gives a better error
         return None
+
+
+def delta_sources(rows: DataFrame) -> list[str] | None:
+    """Return ``id@version`` of each Delta table that some rows are read from."""
+    if is_remote():
+        return None
+    found = []
+    with contextlib.suppress(Exception):
+        leaves = rows._jdf.queryExecution().analyzed().collectLeaves()
+        for i in range(leaves.size()):
+            with contextlib.suppress(Exception):  # not a table of Delta's
+                snapshot = leaves.apply(i).relation().location().snapshotAtAnalysis()
+                found.append(f"{snapshot.metadata().id()}@{snapshot.version()}")
+    return sorted(found)
 
 
 def broadcast(spark: SparkSession, content: bytes) -> tuple[Any, Callable[[], None]] | None:
@@ -68,6 +84,15 @@ def is_on_one_machine(spark: SparkSession) -> bool:
     return master.startswith("local") and not master.startswith("local-cluster")
 
 
+def add_archive(spark: SparkSession, path: str) -> bool:
+    """Have an archive unpacked on the workers' machines, if they are others; False on Connect."""
+    if is_remote():
+        return False
+    if not is_on_one_machine(spark):
+        spark.sparkContext.addArchive(path)
+    return True
+
+
 def n_slots(spark: SparkSession) -> int | None:
     """Return the number of tasks that can run at once."""
     with contextlib.suppress(Exception):
@@ -83,6 +108,11 @@ def default_file_system(spark: SparkSession) -> str | None:
         jsc: Any = spark.sparkContext._jsc
         return str(jsc.hadoopConfiguration().get("fs.defaultFS"))
     return None
+
+
+def row_counter(spark: SparkSession) -> Any | None:
+    """Return an accumulator of rows: tasks ``add`` to its ``value``, which grows as they end."""
+    return None if is_remote() else spark.sparkContext.accumulator(0)
 
 
 def rows_read(spark: SparkSession | None) -> int | None:
@@ -163,7 +193,38 @@ def _hears_all(spark: SparkSession, seconds: float) -> bool:
     return True
 
 
-def java_version(spark: SparkSession) -> str:
-    """Return the version of Java that a local session runs on."""
-    jvm: Any = spark.sparkContext._jvm
-    return str(jvm.System.getProperty("java.version"))
+def java_property(spark: SparkSession, name: str) -> str | None:
+    """Return a property of the driver's JVM, such as ``java.version``; None if it does not say."""
+    if is_remote():
+        return None
+    try:
+        jvm: Any = spark.sparkContext._jvm
+        return str(jvm.System.getProperty(name))
+    except Exception:  # not every platform lets Python call this
+        return None
+
+
+def path_exists(spark: SparkSession, path: str) -> bool:
+    """Return whether something is at a path, none of whose signs is a pattern's."""
+    url = urlparse(path)
+    if url.scheme in ("", "file"):
+        return Path(unquote(url.path) if url.scheme else path).exists()
+    with contextlib.suppress(Exception):
+        place, system = _hadoop(spark, path)
+        return bool(system.exists(place))
+    return False
+
+
+def count_files(spark: SparkSession, path: str) -> int | None:
+    """Return the number of files below a path, hidden and empty ones too."""
+    with contextlib.suppress(Exception):
+        place, system = _hadoop(spark, path)
+        return int(system.getContentSummary(place).getFileCount())
+    return None
+
+
+def _hadoop(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """Return a path and its file system, as Hadoop's objects."""
+    context: Any = spark.sparkContext
+    place = context._jvm.org.apache.hadoop.fs.Path(path)
+    return place, place.getFileSystem(context._jsc.hadoopConfiguration())

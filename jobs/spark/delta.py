@@ -3,6 +3,7 @@
 from pyspark.sql import SparkSession
 
 from jobs.config.errors import CurationError
+from jobs.spark.jars import delta_package, series_of
 
 _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "catalog plugin")
 # JVM errors that mean incompatible classes
@@ -30,9 +31,8 @@ def refuse_without_delta(error: Exception, spark: SparkSession) -> None:
             "and its two confs, spark.sql.extensions and spark.sql.catalog.spark_catalog"
         ) from error
     if any(mark in text for mark in _OTHER_SPARK):
-        series = ".".join(spark.version.split(".")[:2])
         raise CurationError(
             f"this session's Delta Lake does not fit its Spark {spark.version}: want the package "
-            f"built for Spark {series}, which brings the jars it needs, such as "
-            "io.delta:delta-spark_4.2_2.13:4.4.0 for 4.2; name it in spark.jars.packages"
+            f"built for Spark {series_of(spark.version)}, which brings the jars it needs, "
+            f"{delta_package(spark.version)}; name it in spark.jars.packages"
         ) from error

@@ -11,6 +11,7 @@ from pyspark.storagelevel import StorageLevel
 from jobs.spark.session import n_slots
 
 _ONE_FILE = 16 << 20  # tables up to this many bytes are written as one file
+_TASK_BYTES = 128 << 20  # of files that a task reads, as Spark has it
 _ARROW_TYPES = {
     "string": pa.string(),
     "int": pa.int32(),
@@ -40,6 +41,11 @@ def as_frame(spark: SparkSession, table: pa.Table) -> DataFrame:
     """Return a table as a DataFrame, to be written in as few files as its size allows."""
     frame = spark.createDataFrame(table)
     return frame.coalesce(1 if table.nbytes <= _ONE_FILE else n_slots(spark))
+
+
+def packed(rows: DataFrame, n_bytes: int) -> DataFrame:
+    """Return rows of many small files in few tasks: three a slot, or more for their bytes."""
+    return rows.coalesce(max(3 * n_slots(rows.sparkSession), -(-n_bytes // _TASK_BYTES)))
 
 
 def kept_on_disk(rows: DataFrame) -> DataFrame:

@@ -1,8 +1,10 @@
-"""The stderr of a local session's JVM: captured, and shown only if something fails.
+"""How a local session's JVM is started: its locale; its stderr, shown only if something fails.
 
 Ivy resolves Delta's jars there, and log4j warns; on a terminal that hides the lines that matter.
 """
 
+import codecs
+import locale
 import os
 import sys
 import tempfile
@@ -31,6 +33,26 @@ def kept_quiet() -> Iterator[None]:
     finally:
         os.dup2(saved, stderr)
         os.close(saved)
+
+
+@contextmanager
+def utf8_names() -> Iterator[None]:
+    """Start processes in this context with UTF-8 file names, if the locale knows only ASCII.
+
+    Under ``LC_ALL=C``, Java cannot open a file whose name is not ASCII, nor list it.
+    """
+    if sys.platform != "linux" or codecs.lookup(locale.nl_langinfo(locale.CODESET)).name != "ascii":
+        yield
+        return
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
 
 
 def said_so_far() -> str:

@@ -3,37 +3,10 @@
 from pathlib import Path
 from urllib.parse import urlparse
 
-from pyspark.sql import SparkSession
-
-from jobs.config.errors import ConfigError
-from jobs.spark.classic import default_file_system
-
 
 def absolute(path: str) -> str:
     """Return a local path in full, as Delta's SQL needs it; URIs stay as they are."""
     return path.rstrip("/") if urlparse(path).scheme else str(Path(path).absolute())
-
-
-def require_one_meaning(spark: SparkSession, key: str, path: str) -> None:
-    """Refuse a relative path where Spark's folders are not those of this process.
-
-    Relative paths belong to this process's working folder. Spark finds them there if its own paths
-    are local files; a Connect server has another folder, and a cluster's default file system none.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if urlparse(path).scheme or Path(path).is_absolute():
-        return
-    default = default_file_system(spark)
-    if default is not None and urlparse(default).scheme == "file":
-        return
-    whose = "its server's" if default is None else f"those of {default}"
-    raise ConfigError(
-        f"{key}={path!r} is relative to this process's folder, but Spark's files are {whose}; "
-        "want a full path or a URI, such as /Volumes/main/lake/pool or s3://bucket/pool"
-    )
 
 
 def quote(identifier: str) -> str:

@@ -5,10 +5,8 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 import pyspark
@@ -18,35 +16,14 @@ from jobs.config.errors import CurationError
 from jobs.config.model import SparkConfig
 from jobs.spark import classic
 from jobs.spark.host import is_submitted
-from jobs.spark.launch import kept_quiet, said_so_far
+from jobs.spark.jars import EXCLUDES, delta_package, missing_jars
+from jobs.spark.java import FIX, find_java, missing_module
+from jobs.spark.launch import kept_quiet, said_so_far, utf8_names
 from jobs.spark.own_code import WORKERS_PATH, code_root
 from jobs.spark.queries import MARK, QUICK
 from jobs.spark.settings import setting
 
 log = logging.getLogger(__name__)
-
-# Dependencies of delta-spark's jar that Spark ships already; only io.delta, io.unitycatalog and
-# org.antlr are left to resolve.
-_EXCLUDES = ",".join(
-    f"{group}:*"
-    for group in (
-        "com.fasterxml.jackson.core",
-        "com.fasterxml.jackson.datatype",
-        "com.github.luben",
-        "com.google.code.findbugs",
-        "commons-logging",
-        "commons-pool",
-        "io.airlift",
-        "javax.annotation",
-        "org.apache.hadoop",
-        "org.apache.logging.log4j",
-        "org.apache.parquet",
-        "org.locationtech.jts",
-        "org.roaringbitmap",
-        "org.slf4j",
-        "org.xerial.snappy",
-    )
-)
 
 # A batch job needs throughput, not short pauses, and fills its heap by gigabytes: together these
 # take a fifth off a stage on two cores. Allowing a tenth of the time for garbage collection, not
@@ -94,7 +71,7 @@ def start_local(
     Raises
     ------
     CurationError
-        If there is no Java, or Delta's jars cannot be resolved.
+        If there is no Java that Spark runs on, or Delta's jars cannot be fetched.
     """
     _require_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -105,22 +82,24 @@ def start_local(
     for key, value in local_settings(config).items():
         builder = builder.config(key, value)
     try:
-        with contextlib.nullcontext() if is_verbose else kept_quiet():
+        with utf8_names(), contextlib.nullcontext() if is_verbose else kept_quiet():
             return builder.getOrCreate()
     except Exception as error:
-        if said := said_so_far():
+        said = said_so_far()
+        if missing := missing_jars(said) or missing_module(said):
+            raise missing from error
+        if said:
             log.error("the JVM said:\n%s", said)
         raise CurationError(
-            f"Spark did not start: {str(error).splitlines()[0]}; if Delta's jars could not be "
-            "resolved, allow Maven Central once, or set spark.jars.packages' cache up beforehand"
+            f"Spark did not start: {str(error).splitlines()[0]}; see the JVM's words above"
         ) from error
 
 
 def local_settings(config: SparkConfig) -> dict[str, str]:
     """Return Spark's settings for a local session."""
     return {
-        "spark.jars.packages": delta_package(),
-        "spark.jars.excludes": _EXCLUDES,
+        "spark.jars.packages": delta_package(pyspark.__version__),
+        "spark.jars.excludes": EXCLUDES,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.memory": config.driver_memory,
@@ -145,20 +124,6 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.scheduler.mode": "FAIR",  # so that leases are renewed amid a stage's many tasks
         "spark.log.level": "ERROR",
     }
-
-
-def delta_package() -> str:
-    """Return the Maven coordinates of the Delta build for the installed Spark."""
-    spark_version = metadata.version("pyspark").rsplit(".", 1)[0]
-    try:
-        delta_version = metadata.version("delta-spark")
-    except metadata.PackageNotFoundError as error:
-        raise CurationError(
-            "delta-spark is not installed; pip install 'evenlake[local]'"
-        ) from error
-    # from Delta 4.1 on, the artifact names the Spark it was built for
-    suffix = f"_{spark_version}" if spark_version >= "4.1" else ""
-    return f"io.delta:delta-spark{suffix}_2.13:{delta_version}"
 
 
 def n_slots(spark: SparkSession) -> int:
@@ -186,25 +151,25 @@ def _java_options() -> str:
 
 
 def _require_java() -> None:
-    home = os.environ.get("JAVA_HOME")
-    if (home and (Path(home) / "bin" / "java").exists()) or shutil.which("java"):
-        return
-    raise CurationError(
-        "no Java found; want Java 17 or 21: apt-get install openjdk-17-jre-headless, "
-        "dnf install java-17-openjdk-headless, or brew install openjdk@17; then set JAVA_HOME"
-    )
+    java = find_java(pyspark.__version__)
+    if not java.is_fit:
+        raise CurationError(f"{java.found}; want {java.wanted}; {FIX}")
 
 
 def main() -> int:
-    """Start a local session, write a Delta table, and print the versions used."""
+    """Start a local session, write and read a Delta table, and print the versions used."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
     spark = start_local(SparkConfig(master="local[1]", driver_memory="1g"))
     with tempfile.TemporaryDirectory() as folder:
-        spark.range(1).write.format("delta").mode("append").save(folder + "/probe")
-    java = classic.java_version(spark)
-    delta = metadata.version("delta-spark")
-    print(f"spark={spark.version} delta={delta} java={java} ok")  # noqa: T201  its one output
+        path = folder + "/probe"
+        spark.range(3).write.format("delta").mode("append").save(path)
+        n_rows = spark.read.format("delta").load(path).count()
+    java = classic.java_property(spark, "java.version")
+    package = delta_package(spark.version)
     spark.stop()
+    if n_rows != 3:
+        raise CurationError(f"wrote 3 rows by {package} and read {n_rows}; clear ~/.ivy2.5.2")
+    print(f"spark={spark.version} delta={package.split(':')[-1]} java={java} ok")  # noqa: T201
     return 0
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from jobs.spark.classic import add_python_code, application_id, broadcast
+from jobs.spark.classic import add_archive, add_python_code, application_id, broadcast
 from udfs.shipping import Shipped, digest_of
 
 _sent: set[tuple[str, str]] = set()  # (session, path): artifacts are write-once
@@ -39,9 +39,20 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
 
 def ship_code(spark: SparkSession, path: str) -> None:
     """Put a .zip of Python code on the workers' path for later tasks."""
-    session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]  # Connect's
-    if (session, path) in _sent:
-        return
-    if not add_python_code(spark, path):
+    if _is_new(spark, path) and not add_python_code(spark, path):
         spark.addArtifacts(path, pyfile=True)
+
+
+def ship_archive(spark: SparkSession, path: str) -> None:
+    """Have a .zip unpacked on every machine, under its name without the suffix, for later tasks."""
+    named = f"{path}#{Path(path).stem}"
+    if _is_new(spark, path) and not add_archive(spark, named):
+        spark.addArtifacts(named, archive=True)
+
+
+def _is_new(spark: SparkSession, path: str) -> bool:
+    """Return whether a file was not sent to this session's workers before."""
+    session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]  # Connect's
+    is_new = (session, path) not in _sent
     _sent.add((session, path))
+    return is_new

@@ -19,8 +19,9 @@ from jobs.config.secrets import without_secrets
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute, quote, require_one_meaning
+from jobs.spark.naming import absolute, quote
 from jobs.spark.observing import observed
+from jobs.spark.relative import require_one_meaning
 from jobs.tables.digests import Written, digest_columns, sums, written_of
 from jobs.tables.locks import alone, local_folder
 from jobs.tables.saving import save_at_path, save_by_name, transaction_options

@@ -35,5 +35,5 @@ def test_java_home_goes_before_the_path(tmp_path):
 
 
 def test_an_unsupported_java_home_gives_way_to_the_path(tmp_path):
-    java_home, on_path = make_java(tmp_path / "25", 25), make_java(tmp_path / "21", 21)
+    java_home, on_path = make_java(tmp_path / "11", 11), make_java(tmp_path / "21", 21)
     assert chosen_java(java_home, on_path) == str(on_path)

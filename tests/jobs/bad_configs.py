@@ -62,10 +62,25 @@ OVERRIDES = {  # of BASE -> the whole message
     "dedup.threshold=0.9": "dedup.threshold=0.9: not built yet; leave it at its default",
     "outliers.method=knn": "outliers.method='knn': not built yet; leave it at its default",
     "embed.model=sentence-transformers:all-MiniLM-L6-v2": (
-        "embed.model='sentence-transformers:all-MiniLM-L6-v2': not built yet; embed elsewhere, "
-        "name the column in input.embedding and set embed.model: precomputed"
+        "input.content is missing; embed.model='sentence-transformers:all-MiniLM-L6-v2' reads the "
+        "column that it names"
     ),
-    "embed.model=clip": "embed.model='clip': want 'precomputed', 'lsa' or 'pixels'",
+    "embed.model='onnx:'": ("embed.model='onnx:': want a path, or a model's name, after the colon"),
+    "embed={model: 'onnx:model.onnx', options: {batch: 0}}": (
+        "embed.options.batch=0: want at least 1"
+    ),
+    "embed={model: 'onnx:model.onnx', options: {pooling: max}}": (
+        "embed.options.pooling='max': want 'mean', 'cls' or 'none'"
+    ),
+    "embed={model: 'sentence-transformers:m', options: {trust_remote_code: true}}": (
+        "embed.options.trust_remote_code: unknown key; embed.options of "
+        "embed.model='sentence-transformers' are: batch, device, prompt, prompt_name, "
+        "max_seq_length, truncate_dim, revision"
+    ),
+    "embed.model=clip": (
+        "embed.model='clip': want 'precomputed', 'lsa', 'pixels', sentence-transformers:..., "
+        "onnx:... or python:..."
+    ),
     "embed.model=python:my_embedder:make": (
         "embed.model='python:my_embedder:make': not from the command line, as it says which Python "
         "code runs with this job's rights; write it into the config file"
@@ -75,8 +90,8 @@ OVERRIDES = {  # of BASE -> the whole message
     ),
     "embed.version=7": "embed.version=7: want text",
     "embed.version=v7": (
-        "embed.version='v7' is for code of your own (embed.model: python:package.module:factory); "
-        "leave it out"
+        "embed.version='v7' is for models and code of your own (embed.model: "
+        "sentence-transformers:..., onnx:... or python:...); leave it out"
     ),
     "embed.model=pixels": (
         "input.content is missing; embed.model='pixels' reads the column that it names"
@@ -106,8 +121,8 @@ OVERRIDES = {  # of BASE -> the whole message
         "output.table_prefix='../up': want text that matches ^[A-Za-z0-9_]*$"
     ),
     "input.format=xlsx": (
-        "input.format='xlsx': want 'delta', 'parquet', 'json', 'csv', 'text', 'binaryFile' or "
-        "'table'"
+        "input.format='xlsx': want 'delta', 'table', 'parquet', 'json', 'csv', 'text', "
+        "'binaryFile', 'numpy', 'webdataset' or 'arrow'"
     ),
     "input.version=-1": "input.version=-1: want at least 0",
     "input.metadata=label": "input.metadata='label': want a list",
@@ -160,7 +175,10 @@ SPARK = "(what Spark says)"
 CHECK = "; check input.format, input.version and input.options"
 PATH = "; want a path that this session can read"
 COLUMNS = "['id', 'x', 'vector', 'text', 'words']"
-KINDS = "set input.format to delta, parquet, json, csv, text or binaryFile"
+KINDS = (
+    "set input.format to parquet, arrow, numpy, webdataset, binaryFile, json, csv, text or delta, "
+    "or name the folder of one kind"
+)
 DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table={at}/nowhere": "input.table='{at}/nowhere' cannot be read: " + SPARK + PATH,
     "input.table=nowhere": (
@@ -174,8 +192,10 @@ DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table=nofs://bucket/pool": "input.table='nofs://bucket/pool' cannot be read: "
     + SPARK
     + PATH,
-    "input.table={at}/odd": f"input.table='{{at}}/odd' holds files ending in ['.xyz']; {KINDS}",
-    "input.table={at}/void": f"input.table='{{at}}/void' holds no files; {KINDS}",
+    "input.table={at}/odd": (
+        f"input.table='{{at}}/odd' holds files ending in ['.xyz'], such as a.xyz; {KINDS}"
+    ),
+    "input.table={at}/void": "input.table='{at}/void' holds no files",
     "input.table={at}/odd & input.format=parquet": (
         "input.table='{at}/odd' cannot be read as parquet: " + SPARK + CHECK
     ),
@@ -386,15 +406,21 @@ SESSIONS = {  # what the session has -> the message
     ),
     "a Delta Lake of another Spark, or one whose own jars are missing": (
         "this session's Delta Lake does not fit its Spark 4.2.0: want the package built for Spark "
-        "4.2, which brings the jars it needs, such as io.delta:delta-spark_4.2_2.13:4.4.0 for "
-        "4.2; name it in spark.jars.packages"
+        "4.2, which brings the jars it needs, io.delta:delta-spark_4.2_2.13:4.4.0; name it in "
+        "spark.jars.packages"
     ),
 }
 
-NO_JAVA = (
-    "no Java found; want Java 17 or 21: apt-get install openjdk-17-jre-headless, dnf install "
-    "java-17-openjdk-headless, or brew install openjdk@17; then set JAVA_HOME"
+_A_JAVA = (
+    "want Java 17, 21 or 25; apt-get install openjdk-17-jre-headless, dnf install "
+    "java-21-openjdk-headless, or brew install openjdk@21; then set JAVA_HOME"
 )
+# session -> JAVA_HOME, the message
+BAD_JAVAS = {
+    "no Java": (None, f"no java on PATH, no JAVA_HOME; {_A_JAVA}"),
+    "a JAVA_HOME without Java": ("{at}", f"JAVA_HOME={{at}} holds no bin/java; {_A_JAVA}"),
+    "Java 11": ("{at}/11", f"{{at}}/11/bin/java is Java 11; {_A_JAVA}"),
+}
 _FULL = (
     "no space is left where the output is written, or in Spark's scratch folder (spark.local.dir, "
     "/tmp unless set): make room, evenlake runs clean among others, then run the same command "

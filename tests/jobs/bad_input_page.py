@@ -10,11 +10,11 @@ from unittest.mock import ANY
 
 from tests.jobs.bad_configs import (
     AFTER_EMBEDDING,
+    BAD_JAVAS,
     CODE,
     DOOR,
     FILES,
     GUARDS,
-    NO_JAVA,
     OVERRIDES,
     SESSIONS,
     SPARK,
@@ -82,7 +82,8 @@ def _lines() -> Iterator[str]:
     yield "\n## Sessions\n"
     yield from _messages("the session has", SESSIONS, is_code=False)
     yield "\n## Machines\n"
-    machines = dict(TROUBLES.values()) | {"no Java": NO_JAVA}
+    javas = {what: message for what, (_, message) in BAD_JAVAS.items()}
+    machines = dict(TROUBLES.values()) | javas
     yield from _messages("the machine has", machines, is_code=False)
     yield AFTERWORD
 

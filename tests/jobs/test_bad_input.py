@@ -19,19 +19,21 @@ from pyspark.sql import functions as F
 from jobs import balance_sample, cluster_levels, curate, embed_pool
 from jobs.config.errors import ConfigError, CurationError, GuardError, InputError
 from jobs.config.loading import load_config, parse_config
-from jobs.config.model import RunConfig
+from jobs.config.model import RunConfig, SparkConfig
+from jobs.environment.host import check_java
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
+from jobs.spark.session import start_local
 from jobs.spark.troubles import trouble_of
 from jobs.tables.lake import Lake
 from tests.jobs import bad_input_page
 from tests.jobs.bad_configs import (
     AFTER_EMBEDDING,
+    BAD_JAVAS,
     BASE,
     DOOR,
     FILES,
     GUARDS,
-    NO_JAVA,
     OVERRIDES,
     SESSIONS,
     SPARK,
@@ -386,7 +388,26 @@ def test_an_error_of_another_kind_is_no_machines_trouble() -> None:
     assert trouble_of(ConfigError("No space left on device")) is None
 
 
-def test_without_java_a_run_says_what_to_install(at: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", BAD_JAVAS)
+def test_a_java_that_will_not_do_is_named_alike_by_a_run_and_by_the_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    home, message = (text and text.replace("{at}", str(tmp_path)) for text in BAD_JAVAS[what])
+    java = tmp_path / "11" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho '    java.specification.version = 11' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    if home:
+        monkeypatch.setenv("JAVA_HOME", home)
+    with pytest.raises(CurationError) as refused:
+        start_local(SparkConfig())
+    assert str(refused.value) == message
+    assert str(check_java()) == f"FAIL     java: {message}"
+
+
+def test_a_command_without_java_says_what_to_install(at: Path, tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(
         f"input: {{table: {at}/pool, embedding: vector}}\noutput: {{root: {tmp_path}/lake}}\n"
         "samples: [{name: s, target_size: 2}]\n"
@@ -397,7 +418,7 @@ def test_without_java_a_run_says_what_to_install(at: Path, tmp_path: Path) -> No
         command, capture_output=True, text=True, env=bare, cwd=Path(__file__).parents[2]
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == f"error: {NO_JAVA}"
+    assert done.stderr.splitlines()[-1] == f"error: {BAD_JAVAS['no Java'][1]}"
 
 
 # --- the page -------------------------------------------------------------------------------------

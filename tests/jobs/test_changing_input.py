@@ -81,7 +81,7 @@ def test_files_that_cannot_be_listed_for_now_have_not_changed(
     def throttled(*_: object) -> None:
         raise PySparkException("503 Slow Down")
 
-    monkeypatch.setattr(inputs, "fingerprint_of", throttled)
+    monkeypatch.setattr(inputs, "list_files", throttled)
     with pytest.raises(PySparkException, match="503 Slow Down"):
         pool.require_unchanged()
 

@@ -16,6 +16,7 @@ from jobs.environment import host, packages, sessions
 from jobs.environment.findings import Finding, guarded
 from jobs.environment.packages import SUPPORTED, check_packages, satisfies
 from jobs.spark.host import host_bytes
+from jobs.spark.java import find_java
 from tests.jobs.tiny import SECRET, config_of, write_pool
 
 REPOSITORY = Path(__file__).parents[2]
@@ -37,6 +38,15 @@ def lines(said: str) -> list[tuple[str, str, str]]:
     """Return (status, check, what was found) for every line."""
     parts = [line.split(maxsplit=1) for line in said.splitlines()]
     return [(status, *rest.partition(": ")[::2]) for status, rest in parts]
+
+
+def make_java(home: Path, version: str) -> Path:
+    """Write a bin/java that answers like this version, and return its home."""
+    java = home / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(f"#!/bin/sh\necho '    java.specification.version = {version}' >&2\n")
+    java.chmod(0o755)
+    return home
 
 
 def failures(said: str) -> dict[str, str]:
@@ -105,7 +115,7 @@ def test_without_java_what_needs_spark_is_skipped(
     what = (
         "no java on PATH, no JAVA_HOME" if home is None else "JAVA_HOME=/nowhere holds no bin/java"
     )
-    assert failures(said)["java"].startswith(f"{what}; want Java 17 or 21; apt-get install")
+    assert failures(said)["java"].startswith(f"{what}; want Java 17, 21 or 25; apt-get install")
     assert [check for _, check, _ in lines(said)] == [*ALONE, *SPARK]
     assert lines(said)[-1] == (
         "skipped",
@@ -114,45 +124,47 @@ def test_without_java_what_needs_spark_is_skipped(
     )
 
 
-@pytest.mark.parametrize(("version", "status"), [("1.8", "FAIL"), ("17", "ok"), ("25", "FAIL")])
+@pytest.mark.parametrize(
+    ("version", "status"), [("1.8", "FAIL"), ("17", "ok"), ("25", "ok"), ("26", "FAIL")]
+)
 def test_a_java_is_asked_for_its_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, status: str
 ) -> None:
-    java = tmp_path / "bin" / "java"
-    java.parent.mkdir()
-    java.write_text(f"#!/bin/sh\necho '    java.specification.version = {version}' >&2\n")
-    java.chmod(0o755)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path, version)))
     found = host.check_java()
     assert found.status == status
-    assert found.found == f"{java} is Java {version.removeprefix('1.')}"
+    assert found.found == f"{tmp_path}/bin/java is Java {version.removeprefix('1.')}"
 
 
 @pytest.mark.parametrize(
-    ("pyspark", "delta", "wanted"),
+    ("pyspark", "status", "found"),
     [
-        ("4.2.0", "4.4.0", ""),
-        ("3.5.3", "4.4.0", "pyspark>=4.0.1,<4.3"),
-        ("4.2.0", "3.2.0", "delta-spark>=4.3,<5"),
-        ("4.2.1", "4.4.0", "pyspark<=4.2.0,>=4.0.1, which this delta-spark is built for"),
-        ("4.2.0", None, "delta-spark"),
+        ("4.2.0", "ok", "pyspark 4.2.0, with io.delta:delta-spark_4.2_2.13:4.4.0"),
+        ("4.0.1", "ok", "pyspark 4.0.1, with io.delta:delta-spark_4.0_2.13:4.4.0"),
+        ("3.5.3", "FAIL", "pyspark 3.5.3"),
+        (None, "FAIL", "no pyspark installed"),
     ],
 )
-def test_a_wrong_pair_of_versions_is_a_failure(
-    monkeypatch: pytest.MonkeyPatch, pyspark: str, delta: str | None, wanted: str
+def test_a_spark_is_supported_with_the_delta_that_is_built_for_it(
+    monkeypatch: pytest.MonkeyPatch, pyspark: str | None, status: str, found: str
 ) -> None:
-    versions = {"pyspark": pyspark, "delta-spark": delta}
-    monkeypatch.setattr(packages, "_version", versions.get)
-    monkeypatch.setattr(packages, "_spark_of_delta", lambda: ["<=4.2.0,>=4.0.1"])
-    found = check_packages()
-    assert found.status == ("FAIL" if wanted else "ok")
-    assert found.wanted == wanted
-    assert found.found == f"pyspark {pyspark}, delta-spark {delta or 'missing'}"
+    monkeypatch.setattr(packages, "version_of", {"pyspark": pyspark}.get)
+    finding = check_packages()
+    assert (finding.status, finding.found) == (status, found)
+    assert finding.wanted == ("pyspark>=4.0.1,<4.3" if status == "FAIL" else "")
+
+
+@pytest.mark.parametrize(("spark", "java", "is_fit"), [("4.1.4", 21, True), ("4.1.4", 25, False)])
+def test_which_javas_fit_depends_on_the_spark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: str, java: int, is_fit: bool
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path, str(java))))
+    assert find_java(spark).is_fit is is_fit
 
 
 def test_supported_versions_are_those_of_setup_cfg() -> None:
     setup = (REPOSITORY / "setup.cfg").read_text().splitlines()
-    assert {f"    {name}{bounds}" for name, bounds in SUPPORTED.items()} <= set(setup)
+    assert f"    pyspark{SUPPORTED}" in setup
 
 
 @pytest.mark.parametrize(

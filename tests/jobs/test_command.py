@@ -19,10 +19,9 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a pool whose second version has every id twice, and the config beside it."""
+    """Write a pool and the config beside it."""
     folder = tmp_path_factory.mktemp("command")
-    for _ in range(2):
-        write_pool(spark, folder / "pool", 40)
+    write_pool(spark, folder / "pool", 40)
     (folder / "my.yaml").write_text(yaml.safe_dump(as_dict(config_of(folder))))
     return folder
 
@@ -100,10 +99,10 @@ def test_a_users_error_exits_with_2_and_one_clear_line(
 
 
 def test_a_guard_exits_with_3(folder: Path, tmp_path: Path, capsys: Capture) -> None:
-    arguments = ["--config", f"{folder}/my.yaml", "input.version=1"]
+    arguments = ["--config", f"{folder}/my.yaml", "input.id=label"]
     assert curate.main([*arguments, f"output.root={tmp_path}/lake"]) == 3
     assert last_line(capsys) == (
-        "error: 80 of 80 rows were rejected (duplicate_id 80), so that none is left; the rejects "
+        "error: 40 of 40 rows were rejected (duplicate_id 40), so that none is left; the rejects "
         "table names each row: mend the pool"
     )
 

@@ -15,7 +15,8 @@ from jobs.config.embed_options import options_of
 from jobs.config.loading import parse_config
 from jobs.config.model import EmbedConfig
 from udfs.embedders.built_in import BUILT_IN
-from udfs.embedders.python import Code, EmbedderError, make_embedder, spec_of
+from udfs.embedders.contract import EmbedderError
+from udfs.embedders.python import Code, make_embedder, spec_of
 
 HERE = Path(__file__).parents[2]
 

@@ -1,6 +1,8 @@
 """What an embedder is: a function from a column of values to vectors, or to a reason why not."""
 
-from collections.abc import Callable
+import re
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -8,6 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Decoded = TypeVar("Decoded")
+Result = TypeVar("Result")
+MAX_DETAIL = 200  # characters kept of an exception's message
+
+
+class EmbedderError(ValueError):
+    """The user's code or model cannot be loaded, fails, or gives no vectors: got, want, fix."""
 
 
 class Embedded(NamedTuple):
@@ -75,3 +83,43 @@ def embed_decoded(
     if rows:
         vectors[rows] = project(decoded)
     return Embedded(vectors, reasons, details)
+
+
+def embed_each(
+    values: pd.Series,
+    decode: Callable[[Any], Decoded | Failure],
+    project: Callable[[list[Decoded]], Sequence[NDArray[Any] | Failure]],
+    n_features: int,
+) -> Embedded:
+    """Do as `embed_decoded` does, for a `project` that gives each value a vector or a Failure."""
+    failures: dict[int, Failure] = {}
+
+    def stack(decoded: list[Decoded]) -> NDArray[np.float32]:
+        vectors = np.zeros((len(decoded), n_features), np.float32)
+        for i, got in enumerate(project(decoded)):
+            if isinstance(got, Failure):
+                failures[i] = got
+                continue
+            with np.errstate(over="ignore", under="ignore"):
+                vectors[i] = got
+        return vectors
+
+    embedded = embed_decoded(values, decode, stack, n_features)
+    tried = np.flatnonzero(pd.isna(embedded.reasons))
+    for i, failure in failures.items():
+        embedded.reasons[tried[i]], embedded.details[tried[i]] = failure
+    return embedded
+
+
+def timed(embed: Callable[[list[Any]], Result], contents: list[Any]) -> tuple[Result, float]:
+    """Embed contents, after one to warm up; return also a core's seconds per content."""
+    embed(contents[:1])
+    began = time.process_time()
+    result = embed(contents)
+    return result, (time.process_time() - began) / len(contents)
+
+
+def described(error: BaseException) -> str:
+    """Return an exception's class and message, without the addresses of Python objects."""
+    message = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error))
+    return f"{type(error).__name__}: {message}"[:MAX_DETAIL]

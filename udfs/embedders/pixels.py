@@ -11,38 +11,25 @@ products are added, so that every sum fits 8 + 20 + 12 = 40 of float64's 53 bits
 any order; subtracting the offset (the mean's projection, in the same unit) takes one more.
 """
 
-import contextlib
-import os
-import re
-import struct
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
+from udfs.embedders.images import make_open
 from udfs.embedders.specs import Arrays, EmbedderSpec
 from udfs.embedders.specs import n_components as length_of
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as PILImage
 
 CHANNELS = {"L": 1, "RGB": 3}
 MAX_VALUES = 2**12  # in one shrunken image; the covariance then takes 128 MiB
 COMPONENT_UNIT = 2.0**-20
 MIN_VARIANCE = 1e-9  # relative to the largest; below it a direction is rounding noise
 CHUNK_IMAGES = 1024  # widened to float64 at a time
-# Plain raster formats only: others (EPS) run external programs on the lake's content.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA")
-KERNEL_FOLDERS = ("/proc/", "/sys/", "/dev/")
-MAX_DETAIL = 200  # characters kept of an exception's message
 
 Decode = Callable[[Any], NDArray[np.uint8] | Failure]
 
@@ -165,70 +152,19 @@ def _make_decode(size: int, mode: str) -> Decode:
     from PIL import Image
 
     count_values(size, mode)
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]
+    open_image = make_open(mode)
 
     def decode(value: Any) -> NDArray[np.uint8] | Failure:
-        if not isinstance(value, bytes | bytearray | str):
-            return Failure("undecodable", f"{type(value).__name__} is neither bytes nor a path")
-        if len(value) == 0:
-            return Failure("empty_content")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(_source(value), formats=formats) as image:
-                    small = _to_mode(image, mode).resize((size, size), Image.Resampling.BILINEAR)
-        except MemoryError:
-            raise  # the worker's fault, not the image's
-        except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and others
-            return Failure("undecodable", _describe(error))
+        image = open_image(value)
+        if isinstance(image, Failure):
+            return image
+        small = image.resize((size, size), Image.Resampling.BILINEAR)
         pixels = np.asarray(small).reshape(size * size, -1)  # (n_pixels, channels)
         if (pixels == pixels[0]).all():
             return Failure("constant", f"every pixel is {', '.join(map(str, pixels[0]))}")
         return pixels.ravel()
 
     return decode
-
-
-def _source(value: bytes | bytearray | str) -> BytesIO | str:
-    """Return what Pillow opens: the bytes, or the path of a regular file."""
-    if not isinstance(value, str):
-        return BytesIO(value)
-    path = unquote(urlsplit(value).path) if value.startswith("file:") else value
-    # reading a pipe, a device or some of the kernel's files would never end
-    if not os.path.isfile(path) or os.path.realpath(path).startswith(KERNEL_FOLDERS):
-        raise FileNotFoundError(f"no local file at {path}")
-    return path
-
-
-def _to_mode(image: "PILImage", mode: str) -> "PILImage":
-    """Convert the first frame to what people see of it.
-
-    It is turned as its EXIF orientation says, transparency shows white, and 16-bit greys are scaled
-    to the range that they fill.
-    """
-    from PIL import Image, ImageOps
-
-    if image.mode == "F":
-        raise ValueError("float pixels have no known range")
-    with contextlib.suppress(SyntaxError, ValueError, struct.error):  # EXIF that is broken
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # convert() would clip at 255
-        grey = np.asarray(image).astype(np.int64)
-        span = max(1, int(np.ptp(grey)))
-        scaled = ((grey - grey.min()) * 255 + span // 2) // span
-        return Image.fromarray(scaled.astype(np.uint8)).convert(mode)
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert(mode)
-
-
-def _describe(error: Exception) -> str:
-    """Return the exception's class and message, without the addresses of Python objects."""
-    message = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error))
-    return f"{type(error).__name__}: {message}"[:MAX_DETAIL]
 
 
 @dataclass(frozen=True)
@@ -262,6 +198,7 @@ def _fit(images: Sequence[bytes | str | None], options: Options, seed: int) -> A
 
 SPEC = EmbedderSpec(
     name="pixels",
+    opens_paths=True,
     makes="image",
     options=Options,
     fit=_fit,

@@ -24,19 +24,14 @@ from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from udfs.embedders.contract import Embedded, Embedder, Failure, embed_decoded
-from udfs.embedders.specs import Arrays, EmbedderSpec, NoOptions, told_length
+from udfs.embedders.contract import Embedder, EmbedderError, Failure, embed_each, timed
+from udfs.embedders.specs import ROW_SECONDS, Arrays, EmbedderSpec, NoOptions, told_length
 
 N_TRIED = 16  # contents embedded on the driver to find the vectors' length
 
 UserEmbedder = Callable[[list[Any]], Any]
-
-
-class EmbedderError(ValueError):
-    """The user's code cannot be imported, fails, or does not return vectors: got, want, fix."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +137,7 @@ def spec_of(code: Code, call: Callable[[Code], UserEmbedder], version: str) -> E
         n_features=told_length,
         version=told["version"] or version,
         archive=code.archive,
+        is_costly=True,
     )
 
 
@@ -154,29 +150,18 @@ def make_embedder(code: Code, arrays: Arrays) -> Embedder:
     """
     embed_contents, n_features = code.call(), told_length(arrays)
 
-    def embed(values: pd.Series) -> Embedded:
-        failures: dict[int, Failure] = {}
+    def checked(vector: NDArray[Any] | None) -> NDArray[Any] | Failure:
+        if vector is None:
+            return Failure("undecodable", "the embedder gave None")
+        if len(vector) != n_features:
+            detail = f"length {len(vector)}, the embedder gave {n_features} before"
+            return Failure("wrong_length", detail)
+        return vector
 
-        def project(contents: list[Any]) -> NDArray[np.float32]:
-            vectors = np.zeros((len(contents), n_features), np.float32)
-            for i, vector in enumerate(_called(embed_contents, contents)):
-                if vector is None:
-                    failures[i] = Failure("undecodable", "the embedder gave None")
-                elif len(vector) != n_features:
-                    detail = f"length {len(vector)}, the embedder gave {n_features} before"
-                    failures[i] = Failure("wrong_length", detail)
-                else:
-                    with np.errstate(over="ignore", under="ignore"):
-                        vectors[i] = vector
-            return vectors
+    def project(contents: list[Any]) -> list[NDArray[Any] | Failure]:
+        return [checked(vector) for vector in _called(embed_contents, contents)]
 
-        embedded = embed_decoded(values, _content, project, n_features)
-        tried = np.flatnonzero(pd.isna(embedded.reasons))
-        for i, failure in failures.items():
-            embedded.reasons[tried[i]], embedded.details[tried[i]] = failure
-        return embedded
-
-    return embed
+    return lambda values: embed_each(values, _content, project, n_features)
 
 
 def _fit(
@@ -184,13 +169,16 @@ def _fit(
 ) -> Arrays:
     """Find the vectors' length: the most common in a sample; ties go to the longer."""
     contents = [got for got in map(_content, sample) if not isinstance(got, Failure)]
-    vectors = _called(call(), contents) if contents else []
+    vectors, row_seconds = list[NDArray[Any] | None](), 0.0
+    if contents:
+        vectors, row_seconds = timed(partial(_called, call()), contents)
     lengths = [len(vector) for vector in vectors if vector is not None and len(vector)]
     if not lengths:
         raise EmbedderError(
             f"none of the {len(sample)} contents tried on the driver got a vector; check the column"
         )
-    return {"n_features": np.array(max(lengths, key=lambda n: (lengths.count(n), n)))}
+    n_features = max(lengths, key=lambda n: (lengths.count(n), n))
+    return {"n_features": np.array(n_features), ROW_SECONDS: np.array(row_seconds)}
 
 
 def _content(value: Any) -> Any:

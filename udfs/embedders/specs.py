@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from udfs.embedders.contract import Embedder
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+ROW_SECONDS = "row_seconds"  # among what is learned, what a row took on one core; it is not kept
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class EmbedderSpec:
     ----------
     name : its name in ``embed.model``, and that of its artifact
     reads : the key of ``input`` that names its column
+    opens_paths : whether it takes strings for paths of files
     makes : what ``embeddings.column`` calls its vectors. None: ``text`` if it was given strings,
         ``image`` if binary
     options : a frozen dataclass. Each field is the key of that name in ``embed`` or, if there is
@@ -39,12 +41,18 @@ class EmbedderSpec:
         defines it and none of the other embedders
     version : of its code, part of the stage key; None: the stage's version covers it
     archive : on the driver, the code that the workers lack
+    pack : on the driver, after ``fit``: packs the files that workers on other machines lack, and
+        returns the path of the archive; they find it unpacked under its name without the suffix
+    is_costly : whether a row takes long beside reading it, so that its pass is spread over all
+        slots and shown by rows; ``fit`` then also returns ROW_SECONDS, for the planner
+    n_at_once : how many rows it is given at once; None: ``embed.batch_size``
     """
 
     name: str
     make: Callable[[Arrays], Embedder]
     n_features: Callable[[Arrays], int]
     reads: Literal["content", "embedding"] = "content"
+    opens_paths: bool = False
     makes: str | None = None
     options: type[Any] = NoOptions
     n_fitted: Callable[[Any], int] = lambda options: int(options.fit_rows)
@@ -52,6 +60,9 @@ class EmbedderSpec:
     n_expected: Callable[[Any], int] | None = None
     version: str | None = None
     archive: str | None = None
+    pack: Callable[[], str] | None = None
+    is_costly: bool = False
+    n_at_once: int | None = None
 
 
 def told_length(arrays: Arrays) -> int:

@@ -1,0 +1,142 @@
+"""The pretrained model that ``embed.model: sentence-transformers:...`` or ``onnx:...`` names.
+
+A folder or file is identified by its content, a model of the Hugging Face hub by the commit that
+its revision means now, or, offline, meant when it came into the local cache. So another model under
+the same name gets another stage key.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from glob import escape
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from jobs.config.errors import ConfigError
+from jobs.embedding.code import kept_folder
+from udfs.embedders import onnx
+from udfs.embedders.built_in import PRETRAINED
+from udfs.embedders.contract import EmbedderError, described
+from udfs.embedders.pretrained import Here, Kind, Place, not_installed, spec_of
+from udfs.embedders.specs import EmbedderSpec
+from udfs.shipping import own_gpu, unpacked
+
+Files: TypeAlias = Mapping[str, Path]
+
+HERE = Here(unpacked, own_gpu)
+_PREFIX = "evenlake-model-"  # of the archives' names
+_ORGANIZATION = "sentence-transformers"  # of names on the hub that have none
+_ASKED = ("modules.json", "config.json")  # one of them is in every model
+
+
+def load(model: str, options: Any) -> tuple[EmbedderSpec, str]:
+    """Find the model that a config names; it is loaded only when it is tried.
+
+    Returns
+    -------
+    spec : with its version
+    path : of the model; in the local cache, if it is from the hub
+
+    Raises
+    ------
+    ConfigError
+    """
+    kind, _, name = model.partition(":")
+    try:
+        spec, place = _found(PRETRAINED[kind], os.path.expanduser(name), options)
+    except EmbedderError as error:
+        raise ConfigError(f"embed.model={model!r}: {error}") from error
+    return spec, place.path
+
+
+def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
+    revision = getattr(options, "revision", None)
+    if kind is onnx.KIND:
+        files = _files_of_onnx(onnx.find(name))
+    elif not os.path.isdir(name):
+        commit, folder = _on_hub(name, revision)
+        place = Place(folder, _PREFIX + commit[:16], hub_name=name)
+        pack = partial(_packed, place.shipped, partial(_files_of_folder, Path(folder)))
+        return spec_of(kind, place, replace(options, revision=commit), commit, pack, HERE), place
+    elif revision is not None:
+        raise EmbedderError(f"embed.options.revision={revision!r} is for models of the hub")
+    else:
+        files = _files_of_folder(Path(name))
+    digest = _digest(tuple((inside, str(path), *_state(path)) for inside, path in files.items()))
+    place = Place(os.path.abspath(name), _PREFIX + digest[:16])
+    pack = partial(_packed, place.shipped, lambda: files)
+    return spec_of(kind, place, options, f"sha256:{digest}", pack, HERE), place
+
+
+def _files_of_folder(folder: Path) -> Files:
+    """Return a folder's files but hidden ones, by their path inside."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_file() and not any(p.startswith((".", "__pycache__")) for p in inside.parts):
+            files[inside.as_posix()] = path
+    if not files:
+        raise EmbedderError(f"{folder} holds no files; want a folder that holds a model")
+    return files
+
+
+def _files_of_onnx(model: Path) -> Files:
+    """Return a model's files: itself, the weights that it keeps outside, and what goes with it."""
+    files = {path.name: path for path in sorted(model.parent.glob(f"{escape(model.name)}*"))}
+    found = {name: path for name in onnx.BESIDE if (path := onnx.beside(model, name))}
+    return files | found
+
+
+def _on_hub(name: str, revision: str | None) -> tuple[str, str]:
+    """Return the commit that a model's revision means, and its folder in the local cache."""
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+    except ModuleNotFoundError as error:
+        raise EmbedderError(not_installed(error, "models")) from error
+    repository = name if "/" in name else f"{_ORGANIZATION}/{name}"
+    why: Exception | None = None
+    for file in _ASKED:
+        try:
+            cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+            path = hf_hub_download(repository, file, revision=revision, cache_dir=cache)
+            folder = Path(path).parent
+            return folder.name, str(folder)
+        except EntryNotFoundError as error:
+            why = error
+        except Exception as error:  # no such name, no network, no right to read it
+            why = error
+            break
+    raise EmbedderError(
+        f"{name} is no folder, and on the Hugging Face hub or in its local cache there is no such "
+        f"model: {described(why) if why else ''}; check the name, the network and HF_HUB_OFFLINE"
+    )
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=8)  # a run asks several times, and a model may hold gigabytes
+def _digest(files: tuple[tuple[str, str, int, int], ...]) -> str:
+    named = hashlib.sha256()
+    for inside, path, *_ in files:
+        with open(path, "rb") as content:
+            named.update(
+                f"{inside} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode()
+            )
+    return named.hexdigest()
+
+
+def _packed(name: str, files_of: Callable[[], Files]) -> str:
+    """Pack a model's files for workers on other machines; they hardly compress."""
+    path = kept_folder() / f"{name}.zip"
+    if not path.exists():
+        with zipfile.ZipFile(path, "w") as archive:
+            for inside, file in files_of().items():
+                archive.write(file, inside)
+    return str(path)

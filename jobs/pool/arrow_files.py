@@ -1,0 +1,95 @@
+"""Files that Spark has no reader for, read by Python workers: .npy, .npz, tars, Arrow files."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from jobs.config.errors import InputError
+from jobs.pool.files import Files, escaped
+from jobs.spark.errors import SPARK_ERRORS, reason
+from jobs.spark.session import n_slots
+from udfs.readers.forms import DESCRIBED, Form, columns_of
+from udfs.readers.sources import UnreadableError
+
+log = logging.getLogger(__name__)
+
+_PART_BYTES = 64 << 20  # of a .npy that a task reads
+_SOURCES = "path string, content binary, start bigint, stop bigint"
+
+
+def read_arrow_files(
+    spark: SparkSession, kind: str, files: Files, options: Mapping[str, str]
+) -> DataFrame:
+    """Read files on Python workers.
+
+    Raises
+    ------
+    InputError
+        If a file is not of this form, or a column is of two types.
+    """
+    wanted = tuple(name.strip() for name in options.get("arrays", "").split(",") if name.strip())
+    form = Form(kind, files.root, len(files.found) == 1, wanted)
+    whole = {file.path: [(0, -1)] for file in files.found}
+    described = described_by(spark, form, files)
+    try:
+        schema = columns_of(form, {path: found for path, (found, _) in described.items()})
+    except UnreadableError as error:
+        raise InputError(f"input.table={files.path!r}: {error}") from error
+    parts = whole
+    if kind == "numpy":
+        parts = {f.path: _parts(described[f.path][1], f.length, f.path) for f in files.found}
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return form.read(schema, batches)
+
+    sources = _sources(spark, files, parts)
+    return sources.mapInArrow(read, from_arrow_schema(schema))
+
+
+def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tuple[pa.Schema, int]]:
+    """Return the schema and the number of rows of each file.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    sources = _sources(spark, files, {file.path: [(0, -1)] for file in files.found})
+    try:
+        rows = sources.mapInPandas(form.describe, DESCRIBED).collect()
+    except SPARK_ERRORS as error:
+        found = re.search(rf"{UnreadableError.__name__}: (.+)", str(error))
+        raise InputError(
+            f"input.table={files.path!r}: {found[1] if found else reason(error)}"
+        ) from error
+    return {
+        row.path: (pa.ipc.read_schema(pa.py_buffer(bytes(row.schema))), row.n_rows)
+        for row in sorted(rows)
+    }
+
+
+def _parts(n_rows: int, n_bytes: int, path: str) -> list[tuple[int, int]]:
+    """Return ranges of rows for tasks; only .npy files can be read in parts."""
+    if not path.endswith(".npy"):
+        return [(0, -1)]
+    step = max(1, n_rows * _PART_BYTES // max(n_bytes, 1))
+    return [(i, min(n_rows, i + step)) for i in range(0, n_rows, step)]
+
+
+def _sources(
+    spark: SparkSession, files: Files, parts: Mapping[str, list[tuple[int, int]]]
+) -> DataFrame:
+    """Return a row for each part of a file; those that are not local come with their content."""
+    rows = [(path, *part) for path, ranges in parts.items() for part in ranges]
+    if all(path.startswith("file:") for path in parts):
+        named = spark.createDataFrame([(p, None, *r) for p, *r in rows], _SOURCES)
+        return named.repartition(min(len(rows), 8 * n_slots(spark)))
+    paths = [escaped(file.path) for file in files.found]
+    contents = spark.read.format("binaryFile").load(paths).select("path", "content")
+    ends = {"start": F.lit(0).cast("bigint"), "stop": F.lit(-1).cast("bigint")}
+    return contents.withColumns(ends)

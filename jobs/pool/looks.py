@@ -1,0 +1,84 @@
+"""Look at a few rows of a pool before a run: what would make all of it for nothing."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from pyspark.sql import DataFrame
+
+from jobs.config.errors import InputError
+from jobs.config.model import InputConfig
+from jobs.pool.ids import shown
+from jobs.pool.inputs import Pool
+from udfs.readers.stats import make_size_and_time
+
+_LOOKED_AT = 200  # rows
+_MANY_FILES = 10_000
+_SMALL_FILE = 1 << 20  # bytes, in the mean
+
+
+def look(pool: Pool, rows: DataFrame, config: InputConfig) -> list[str]:
+    """Return what is odd about a pool's first rows and its files.
+
+    Parameters
+    ----------
+    rows : id, value, metadata
+
+    Raises
+    ------
+    InputError
+        If all ids are equal or null, or none of the files that the content names is there.
+    """
+    return [*_ids(rows, config), *_paths(pool, rows), *_files(pool)]
+
+
+def _ids(rows: DataFrame, config: InputConfig) -> Iterator[str]:
+    ids = [row.id for row in rows.select("id").limit(_LOOKED_AT).collect()]
+    counts = Counter(ids)
+    if not ids:
+        return
+    id_, n = counts.most_common(1)[0]
+    if n == len(ids) > 1:
+        known = "null" if id_ is None else repr(shown(id_))
+        raise InputError(
+            f"input.id={config.id!r} is {known} on each of the first {n} rows; want a "
+            "column or expression that tells rows apart"
+        )
+    if n > 1 and id_ is not None:
+        yield (
+            f"input.id={config.id!r}: {shown(id_)!r} is the id of {n} of the first {len(ids)} "
+            "rows; of rows with one id and one content one stays, others are rejects"
+        )
+    elif re.search(r"(?i)\b(sha[12]?|md5|xxhash64|hash)\(", config.id):
+        yield f"input.id={config.id!r} is a hash: of rows whose contents are the same one stays"
+
+
+def _paths(pool: Pool, rows: DataFrame) -> Iterator[str]:
+    if pool.pointed is None or pool.pointed.folders:
+        return
+    states = rows.where("value IS NOT NULL").select("value").limit(_LOOKED_AT)
+    found = states.withColumn("state", make_size_and_time()("value")).collect()
+    missing = [row.value for row in found if row.state is None]
+    if missing and len(missing) == len(found):
+        raise InputError(
+            f"input.content: none of the first {len(found)} paths is a file here, such as "
+            f"{missing[0]!r}; set input.base to the folder that relative paths start from, or make "
+            "them visible to the workers"
+        )
+    if missing:
+        yield (
+            f"{len(missing)} of the first {len(found)} paths are no files, such as {missing[0]!r}"
+        )
+
+
+def _files(pool: Pool) -> Iterator[str]:
+    if pool.files is None:
+        return
+    if pool.files.passed_over:
+        yield f"files passed over: {pool.files.passed_over}"
+    n = len(pool.files.found)
+    if n >= _MANY_FILES and pool.files.n_bytes < n * _SMALL_FILE:
+        yield (
+            f"the pool is {n:,} files of {pool.files.n_bytes / n / 1024:,.0f} KiB in the mean: a "
+            "Delta table with their bytes is read faster, and pinned to a version"
+        )

@@ -1,0 +1,54 @@
+"""Parquet files: all their columns, and a clear word where files differ in a column's type."""
+
+from collections.abc import Mapping
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.config.errors import InputError
+from jobs.pool.arrow_files import described_by, read_arrow_files
+from jobs.pool.files import Files
+from jobs.spark.errors import SPARK_ERRORS
+from udfs.readers.forms import Form, two_types
+
+_UNKNOWN_TYPE = "PARQUET_TYPE_ILLEGAL"  # Spark's word for UUIDs, float16 and times in nanoseconds
+_NOT_ONE = ("CANNOT_MERGE", "PARQUET_COLUMN_DATA_TYPE_MISMATCH")
+
+
+def read_parquet(
+    spark: SparkSession, files: Files, paths: list[str], options: Mapping[str, str]
+) -> DataFrame:
+    """Read Parquet files with the columns of all of them.
+
+    Types that Spark does not know are read by pyarrow, as the nearest ones that it knows.
+
+    Raises
+    ------
+    InputError
+        If a column is of two types.
+    """
+    merged = {"mergeSchema": "true"} if len(files.found) > 1 else {}
+    try:
+        return spark.read.format("parquet").options(**merged | dict(options)).load(paths)
+    except AnalysisException as error:
+        if _UNKNOWN_TYPE not in str(error):
+            raise
+    except SPARK_ERRORS as error:
+        if any(mark in str(error) for mark in _NOT_ONE):
+            _refuse_two_types(spark, files)
+        raise
+    return read_arrow_files(spark, "parquet", files, options)
+
+
+def _refuse_two_types(spark: SparkSession, files: Files) -> None:
+    """Name a column that is of two types, and the files."""
+    known: dict[str, tuple[object, str]] = {}
+    described = described_by(spark, Form("parquet", files.root, is_one=False), files)
+    for path, (schema, _) in described.items():
+        for field in schema:
+            kind, where = known.setdefault(field.name, (field.type, path))
+            if kind != field.type:
+                raise InputError(
+                    f"input.table={files.path!r}: "
+                    + two_types(field.name, where, kind, path, field.type)
+                )

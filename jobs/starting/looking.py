@@ -1,0 +1,134 @@
+"""Look at a pool on this machine, without Spark: its form, its first rows, its size."""
+
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from jobs.config.errors import ConfigError
+from jobs.starting import tables
+from jobs.starting.found import Found
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+# Form -> endings, the most telling first: a README.md beside Parquet files is no pool of texts.
+_ENDINGS = {
+    "parquet": (".parquet",),
+    "images": IMAGES,
+    "json": (".jsonl", ".ndjson", ".json"),
+    "csv": (".csv", ".tsv"),
+    "matrix": (".npy",),
+    "texts": (".txt", ".md"),
+}
+_COMPRESSED = re.compile(r"\.(gz|zst|bz2)$")
+_MOST_FILES = 100_000  # that are listed to find out what a folder holds
+
+
+def look(table: str) -> Found:
+    """Find out what is at a place; a table's name or a remote path is taken as it is.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such path, or nothing there that Evenlake reads.
+    """
+    path = Path(table).expanduser()
+    if not path.exists():
+        return _elsewhere(table)
+    try:
+        return _look(table, path)
+    except (OSError, ValueError, KeyError, csv.Error) as error:  # Arrow's are ValueErrors
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{table!r} cannot be read: {said}; want a file that is whole") from error
+
+
+def _elsewhere(table: str) -> Found:
+    """Take a name for a remote path or a table's, unless it looks like a local file's."""
+    is_remote = re.match(r"[a-z][a-z0-9+.-]+:/", table) is not None
+    if is_remote or ("/" not in table and not _is_known(Path(table))):
+        kind = "a remote path" if is_remote else "nothing of that name here, so a table's name"
+        return Found(table, f"{kind}; its columns are for you to fill in")
+    raise ConfigError(
+        f"{table!r}: no such file or folder; want a pool's path, or none for a starter"
+    )
+
+
+def _look(table: str, path: Path) -> Found:
+    if (path / "_delta_log").is_dir():
+        return tables.delta(table, path)
+    files = list(islice(_files(path), _MOST_FILES))
+    form = _form(files)
+    if form is None:
+        raise ConfigError(
+            f"{table!r} holds {_endings(files)}; want Parquet, Delta, JSON lines, CSV, .npy, "
+            "or a folder of images or .txt files"
+        )
+    files = [file for file in files if _ending(file) in _ENDINGS[form]]
+    partitions = _partitions(files[0].relative_to(path))
+    if form == "images":
+        return _images(table, path, files, partitions)
+    if form == "texts":
+        columns = {"id": "_metadata.file_path", "content": "value"}
+        return Found(table, "a folder of texts", len(files), columns=columns, model="lsa")
+    if form == "matrix":
+        return _matrix(table, files)
+    read = {"parquet": tables.parquet, "json": tables.json_lines, "csv": tables.csv_lines}[form]
+    return read(table, files, partitions)
+
+
+def _is_known(file: Path) -> bool:
+    return any(_ending(file) in endings for endings in _ENDINGS.values())
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield the files at a path, subfolders included; as Spark does, not those of _x and .x."""
+    if path.is_file():
+        yield path
+        return
+    for folder, subfolders, names in os.walk(path):
+        subfolders[:] = sorted(name for name in subfolders if name[0] not in "_.")
+        yield from (Path(folder) / name for name in sorted(names) if name[0] not in "_.")
+
+
+def _ending(file: Path) -> str:
+    return Path(_COMPRESSED.sub("", file.name.lower())).suffix
+
+
+def _form(files: Sequence[Path]) -> str | None:
+    endings = set(map(_ending, files))
+    return next((form for form, known in _ENDINGS.items() if endings & set(known)), None)
+
+
+def _endings(files: Sequence[Path]) -> str:
+    common = [ending or "none" for ending, _ in Counter(map(_ending, files)).most_common(5)]
+    return f"files ending in {', '.join(common)}" if common else "no files"
+
+
+def _partitions(below: Path) -> list[str]:
+    return [part.partition("=")[0] for part in below.parts[:-1] if "=" in part]
+
+
+def _images(table: str, path: Path, files: Sequence[Path], partitions: Sequence[str]) -> Found:
+    """Describe a folder of images; folders that hold several images each are their labels."""
+    folders = {file.parent.relative_to(path) for file in files}
+    has_labels = not partitions and 2 <= len(folders) <= len(files) / 2 and Path() not in folders
+    labels = list(partitions) or (["label"] if has_labels else [])
+    what = "a folder of images" + (f" in {len(folders)} labelled subfolders" if has_labels else "")
+    columns = {"id": "relative_path", "content": "content", "metadata": labels}
+    is_exact = len(files) < _MOST_FILES
+    return Found(table, what, len(files), is_exact, columns=columns, model="pixels")
+
+
+def _matrix(table: str, files: Sequence[Path]) -> Found:
+    """Describe a matrix : (n_rows, n_features); its rows' numbers are their ids."""
+    shapes = [np.load(file, mmap_mode="r", allow_pickle=False).shape for file in files]
+    if any(len(shape) != 2 for shape in shapes):
+        raise ConfigError(f"{table!r} has the shape {shapes[0]}; want (rows, features)")
+    what = f"vectors of {shapes[0][1]} features"
+    columns = {"id": "row", "embedding": "embedding"}
+    n_rows = sum(shape[0] for shape in shapes)
+    return Found(table, what, n_rows, columns=columns, model="precomputed")

@@ -1,0 +1,139 @@
+"""The first rows of tables: Delta, Parquet, JSON lines and CSV, read without Spark."""
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.config.errors import ConfigError
+from jobs.starting.found import Found
+
+N_ROWS = 500  # looked at
+_SEPARATORS = ",;\t|"
+_MOST_FOOTERS = 100  # of Parquet files, read to count rows
+_LARGEST_ARRAY = 2**28  # bytes of a JSON array, which has to be read as a whole
+
+
+def delta(table: str, path: Path) -> Found:
+    """Describe a Delta table by its log and its first file."""
+    fields, files, partitions = _delta_state(path / "_delta_log")
+    known = [path / file for file in files]
+    # a table whose columns were renamed has others in its files
+    physical = "delta.columnMapping.physicalName"
+    names = {field["metadata"].get(physical, field["name"]): field["name"] for field in fields}
+    rows = [{names.get(k, k): v for k, v in row.items()} for row in _first_rows(known)]
+    n_rows, is_exact = _count(known)
+    return Found(table, "a Delta table", n_rows, is_exact, rows=rows, partitions=partitions)
+
+
+def parquet(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
+    """Describe Parquet files."""
+    n_rows, is_exact = _count(files)
+    rows = _first_rows(files)
+    return Found(table, "Parquet", n_rows, is_exact, rows=rows, partitions=partitions)
+
+
+def json_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
+    """Describe JSON lines, or an array of records."""
+    with _opened(files[0]) as (text, done):
+        start = text.read(1).lstrip()
+        if start == "[":
+            return _json_array(table, files, partitions)
+        lines = (start + line if i == 0 else line for i, line in enumerate(text))
+        try:
+            rows = [json.loads(line) for line in islice(filter(str.strip, lines), N_ROWS)]
+        except ValueError as error:
+            raise ConfigError(f"{files[0]}: not one JSON record a line: {error}") from error
+        n_rows, is_exact = _estimate(files, len(rows), done())
+    records = [row for row in rows if isinstance(row, dict)]
+    return Found(table, "JSON lines", n_rows, is_exact, rows=records, partitions=partitions)
+
+
+def csv_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
+    """Describe CSV with a header; other separators than commas become an option."""
+    with _opened(files[0]) as (text, done):
+        header = text.readline()
+        separator = max(_SEPARATORS, key=header.count)
+        names = next(csv.reader([header], delimiter=separator), [])
+        rows = list(islice(csv.DictReader(text, names, delimiter=separator), N_ROWS))
+        n_rows, is_exact = _estimate(files, len(rows), done())
+    options = {} if separator == "," else {"sep": separator}
+    return Found(table, "CSV", n_rows, is_exact, rows=rows, partitions=partitions, options=options)
+
+
+def _json_array(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
+    if files[0].stat().st_size > _LARGEST_ARRAY:
+        raise ConfigError(f"{files[0]}: one large JSON array; want one record a line")
+    with _opened(files[0]) as (text, _):
+        rows = [row for row in json.load(text) if isinstance(row, dict)]
+    options = {"multiLine": "true"}
+    n_rows, is_exact = len(rows) * len(files), len(files) == 1
+    return Found(table, "a JSON array", n_rows, is_exact, rows[:N_ROWS], partitions, {}, options)
+
+
+def _first_rows(files: Sequence[Path]) -> list[Mapping[str, Any]]:
+    for file in files:
+        for batch in pq.ParquetFile(file).iter_batches(N_ROWS):
+            if batch.num_rows:
+                return list(batch.to_pylist())
+    return []
+
+
+def _count(files: Sequence[Path]) -> tuple[int, bool]:
+    """Count the rows of Parquet files by their footers; with many files, about."""
+    counted = files[:_MOST_FOOTERS]
+    n_rows = sum(pq.read_metadata(file).num_rows for file in counted)
+    return n_rows * len(files) // max(1, len(counted)), len(counted) == len(files)
+
+
+def _estimate(files: Sequence[Path], n_read: int, n_bytes: int) -> tuple[int, bool]:
+    """Return the number of rows, from those that the first bytes of a file hold."""
+    if len(files) == 1 and n_read < N_ROWS:
+        return n_read, True
+    size = sum(file.stat().st_size for file in files)
+    return max(n_read, n_read * size // max(1, n_bytes)), False
+
+
+def _delta_state(log: Path) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """Return the fields, files and partition columns of a Delta table, by replaying its log."""
+    fields: list[dict[str, Any]] = []
+    files: dict[str, None] = {}
+    partitions: list[str] = []
+    for action in _actions(log):
+        if metadata := action.get("metaData"):
+            fields = json.loads(metadata["schemaString"])["fields"]
+            partitions = list(metadata["partitionColumns"])
+        if added := action.get("add"):
+            files[unquote(added["path"])] = None
+        if removed := action.get("remove"):
+            files.pop(unquote(removed["path"]), None)
+    return fields, list(files), partitions
+
+
+def _actions(log: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield a log's actions in order: the last checkpoint's, then those of the commits after."""
+    checkpoints = sorted(log.glob("*.checkpoint*.parquet"))
+    last = checkpoints[-1].name[:20] if checkpoints else ""
+    for checkpoint in (file for file in checkpoints if file.name.startswith(last)):
+        yield from pq.read_table(checkpoint).to_pylist()
+    for commit in sorted(log.glob("*.json")):
+        if commit.name[:20] > last or not last:
+            yield from map(json.loads, commit.read_text("utf-8").splitlines())
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[tuple[io.TextIOWrapper, Callable[[], int]]]:
+    """Open a text file, compressed or not; also return how many of its bytes are read so far."""
+    kind = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}.get(file.suffix.lower())
+    with file.open("rb") as raw:
+        stream = pa.CompressedInputStream(raw, kind) if kind else raw
+        with io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="") as text:
+            yield text, raw.tell

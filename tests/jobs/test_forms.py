@@ -1,0 +1,91 @@
+"""Every form that people's pools have comes in row by row as its own library reads it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.ml.linalg import Vectors
+from pyspark.sql import Row, SparkSession
+
+from jobs.config.errors import InputError
+from jobs.config.model import InputConfig
+from jobs.pool.columns import pool_columns
+from jobs.pool.inputs import open_pool, with_pointed
+from jobs.pool.looks import look
+from tests.jobs.forms import FORMS
+
+
+def as_they_came(rows: list[Row]) -> dict[Any, tuple[Any, dict[str, str | None] | None]]:
+    found = {}
+    for row in rows:
+        id_ = bytes(row.id) if isinstance(row.id, bytearray) else row.id
+        value = bytes(row.value) if isinstance(row.value, bytearray) else row.value
+        assert id_ not in found
+        found[id_] = (value, row.metadata)
+    return found
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_comes_in_as_its_own_library_reads_it(
+    spark: SparkSession, tmp_path: Path, name: str
+) -> None:
+    form = FORMS[name]
+    want = form.write(tmp_path)
+    config = InputConfig(table=f"{tmp_path}/{form.table}", **form.config)
+    rows = pool_columns(open_pool(spark, config), config, form.value)
+    got = as_they_came(rows.collect())
+    assert got.keys() == want.keys()
+    if form.value == "content":
+        assert got == want
+        return
+    for id_, (vector, metadata) in want.items():
+        np.testing.assert_array_equal(got[id_][0], vector)
+        assert got[id_][1] == metadata
+
+
+def test_vectors_of_spark_ml(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [("a", Vectors.dense([1.0, 2.0, 0.0])), ("b", Vectors.sparse(3, [1], [5.0]))]
+    spark.createDataFrame(rows, ["id", "v"]).write.parquet(f"{tmp_path}/pool")
+    config = InputConfig(table=f"{tmp_path}/pool", embedding="v")
+    got = pool_columns(open_pool(spark, config), config, "embedding").collect()
+    assert {row.id: row.value for row in got} == {"a": [1, 2, 0], "b": [0, 5, 0]}
+
+
+# --- what is said before a run --------------------------------------------------------------------
+
+
+def looked_at(spark: SparkSession, config: InputConfig) -> list[str]:
+    pool = open_pool(spark, config)
+    pool = with_pointed(pool, pool_columns(pool, config, "content"), config)
+    return look(pool, pool_columns(pool, config, "content"), config)
+
+
+def test_ids_that_tell_nothing_apart_are_refused_before_a_run(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    pd.DataFrame({"id": ["x"] * 3, "path": [*"abc"]}).to_parquet(tmp_path / "p.parquet")
+    config = InputConfig(table=f"{tmp_path}/p.parquet", content="path")
+    with pytest.raises(InputError, match=r"input.id='id' is 'x' on each of the first 3 rows"):
+        looked_at(spark, config)
+
+
+def test_paths_that_are_not_there_are_refused_before_a_run(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    pd.DataFrame({"id": [*"aab"], "path": ["a.png", "b.png", None]}).to_parquet(
+        tmp_path / "p.parquet"
+    )
+    config = InputConfig(table=f"{tmp_path}/p.parquet", content="path")
+    with pytest.raises(InputError, match=r"none of the first 2 paths is a file here, such as "):
+        looked_at(spark, config)
+    (tmp_path / "b.png").write_bytes(b"here")
+    (tmp_path / "README.md").write_text("about")
+    config = config.model_copy(update={"table": str(tmp_path), "format": "parquet"})
+    assert looked_at(spark, config) == [
+        "input.id='id': 'a' is the id of 2 of the first 3 rows; of rows with one id and one "
+        "content one stays, others are rejects",
+        f"1 of the first 2 paths are no files, such as '{tmp_path}/a.png'",
+        "files passed over: 2 of other kinds (README.md, b.png)",
+    ]

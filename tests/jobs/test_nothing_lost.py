@@ -1,0 +1,354 @@
+"""Nothing comes in silently wrong: files, quotes, bytes, doubled ids, settings of the session."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import embed_pool
+from jobs.config.errors import InputError
+from jobs.config.loading import parse_config
+from jobs.config.model import InputConfig
+from jobs.pool.columns import pool_columns
+from jobs.pool.inputs import open_pool
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
+from tests.jobs.forms import png
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def texts_of(spark: SparkSession, path: Path, **config: str) -> dict[str, str]:
+    given = InputConfig(table=str(path), content="text", **config)
+    rows = pool_columns(open_pool(spark, given), given, "content").collect()
+    return {row.id: row.value for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b'id,text\na,one\nb,"two\nc,three\n', 3),
+        (b'id,text\n"a,one\nb,two\n', 2),
+        (b'id,text\na,"two\nlines"\nb,"she said ""no""\nc,x\n', 4),
+    ],
+)
+def test_a_quote_that_is_never_closed_is_refused_with_its_line(
+    spark: SparkSession, tmp_path: Path, content: bytes, line: int
+) -> None:
+    (tmp_path / "pool.csv").write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        open_pool(spark, InputConfig(table=f"{tmp_path}/pool.csv"))
+    assert f"pool.csv the quoted field that begins at line {line} is never closed" in str(
+        refused.value
+    )
+
+
+def test_a_quote_inside_a_plain_field_is_text(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "pool.csv").write_text('id,text\na,5" of pipe\nb,two\n')
+    assert texts_of(spark, tmp_path / "pool.csv") == {"a": '5" of pipe', "b": "two"}
+
+
+def test_line_breaks_inside_quotes_stay_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
+    for name, end in {"windows": b"\r\n", "unix": b"\n"}.items():
+        (tmp_path / f"{name}.csv").write_bytes(
+            end.join([b"id,text", b'a,"one\r\ntwo"', b'b,"x\ny"', b'"c",z', b""])
+        )
+        theirs = pd.read_csv(tmp_path / f"{name}.csv", lineterminator=None)
+        got = texts_of(spark, tmp_path / f"{name}.csv")
+        assert got == dict(zip(theirs["id"], theirs["text"], strict=True))
+        assert got == {"a": "one\r\ntwo", "b": "x\ny", "c": "z"}
+
+
+def test_files_of_both_line_ends_come_in_together(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"id,text\r\na,one\r\n")
+    (tmp_path / "b.csv").write_bytes(b"id,text\nb,two\n")
+    assert texts_of(spark, tmp_path) == {"a": "one", "b": "two"}
+
+
+# --- which files ----------------------------------------------------------------------------------
+
+
+def test_files_that_are_not_read_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a.png", "_x.png", ".y.png", "deep/_z/b.png", "deep/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(0))
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "README.md").write_text("about")
+    (tmp_path / "_SUCCESS").write_bytes(b"")  # a marker, and no data
+    files = open_pool(spark, InputConfig(table=str(tmp_path))).files
+    assert files is not None
+    assert files.names == ["a.png", "deep/c.png"]
+    assert files.passed_over == (
+        "1 of other kinds (README.md); 4 hidden or empty (.y.png, _x.png, deep/_z/b.png and 1 more)"
+    )
+
+
+def test_the_kind_that_holds_less_is_not_taken_for_the_data(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "index.parquet")
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "text": "one"}\n' * 1000)
+    with pytest.raises(InputError, match=r"holds files of parquet .* and of json .*input\.format"):
+        open_pool(spark, InputConfig(table=str(tmp_path)))
+    rows = open_pool(spark, InputConfig(table=str(tmp_path), format="json")).rows
+    assert rows.count() == 1000
+
+
+def test_signs_of_patterns_in_a_path_that_exists_are_its_name(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    for name in ("x[1]", "y{a,b}", "z*"):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"id": [name], "text": ["t"]}), tmp_path / name / "p.parquet")
+    (tmp_path / "x1").mkdir()  # what the pattern would find
+    pq.write_table(pa.table({"id": ["wrong"], "text": ["t"]}), tmp_path / "x1" / "p.parquet")
+    for name in ("x[1]", "y{a,b}", "z*"):
+        assert texts_of(spark, tmp_path / name) == {name: "t"}
+    assert texts_of(spark, tmp_path / "x?") == {"wrong": "t"}  # a pattern
+
+
+# --- Parquet whose files differ -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second", "said"),
+    [
+        ("id", pa.array([1], pa.int32()), pa.array([2], pa.int64()), "is int32 in"),
+        (
+            "vector",
+            pa.array([[1.0]], pa.list_(pa.float32())),
+            pa.array([[1.0]], pa.list_(pa.float64())),
+            "is list<element: float> in",
+        ),
+        ("text", pa.array([None], pa.null()), pa.array(["x"]), "is null in"),
+    ],
+)
+def test_a_column_of_two_types_is_named_with_its_files(
+    spark: SparkSession, tmp_path: Path, column: str, first: pa.Array, second: pa.Array, said: str
+) -> None:
+    pq.write_table(pa.table({column: first}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({column: second}), tmp_path / "b.parquet")
+    with pytest.raises(InputError) as refused:
+        open_pool(spark, InputConfig(table=str(tmp_path)))
+    told = str(refused.value)
+    assert f"column {column!r} {said}" in told
+    assert "a.parquet and" in told
+    assert told.endswith("want one type in all files: cast one of the two and write it again")
+
+
+# --- ids and bytes --------------------------------------------------------------------------------
+
+
+def run_of(folder: Path, spark: SparkSession, **config: object) -> Run:
+    plain = {
+        "output": {"root": f"{folder}/lake"},
+        "embed": {"model": "lsa", "n_components": 4, "fit_rows": 100},
+        "hygiene": {"max_reject_fraction": 0.5},
+        "samples": [{"name": "s", "target_size": 5}],
+    }
+    run = open_run(spark, parse_config(plain | config))
+    run.do(embed_pool.STAGE)
+    return run
+
+
+def rejects_of(run: Run) -> set[tuple[object, ...]]:
+    return {(row.id, row.reason, row.detail) for row in run.lake.read("rejects").collect()}
+
+
+def points_of(run: Run) -> set[object]:
+    return {row.id for row in run.lake.read("embeddings").collect()}
+
+
+def test_of_rows_with_one_id_and_one_content_one_stays(spark: SparkSession, tmp_path: Path) -> None:
+    texts = [f"text {i % 7} about {i % 5}" for i in range(35)]
+    again = [*texts, texts[3], texts[3], texts[8]]
+    frame = pd.DataFrame({"text": again, "lang": [f"l{i:02}" for i in range(len(again))]})
+    frame.to_parquet(tmp_path / "pool.parquet")
+    run = run_of(
+        tmp_path,
+        spark,
+        input={
+            "table": f"{tmp_path}/pool.parquet",
+            "id": "sha2(text, 256)",
+            "content": "text",
+            "metadata": ["lang"],
+        },
+        hygiene={"max_reject_fraction": 0},  # a copy is no bad row
+    )
+    assert len(points_of(run)) == 35
+    rejects = sorted((reason, detail) for _, reason, detail in rejects_of(run))
+    n = {
+        row.detail: row["count"]
+        for row in run.lake.read("rejects").groupBy("detail").count().collect()
+    }
+    assert {reason for reason, _ in rejects} == {"duplicate"}
+    assert n == {
+        "the id stands on 3 rows of the same content": 2,
+        "the id stands on 2 rows of the same content": 1,
+    }
+    kept = {row.metadata["lang"] for row in run.lake.read("metadata").collect()}
+    assert {"l03", "l08"} <= kept and not {"l35", "l36", "l37"} & kept
+
+
+def test_rows_with_one_id_and_several_contents_are_all_turned_away(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    texts = [f"text {i % 7} about {i % 5}" for i in range(35)]
+    frame = pd.DataFrame({"id": [*range(35), 3, 3], "text": [*texts, texts[3], "another"]})
+    frame.to_parquet(tmp_path / "pool.parquet")
+    run = run_of(tmp_path, spark, input={"table": f"{tmp_path}/pool.parquet", "content": "text"})
+    assert rejects_of(run) == {(3, "duplicate_id", "the id stands on 3 rows")}
+    assert points_of(run) == {i for i in range(35) if i != 3}
+
+
+def test_text_that_is_not_utf8_is_a_reject(spark: SparkSession, tmp_path: Path) -> None:
+    texts = [f"text {i % 7} about {i % 5}".encode() for i in range(20)]
+    ids = [f"t{i:02}".encode() for i in range(20)]
+    texts[4], texts[5], ids[6] = b"caf\xe9 noir", "\ufffd ".encode() + b"\xff", b"bad\xfe"
+    table = pa.table(
+        {
+            "id": pa.array(ids, pa.binary()).view(pa.string()),
+            "text": pa.array(texts, pa.binary()).view(pa.string()),
+        }
+    )
+    pq.write_table(table, tmp_path / "pool.parquet")
+    run = run_of(tmp_path, spark, input={"table": f"{tmp_path}/pool.parquet", "content": "text"})
+    assert rejects_of(run) == {
+        ("t04", "undecodable", "the text is not UTF-8 at byte 3"),
+        ("t05", "undecodable", "the text is not UTF-8 at byte 4"),
+        ("bad\ufffd", "undecodable", "the id is not UTF-8 at byte 3"),
+    }
+    assert len(points_of(run)) == 17
+
+
+def test_csv_with_bytes_that_are_not_utf8_loses_these_rows_alone(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    lines = [f"t{i},caf\u00e9 {i % 7} about {i % 5}".encode() for i in range(20)]
+    lines[3] = b"t3,caf\xe9"
+    (tmp_path / "pool.csv").write_bytes(b"\n".join([b"id,text", *lines]))
+    run = run_of(tmp_path, spark, input={"table": f"{tmp_path}/pool.csv", "content": "text"})
+    assert rejects_of(run) == {("t3", "undecodable", "the text is not UTF-8 at byte 3")}
+    assert len(points_of(run)) == 19
+    assert texts_of(spark, tmp_path / "pool.csv")["t1"] == "caf\u00e9 1 about 1"
+
+
+# --- what paths point at --------------------------------------------------------------------------
+
+
+def images_run(spark: SparkSession, folder: Path, **config: object) -> Run:
+    return run_of(
+        folder,
+        spark,
+        input={"table": f"{folder}/list/pool.jsonl", "content": "file"} | config,
+        embed={"model": "pixels", "image_size": 4, "n_components": 4},
+    )
+
+
+@pytest.fixture
+def listed_images(tmp_path: Path) -> Path:
+    (tmp_path / "list" / "images").mkdir(parents=True)
+    for i in range(12):
+        (tmp_path / "list" / "images" / f"a%41 {i}.png").write_bytes(png(i))
+    rows = [f'{{"id": {i}, "file": "images/a%41 {i}.png"}}' for i in range(12)]
+    (tmp_path / "list" / "pool.jsonl").write_text("\n".join(rows))
+    return tmp_path
+
+
+def test_images_that_are_overwritten_are_another_pool(
+    spark: SparkSession, listed_images: Path
+) -> None:
+    before = images_run(spark, listed_images)
+    assert len(points_of(before)) == 12  # relative to the list
+    (listed_images / "list" / "images" / "a%41 3.png").write_bytes(png(99))
+    after = images_run(spark, listed_images)
+    assert after.pool.version == before.pool.version
+    assert after.pool.fingerprint != before.pool.fingerprint
+    assert after.key(embed_pool.STAGE) != before.key(embed_pool.STAGE)
+
+
+def test_relative_paths_start_from_a_folder_that_is_named(
+    spark: SparkSession, listed_images: Path
+) -> None:
+    (listed_images / "list" / "images").rename(listed_images / "images")
+    rows = images_run(spark, listed_images, base=str(listed_images))
+    assert len(points_of(rows)) == 12
+    # a file: URI stands for a store, as far as Spark can tell
+    there = rows.pool.pointed
+    assert there is not None and there.folders == ()
+
+
+# --- the session ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def setting(spark: SparkSession, key: str, value: str) -> Iterator[None]:
+    before = spark.conf.get(key)
+    spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        spark.conf.set(key, before)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where"),
+    [
+        ("spark.sql.ansi.enabled", "false", "cast(n AS int) > 1"),
+        ("spark.sql.caseSensitive", "true", "N > '1'"),
+        ("spark.sql.session.timeZone", "Asia/Tokyo", "cast('2024-01-01' AS timestamp) > at"),
+    ],
+)
+def test_settings_of_the_session_change_no_row(
+    spark: SparkSession, tmp_path: Path, key: str, value: str, where: str
+) -> None:
+    at = pd.to_datetime(["2023-12-31 20:00Z", "2024-01-01 01:00Z", "2023-12-31 12:00Z"])
+    frame = pd.DataFrame(
+        {"id": ["a", "b", "c"], "n": ["1", "2", "3"], "at": at.astype("datetime64[us, UTC]")}
+    )
+    frame.to_parquet(tmp_path / "pool.parquet")
+    config = InputConfig(table=f"{tmp_path}/pool.parquet", where=where)
+
+    def read() -> tuple[str, list[str]]:
+        pool = open_pool(spark, config)
+        return pool.fingerprint, sorted(row.id for row in pool.rows.collect())
+
+    plain = read()
+    with setting(spark, key, value):
+        assert read() == plain
+        assert spark.conf.get(key) == value
+
+
+def test_settings_that_cannot_be_pinned_are_part_of_the_fingerprint(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    pd.DataFrame({"id": ["a"]}).to_parquet(tmp_path / "pool.parquet")
+    config = InputConfig(table=f"{tmp_path}/pool.parquet")
+    assert "+" not in open_pool(spark, config).fingerprint
+    with setting(spark, "spark.sql.legacy.timeParserPolicy", "LEGACY"):
+        assert open_pool(spark, config).fingerprint.endswith("+timeParserPolicy=LEGACY")
+
+
+# --- views ----------------------------------------------------------------------------------------
+
+
+def test_a_view_is_pinned_by_the_versions_of_its_tables(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = spark.createDataFrame([("a", "one"), ("b", "two")], "id string, text string")
+    rows.write.format("delta").save(f"{tmp_path}/table")
+    spark.read.format("delta").load(f"{tmp_path}/table").where("id < 'b'").createOrReplaceTempView(
+        "narrow"
+    )
+    config = InputConfig(table="narrow", content="text")
+    before = open_pool(spark, config)
+    assert [row.id for row in before.rows.collect()] == ["a"]
+    assert open_pool(spark, config).fingerprint == before.fingerprint
+    spark.sql(f"UPDATE delta.`{tmp_path}/table` SET text = 'other' WHERE id = 'a'")
+    assert open_pool(spark, config).fingerprint != before.fingerprint
+    spark.catalog.dropTempView("narrow")

@@ -1,0 +1,1 @@
+"""Real pretrained models, carried by packages, through the product; make test-models."""

@@ -1,0 +1,100 @@
+"""Read Parquet and Arrow files whose types Spark does not know, as the nearest types it knows."""
+
+import uuid
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from udfs.readers.sources import Source, UnreadableError
+
+BATCH_ROWS = 1024
+
+
+def schema_of(source: Source) -> tuple[pa.Schema, int]:
+    """Return the columns as they are stored, and the number of rows (-1: unknown)."""
+    if _is_parquet(source):
+        with source.open() as file:
+            found = pyarrow.parquet.ParquetFile(file)
+            return found.schema_arrow.remove_metadata(), found.metadata.num_rows
+    with source.open() as file:
+        return _reader(file, source.path).schema.remove_metadata(), -1
+
+
+def batches_of(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield batches of rows, cast to a schema that `plain` gave."""
+    with source.open() as file:
+        if _is_parquet(source):
+            batches = pyarrow.parquet.ParquetFile(file).iter_batches(BATCH_ROWS)
+        else:
+            reader = _reader(file, source.path)
+            batches = (
+                reader
+                if isinstance(reader, pa.RecordBatchStreamReader)
+                else map(reader.get_batch, range(reader.num_record_batches))
+            )
+        for batch in batches:
+            yield pa.record_batch(
+                [_cast(batch.column(field.name), field.type) for field in schema], schema=schema
+            )
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type that Spark knows for an Arrow type: UUIDs are texts, float16 is float32."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.string() if kind.extension_name == "arrow.uuid" else plain(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return plain(kind.value_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, plain(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(plain(kind.key_type), plain(kind.item_type))
+    if hasattr(kind, "value_type"):  # lists of every kind
+        return pa.list_(plain(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_time(kind):
+        return pa.string()
+    if pa.types.is_large_string(kind) or kind == pa.string_view() or pa.types.is_null(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return pa.binary()
+    return _NEAREST.get(kind, kind)
+
+
+_NEAREST = {
+    pa.float16(): pa.float32(),
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.decimal128(20, 0),
+    pa.binary_view(): pa.binary(),
+    pa.date64(): pa.date32(),
+    **{pa.duration(unit): pa.int64() for unit in ("s", "ms", "us", "ns")},
+}
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.ExtensionArray):
+        if values.type.extension_name == "arrow.uuid":
+            texts = [v and str(uuid.UUID(bytes=v)) for v in values.storage.to_pylist()]
+            return pa.array(texts, pa.string())
+        values = values.storage
+    return values.cast(kind, safe=not pa.types.is_timestamp(kind))
+
+
+def _is_parquet(source: Source) -> bool:
+    with source.open() as file:
+        return file.read(4) == b"PAR1"
+
+
+def _reader(file: object, path: str) -> "pa.RecordBatchFileReader | pa.RecordBatchStreamReader":
+    """Open an Arrow file, or the stream that Hugging Face's datasets write under the same name."""
+    try:
+        return pa.ipc.open_file(file)
+    except pa.ArrowInvalid:
+        file.seek(0)  # type: ignore[attr-defined]
+    try:
+        return pa.ipc.open_stream(file)
+    except pa.ArrowInvalid as error:
+        raise UnreadableError(f"{path} is no file of Arrow: {error}") from error

@@ -1,0 +1,145 @@
+"""Read the files of a task, each by the reader of its form."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from udfs.readers import arrow_files, numpy_files, tar_files
+from udfs.readers.sources import Source, UnreadableError
+
+DESCRIBED = "path string, schema binary, n_rows bigint"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the files of a pool are read.
+
+    Attributes
+    ----------
+    kind : ``numpy``, ``webdataset``, ``arrow`` or ``parquet``
+    root : what relative paths leave out
+    is_one : whether the pool is one file: ids then leave its name out
+    arrays : the arrays of .npz files to read; empty: those that fit together
+    """
+
+    kind: str
+    root: str
+    is_one: bool
+    arrays: tuple[str, ...] = ()
+
+    def describe(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Yield DESCRIBED for each source: path, its Arrow schema, its number of rows."""
+        for source in _sources(batches):
+            if self.kind == "numpy":
+                schema, n_rows = numpy_files.schema_of(source, self.arrays)
+            elif self.kind == "webdataset":
+                schema, n_rows = tar_files.schema_of(source)
+            else:
+                schema, n_rows = arrow_files.schema_of(source)
+            row = (source.path, schema.serialize().to_pybytes(), n_rows)
+            yield pd.DataFrame([row], columns=["path", "schema", "n_rows"])
+
+    def read(
+        self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of each source, with the columns of a schema that `columns_of` gave."""
+        for batch in batches:
+            for source in _sources([batch.to_pandas()]):
+                for start, rows in self._batches(source, schema):
+                    yield self._complete(source, start, rows, schema)
+
+    def _batches(self, source: Source, schema: pa.Schema) -> Iterator[tuple[int, pa.RecordBatch]]:
+        if self.kind == "numpy":
+            yield from numpy_files.batches_of(source, self.arrays)
+            return
+        if self.kind == "webdataset":
+            found = tar_files.batches_of(source, self._own(source, schema))
+        else:
+            found = arrow_files.batches_of(source, self._own(source, schema))
+        start = 0
+        for batch in found:
+            yield start, batch
+            start += len(batch)
+
+    def _own(self, source: Source, schema: pa.Schema) -> pa.Schema:
+        """Return the columns of the pool that this file has."""
+        if self.kind == "webdataset":
+            there = set(tar_files.schema_of(source)[0].names)
+        else:
+            there = set(arrow_files.schema_of(source)[0].names)
+        return pa.schema([field for field in schema if field.name in there])
+
+    def _complete(
+        self, source: Source, start: int, rows: pa.RecordBatch, schema: pa.Schema
+    ) -> pa.RecordBatch:
+        """Add what the file lacks: its place, ids, and nulls for other files' columns."""
+        relative = source.path.removeprefix(self.root)
+        columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+        own = {
+            "relative_path": lambda: pa.repeat(relative, len(rows)),
+            "id": lambda: self._ids(relative, start, rows),
+        }
+        filled = []
+        for field in schema:
+            if field.name in columns:
+                column = columns[field.name]
+                if column.type != field.type:
+                    column = column.cast(field.type)
+            elif field.name in own:
+                column = own[field.name]()
+            else:
+                column = pa.nulls(len(rows), field.type)
+            filled.append(column)
+        return pa.record_batch(filled, schema=schema)
+
+    def _ids(self, relative: str, start: int, rows: pa.RecordBatch) -> pa.Array:
+        """Return the row's number or key, after its file's name if there are several files."""
+        if self.kind == "webdataset":
+            keys = rows.column("key").to_pylist()
+            return (
+                rows.column("key") if self.is_one else pa.array([f"{relative}/{k}" for k in keys])
+            )
+        numbers = range(start, start + len(rows))
+        if self.is_one:
+            return pa.array(numbers, pa.int64())
+        return pa.array([f"{relative}/{n}" for n in numbers])
+
+
+def columns_of(form: Form, schemas: Mapping[str, pa.Schema]) -> pa.Schema:
+    """Return the columns of a pool, from those of its files by path.
+
+    Raises
+    ------
+    UnreadableError
+        If a column is of two types.
+    """
+    columns: dict[str, tuple[pa.DataType, str]] = {}
+    for path, schema in schemas.items():
+        for field in schema:
+            kind = arrow_files.plain(field.type)
+            known, where = columns.setdefault(field.name, (kind, path))
+            if known != kind:
+                raise UnreadableError(two_types(field.name, where, known, path, kind))
+    fields = [(name, kind) for name, (kind, _) in columns.items()]
+    if form.kind in ("numpy", "webdataset"):
+        id_type = pa.int64() if form.is_one and form.kind == "numpy" else pa.string()
+        places = {"relative_path": pa.string(), "id": id_type}
+        fields += [(name, kind) for name, kind in places.items() if name not in columns]
+    return pa.schema(fields)
+
+
+def two_types(column: str, first: str, known: object, other: str, kind: object) -> str:
+    """Say that a column is of two types in two files."""
+    return (
+        f"column {column!r} is {known} in {first} and {kind} in {other}; want one type in all "
+        "files: cast one of the two and write it again"
+    )
+
+
+def _sources(batches: Iterable[pd.DataFrame]) -> Iterator[Source]:
+    for batch in batches:
+        contents = batch["content"] if "content" in batch else [None] * len(batch)
+        for row in zip(batch["path"], contents, batch["start"], batch["stop"], strict=True):
+            yield Source(*row)

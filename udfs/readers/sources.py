@@ -1,0 +1,42 @@
+"""Where a task's input is: a local file, or the bytes of one that Spark fetched."""
+
+import io
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+
+
+class UnreadableError(ValueError):
+    """A file that is not what its form asks for: got, want, fix."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file, or some of its rows.
+
+    Attributes
+    ----------
+    path : as Spark writes it, such as ``file:/pool/a.npy``
+    content : its bytes; None: the file is local
+    start, stop : rows; a stop of -1 is the end
+    """
+
+    path: str
+    content: bytes | None = None
+    start: int = 0
+    stop: int = -1
+
+    @property
+    def local(self) -> str:
+        """The path of a local file."""
+        return self.path.removeprefix("file://").removeprefix("file:")
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        return io.BytesIO(self.content) if self.content is not None else open(self.local, "rb")
+
+
+def as_text(values: list[bytes | None]) -> pa.Array:
+    """Return bytes as strings, unchecked: what is not UTF-8 is found later, row by row."""
+    return pa.array(values, pa.binary()).view(pa.string())

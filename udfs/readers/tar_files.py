@@ -1,0 +1,89 @@
+"""Read webdataset shards: the members of a tar that share a name up to its first dot are a row."""
+
+import tarfile
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pyarrow as pa
+
+from udfs.readers.sources import Source, UnreadableError, as_text
+
+BATCH_BYTES = 32 << 20  # of content in an Arrow batch
+TEXTS = ("txt", "text", "caption", "json", "cls")  # endings whose members are texts
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """Return a member's key and ending: ``a/b.seg.png`` -> ``a/b``, ``seg.png``; None if hidden."""
+    folder, _, file = name.removeprefix("./").rpartition("/")
+    key, dot, ending = file.partition(".")
+    if not (key and dot and ending):
+        return None
+    return (f"{folder}/{key}" if folder else key), ending.lower()
+
+
+def schema_of(source: Source) -> tuple[pa.Schema, int]:
+    """Return ``key`` and a column for each ending, and the number of rows.
+
+    Raises
+    ------
+    UnreadableError
+        If it is no tar, or a key comes again after another.
+    """
+    endings: set[str] = set()
+    keys: list[str] = []
+    for key, ending, _ in _members(source):
+        endings.add(ending)
+        if not keys or keys[-1] != key:
+            keys.append(key)
+    if len({*keys}) < len(keys):
+        again = next(key for i, key in enumerate(keys) if key in keys[:i])
+        raise UnreadableError(
+            f"{source.path} holds the members of {again!r} in two places; want those of one row "
+            "side by side, as webdataset writes them"
+        )
+    fields = [
+        (ending, pa.string() if ending in TEXTS else pa.binary()) for ending in sorted(endings)
+    ]
+    return pa.schema([("key", pa.string()), *fields]), len(keys)
+
+
+def batches_of(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield batches of rows in the tar's order; a member that a row lacks is null."""
+    rows: list[dict[str, bytes]] = []
+    size = 0
+    for key, ending, read in _members(source):
+        if not rows or rows[-1]["key"] != key.encode():
+            if size > BATCH_BYTES:
+                yield _batch(rows, schema)
+                rows, size = [], 0
+            rows.append({"key": key.encode("utf-8", "surrogateescape")})
+        content = read()
+        rows[-1][ending] = content
+        size += len(content)
+    if rows:
+        yield _batch(rows, schema)
+
+
+def _batch(rows: list[dict[str, bytes]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = []
+    for field in schema:
+        values = [row.get(field.name) for row in rows]
+        is_text = field.type == pa.string()
+        columns.append(as_text(values) if is_text else pa.array(values, pa.binary()))
+    return pa.record_batch(columns, schema=schema)
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return file.read() if file is not None else b""
+
+
+def _members(source: Source) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    try:
+        with source.open() as file, tarfile.open(fileobj=file) as tar:
+            for member in tar:
+                named = split_name(member.name) if member.isfile() else None
+                if named is not None:
+                    yield *named, partial(_content, tar, member)
+    except tarfile.TarError as error:
+        raise UnreadableError(f"{source.path} cannot be read as a tar: {error}") from error
