@@ -10,12 +10,11 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -34,7 +33,7 @@ from jobs.reporting.coverage_rows import (
     coverage_rows,
     wanted_samples,
 )
-from jobs.reporting.exported import page_path, write_whole
+from jobs.reporting.exported import content_of, exported
 from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import PageContext, pool_line, render_page
 from jobs.reporting.page import headlines as page_headlines
@@ -251,31 +250,16 @@ def _sentences(context: PageContext) -> list[str]:
 
 
 def export_page(run: Run) -> str:
-    """Write the page next to the tables if they are on this machine's disks; return its address.
-
-    Otherwise, as on Connect, the page is only in the ``artifacts`` table, which always has it.
-    """
-    if run.lake.local_folder is None:
+    """Write the page next to the tables, or leave it in ``artifacts`` alone; return its address."""
+    if (folder := run.lake.local_folder) is None:
         return f"{run.lake.shown('artifacts')} (name = {PAGE!r}, stage_key = {run.key(STAGE)})"
-    path = page_path(run.lake.local_folder, run.run_id)
-    is_there = path.is_file() and not path.is_symlink()
-    if not (STAGE.name in run.reused and is_there):
-        write_whole(path, page_of(run))
-    return str(path)
+    return exported(folder, run.run_id, partial(page_of, run), is_kept=STAGE.name in run.reused)
 
 
 def page_of(run: Run) -> bytes:
-    """Return the page of a finished report: UTF-8 HTML.
-
-    Raises
-    ------
-    ConfigError
-        If the report has not been made yet.
-    """
+    """Return the page of a finished report, UTF-8 HTML; a ConfigError if there is none yet."""
     run.require_finished(STAGE)
-    stored = run.fetch(STAGE, ARTIFACTS, ("name", "content"))
-    (content,) = stored.filter(pa.compute.field("name") == PAGE)["content"].to_pylist()
-    return bytes(content)
+    return content_of(run.fetch(STAGE, ARTIFACTS, ("name", "content")), PAGE)
 
 
 STAGE = Stage(

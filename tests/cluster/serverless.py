@@ -22,7 +22,14 @@ from jobs import curate
 from jobs.config.loading import load_config
 
 ALLOWED = ("spark.sql.session.timeZone", "spark.sql.shuffle.partitions")
-OWN = ("spark.sql.session.", "spark.sql.execution.", "spark.sql.timestampType")  # the client's
+OWN = (  # read by the client itself
+    "spark.python.",
+    "spark.connect.",
+    "spark.sql.session.",
+    "spark.sql.execution.",
+    "spark.sql.pyspark.",
+    "spark.sql.timestampType",
+)
 
 
 class Gate(grpc.UnaryUnaryClientInterceptor):
