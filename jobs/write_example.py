@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from jobs.config.examples import PLACE
 from jobs.config.model import RunConfig
-from jobs.pool.catalog import quoted_name
+from jobs.reading.catalog import quoted_name
 from jobs.spark.relative import require_one_meaning
 
 CONFIG = str(PLACE / "quickstart.yaml")

@@ -15,9 +15,10 @@ from pyspark.sql.types import (
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
-from jobs.pool.files import Files, few
 from jobs.pool.inputs import Pool
-from jobs.pool.reading import MALFORMED, pinned
+from jobs.reading.files import Files, few
+from jobs.reading.rows import MALFORMED
+from jobs.reading.settings import pinned
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.naming import quote
 from jobs.spark.repeatable import require_repeatable

@@ -10,17 +10,12 @@ from pyspark.sql.utils import is_remote
 from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
-from jobs.pool.catalog import is_delta, is_in_catalog, read_table
-from jobs.pool.files import Files, fingerprint_of, list_files, listed, literal_path
-from jobs.pool.formats import choose_format
 from jobs.pool.pointed import Pointed
-from jobs.pool.reading import (
-    MALFORMED,
-    names_timestamps,
-    pinned,
-    read_files,
-    session_ways,
-)
+from jobs.reading.catalog import is_delta, is_in_catalog, read_table
+from jobs.reading.files import Files, fingerprint_of, list_files, listed, literal_path
+from jobs.reading.formats import choose_format
+from jobs.reading.rows import MALFORMED, names_timestamps, read_files
+from jobs.reading.settings import pinned, session_ways
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types

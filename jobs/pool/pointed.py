@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
-from jobs.pool.files import escaped
+from jobs.reading.files import escaped
 from jobs.spark.classic import default_file_system
 from udfs.readers.stats import make_size_and_time
 

@@ -72,7 +72,7 @@ def _look(table: str, path: Path) -> Found:
     if form == "images":
         return _images(table, path, files, partitions)
     if form == "texts":
-        columns = {"id": "_metadata.file_path", "content": "value"}
+        columns = {"id": "id", "content": "value"}
         return Found(table, "a folder of texts", len(files), columns=columns, model="lsa")
     if form == "matrix":
         return _matrix(table, files)
@@ -118,7 +118,7 @@ def _images(table: str, path: Path, files: Sequence[Path], partitions: Sequence[
     has_labels = not partitions and 2 <= len(folders) <= len(files) / 2 and Path() not in folders
     labels = list(partitions) or (["label"] if has_labels else [])
     what = "a folder of images" + (f" in {len(folders)} labelled subfolders" if has_labels else "")
-    columns = {"id": "relative_path", "content": "content", "metadata": labels}
+    columns = {"id": "id", "content": "content", "metadata": labels}
     is_exact = len(files) < _MOST_FILES
     return Found(table, what, len(files), is_exact, columns=columns, model="pixels")
 
@@ -129,6 +129,6 @@ def _matrix(table: str, files: Sequence[Path]) -> Found:
     if any(len(shape) != 2 for shape in shapes):
         raise ConfigError(f"{table!r} has the shape {shapes[0]}; want (rows, features)")
     what = f"vectors of {shapes[0][1]} features"
-    columns = {"id": "row", "embedding": "embedding"}
+    columns = {"id": "id", "embedding": "embedding"}
     n_rows = sum(shape[0] for shape in shapes)
     return Found(table, what, n_rows, columns=columns, model="precomputed")

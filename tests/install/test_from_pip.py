@@ -17,7 +17,6 @@ from tests.install.environments import Environment, build_wheel, java_home, writ
 pytestmark = [pytest.mark.install, pytest.mark.timeout(1800)]
 
 N_ROWS = 200
-later = pytest.mark.xfail(strict=False, reason="the pool's reader does not know this form yet")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +77,7 @@ def n_rows(table: Path) -> int:
 
 @pytest.mark.parametrize(
     "write",
-    [lines, table, parquet, pytest.param(images, marks=later), pytest.param(matrix, marks=later)],
+    [lines, table, parquet, images, matrix],
     ids=lambda write: write.__name__,
 )
 def test_a_first_config_curates(

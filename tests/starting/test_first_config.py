@@ -185,7 +185,7 @@ def photos(tmp_path: Path) -> Path:
 def test_folders_of_images_are_labels(photos: Path) -> None:
     config = config_of(str(photos))
     assert config["input"] == {
-        "table": str(photos), "id": "relative_path", "content": "content", "metadata": ["label"],
+        "table": str(photos), "id": "id", "content": "content", "metadata": ["label"],
     }  # fmt: skip
     assert (config["embed"], config["report"]) == ({"model": "pixels"}, {"label": "label"})
     for image in photos.glob("*/*.png"):
@@ -197,7 +197,7 @@ def test_a_matrix_is_a_pool_of_vectors(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((30_000, 3), "f4"))
     config = config_of(f"{tmp_path}/x.npy")
     assert config["input"] == {
-        "table": f"{tmp_path}/x.npy", "id": "row", "embedding": "embedding",
+        "table": f"{tmp_path}/x.npy", "id": "id", "embedding": "embedding",
     }  # fmt: skip
     assert config["embed"] == {"model": "precomputed"}
     assert [(s["name"], s["target_size"]) for s in config["samples"]] == [

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from jobs.config.errors import InputError
-from jobs.pool.files import Files, few
+from jobs.reading.files import Files, few
 
 _ENDINGS = {
     "parquet": (".parquet", ".parq", ".pq"),

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.config.errors import InputError
-from jobs.pool.files import Files, escaped
+from jobs.reading.files import Files, escaped
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.session import n_slots
 from udfs.readers.forms import DESCRIBED, Form, columns_of

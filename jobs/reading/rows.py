@@ -1,7 +1,6 @@
 """How a pool's rows are read: the same from every session, and nothing is lost silently."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -9,29 +8,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
 from jobs.config.model import InputConfig
-from jobs.pool.arrow_files import read_arrow_files
-from jobs.pool.files import Files, escaped, literal_path
-from jobs.pool.formats import glob_of
-from jobs.pool.parquet_files import read_parquet
-from jobs.pool.text_files import as_utf8, text_options, whole_texts
-from jobs.spark.errors import SPARK_ERRORS
+from jobs.reading.arrow_files import read_arrow_files
+from jobs.reading.files import Files, escaped, literal_path
+from jobs.reading.formats import glob_of
+from jobs.reading.parquet_files import read_parquet
+from jobs.reading.text_files import as_utf8, text_options, whole_texts
 from jobs.spark.frames import packed
 
 MALFORMED = "_corrupt_record"  # Spark's column for the text of a record that it could not read
-_PINNED = {
-    "spark.sql.session.timeZone": "UTC",
-    # values stay as they are written: label=007 is not 7
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.caseSensitive": "false",
-    "spark.sql.parquet.binaryAsString": "false",
-}
-# also shape rows, but while queries run: a session that differs has another fingerprint
-_EXPECTED = {
-    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
-}
 _EVERY_FILE = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
 _FORMAT_OPTIONS = {
     # RFC 4180: quotes double inside quotes, a record may have several lines
@@ -52,31 +36,6 @@ class Read(NamedTuple):
 
     rows: DataFrame
     ways: tuple[str, ...] = ()
-
-
-@contextlib.contextmanager
-def pinned(spark: SparkSession) -> Iterator[None]:
-    """Fix the settings that shape rows while queries are planned, if the session allows it."""
-    before: dict[str, str | None] = {}
-    try:
-        for key, value in _PINNED.items():
-            with contextlib.suppress(*SPARK_ERRORS):  # serverless refuses some
-                before[key] = spark.conf.get(key, None)
-                spark.conf.set(key, value)
-        yield
-    finally:
-        for key, old in before.items():
-            with contextlib.suppress(*SPARK_ERRORS):
-                spark.conf.unset(key) if old is None else spark.conf.set(key, old)
-
-
-def session_ways(spark: SparkSession) -> Iterator[str]:
-    """Yield the settings that shape rows and are not as pinned or expected."""
-    for key, value in (_PINNED | _EXPECTED).items():
-        with contextlib.suppress(*SPARK_ERRORS):
-            found = spark.conf.get(key, value)
-            if found is not None and found.lower() != value.lower():
-                yield f"{key.rpartition('.')[2]}={found}"
 
 
 def options_of(kind: str, given: Mapping[str, str], files: Files | None = None) -> dict[str, str]:

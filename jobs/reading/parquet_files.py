@@ -6,8 +6,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.errors import InputError
-from jobs.pool.arrow_files import described_by, read_arrow_files
-from jobs.pool.files import Files
+from jobs.reading.arrow_files import described_by, read_arrow_files
+from jobs.reading.files import Files
 from jobs.spark.errors import SPARK_ERRORS
 from udfs.readers.forms import Form, two_types
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from jobs.config.errors import InputError
-from jobs.pool.files import Files, escaped, few
+from jobs.reading.files import Files, escaped, few
 from udfs.readers.text_checks import SCHEMA, look_into
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
-from jobs.pool.files import escaped, fingerprint_of, listed
+from jobs.reading.files import escaped, fingerprint_of, listed
 from jobs.spark.classic import delta_sources, delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS
