@@ -7,21 +7,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from jobs.config.errors import ConfigError
 from jobs.starting import tables
 from jobs.starting.found import Found
+from udfs.readers import numpy_files, tar_files
+from udfs.readers.sources import Source
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 # Form -> endings, the most telling first: a README.md beside Parquet files is no pool of texts.
 _ENDINGS = {
-    "parquet": (".parquet",),
+    "parquet": (".parquet", ".parq", ".pq"),
+    "arrow": (".arrow", ".feather"),
+    "shards": (".tar",),
     "images": IMAGES,
     "json": (".jsonl", ".ndjson", ".json"),
     "csv": (".csv", ".tsv"),
-    "matrix": (".npy",),
+    "matrix": (".npy", ".npz"),
     "texts": (".txt", ".md"),
 }
 _COMPRESSED = re.compile(r"\.(gz|zst|bz2)$")
@@ -64,8 +67,8 @@ def _look(table: str, path: Path) -> Found:
     form = _form(files)
     if form is None:
         raise ConfigError(
-            f"{table!r} holds {_endings(files)}; want Parquet, Delta, JSON lines, CSV, .npy, "
-            "or a folder of images or .txt files"
+            f"{table!r} holds {_endings(files)}; want Parquet, Delta, Arrow, JSON lines, CSV, "
+            ".npy, .npz, tars, or a folder of images or .txt files"
         )
     files = [file for file in files if _ending(file) in _ENDINGS[form]]
     partitions = _partitions(files[0].relative_to(path))
@@ -76,6 +79,10 @@ def _look(table: str, path: Path) -> Found:
         return Found(table, "a folder of texts", len(files), columns=columns, model="lsa")
     if form == "matrix":
         return _matrix(table, files)
+    if form == "shards":
+        return _shards(table, files)
+    if form == "arrow":
+        return tables.arrow(table, files, partitions)
     read = {"parquet": tables.parquet, "json": tables.json_lines, "csv": tables.csv_lines}[form]
     return read(table, files, partitions)
 
@@ -124,11 +131,34 @@ def _images(table: str, path: Path, files: Sequence[Path], partitions: Sequence[
 
 
 def _matrix(table: str, files: Sequence[Path]) -> Found:
-    """Describe a matrix : (n_rows, n_features); its rows' numbers are their ids."""
-    shapes = [np.load(file, mmap_mode="r", allow_pickle=False).shape for file in files]
-    if any(len(shape) != 2 for shape in shapes):
-        raise ConfigError(f"{table!r} has the shape {shapes[0]}; want (rows, features)")
-    what = f"vectors of {shapes[0][1]} features"
-    columns = {"id": "id", "embedding": "embedding"}
-    n_rows = sum(shape[0] for shape in shapes)
+    """Describe arrays: one of vectors : (n_rows, n_features), and columns of n_rows beside it."""
+    arrays = [numpy_files.arrays_of(Source(str(file))) for file in files]
+    vectors = [name for name, array in arrays[0].items() if array.ndim == 2]
+    if not vectors:
+        shapes = {name: array.shape for name, array in arrays[0].items()}
+        raise ConfigError(f"{table!r} has the shape {shapes}; want (rows, features)")
+    matrix = arrays[0][vectors[0]]
+    plain = {name: array for name, array in arrays[0].items() if array.ndim == 1}
+    distinct = [name for name, array in plain.items() if len({*array.tolist()}) == len(array)]
+    columns: dict[str, Any] = {"id": distinct[0] if distinct else "id", "embedding": vectors[0]}
+    if kept := [name for name in plain if name not in distinct]:
+        columns["metadata"] = kept
+    n_rows = sum(len(next(iter(each.values()))) for each in arrays)
+    what = f"vectors of {matrix.shape[1]} features"
     return Found(table, what, n_rows, columns=columns, model="precomputed")
+
+
+def _shards(table: str, files: Sequence[Path]) -> Found:
+    """Describe webdataset shards by the members of the first."""
+    schema, n_rows = tar_files.schema_of(Source(str(files[0])))
+    endings = set(schema.names)
+    images = [ending for ending in endings if f".{ending}" in IMAGES]
+    texts = [ending for ending in ("txt", "text", "caption") if ending in endings]
+    content = sorted(images) + texts
+    if not content:
+        raise ConfigError(f"{table!r} holds {sorted(endings)}; want images or texts in its tars")
+    columns = {"id": "id", "content": content[0], "metadata": ["cls"] if "cls" in endings else []}
+    what = f"webdataset shards ({len(files):,} tars)"
+    is_one = len(files) == 1
+    model = "pixels" if images else "lsa"
+    return Found(table, what, n_rows * len(files), is_one, columns=columns, model=model)

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from jobs.config.errors import ConfigError
 from jobs.starting.found import Found
+from udfs.readers import arrow_files
+from udfs.readers.sources import Source
 
 N_ROWS = 500  # looked at
 _SEPARATORS = ",;\t|"
@@ -39,6 +41,16 @@ def parquet(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Fou
     n_rows, is_exact = _count(files)
     rows = _first_rows(files)
     return Found(table, "Parquet", n_rows, is_exact, rows=rows, partitions=partitions)
+
+
+def arrow(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
+    """Describe Arrow files, or the streams that Hugging Face's datasets write."""
+    source = Source(str(files[0]))
+    stored, _ = arrow_files.schema_of(source)
+    schema = pa.schema([(field.name, arrow_files.plain(field.type)) for field in stored])
+    first = next(arrow_files.batches_of(source, schema), None)
+    rows = [] if first is None else first.slice(0, N_ROWS).to_pylist()
+    return Found(table, "Arrow files", None, rows=rows, partitions=partitions)
 
 
 def json_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:

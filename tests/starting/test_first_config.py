@@ -4,12 +4,14 @@ import csv
 import gzip
 import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -204,6 +206,37 @@ def test_a_matrix_is_a_pool_of_vectors(tmp_path: Path) -> None:
         ("balanced", 2000),
         ("balanced_small", 200),
     ]
+
+
+def test_arrays_of_an_npz_are_columns(tmp_path: Path) -> None:
+    names, y = np.array([f"n{i}" for i in range(9)]), np.arange(9) % 3
+    np.savez(
+        tmp_path / "x.npz", X=np.zeros((9, 3), "f4"), y=y, names=names, X_test=np.zeros((2, 3))
+    )
+    config = config_of(f"{tmp_path}/x.npz")
+    assert config["input"] == {
+        "table": f"{tmp_path}/x.npz", "id": "names", "embedding": "X", "metadata": ["y"],
+    }  # fmt: skip
+
+
+def test_shards_of_webdataset_hold_images_or_texts(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("1.png", "1.cls", "2.png", "2.cls"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO(b""))
+    config = config_of(f"{tmp_path}/a.tar")
+    assert config["input"] == {
+        "table": f"{tmp_path}/a.tar", "id": "id", "content": "png", "metadata": ["cls"],
+    }  # fmt: skip
+    assert config["embed"] == {"model": "pixels"}
+
+
+def test_arrow_files_are_read_as_tables(tmp_path: Path) -> None:
+    table = pa.table(
+        {"key": [f"k{i}" for i in range(9)], "text": [f"a text of {i}" for i in range(9)]}
+    )
+    pyarrow.feather.write_feather(table, tmp_path / "x.feather")
+    config = config_of(f"{tmp_path}/x.feather")
+    assert (config["input"]["id"], config["input"]["content"]) == ("key", "text")
 
 
 def test_texts_are_one_a_file(tmp_path: Path) -> None:
