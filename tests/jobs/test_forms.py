@@ -1,5 +1,6 @@
 """Every form that people's pools have comes in row by row as its own library reads it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import Row, SparkSession
 
-from jobs.config.errors import InputError
+from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
 from jobs.pool.columns import pool_columns
-from jobs.pool.inputs import open_pool, with_pointed
+from jobs.pool.inputs import Pool, open_pool, with_pointed
 from jobs.pool.looks import look
-from tests.jobs.forms import FORMS
+from tests.jobs.forms import FORMS, png
 
 
 def as_they_came(rows: list[Row]) -> dict[Any, tuple[Any, dict[str, str | None] | None]]:
@@ -89,3 +90,66 @@ def test_paths_that_are_not_there_are_refused_before_a_run(
         f"1 of the first 2 paths are no files, such as '{tmp_path}/a.png'",
         "files passed over: 2 of other kinds (README.md, b.png)",
     ]
+
+
+# --- other file systems ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(spark: SparkSession, tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """Mount a folder into a file system that Python does not see: Hadoop's viewfs."""
+    (tmp_path / "store").mkdir()
+    mounts = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    name = f"t{abs(hash(tmp_path))}"
+    key = f"fs.viewfs.mounttable.{name}.link./pool"
+    mounts.set(key, f"file://{tmp_path}/store")
+    yield tmp_path / "store", f"viewfs://{name}/pool"
+    mounts.unset(key)
+
+
+def test_folders_tars_and_matrices_in_a_store(spark: SparkSession, store: tuple[Path, str]) -> None:
+    folder, uri = store
+    for name, form in {
+        "images": "class folders",
+        "tars": "webdataset shards",
+        "numbers": "several npy",
+        "ids": "parquet with UUIDs of pyarrow",
+        "rows": "csv with a byte order mark",
+    }.items():
+        (folder / name).mkdir()
+        want = FORMS[form].write(folder / name)
+        config = InputConfig(table=f"{uri}/{name}", **FORMS[form].config)
+        pool = open_pool(spark, config)
+        rows = pool_columns(pool, config, FORMS[form].value).collect()
+        assert as_they_came(rows) == want
+        if name == "images":
+            assert pool.files is not None
+            assert pool.files.passed_over == (
+                "2 of other kinds (README, label.json); (2 hidden or empty)"
+            )
+
+
+def test_paths_in_a_store_are_fetched_by_spark(
+    spark: SparkSession, store: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, uri = store
+    (folder / "deep").mkdir()
+    for i in range(3):
+        (folder / "deep" / f"{i}.png").write_bytes(png(i))
+    paths = [f"{uri}/deep/0.png", "deep/1.png", f"{uri}/deep/nowhere.png"]
+    pd.DataFrame({"id": [*"abc"], "path": paths}).to_parquet(tmp_path / "p.parquet")
+    config = InputConfig(table=f"{tmp_path}/p.parquet", content="path", base=uri)
+
+    def read() -> Pool:
+        pool = open_pool(spark, config)
+        return with_pointed(pool, pool_columns(pool, config, "content"), config)
+
+    pool = read()
+    rows = pool_columns(pool, config, "content").collect()
+    want = {"a": (png(0), None), "b": (png(1), None), "c": (None, None)}
+    assert as_they_came(rows) == want
+    assert read().fingerprint == pool.fingerprint
+    (folder / "deep" / "1.png").write_bytes(png(7))
+    assert read().fingerprint != pool.fingerprint
+    with pytest.raises(InputChangedError, match="files that its paths point at changed"):
+        pool.require_unchanged()
