@@ -11,13 +11,15 @@ from typing import Any, Protocol, runtime_checkable
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.cli.log_style import PLAIN, LogStyle
+from jobs.cli.log_style import PLAIN, LogFormat, LogStyle
 from jobs.cli.logs import say_last, set_up_logging
 from jobs.cli.options import (
     PASS_ON,
     ConfigOption,
     IfRunning,
+    LogFormatOption,
     Options,
+    QuietOption,
     VerboseOption,
     exit_code,
     parse_options,
@@ -88,9 +90,14 @@ def lake_main(
 
     @app.command(name, help=summary, context_settings=PASS_ON)
     def command(
-        context: typer.Context, config: ConfigOption = default, verbose: VerboseOption = False
+        context: typer.Context,
+        config: ConfigOption = default,
+        verbose: VerboseOption = False,
+        quiet: QuietOption = False,
+        log_format: LogFormatOption = LogFormat.text,
     ) -> None:
-        raise typer.Exit(execute_on_lake(work, config, context.args, is_verbose=verbose))
+        logs = LogStyle(log_format, quiet)
+        raise typer.Exit(execute_on_lake(work, config, context.args, is_verbose=verbose, logs=logs))
 
     return exit_code(app, argv, name=name)
 
