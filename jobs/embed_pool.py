@@ -103,7 +103,7 @@ def _write(
         gated = settle_doubled(gated)
     if not config.embed.normalize:
         gated = reject_giants(gated, ratio)
-    if gated is not embedded:
+    if gated is not embedded:  # the longest vector may be gone
         found = _count(gated)
     n_pool, largest = found.n_rows, found.largest_norm
     this.run.pool.require_unchanged()
@@ -139,14 +139,16 @@ class _Count(NamedTuple):
     n_rows: int
     largest_norm: float
     n_described: int | None
-    n_doubled: int
+    n_doubled: int  # rows beside the first of their id
 
 
 def _count(gated: DataFrame) -> _Count:
     is_accepted = F.col("reason").isNull()
     size = F.sum(F.when(is_accepted, F.length(F.to_json("metadata"))))
     largest = F.max(F.when(is_accepted, F.col("norm")))
-    return _Count(*gated.agg(F.count("*"), largest, size, F.count("n_same_id")).collect()[0])
+    id_ = F.when(F.col("is_named"), F.col("id"))
+    n_doubled = F.count(id_) - F.count_distinct(id_)
+    return _Count(*gated.agg(F.count("*"), largest, size, n_doubled).collect()[0])
 
 
 def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: float) -> None:

@@ -11,9 +11,11 @@ def settle_doubled(gated: DataFrame) -> DataFrame:
 
     Rows that are the same but for their metadata are the same: the least metadata stays.
     """
+    named = gated.where("is_named")
+    counts = named.groupBy("id").agg(F.count("*").alias("n_same_id")).where("n_same_id > 1")
     same_id = Window.partitionBy("id")
     order = ("content_hash", F.to_json("metadata"))
-    doubled = gated.where(F.col("n_same_id").isNotNull()).withColumns(
+    doubled = named.join(counts, on="id").withColumns(
         {
             "n_contents": F.size(F.collect_set("content_hash").over(same_id)),
             "at": F.row_number().over(same_id.orderBy(F.col("reason").isNotNull(), *order)),
@@ -39,5 +41,7 @@ def settle_doubled(gated: DataFrame) -> DataFrame:
             "detail": detail,
         }
     )
-    alone = gated.where(F.col("n_same_id").isNull())
-    return alone.unionByName(settled.select(*gated.columns))
+    alone = named.join(counts, on="id", how="left_anti")
+    return alone.unionByName(gated.where("NOT is_named")).unionByName(
+        settled.select(*gated.columns)
+    )

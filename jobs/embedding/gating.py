@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame
@@ -61,7 +63,7 @@ def gate_rows(
     Returns
     -------
     gated : id, content_hash, metadata, embedding, norm, reason, detail; reason or embedding is set
-        n_same_id : rows that share the id; null if it is alone. See `doubled.settle_doubled`
+        is_named : whether the id is one; rows that share it are settled by `doubled.settle_doubled`
     """
     embed = make_gated_embed(
         load_embedder,
@@ -71,24 +73,21 @@ def gate_rows(
     )
     is_told = "malformed" in rows.columns
     malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
-    whole = rows.where(malformed.isNull())
-    counts = whole.groupBy("id").agg(F.count("*").alias("n_same_id")).where("n_same_id > 1")
-    marked = rows.join(counts, on="id", how="left")
     if spread is not None:
-        marked = marked.repartition(spread.n_tasks, "id")
-    wrong = [
+        rows = rows.repartition(spread.n_tasks, "id")
+    nameless = [
         _Wrong(malformed.isNotNull(), "malformed", F.substring(malformed, 1, _SHOWN_OF_RECORD)),
         _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),
         *_not_utf8(rows, "id"),
-        *_not_utf8(rows, "value"),
     ]
+    wrong = [*nameless, *_not_utf8(rows, "value")]
     reason, detail = F.col("gated.reason"), F.col("gated.detail")
     for is_so, called, what in reversed(wrong):
         reason = F.when(is_so, called).otherwise(reason)
         detail = F.when(is_so, what).otherwise(detail)
     is_text = rows.schema["value"].dataType.typeName() == "string"
     value = F.when(F.is_valid_utf8("value"), F.col("value")) if is_text else F.col("value")
-    return marked.withColumn("gated", embed(value)).select(
+    return rows.withColumn("gated", embed(value)).select(
         _readable(rows, "id").alias("id"),
         _content_hash(F.col("value")).alias("content_hash"),
         "metadata",
@@ -96,7 +95,7 @@ def gate_rows(
         "gated.norm",
         reason.alias("reason"),
         detail.alias("detail"),
-        F.when(F.col("id").isNotNull(), F.col("n_same_id")).alias("n_same_id"),
+        (~reduce(or_, (w.is_so for w in nameless))).alias("is_named"),
     )
 
 

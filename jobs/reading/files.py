@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote, urlparse
 
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
+from jobs.reading.local_listing import is_hidden, local_files
 from jobs.spark.classic import count_files, path_exists
 from jobs.spark.naming import absolute
 
@@ -21,7 +22,6 @@ from jobs.spark.naming import absolute
 Layout: TypeAlias = Literal["flat", "subfolders", "partitions"]
 _PARTITION = re.compile(r"[^=]+=.*")  # the name of a folder that is a partition
 _PATTERN = re.compile(r"[\\{}\[\]*?]")  # signs that Hadoop takes for a pattern
-_HIDDEN = re.compile(r"_(?!.*=)|\.(?!$)|.*\._COPYING_$")  # what Spark passes over
 _CHOOSING = ("pathglobfilter", "modifiedbefore", "modifiedafter")  # options of every reader
 _MARKERS = re.compile(
     r"_SUCCESS|_committed_.*|_started_.*|_(common_)?metadata|\.DS_Store|\..*\.crc"
@@ -43,7 +43,7 @@ class Files:
     """
 
     path: str
-    found: Sequence[Row]
+    found: Sequence[Any]
     options: Mapping[str, str]
     unread: Sequence[str]
     others: Sequence[str] = ()
@@ -152,8 +152,10 @@ def escaped(path: str) -> str:
 
 def listed(
     spark: SparkSession, paths: Sequence[str], options: Mapping[str, str] | None = None
-) -> list[Row]:
-    """Return path, modificationTime and length of all files below some paths."""
+) -> Sequence[Any]:
+    """Return path, modificationTime and length of all files below some paths, but empty ones."""
+    if not options and (here := local_files(spark, paths)) is not None:
+        return here
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     files = (
         reader.options(**options or {}).load([*paths]).select("path", "modificationTime", "length")
@@ -161,7 +163,7 @@ def listed(
     return files.coalesce(4).where(F.col("length") > 0).collect()
 
 
-def fingerprint_of(files: Sequence[Row]) -> str:
+def fingerprint_of(files: Sequence[Any]) -> str:
     """Hash the paths, sizes and times of files."""
     lines = sorted(f"{file.path}\t{file.length}\t{file.modificationTime}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
@@ -193,10 +195,10 @@ def _unread_below(folder: Path) -> list[str]:
     unread = []
     for place, _, names in os.walk(folder):
         inside = os.path.relpath(place, folder)
-        is_hidden = any(map(_HIDDEN.match, inside.split(os.sep)))
+        is_below_hidden = inside != "." and any(map(is_hidden, inside.split(os.sep)))
         for name in names:
             path = os.path.join(place, name)
             is_empty = os.path.isfile(path) and not os.path.getsize(path)
-            if (is_hidden or _HIDDEN.match(name) or is_empty) and not _MARKERS.fullmatch(name):
+            if (is_below_hidden or is_hidden(name) or is_empty) and not _MARKERS.fullmatch(name):
                 unread.append(os.path.normpath(os.path.join(inside, name)))
     return unread

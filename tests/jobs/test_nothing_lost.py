@@ -16,6 +16,8 @@ from jobs.config.loading import parse_config
 from jobs.config.model import InputConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
+from jobs.reading.files import escaped, fingerprint_of, listed
+from jobs.reading.local_listing import local_files
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from tests.jobs.forms import png
@@ -352,3 +354,22 @@ def test_a_view_is_pinned_by_the_versions_of_its_tables(
     spark.sql(f"UPDATE delta.`{tmp_path}/table` SET text = 'other' WHERE id = 'a'")
     assert open_pool(spark, config).fingerprint != before.fingerprint
     spark.catalog.dropTempView("narrow")
+
+
+def test_python_lists_local_files_as_spark_does(spark: SparkSession, tmp_path: Path) -> None:
+    names = [
+        "a.png", "a b+c%41.png", "猫.png", "_x.png", ".y.png", "_k=v.png", "z._COPYING_",
+        "_metadata", "deep/er/b.png", "_hidden/c.png", "_k=1/d.png", "x[1]{2}/e*.png",
+    ]  # fmt: skip
+    for i, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(i))
+    (tmp_path / "link").symlink_to(tmp_path / "deep")
+    for path in (str(tmp_path), f"file://{tmp_path}/deep", f"{tmp_path}/a b+c%41.png"):
+        mine = local_files(spark, [path])
+        theirs = listed(spark, [escaped(path)], {"pathGlobFilter": "*"})  # an option: Spark lists
+        assert mine is not None
+        assert fingerprint_of(mine) == fingerprint_of(theirs)
+        assert {file.path for file in mine} == {file.path for file in theirs}
+    assert local_files(spark, [f"{tmp_path}/*.png"]) is None
+    assert local_files(spark, [f"{tmp_path}/nowhere"]) is None

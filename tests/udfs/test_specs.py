@@ -41,7 +41,9 @@ def test_what_a_spec_has_learned_makes_an_embedder_of_the_told_length(name: str,
         arrays, values = {"n_features": np.array(2)}, [np.array([1.0, 2.0])]
     else:
         options = options_of(spec, EmbedConfig(n_components=4).shared, {})
-        arrays, values = spec.fit(SAMPLES[name], options, seed), SAMPLES[name]
+        values = SAMPLES[name]
+        sample = [spec.reduce(v, options) if spec.reduce else v for v in values]
+        arrays = spec.fit(sample, options, seed)
         assert spec.n_features(arrays) <= spec.n_expected(options) == 4
     embedded = spec.make(arrays)(pd.Series(values))
     assert embedded.vectors.shape == (len(values), spec.n_features(arrays))

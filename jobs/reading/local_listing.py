@@ -1,0 +1,68 @@
+"""List local files as Spark lists them, without a Spark job."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlparse
+
+from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
+
+from jobs.spark.classic import default_file_system
+
+_PATTERN = re.compile(r"(?<!\\)[{}\[\]*?]")  # an unescaped sign of a pattern
+_HIDDEN = re.compile(r"_(?!.*=)|\.|.*\._COPYING_$")  # names that Spark passes over
+
+
+class File(NamedTuple):
+    """One file, as Spark's binaryFile describes it."""
+
+    path: str
+    modificationTime: datetime
+    length: int
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether Spark passes over a file or folder of this name."""
+    return _HIDDEN.match(name) is not None
+
+
+def local_files(spark: SparkSession, paths: Sequence[str]) -> list[File] | None:
+    """Return the files below local paths, or None if Spark has to list them."""
+    if is_remote() or not (default_file_system(spark) or "").startswith("file:"):
+        return None
+    places = [_place(path) for path in paths]
+    if any(place is None or not place.exists() for place in places):
+        return None
+    return [file for place in places if place is not None for file in _below(place)]
+
+
+def _place(path: str) -> Path | None:
+    if urlparse(path).scheme not in ("", "file") or _PATTERN.search(path):
+        return None
+    plain = re.sub(r"\\(.)", r"\1", path)
+    return Path(plain.removeprefix("file://").removeprefix("file:")).absolute()
+
+
+def _below(place: Path) -> Iterator[File]:
+    if place.is_file():
+        yield from _described(str(place.parent), [place.name])
+        return
+    for folder, subfolders, names in os.walk(place, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not is_hidden(name)]
+        yield from _described(folder, names)
+
+
+def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
+    for name in names:
+        if is_hidden(name):
+            continue
+        path = os.path.join(folder, name)
+        found = os.stat(path)
+        if found.st_size:
+            seconds, ms = divmod(found.st_mtime_ns // 1_000_000, 1000)  # Hadoop keeps milliseconds
+            at = datetime.fromtimestamp(seconds).replace(microsecond=1000 * ms)  # Spark's is naive
+            yield File(f"file:{path}", at, found.st_size)
