@@ -198,7 +198,7 @@ def _unread_below(folder: Path) -> list[str]:
         is_below_hidden = inside != "." and any(map(is_hidden, inside.split(os.sep)))
         for name in names:
             path = os.path.join(place, name)
-            is_empty = os.path.isfile(path) and not os.path.getsize(path)
+            is_empty = not os.path.isfile(path) or not os.path.getsize(path)
             if (is_below_hidden or is_hidden(name) or is_empty) and not _MARKERS.fullmatch(name):
                 unread.append(os.path.normpath(os.path.join(inside, name)))
     return unread

@@ -52,8 +52,16 @@ def _below(place: Path) -> Iterator[File]:
         yield from _described(str(place.parent), [place.name])
         return
     for folder, subfolders, names in os.walk(place, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not is_hidden(name)]
+        inside = ((name, os.path.realpath(os.path.join(folder, name))) for name in subfolders)
+        # a link to a folder above would never end
+        subfolders[:] = [
+            name for name, real in inside if not is_hidden(name) and not _holds(real, folder)
+        ]
         yield from _described(folder, names)
+
+
+def _holds(real: str, folder: str) -> bool:
+    return Path(os.path.realpath(folder)).is_relative_to(real)
 
 
 def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
@@ -61,7 +69,10 @@ def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
         if is_hidden(name):
             continue
         path = os.path.join(folder, name)
-        found = os.stat(path)
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:  # a link to nothing
+            continue
         if found.st_size:
             seconds, ms = divmod(found.st_mtime_ns // 1_000_000, 1000)  # Hadoop keeps milliseconds
             at = datetime.fromtimestamp(seconds).replace(microsecond=1000 * ms)  # Spark's is naive

@@ -68,7 +68,8 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
         rows = read_parquet(spark, files, paths, options)
     elif kind in ("csv", "json"):
         found = text_options(spark, kind, files, config.options)
-        rows = _records(spark, kind, paths, found.options | options)
+        given = {key: value for key, value in options.items() if key not in found.options}
+        rows = _records(spark, kind, paths, found.options | given | dict(config.options))
         rows, ways = as_utf8(rows) if found.is_bytes else rows, [*found.ways]
     else:
         rows = spark.read.format(kind).options(**options).load(paths)

@@ -80,6 +80,9 @@ def _of_csv(
                 "it, or set input.options.quote"
             )
     options, ways = ({"sep": separator} if separator == "\t" else {}), []
+    if len(looks) == len(files.found) and has.get("header", "true") == "true":
+        _refuse_other_headers(looks, files)
+        options["enforceSchema"] = "true"  # Spark's own check refuses a header without a name
     if looks and all(file.ends_crlf for file in looks) and "linesep" not in has:
         options["lineSep"] = "\r\n"  # otherwise a line break inside quotes would become a \n
         ways.append("crlf")
@@ -98,6 +101,16 @@ def _of_csv(
         "input.options.encoding, such as windows-1252", bad.path, bad.bad_byte,
     )  # fmt: skip
     return TextOptions(options | {"encoding": _LATIN}, (*ways, "bytes"), is_bytes=True)
+
+
+def _refuse_other_headers(looks: Sequence[Row], files: Files) -> None:
+    first = min(looks, key=lambda file: str(file.path))
+    for file in looks:
+        if file.header != first.header:
+            raise InputError(
+                f"input.table={files.path!r}: the header of {first.path} is {first.header}, that "
+                f"of {file.path} is {file.header}; want one header in all files"
+            )
 
 
 def _of_json(looks: Sequence[Row], files: Files) -> TextOptions:

@@ -67,7 +67,7 @@ def _look(table: str, path: Path) -> Found:
     form = _form(files)
     if form is None:
         raise ConfigError(
-            f"{table!r} holds {_endings(files)}; want Parquet, Delta, Arrow, JSON lines, CSV, "
+            f"{table!r} holds {_endings(files)}; want Parquet, Delta, JSON lines, CSV, Arrow, "
             ".npy, .npz, tars, or a folder of images or .txt files"
         )
     files = [file for file in files if _ending(file) in _ENDINGS[form]]
@@ -135,7 +135,7 @@ def _matrix(table: str, files: Sequence[Path]) -> Found:
     arrays = [numpy_files.arrays_of(Source(str(file))) for file in files]
     vectors = [name for name, array in arrays[0].items() if array.ndim == 2]
     if not vectors:
-        shapes = {name: array.shape for name, array in arrays[0].items()}
+        shapes = " and ".join(str(array.shape) for array in arrays[0].values())
         raise ConfigError(f"{table!r} has the shape {shapes}; want (rows, features)")
     matrix = arrays[0][vectors[0]]
     plain = {name: array for name, array in arrays[0].items() if array.ndim == 1}

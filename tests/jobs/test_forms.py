@@ -1,5 +1,7 @@
 """Every form that people's pools have comes in row by row as its own library reads it."""
 
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,3 +155,27 @@ def test_paths_in_a_store_are_fetched_by_spark(
     assert read().fingerprint != pool.fingerprint
     with pytest.raises(InputChangedError, match="files that its paths point at changed"):
         pool.require_unchanged()
+
+
+def write_tar(path: Path, members: list[tuple[str, bytes]], link: str = "") -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        if link:
+            info = tarfile.TarInfo(link)
+            info.type, info.linkname = tarfile.LNKTYPE, members[0][0]
+            tar.addfile(info)
+
+
+def test_a_tars_links_are_read_and_doubled_members_refused(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    write_tar(tmp_path / "x.tar", [("a.txt", b"one")], link="b.txt")
+    config = InputConfig(table=f"{tmp_path}/x.tar", content="txt")
+    rows = pool_columns(open_pool(spark, config), config, "content").collect()
+    assert as_they_came(rows) == {"a": ("one", None), "b": ("one", None)}
+    write_tar(tmp_path / "y.tar", [("a.txt", b"one"), ("a.TXT", b"two")])
+    with pytest.raises(InputError, match=r"y\.tar: the row 'a' has two members"):
+        open_pool(spark, config.model_copy(update={"table": f"{tmp_path}/y.tar"}))

@@ -80,13 +80,15 @@ def test_files_that_are_not_read_are_named(spark: SparkSession, tmp_path: Path) 
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(png(0))
     (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "deep" / "above").symlink_to(tmp_path)  # would never end
     (tmp_path / "README.md").write_text("about")
     (tmp_path / "_SUCCESS").write_bytes(b"")  # a marker, and no data
     files = open_pool(spark, InputConfig(table=str(tmp_path))).files
     assert files is not None
     assert files.names == ["a.png", "deep/c.png"]
     assert files.passed_over == (
-        "1 of other kinds (README.md); 4 hidden or empty (.y.png, _x.png, deep/_z/b.png and 1 more)"
+        "1 of other kinds (README.md); 5 hidden or empty (.y.png, _x.png, broken.png and 2 more)"
     )
 
 

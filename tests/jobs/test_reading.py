@@ -126,14 +126,22 @@ def test_a_record_with_another_number_of_fields_is_a_reject(
     assert [row.reason for row in reasons] == ["malformed", None]
 
 
-def test_files_whose_headers_differ_are_refused_when_they_are_read(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_files_whose_headers_differ_are_refused(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text\na,one\n")
     (tmp_path / "b.csv").write_text("text,id\ntwo,b\n")
     config = InputConfig(table=str(tmp_path), content="text")
-    with pytest.raises(Exception, match=r"CSV header does not conform to the schema"):
+    with pytest.raises(InputError, match=r'a\.csv is \["id", "text"\], that of .*b\.csv is \["tex'):
         contents(spark, config)
+
+
+def test_a_column_without_a_name_is_read_as_any_other(spark: SparkSession, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["x", "y"], "text": ["one", "two, three"]})
+    frame.to_csv(tmp_path / "pool.csv")  # with its index, as pandas writes it unless told
+    config = InputConfig(table=f"{tmp_path}/pool.csv", content="text", metadata=["_c0"])
+    assert contents(spark, config) == {"x": "one", "y": "two, three"}
+    (tmp_path / "pool.csv").write_text("id,text,\na,one,\nb,two,\n")
+    config = InputConfig(table=f"{tmp_path}/pool.csv", content="text")
+    assert contents(spark, config) == {"a": "one", "b": "two"}
 
 
 def test_a_pool_of_csv_is_another_input_than_it_was_when_it_was_read_by_lines(

@@ -27,14 +27,22 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
     Raises
     ------
     UnreadableError
-        If it is no tar, or a key comes again after another.
+        If it is no tar, a key comes again after another, or a row has an ending twice.
     """
     endings: set[str] = set()
     keys: list[str] = []
+    of_row: set[str] = set()
     for key, ending, _ in _members(source):
-        endings.add(ending)
         if not keys or keys[-1] != key:
             keys.append(key)
+            of_row = set()
+        if ending in of_row or ending == "key":
+            raise UnreadableError(
+                f"{source.path}: the row {key!r} has two members, or a name, {ending!r}; want one "
+                "member of each ending, and none called key"
+            )
+        of_row.add(ending)
+        endings.add(ending)
     if len({*keys}) < len(keys):
         again = next(key for i, key in enumerate(keys) if key in keys[:i])
         raise UnreadableError(
@@ -82,7 +90,8 @@ def _members(source: Source) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     try:
         with source.open() as file, tarfile.open(fileobj=file) as tar:
             for member in tar:
-                named = split_name(member.name) if member.isfile() else None
+                has_content = member.isfile() or member.islnk() or member.issym()
+                named = split_name(member.name) if has_content else None
                 if named is not None:
                     yield *named, partial(_content, tar, member)
     except tarfile.TarError as error:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 SCHEMA = (
     "path string, encoding string, bad_byte bigint, ends_crlf boolean, open_line bigint, "
-    "is_document boolean"
+    "is_document boolean, header string"
 )
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -32,6 +32,7 @@ class Looks(NamedTuple):
     ends_crlf : whether its first line ends as on Windows
     open_line : of CSV: the line at which a quote begins that is never closed; None if there is none
     is_document : of JSON: whether it is one document of many lines, not a record a line
+    header : of CSV: its first record, as JSON
     """
 
     encoding: str
@@ -39,6 +40,7 @@ class Looks(NamedTuple):
     ends_crlf: bool
     open_line: int | None
     is_document: bool
+    header: str = ""
 
 
 def look_into(
@@ -73,6 +75,7 @@ def look(content: bytes, quote: str = "", separator: str = ",") -> Looks:
         bool(end) and line.endswith("\r"),
         _open_line(text, quote, separator) if is_open else None,
         not quote and _is_document(text),
+        _header(text, quote, separator) if quote else "",
     )
 
 
@@ -82,6 +85,11 @@ def unpacked(content: bytes, path: str) -> bytes:
     if codec is None:
         return content
     return bytes(pa.CompressedInputStream(pa.BufferReader(content), codec).read())
+
+
+def _header(text: str, quote: str, separator: str) -> str:
+    records = csv.reader(io.StringIO(text, newline=""), quotechar=quote, delimiter=separator)
+    return json.dumps(next(filter(None, records), []))
 
 
 def _bad_byte(content: bytes) -> int | None:
