@@ -102,8 +102,8 @@ def _write(
     if found.n_doubled:
         gated = settle_doubled(gated)
     if not config.embed.normalize:
-        gated = reject_giants(gated, ratio)
-    if gated is not embedded:  # the longest vector may be gone
+        gated = reject_giants(gated, ratio, found.largest_norm)
+    if gated is not embedded:  # the longest vector may be gone, which costs a pass
         found = _count(gated)
     n_pool, largest = found.n_rows, found.largest_norm
     this.run.pool.require_unchanged()

@@ -5,24 +5,22 @@ the path) is assumed to be on the workers too. Any other module is packed up, al
 top-level package, and imported from there by both the driver and the workers.
 """
 
-import atexit
 import hashlib
 import json
 import os
-import shutil
 import site
 import sys
 import sysconfig
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
 from jobs.config.errors import ConfigError
+from jobs.spark.shipping import kept_folder
 from udfs.embedders.contract import EmbedderError
 from udfs.embedders.python import Code, UserEmbedder, spec_of
 from udfs.embedders.specs import EmbedderSpec
@@ -163,14 +161,6 @@ def _packed(name: str, files: Mapping[str, bytes]) -> str:
             for inside, content in files.items():
                 archive.writestr(zipfile.ZipInfo(inside), content)
     return str(path)
-
-
-@cache
-def kept_folder() -> Path:
-    """Return a folder that lasts as long as the process: Spark serves files from their place."""
-    folder = tempfile.mkdtemp(prefix="evenlake-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
 
 
 def _sha(content: bytes) -> str:

@@ -85,10 +85,11 @@ def gate_rows(
     for is_so, called, what in reversed(wrong):
         reason = F.when(is_so, called).otherwise(reason)
         detail = F.when(is_so, what).otherwise(detail)
-    is_text = rows.schema["value"].dataType.typeName() == "string"
-    value = F.when(F.is_valid_utf8("value"), F.col("value")) if is_text else F.col("value")
+    value = F.when(F.is_valid_utf8("value"), F.col("value"))
+    if not _is_text(rows, "value"):
+        value = F.col("value")
     return rows.withColumn("gated", embed(value)).select(
-        _readable(rows, "id").alias("id"),
+        (F.make_valid_utf8("id") if _is_text(rows, "id") else F.col("id")).alias("id"),
         _content_hash(F.col("value")).alias("content_hash"),
         "metadata",
         F.when(reason.isNull(), F.col("gated.embedding")).alias("embedding"),
@@ -109,7 +110,7 @@ class _Wrong(NamedTuple):
 
 def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
     """Return the condition for a text that is not UTF-8: Python could not read it."""
-    if rows.schema[name].dataType.typeName() != "string":
+    if not _is_text(rows, name):
         return []
     column = F.col(name)
     # as long as it was: what came as U+FFFD must not be taken for the first bad byte
@@ -120,9 +121,8 @@ def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
     return [_Wrong(~F.is_valid_utf8(column), "undecodable", detail)]
 
 
-def _readable(rows: DataFrame, name: str) -> Column:
-    is_text = rows.schema[name].dataType.typeName() == "string"
-    return F.make_valid_utf8(name) if is_text else F.col(name)
+def _is_text(rows: DataFrame, name: str) -> bool:
+    return rows.schema[name].dataType.typeName() == "string"
 
 
 def _content_hash(value: Column) -> Column:
@@ -131,10 +131,15 @@ def _content_hash(value: Column) -> Column:
     return F.unhex(F.concat(*halves))
 
 
-def reject_giants(gated: DataFrame, max_norm_ratio: float) -> DataFrame:
-    """Reject vectors so long that they would coarsen the grid for all others."""
+def reject_giants(gated: DataFrame, max_norm_ratio: float, longest: float | None) -> DataFrame:
+    """Reject vectors so long that they would coarsen the grid for all others.
+
+    Parameters
+    ----------
+    longest : the largest norm, or a bound on it; if it is within the ratio, the rows stay as given
+    """
     median = gated.agg(F.median("norm")).collect()[0][0]
-    if median is None:
+    if median is None or longest is None or longest <= median * max_norm_ratio:
         return gated
     limit = median * max_norm_ratio
     is_giant = F.col("reason").isNull() & (F.col("norm") > limit)

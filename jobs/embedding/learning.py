@@ -133,12 +133,12 @@ def _sample(rows: DataFrame, embedder: Chosen, seed: int) -> list[Any]:
         ranked = there.orderBy(of_id, "id").limit(n_rows)
         return [row.value for row in ranked.select("value").collect()]
     # which rows these are is known without their contents, but for rows that have none
-    smallest = rows.select(of_id.alias("hash")).where("hash IS NOT NULL").orderBy("hash")
     most = n_rows + n_rows // 10
-    hashes = [row.hash for row in smallest.limit(most).collect()]
+    smallest = rows.select(of_id.alias("hash")).orderBy("hash").limit(most)
+    hashes = [row.hash for row in smallest.collect()]
     reduce = make_reduce(spec.reduce, embedder.options)
     reduced = there.select(of_id.alias("hash"), "id", reduce("value").alias("value"))
-    found = reduced.where(of_id <= hashes[-1]).collect() if hashes else []
+    found = reduced.where(F.col("hash") <= hashes[-1]).collect() if hashes else []
     if len(found) < n_rows and len(hashes) == most:  # many rows have no content
         found = reduced.orderBy("hash", "id").limit(n_rows).collect()
     found.sort(key=lambda row: (row.hash, row.id))

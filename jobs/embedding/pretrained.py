@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from jobs.config.errors import ConfigError
-from jobs.embedding.code import kept_folder
+from jobs.spark.shipping import kept_folder
 from udfs.embedders import onnx
 from udfs.embedders.built_in import PRETRAINED
 from udfs.embedders.contract import EmbedderError, described

@@ -44,19 +44,18 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     InputError
         If a column is missing, or of a type that cannot be an id or be embedded.
     """
-    with pinned(pool.rows.sparkSession):
-        key = f"input.{value}"
-        rows = pool.rows
+    key, rows = f"input.{value}", pool.rows
+    with pinned(rows.sparkSession):
         id_ = _column(pool, "input.id", config.id)
         given = _vector_or_content(pool, key, getattr(config, value))
         metadata = _metadata(pool, config)
-        wanted = [id_.alias("id"), given.alias("value"), metadata.alias("metadata")]
+        malformed = []
         if MALFORMED in rows.columns:
             # the fields of a broken record may be shifted: they are no content
-            broken = F.col(MALFORMED)
-            wanted[1] = F.when(broken.isNull(), given).alias("value")
-            wanted.append(broken.alias("malformed"))
-        selected = rows.select(*wanted)
+            given = F.when(F.col(MALFORMED).isNull(), given)
+            malformed = [F.col(MALFORMED).alias("malformed")]
+        wanted = (id_.alias("id"), given.alias("value"), metadata.alias("metadata"))
+        selected = rows.select(*wanted, *malformed)
         kinds = {field.name: field.dataType for field in selected.schema}
     require_repeatable(selected, f"input.id={config.id!r}")
     if kinds["id"].typeName() not in ("string", "integer", "long", "binary"):
@@ -112,7 +111,7 @@ def _vector_or_content(pool: Pool, key: str, text: str) -> Column:
     """Return the value's column, taken out of what libraries wrap it in."""
     column = _column(pool, key, text)
     kind = pool.rows.select(column.alias("value")).schema["value"].dataType
-    if kind.typeName() == "udt" or "VectorUDT" in type(kind).__name__:
+    if type(kind).__name__ == "VectorUDT":  # pyspark.ml takes a while to import
         from pyspark.ml.functions import vector_to_array
 
         return vector_to_array(column, "float64")

@@ -12,14 +12,14 @@ from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
 from jobs.pool.pointed import Pointed
 from jobs.reading.catalog import is_delta, is_in_catalog, read_table
-from jobs.reading.files import Files, fingerprint_of, list_files, listed, literal_path
+from jobs.reading.files import Files, fingerprint_of, list_files, listed
 from jobs.reading.formats import choose_format
 from jobs.reading.rows import MALFORMED, names_timestamps, read_files
 from jobs.reading.settings import pinned, session_ways
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute
+from jobs.spark.naming import absolute, is_local, path_of
 from jobs.spark.relative import require_one_meaning
 from jobs.spark.repeatable import require_repeatable
 
@@ -36,8 +36,8 @@ class Pool:
     rows : its rows, ``where`` applied, all columns
     name : its name in the ledger: the table's name or its full path, without credentials
     version : its Delta ``id@version``, or a hash of its files' paths, sizes and times
-    paths : that were listed; empty for a Delta table, whose version is fixed
     files : what was found there, for a pool of files
+    paths : of a table that is not Delta's, or of a view: its files
     ways : of reading it that earlier versions did not have
     pointed : the files that its content points at, if it is paths
     """
@@ -45,8 +45,8 @@ class Pool:
     rows: DataFrame
     name: str
     version: str
-    paths: tuple[str, ...] = ()
     files: Files | None = None
+    paths: tuple[str, ...] = ()
     ways: tuple[str, ...] = ()
     pointed: Pointed | None = None
 
@@ -54,6 +54,11 @@ class Pool:
     def fingerprint(self) -> str:
         """Its version, and how it is read if that has changed, such as ``+rfc4180``."""
         return "+".join([self.version, *self.ways])
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether its version stays readable as it is: a Delta table's."""
+        return self.files is None and not self.paths
 
     def require_unchanged(self) -> None:
         """Check that the files have not changed; call it before committing anything read from them.
@@ -67,7 +72,7 @@ class Pool:
                 f"input.content of {self.name!r}: files that its paths point at changed while they "
                 "were read; nothing of this run is kept: run again once they no longer change"
             )
-        if not self.paths:
+        if self.is_fixed:
             return
         try:
             now = self._listed_now()
@@ -89,7 +94,7 @@ class Pool:
         spark = self.rows.sparkSession
         if self.files is None:
             return fingerprint_of(listed(spark, self.paths))
-        found = list_files(spark, self.files.path, self.files.options)
+        found = list_files(spark, self.files.path, self.files.options, looks_for_unread=False)
         return choose_format(found, self.files.declared).files.fingerprint
 
     def say_why_unreadable(self, error: Exception) -> None:
@@ -100,7 +105,7 @@ class Pool:
         InputChangedError
         """
         self.require_unchanged()
-        if not self.paths and any(mark in str(error) for mark in _GONE):
+        if self.is_fixed and any(mark in str(error) for mark in _GONE):
             raise InputChangedError(
                 f"input.table={self.name!r}: version {self.fingerprint} has lost files: "
                 f"{reason(error)}; VACUUM may have removed them: choose a newer input.version, or "
@@ -113,8 +118,8 @@ def with_pointed(pool: Pool, paths: DataFrame, config: InputConfig) -> Pool:
 
     Relative paths start from ``input.base`` or, in a pool of files, from its folder.
     """
-    root = pool.files.root if pool.files is not None else None
-    base = config.base or (root and root.removeprefix("file://").removeprefix("file:"))
+    root = None if pool.files is None else pool.files.root
+    base = config.base or (path_of(root) if root is not None and is_local(root) else root)
     pointed = Pointed.found(paths, base)
     return replace(pool, pointed=pointed, ways=(*pool.ways, f"files-{pointed.fingerprint}"))
 
@@ -161,19 +166,19 @@ def _those(rows: DataFrame, config: InputConfig) -> DataFrame:
 
 
 def _found(spark: SparkSession, config: InputConfig) -> Pool:
-    """Find the pool and its version, all of its rows."""
+    """Return the pool with all of its rows, pinned to its version."""
     kind: str = config.format or _table_or_files(spark, config.table)
     name = without_secrets(config.table)
     try:
         if kind in _TABLES:
             rows, version, paths = read_table(spark, config, kind)
-            return Pool(rows, name if kind == "table" else absolute(name), version, paths)
+            name = name if kind == "table" else absolute(name)
+            return Pool(rows, name, version, paths=paths)
         kind, files = choose_format(_listed(spark, config), config.format)
         if config.version is not None:
             raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
         rows, ways = read_files(spark, kind, files, config)
-        paths = (literal_path(spark, config.table),)
-        return Pool(rows, absolute(name), files.fingerprint, paths, files, ways)
+        return Pool(rows, absolute(name), files.fingerprint, files, ways=ways)
     except SPARK_ERRORS as error:
         refuse_without_delta(error, spark)
         raise InputError(

@@ -1,6 +1,5 @@
 """Files that Spark has no reader for, read by Python workers: .npy, .npz, tars, Arrow files."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 
@@ -16,9 +15,8 @@ from jobs.spark.session import n_slots
 from udfs.readers.forms import DESCRIBED, Form, columns_of
 from udfs.readers.sources import UnreadableError
 
-log = logging.getLogger(__name__)
-
 _PART_BYTES = 64 << 20  # of a .npy that a task reads
+_WHOLE = (0, -1)
 _SOURCES = "path string, content binary, start bigint, stop bigint"
 
 
@@ -34,15 +32,12 @@ def read_arrow_files(
     """
     wanted = tuple(name.strip() for name in options.get("arrays", "").split(",") if name.strip())
     form = Form(kind, files.root, len(files.found) == 1, wanted)
-    whole = {file.path: [(0, -1)] for file in files.found}
     described = described_by(spark, form, files)
     try:
         schema = columns_of(form, {path: found for path, (found, _) in described.items()})
     except UnreadableError as error:
         raise InputError(f"input.table={files.path!r}: {error}") from error
-    parts = whole
-    if kind == "numpy":
-        parts = {f.path: _parts(described[f.path][1], f.length, f.path) for f in files.found}
+    parts = {f.path: _parts(described[f.path][1], f.length, f.path) for f in files.found}
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return form.read(schema, batches)
@@ -59,7 +54,7 @@ def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tup
     InputError
         If a file cannot be read.
     """
-    sources = _sources(spark, files, {file.path: [(0, -1)] for file in files.found})
+    sources = _sources(spark, files, {file.path: [_WHOLE] for file in files.found})
     try:
         rows = sources.mapInPandas(form.describe, DESCRIBED).collect()
     except SPARK_ERRORS as error:
@@ -76,7 +71,7 @@ def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tup
 def _parts(n_rows: int, n_bytes: int, path: str) -> list[tuple[int, int]]:
     """Return ranges of rows for tasks; only .npy files can be read in parts."""
     if not path.endswith(".npy"):
-        return [(0, -1)]
+        return [_WHOLE]
     step = max(1, n_rows * _PART_BYTES // max(n_bytes, 1))
     return [(i, min(n_rows, i + step)) for i in range(0, n_rows, step)]
 

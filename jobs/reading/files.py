@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
-from urllib.parse import unquote, urlparse
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
-from jobs.reading.local_listing import is_hidden, local_files
+from jobs.reading.local_listing import local_files
+from jobs.reading.names import is_hidden
 from jobs.spark.classic import count_files, path_exists
-from jobs.spark.naming import absolute
+from jobs.spark.naming import absolute, is_local, path_of
 
 # side by side, some in subfolders, or in subfolders that are partitions, such as label=7
 Layout: TypeAlias = Literal["flat", "subfolders", "partitions"]
@@ -55,7 +55,7 @@ class Files:
 
         For a file it is its folder; for a pattern, the folder above the first sign of a pattern.
         """
-        folder = unquote(urlparse(absolute(self.path)).path).rstrip("/")
+        folder = path_of(absolute(self.path)).rstrip("/")
         first = self.found[0].path
         is_folder = f"{folder}/" in first
         if not is_folder:
@@ -64,7 +64,7 @@ class Files:
         before, _, _ = first.partition(f"{folder}/")
         return f"{before}{folder}/"
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Their paths, relative to the root."""
         return [file.path.removeprefix(self.root) for file in self.found]
@@ -89,7 +89,7 @@ class Files:
         """A hash of their paths, sizes and times."""
         return fingerprint_of(self.found)
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """How they are laid out.
 
@@ -99,8 +99,7 @@ class Files:
             If there are other files beside partitions: Spark would leave one kind out.
         """
         # a pattern such as */*.png names files that stand as deep as it goes
-        depth = unquote(urlparse(absolute(self.path)).path).rstrip("/").count("/")
-        depth -= urlparse(self.root).path.count("/")
+        depth = path_of(absolute(self.path)).rstrip("/").count("/") - path_of(self.root).count("/")
         example: dict[bool, str] = {}
         for name in self.names:
             folders = name.split("/")[max(0, depth) : -1]
@@ -116,22 +115,25 @@ class Files:
         return "subfolders" if is_deep else "flat"
 
 
-def list_files(spark: SparkSession, path: str, options: Mapping[str, str]) -> Files:
+def list_files(
+    spark: SparkSession, path: str, options: Mapping[str, str], *, looks_for_unread: bool = True
+) -> Files:
     """List the files below a path, subfolders included.
 
     Parameters
     ----------
     options : the reader's; those that choose files are heeded
+    looks_for_unread : for those that Spark does not list too, which takes a second look
 
     Raises
     ------
     InputError
         If there are none.
     """
-    place = literal_path(spark, path)
     choice = {key: value for key, value in options.items() if key.lower() in _CHOOSING}
-    found = sorted(listed(spark, [place], choice), key=lambda file: str(file.path))
-    unread = () if choice else _unread(spark, path, len(found))
+    listed_now = listed(spark, [literal_path(spark, path)], choice)
+    found = sorted(listed_now, key=lambda file: str(file.path))
+    unread = () if choice or not looks_for_unread else _unread(spark, path, len(found))
     if not found:
         there = f"; what is there is hidden or empty: {few(unread)}" if unread else ""
         raise InputError(f"input.table={path!r} holds no files{there}")
@@ -180,9 +182,8 @@ def _unread(spark: SparkSession, path: str, n_listed: int) -> tuple[str, ...]:
 
     Of a store that Python does not see, only their number is known.
     """
-    url = urlparse(path)
-    if url.scheme in ("", "file"):
-        folder = Path(unquote(url.path) if url.scheme else path)
+    if is_local(path):
+        folder = Path(path_of(path))
         return tuple(sorted(_unread_below(folder))) if folder.is_dir() else ()
     if _PATTERN.search(path):
         return ()

@@ -9,21 +9,10 @@ from typing import NamedTuple
 
 from jobs.config.errors import InputError
 from jobs.reading.files import Files, few
+from jobs.reading.names import COMPRESSED, ENDINGS, format_of
 
-_ENDINGS = {
-    "parquet": (".parquet", ".parq", ".pq"),
-    "arrow": (".arrow", ".feather"),
-    "numpy": (".npy", ".npz"),
-    "webdataset": (".tar",),
-    "binaryFile": (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    "json": (".json", ".jsonl", ".ndjson"),
-    "csv": (".csv", ".tsv"),
-    "text": (".txt", ".md"),
-}
-_FORMAT_OF = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings}
 # beside those before it, a kind describes the data: README.md, dataset_info.json, labels.csv
 _BEFORE = [("parquet", "arrow", "numpy", "webdataset", "binaryFile"), ("json", "csv"), ("text",)]
-_COMPRESSED = re.compile(r"\.(gz|zst|bz2)$")
 
 
 class Chosen(NamedTuple):
@@ -48,20 +37,17 @@ def choose_format(files: Files, declared: str | None) -> Chosen:
     by_kind: dict[str | None, list[int]] = defaultdict(list)
     for i, name in enumerate(files.names):
         by_kind[format_of(name)].append(i)
+    every = range(len(files.found))
     kind = declared or _data_kind(files, by_kind)
-    if declared in _ENDINGS and declared not in ("binaryFile", "text"):
-        wanted = {*by_kind[declared], *by_kind[None]} or {*range(len(files.found))}
+    if declared is None:
+        wanted = {*by_kind[kind]}
+    elif declared in ("binaryFile", "text"):  # any file is bytes, and most are text
+        wanted = {*every}
     else:
-        wanted = {*by_kind[kind]} if declared is None else {*range(len(files.found))}
+        wanted = {*by_kind[declared], *by_kind[None]} or {*every}
     others = [name for i, name in enumerate(files.names) if i not in wanted]
     found = [file for i, file in enumerate(files.found) if i in wanted]
     return Chosen(kind, replace(files, found=found, others=others, declared=declared))
-
-
-def format_of(name: str) -> str | None:
-    """Return the format that a file's name ends in."""
-    ending = PurePosixPath(_COMPRESSED.sub("", name)).suffix.lower()
-    return _FORMAT_OF.get(ending)
 
 
 def glob_of(files: Files) -> str | None:
@@ -73,7 +59,7 @@ def glob_of(files: Files) -> str | None:
 
 
 def _ending(name: str) -> str:
-    packed = _COMPRESSED.search(name)
+    packed = COMPRESSED.search(name)
     before = name[: packed.start()] if packed else name
     return PurePosixPath(before).suffix + (packed[0] if packed else "")
 
@@ -89,7 +75,7 @@ def _data_kind(files: Files, by_kind: Mapping[str | None, list[int]]) -> str:
     endings = sorted({PurePosixPath(name).suffix.lower() for name in files.names})
     raise InputError(
         f"input.table={files.path!r} holds files ending in {endings}, such as "
-        f"{few(files.names)}; set input.format to {', '.join(_ENDINGS)} or delta, or name the "
+        f"{few(files.names)}; set input.format to {', '.join(ENDINGS)} or delta, or name the "
         "folder of one kind"
     )
 

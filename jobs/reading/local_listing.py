@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
+from jobs.reading.names import is_hidden
 from jobs.spark.classic import default_file_system
+from jobs.spark.naming import is_local, path_of
 
 _PATTERN = re.compile(r"(?<!\\)[{}\[\]*?]")  # an unescaped sign of a pattern
-_HIDDEN = re.compile(r"_(?!.*=)|\.|.*\._COPYING_$")  # names that Spark passes over
 
 
 class File(NamedTuple):
@@ -23,11 +23,6 @@ class File(NamedTuple):
     path: str
     modificationTime: datetime
     length: int
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether Spark passes over a file or folder of this name."""
-    return _HIDDEN.match(name) is not None
 
 
 def local_files(spark: SparkSession, paths: Sequence[str]) -> list[File] | None:
@@ -41,10 +36,9 @@ def local_files(spark: SparkSession, paths: Sequence[str]) -> list[File] | None:
 
 
 def _place(path: str) -> Path | None:
-    if urlparse(path).scheme not in ("", "file") or _PATTERN.search(path):
+    if not is_local(path) or _PATTERN.search(path):
         return None
-    plain = re.sub(r"\\(.)", r"\1", path)
-    return Path(plain.removeprefix("file://").removeprefix("file:")).absolute()
+    return Path(path_of(re.sub(r"\\(.)", r"\1", path))).absolute()
 
 
 def _below(place: Path) -> Iterator[File]:

@@ -12,7 +12,7 @@ from jobs.reading.arrow_files import read_arrow_files
 from jobs.reading.files import Files, escaped, literal_path
 from jobs.reading.formats import glob_of
 from jobs.reading.parquet_files import read_parquet
-from jobs.reading.text_files import as_utf8, text_options, whole_texts
+from jobs.reading.text_files import TextOptions, as_utf8, text_options, whole_texts
 from jobs.spark.frames import packed
 
 MALFORMED = "_corrupt_record"  # Spark's column for the text of a record that it could not read
@@ -38,16 +38,14 @@ class Read(NamedTuple):
     ways: tuple[str, ...] = ()
 
 
-def options_of(kind: str, given: Mapping[str, str], files: Files | None = None) -> dict[str, str]:
-    """Return the reader's options; given ones take precedence."""
-    options = dict(_FORMAT_OPTIONS.get(kind, {}))
-    if files is not None:
-        options |= _EVERY_FILE
-    if files is not None and files.layout == "subfolders":
+def _options(kind: str, files: Files) -> dict[str, str]:
+    """Return the reader's options, before what the files' content and the config say."""
+    options = _FORMAT_OPTIONS.get(kind, {}) | _EVERY_FILE
+    if files.layout == "subfolders":
         options["recursiveFileLookup"] = "true"
-    if files is not None and files.others and (pattern := glob_of(files)):
+    if files.others and (pattern := glob_of(files)):
         options["pathGlobFilter"] = pattern
-    return options | dict(given)
+    return options
 
 
 def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig) -> Read:
@@ -58,7 +56,10 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     InputError
         If their content is not what the format allows.
     """
-    options, ways = options_of(kind, config.options, files), []
+    found = TextOptions({})
+    if kind in ("csv", "json"):
+        found = text_options(spark, kind, files, config.options)
+    options = _options(kind, files) | found.options | config.options
     paths = [literal_path(spark, files.path)]
     if files.others and "pathGlobFilter" not in options:
         paths = [escaped(file.path) for file in files.found]
@@ -67,18 +68,16 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     elif kind == "parquet":
         rows = read_parquet(spark, files, paths, options)
     elif kind in ("csv", "json"):
-        found = text_options(spark, kind, files, config.options)
-        given = {key: value for key, value in options.items() if key not in found.options}
-        rows = _records(spark, kind, paths, found.options | given | dict(config.options))
-        rows, ways = as_utf8(rows) if found.is_bytes else rows, [*found.ways]
+        rows = _records(spark, kind, paths, options)
+        rows = as_utf8(rows) if found.is_bytes else rows
     else:
         rows = spark.read.format(kind).options(**options).load(paths)
         if kind == "text" and options["wholetext"] == "true":
             rows = whole_texts(rows)
     if kind in _ONE_PER_FILE:
         rows = packed(with_places(rows, files), files.n_bytes)
-    ways = ["rfc4180"] * (kind == "csv") + [files.layout] * (files.layout != "flat") + ways
-    return Read(rows, tuple(ways))
+    told = {"rfc4180": kind == "csv", files.layout: files.layout != "flat"}
+    return Read(rows, (*(way for way, is_so in told.items() if is_so), *found.ways))
 
 
 def _records(

@@ -11,6 +11,7 @@ from pyspark.sql.types import StringType
 
 from jobs.config.errors import InputError
 from jobs.reading.files import Files, escaped, few
+from jobs.spark.naming import quote
 from udfs.readers.text_checks import SCHEMA, look_into
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,13 @@ def text_options(
     """
     has = {key.lower(): value for key, value in given.items()}
     is_csv = kind == "csv"
-    if not is_csv and (kind != "json" or "multiline" in has):
+    if is_csv:
+        is_told = has.get("multiline", "true") != "true"
+    else:
+        is_told = "multiline" in has or not any(name.endswith(".json") for name in files.names)
+    if is_told:
         return TextOptions({})
-    if is_csv and has.get("multiline", "true") != "true":
-        return TextOptions({})
-    if not is_csv and not any(name.endswith(".json") for name in files.names):
-        return TextOptions({})
-    default = "\t" if all(name.partition(".tsv")[1] for name in files.names) else ","
+    default = "\t" if all(".tsv" in name for name in files.names) else ","
     separator = has.get("sep", has.get("delimiter", default))
     looks = _looks(spark, files, has.get("quote", '"') if is_csv else "", separator)
     return _of_csv(looks, has, files, separator) if is_csv else _of_json(looks, files)
@@ -120,11 +121,9 @@ def _of_json(looks: Sequence[Row], files: Files) -> TextOptions:
     is_document = {file.is_document for file in looks}
     if len(is_document) > 1:
         raise _mixed(looks, files, "one document of many lines", lambda file: file.is_document)
-    return (
-        TextOptions({"multiLine": "true"}, ("document",))
-        if is_document == {True}
-        else (TextOptions({}))
-    )
+    if is_document == {True}:
+        return TextOptions({"multiLine": "true"}, ("document",))
+    return TextOptions({})
 
 
 def _mixed(
@@ -142,7 +141,7 @@ def as_utf8(rows: DataFrame) -> DataFrame:
     columns = []
     for field in rows.schema:
         name = field.name.encode(_LATIN).decode("utf-8", "replace").removeprefix("\ufeff")
-        column = F.col("`" + field.name.replace("`", "``") + "`")
+        column = F.col(quote(field.name))
         if isinstance(field.dataType, StringType):
             column = F.encode(column, _LATIN).cast("string")
         columns.append(column.alias(name))

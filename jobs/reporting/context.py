@@ -121,7 +121,7 @@ def _notes(run: Reported, rows: pd.DataFrame) -> list[str]:
             )
     if run.written.embed.model == "pixels":
         notes.append(
-            "pixels compares colours and layout, not what a picture shows: on photographs its "
-            "balance is none over classes of objects; a pretrained model sees these (embed.model)"
+            "pixels compares colours and layout, not what a picture shows: photographs balanced "
+            "over it are not balanced over what they show; for that, embed with a pretrained model"
         )
     return notes

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from jobs.runs.progress import Progress
+from jobs.spark.background import in_background
 
 _POLL = 1.0  # seconds
 WORTH_NOTING = 5.0  # seconds; a shorter pass ends without a word
@@ -21,22 +22,17 @@ def paced(
     ----------
     n_done : the rows done so far; a task that is repeated may count twice. None: nobody knows
     """
-    began, stop = time.monotonic(), threading.Event()
+    began = time.monotonic()
 
-    def watch() -> None:
+    def watch(stop: threading.Event) -> None:
         while n_done is not None and not stop.wait(_POLL):
             done = min(n_done(), n_rows)
             pace = done / (time.monotonic() - began)
             facts = {"left": f"{(n_rows - done) / pace:.0f}s"} if done else {}
             progress.update(done, n_rows, rows_per_second=pace, **facts)
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with in_background(watch):
         yield
-    finally:
-        stop.set()
-        watcher.join()
     seconds = time.monotonic() - began
     if seconds > WORTH_NOTING:
         progress.note(

@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
+from jobs.spark.background import in_background
 from jobs.spark.classic import describe_jobs, rows_read
 
 if TYPE_CHECKING:  # drawn on a terminal only, and notebooks may lack it
@@ -53,17 +54,14 @@ class Progress:
     @contextmanager
     def stage(self, stage: str, spark: SparkSession | None = None) -> Iterator[None]:
         """Show a stage from its start to its end."""
-        self._reported, began, stop = None, time.monotonic(), threading.Event()
+        self._reported, began = None, time.monotonic()
         self._at = stage, spark
         describe_jobs(spark, f"evenlake {stage}")
         show = self._show_live if self.is_live else self._show_lines
-        watcher = threading.Thread(target=show, args=(stage, spark, stop), daemon=True)
-        watcher.start()
         try:
-            yield
+            with in_background(partial(show, stage, spark)):
+                yield
         finally:
-            stop.set()
-            watcher.join()
             describe_jobs(spark, None)
             log.info("stage=%s seconds=%.1f", stage, time.monotonic() - began)
 

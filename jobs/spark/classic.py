@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql.utils import is_remote
+
+from jobs.spark.naming import is_local, path_of
 
 _PATIENCE = 5.0  # seconds: a session reports a query shortly after it has ended
 _POLL = 0.005
@@ -206,9 +207,8 @@ def java_property(spark: SparkSession, name: str) -> str | None:
 
 def path_exists(spark: SparkSession, path: str) -> bool:
     """Return whether something is at a path, none of whose signs is a pattern's."""
-    url = urlparse(path)
-    if url.scheme in ("", "file"):
-        return Path(unquote(url.path) if url.scheme else path).exists()
+    if is_local(path):
+        return Path(path_of(path)).exists()
     with contextlib.suppress(Exception):
         place, system = _hadoop(spark, path)
         return bool(system.exists(place))

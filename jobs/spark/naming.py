@@ -1,12 +1,26 @@
 """Paths, names and text, as Delta and SQL expect them."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlparse
+
+_STORE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?")  # scheme and address of a URI
 
 
 def absolute(path: str) -> str:
     """Return a local path in full, as Delta's SQL needs it; URIs stay as they are."""
     return path.rstrip("/") if urlparse(path).scheme else str(Path(path).absolute())
+
+
+def is_local(path: str) -> bool:
+    """Return whether a path or URI is on this machine's file system."""
+    return _STORE.match(path) is None or path.startswith("file:")
+
+
+def path_of(uri: str) -> str:
+    """Return the path inside its store; like Hadoop's, it is taken as written, %20 and # too."""
+    found = _STORE.match(uri)
+    return uri[found.end() :] if found else uri
 
 
 def quote(identifier: str) -> str:

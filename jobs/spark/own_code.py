@@ -1,11 +1,8 @@
 """Evenlake's own code for the workers: packed once per process, sent once per session."""
 
-import atexit
 import hashlib
 import io
 import logging
-import shutil
-import tempfile
 import zipfile
 from functools import cache
 from importlib import resources
@@ -17,7 +14,7 @@ from pyspark.sql import SparkSession
 from jobs.spark.classic import is_on_one_machine
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.settings import setting
-from jobs.spark.shipping import ship_code
+from jobs.spark.shipping import kept_folder, ship_code
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +44,7 @@ def code_root() -> str:
 def packed() -> str:
     """Pack the code into a .zip, whose name depends on the content; return its path."""
     content = _zipped(sorted(_sources(resources.files(PACKAGE), PACKAGE)))
-    folder = tempfile.mkdtemp(prefix="evenlake-")  # lasts as long as the process
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder) / f"evenlake-{hashlib.sha256(content).hexdigest()[:16]}.zip"
+    path = kept_folder() / f"evenlake-{hashlib.sha256(content).hexdigest()[:16]}.zip"
     path.write_bytes(content)
     return str(path)
 

@@ -1,7 +1,10 @@
 """Ship arrays and code to the executors in the best way the session offers."""
 
+import atexit
+import shutil
 import tempfile
 import uuid
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,14 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
         np.save(Path(folder) / name, array)
         spark.addArtifact(str(Path(folder) / name), file=True)
     return Shipped(name, *described)
+
+
+@cache
+def kept_folder() -> Path:
+    """Return a folder that lasts as long as the process: Spark serves files from their place."""
+    folder = tempfile.mkdtemp(prefix="evenlake-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def ship_code(spark: SparkSession, path: str) -> None:

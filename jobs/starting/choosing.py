@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jobs.config.errors import ConfigError
+from jobs.reading.names import ENDINGS
 from jobs.spark.naming import quote
 from jobs.starting.found import Found
-from jobs.starting.looking import IMAGES
 
 Modality = Literal["text", "images", "vectors"]
 
@@ -144,7 +144,7 @@ def _image(name: str, values: Sequence[Any]) -> str | None:
     is_image = [
         value[:4].startswith(_IMAGE_STARTS)
         if isinstance(value, bytes)
-        else isinstance(value, str) and value.lower().endswith(IMAGES)
+        else isinstance(value, str) and value.lower().endswith(ENDINGS["binaryFile"])
         for value in present
     ]
     return name if is_image and all(is_image) else None

@@ -10,24 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from jobs.config.errors import ConfigError
+from jobs.reading.names import COMPRESSED, ENDINGS, format_of, is_hidden
 from jobs.starting import tables
 from jobs.starting.found import Found
 from udfs.readers import numpy_files, tar_files
 from udfs.readers.sources import Source
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-# Form -> endings, the most telling first: a README.md beside Parquet files is no pool of texts.
-_ENDINGS = {
-    "parquet": (".parquet", ".parq", ".pq"),
-    "arrow": (".arrow", ".feather"),
-    "shards": (".tar",),
-    "images": IMAGES,
-    "json": (".jsonl", ".ndjson", ".json"),
-    "csv": (".csv", ".tsv"),
-    "matrix": (".npy", ".npz"),
-    "texts": (".txt", ".md"),
-}
-_COMPRESSED = re.compile(r"\.(gz|zst|bz2)$")
+# The most telling first: a README.md beside Parquet files is no pool of texts.
+_TELLING = ("parquet", "arrow", "webdataset", "binaryFile", "json", "csv", "numpy", "text")
 _MOST_FILES = 100_000  # that are listed to find out what a folder holds
 
 
@@ -52,7 +42,7 @@ def look(table: str) -> Found:
 def _elsewhere(table: str) -> Found:
     """Take a name for a remote path or a table's, unless it looks like a local file's."""
     is_remote = re.match(r"[a-z][a-z0-9+.-]+:/", table) is not None
-    if is_remote or ("/" not in table and not _is_known(Path(table))):
+    if is_remote or ("/" not in table and format_of(table) is None):
         kind = "a remote path" if is_remote else "nothing of that name here, so a table's name"
         return Found(table, f"{kind}; its columns are for you to fill in")
     raise ConfigError(
@@ -64,54 +54,46 @@ def _look(table: str, path: Path) -> Found:
     if (path / "_delta_log").is_dir():
         return tables.delta(table, path)
     files = list(islice(_files(path), _MOST_FILES))
-    form = _form(files)
+    forms = {format_of(file.name) for file in files}
+    form = next((form for form in _TELLING if form in forms), None)
     if form is None:
         raise ConfigError(
             f"{table!r} holds {_endings(files)}; want Parquet, Delta, JSON lines, CSV, Arrow, "
             ".npy, .npz, tars, or a folder of images or .txt files"
         )
-    files = [file for file in files if _ending(file) in _ENDINGS[form]]
+    files = [file for file in files if format_of(file.name) == form]
     partitions = _partitions(files[0].relative_to(path))
-    if form == "images":
+    if form == "binaryFile":
         return _images(table, path, files, partitions)
-    if form == "texts":
+    if form == "text":
         columns = {"id": "id", "content": "value"}
         return Found(table, "a folder of texts", len(files), columns=columns, model="lsa")
-    if form == "matrix":
+    if form == "numpy":
         return _matrix(table, files)
-    if form == "shards":
+    if form == "webdataset":
         return _shards(table, files)
-    if form == "arrow":
-        return tables.arrow(table, files, partitions)
-    read = {"parquet": tables.parquet, "json": tables.json_lines, "csv": tables.csv_lines}[form]
+    read = {
+        "parquet": tables.parquet,
+        "arrow": tables.arrow,
+        "json": tables.json_lines,
+        "csv": tables.csv_lines,
+    }[form]
     return read(table, files, partitions)
 
 
-def _is_known(file: Path) -> bool:
-    return any(_ending(file) in endings for endings in _ENDINGS.values())
-
-
 def _files(path: Path) -> Iterator[Path]:
-    """Yield the files at a path, subfolders included; as Spark does, not those of _x and .x."""
+    """Yield the files at a path, subfolders included, as Spark does: not those of _x and .x."""
     if path.is_file():
         yield path
         return
     for folder, subfolders, names in os.walk(path):
-        subfolders[:] = sorted(name for name in subfolders if name[0] not in "_.")
-        yield from (Path(folder) / name for name in sorted(names) if name[0] not in "_.")
-
-
-def _ending(file: Path) -> str:
-    return Path(_COMPRESSED.sub("", file.name.lower())).suffix
-
-
-def _form(files: Sequence[Path]) -> str | None:
-    endings = set(map(_ending, files))
-    return next((form for form, known in _ENDINGS.items() if endings & set(known)), None)
+        subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
+        yield from (Path(folder) / name for name in sorted(names) if not is_hidden(name))
 
 
 def _endings(files: Sequence[Path]) -> str:
-    common = [ending or "none" for ending, _ in Counter(map(_ending, files)).most_common(5)]
+    endings = (Path(COMPRESSED.sub("", file.name.lower())).suffix for file in files)
+    common = [ending or "none" for ending, _ in Counter(endings).most_common(5)]
     return f"files ending in {', '.join(common)}" if common else "no files"
 
 
@@ -152,7 +134,7 @@ def _shards(table: str, files: Sequence[Path]) -> Found:
     """Describe webdataset shards by the members of the first."""
     schema, n_rows = tar_files.schema_of(Source(str(files[0])))
     endings = set(schema.names)
-    images = [ending for ending in endings if f".{ending}" in IMAGES]
+    images = [ending for ending in endings if f".{ending}" in ENDINGS["binaryFile"]]
     texts = [ending for ending in ("txt", "text", "caption") if ending in endings]
     content = sorted(images) + texts
     if not content:

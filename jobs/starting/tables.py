@@ -45,10 +45,7 @@ def parquet(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Fou
 
 def arrow(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
     """Describe Arrow files, or the streams that Hugging Face's datasets write."""
-    source = Source(str(files[0]))
-    stored, _ = arrow_files.schema_of(source)
-    schema = pa.schema([(field.name, arrow_files.plain(field.type)) for field in stored])
-    first = next(arrow_files.batches_of(source, schema), None)
+    first = next(arrow_files.batches_of(Source(str(files[0]))), None)
     rows = [] if first is None else first.slice(0, N_ROWS).to_pylist()
     return Found(table, "Arrow files", None, rows=rows, partitions=partitions)
 

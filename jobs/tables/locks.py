@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import SparkSession
 
+from jobs.spark.background import in_background
 from jobs.spark.classic import default_file_system
 
 if TYPE_CHECKING:  # where no root is local, as on Databricks, it may not be installed
@@ -87,22 +88,18 @@ def _silence(root: Path, name: str) -> float:
 @contextlib.contextmanager
 def _alive(lock: "FileLock", seconds: float) -> Iterator[None]:
     """Hold a lock, and keep touching its file: the access time, as waiters change the other."""
-    over = threading.Event()
 
-    def beat() -> None:
+    def beat(over: threading.Event) -> None:
         while True:
             with contextlib.suppress(OSError):
                 os.utime(lock.lock_file)
             if over.wait(seconds):
                 return
 
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
     try:
-        yield
+        with in_background(beat):
+            yield
     finally:
-        over.set()
-        heart.join()
         lock.release()
 
 

@@ -14,6 +14,8 @@ import yaml
 from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
+from jobs import curate
+from jobs.config.loading import load_config
 from tests.jobs.determinism import SORTED_BY
 
 N_POINTS, N_SAMPLED = 600, 100
@@ -60,6 +62,12 @@ def _hashed(rows: pa.Table, by: Sequence[str]) -> str:
     with pa.ipc.new_stream(sink, ordered.schema) as stream:
         stream.write_table(ordered)
     return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def curated_here(spark: SparkSession, folder: Path) -> dict[str, str]:
+    """Curate what `write_inputs` wrote in this session; return the content of the tables."""
+    curate.run(spark, load_config(folder / "my.yaml", [f"output.root={folder}/expected"]))
+    return content_of(spark, folder / "expected")
 
 
 def run_in(

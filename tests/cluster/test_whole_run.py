@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import curate
-from jobs.config.loading import load_config
 from tests.cluster.servers import bare_python, connect_server, settings, standalone
 from tests.cluster.sessions import REPOSITORY, cluster_environment
-from tests.cluster.small_run import PREFIX, content_of, run_in, write_inputs
+from tests.cluster.small_run import PREFIX, content_of, curated_here, run_in, write_inputs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -36,8 +34,7 @@ def python(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def expected(spark: SparkSession, folder: Path) -> dict[str, str]:
     """Curate on local[2]."""
-    curate.run(spark, load_config(folder / "my.yaml", [f"output.root={folder}/expected"]))
-    return content_of(spark, folder / "expected")
+    return curated_here(spark, folder)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import curate
-from jobs.config.loading import load_config
 from tests.cluster.servers import bare_python, standalone
 from tests.cluster.sessions import cluster_environment
-from tests.cluster.small_run import content_of, write_inputs
+from tests.cluster.small_run import content_of, curated_here, write_inputs
 from tests.faults.driver import Driver
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
@@ -30,8 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(spark: SparkSession, folder: Path) -> dict[str, str]:
-    curate.run(spark, load_config(folder / "my.yaml", [f"output.root={folder}/expected"]))
-    return content_of(spark, folder / "expected")
+    return curated_here(spark, folder)
 
 
 @pytest.mark.parametrize("stage", ["embed_pool", "cluster_levels"])

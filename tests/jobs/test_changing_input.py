@@ -78,7 +78,7 @@ def test_files_that_cannot_be_listed_for_now_have_not_changed(
     (tmp_path / "pool.jsonl").write_text('{"id": 1, "vector": [1.0, 2.0]}\n')
     pool = open_pool(spark, InputConfig(table=f"{tmp_path}/pool.jsonl", embedding="vector"))
 
-    def throttled(*_: object) -> None:
+    def throttled(*_: object, **__: object) -> None:
         raise PySparkException("503 Slow Down")
 
     monkeypatch.setattr(inputs, "list_files", throttled)

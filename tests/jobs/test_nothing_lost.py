@@ -116,6 +116,18 @@ def test_signs_of_patterns_in_a_path_that_exists_are_its_name(
     assert texts_of(spark, tmp_path / "x?") == {"wrong": "t"}  # a pattern
 
 
+def test_a_folders_name_is_taken_as_it_is_written(spark: SparkSession, tmp_path: Path) -> None:
+    folder = tmp_path / "50%20off #1?"
+    (folder / "cat").mkdir(parents=True)
+    (folder / "cat" / "a.png").write_bytes(png(0))
+    (folder / "_b.png").write_bytes(png(1))
+    pool = open_pool(spark, InputConfig(table=str(folder)))
+    assert [row.id for row in pool.rows.select("id").collect()] == ["cat/a.png"]
+    assert pool.files is not None
+    assert pool.files.layout == "subfolders"
+    assert pool.files.passed_over == "1 hidden or empty (_b.png)"
+
+
 # --- Parquet whose files differ -------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ No code that comes with a model is run: the library refuses models that need any
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,17 +97,17 @@ def load(path: str, options: Options, gpu: int) -> Model:
         )
         return vectors
 
-    def n_cut(contents: Sequence[Any]) -> int:
-        texts = [text for text in contents if isinstance(text, str)]
-        limit, tokenize = network.max_seq_length, network.tokenizer
-        if not texts or limit is None or not callable(tokenize):
-            return 0
-        return sum(
-            len(ids) > limit
-            for ids in tokenize(texts, truncation=False, verbose=False)["input_ids"]
-        )
+    return Model(decode, encode, options.batch, _length, _n_bytes, partial(_n_cut, network))
 
-    return Model(decode, encode, options.batch, _length, _n_bytes, n_cut)
+
+def _n_cut(network: Any, contents: Sequence[Any]) -> int:
+    """Return how many texts are longer than the model reads."""
+    texts = [text for text in contents if isinstance(text, str)]
+    limit, tokenize = network.max_seq_length, network.tokenizer
+    if not texts or limit is None or not callable(tokenize):
+        return 0
+    tokens = tokenize(texts, truncation=False, verbose=False)["input_ids"]
+    return sum(len(ids) > limit for ids in tokens)
 
 
 def _length(decoded: Any) -> int:

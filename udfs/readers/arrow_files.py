@@ -21,8 +21,8 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
         return _reader(file, source.path).schema.remove_metadata(), -1
 
 
-def batches_of(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield batches of rows, cast to a schema that `plain` gave."""
+def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
+    """Yield batches of rows, their columns cast to types that Spark knows; see `plain`."""
     with source.open() as file:
         if _is_parquet(source):
             batches = pyarrow.parquet.ParquetFile(file).iter_batches(BATCH_ROWS)
@@ -34,9 +34,8 @@ def batches_of(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
                 else map(reader.get_batch, range(reader.num_record_batches))
             )
         for batch in batches:
-            yield pa.record_batch(
-                [_cast(batch.column(field.name), field.type) for field in schema], schema=schema
-            )
+            columns = zip(batch.schema, batch.columns, strict=True)
+            yield pa.record_batch({f.name: _cast(column, plain(f.type)) for f, column in columns})
 
 
 def plain(kind: pa.DataType) -> pa.DataType:

@@ -32,12 +32,7 @@ class Form:
     def describe(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Yield DESCRIBED for each source: path, its Arrow schema, its number of rows."""
         for source in _sources(batches):
-            if self.kind == "numpy":
-                schema, n_rows = numpy_files.schema_of(source, self.arrays)
-            elif self.kind == "webdataset":
-                schema, n_rows = tar_files.schema_of(source)
-            else:
-                schema, n_rows = arrow_files.schema_of(source)
+            schema, n_rows = self._schema_of(source)
             row = (source.path, schema.serialize().to_pybytes(), n_rows)
             yield pd.DataFrame([row], columns=["path", "schema", "n_rows"])
 
@@ -45,31 +40,25 @@ class Form:
         self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of each source, with the columns of a schema that `columns_of` gave."""
-        for batch in batches:
-            for source in _sources([batch.to_pandas()]):
-                for start, rows in self._batches(source, schema):
-                    yield self._complete(source, start, rows, schema)
+        for source in _sources(batch.to_pandas() for batch in batches):
+            start = source.start
+            for rows in self._batches_of(source):
+                yield self._complete(source, start, rows, schema)
+                start += len(rows)
 
-    def _batches(self, source: Source, schema: pa.Schema) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def _schema_of(self, source: Source) -> tuple[pa.Schema, int]:
         if self.kind == "numpy":
-            yield from numpy_files.batches_of(source, self.arrays)
-            return
+            return numpy_files.schema_of(source, self.arrays)
         if self.kind == "webdataset":
-            found = tar_files.batches_of(source, self._own(source, schema))
-        else:
-            found = arrow_files.batches_of(source, self._own(source, schema))
-        start = 0
-        for batch in found:
-            yield start, batch
-            start += len(batch)
+            return tar_files.schema_of(source)
+        return arrow_files.schema_of(source)
 
-    def _own(self, source: Source, schema: pa.Schema) -> pa.Schema:
-        """Return the columns of the pool that this file has."""
+    def _batches_of(self, source: Source) -> Iterator[pa.RecordBatch]:
+        if self.kind == "numpy":
+            return numpy_files.batches_of(source, self.arrays)
         if self.kind == "webdataset":
-            there = set(tar_files.schema_of(source)[0].names)
-        else:
-            there = set(arrow_files.schema_of(source)[0].names)
-        return pa.schema([field for field in schema if field.name in there])
+            return tar_files.batches_of(source)
+        return arrow_files.batches_of(source)
 
     def _complete(
         self, source: Source, start: int, rows: pa.RecordBatch, schema: pa.Schema
@@ -84,9 +73,7 @@ class Form:
         filled = []
         for field in schema:
             if field.name in columns:
-                column = columns[field.name]
-                if column.type != field.type:
-                    column = column.cast(field.type)
+                column = columns[field.name].cast(field.type)
             elif field.name in own:
                 column = own[field.name]()
             else:
@@ -97,14 +84,12 @@ class Form:
     def _ids(self, relative: str, start: int, rows: pa.RecordBatch) -> pa.Array:
         """Return the row's number or key, after its file's name if there are several files."""
         if self.kind == "webdataset":
-            keys = rows.column("key").to_pylist()
-            return (
-                rows.column("key") if self.is_one else pa.array([f"{relative}/{k}" for k in keys])
-            )
-        numbers = range(start, start + len(rows))
+            names = rows.column("key")
+        else:
+            names = pa.array(range(start, start + len(rows)), pa.int64())
         if self.is_one:
-            return pa.array(numbers, pa.int64())
-        return pa.array([f"{relative}/{n}" for n in numbers])
+            return names
+        return pa.array([f"{relative}/{name}" for name in names.to_pylist()])
 
 
 def columns_of(form: Form, schemas: Mapping[str, pa.Schema]) -> pa.Schema:

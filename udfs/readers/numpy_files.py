@@ -78,15 +78,15 @@ def schema_of(source: Source, wanted: Sequence[str] = ()) -> tuple[pa.Schema, in
     return pa.schema(fields), len(next(iter(arrays.values())))
 
 
-def batches_of(source: Source, wanted: Sequence[str] = ()) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield batches of rows, each with the number of its first row."""
+def batches_of(source: Source, wanted: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """Yield batches of the source's rows."""
     arrays = arrays_of(source, wanted)
     stop = len(next(iter(arrays.values()))) if source.stop < 0 else source.stop
     row_bytes = sum(a.itemsize * int(np.prod(a.shape[1:], dtype=int)) for a in arrays.values())
     step = max(1, BATCH_BYTES // max(1, row_bytes))
     for start in range(source.start, stop, step):
         part = {name: as_arrow(a[start : min(stop, start + step)]) for name, a in arrays.items()}
-        yield start, pa.record_batch(part)
+        yield pa.record_batch(part)
 
 
 def as_arrow(array: NDArray[Any]) -> pa.Array:

@@ -55,30 +55,34 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
     return pa.schema([("key", pa.string()), *fields]), len(keys)
 
 
-def batches_of(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield batches of rows in the tar's order; a member that a row lacks is null."""
+def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
+    """Yield batches of rows in the tar's order; a member that a row lacks is null.
+
+    A batch has the columns that its rows have.
+    """
     rows: list[dict[str, bytes]] = []
     size = 0
     for key, ending, read in _members(source):
-        if not rows or rows[-1]["key"] != key.encode():
+        name = key.encode("utf-8", "surrogateescape")
+        if not rows or rows[-1]["key"] != name:
             if size > BATCH_BYTES:
-                yield _batch(rows, schema)
+                yield _batch(rows)
                 rows, size = [], 0
-            rows.append({"key": key.encode("utf-8", "surrogateescape")})
+            rows.append({"key": name})
         content = read()
         rows[-1][ending] = content
         size += len(content)
     if rows:
-        yield _batch(rows, schema)
+        yield _batch(rows)
 
 
-def _batch(rows: list[dict[str, bytes]], schema: pa.Schema) -> pa.RecordBatch:
-    columns = []
-    for field in schema:
-        values = [row.get(field.name) for row in rows]
-        is_text = field.type == pa.string()
-        columns.append(as_text(values) if is_text else pa.array(values, pa.binary()))
-    return pa.record_batch(columns, schema=schema)
+def _batch(rows: list[dict[str, bytes]]) -> pa.RecordBatch:
+    columns = {}
+    for name in sorted(set().union(*rows)):
+        values = [row.get(name) for row in rows]
+        is_text = name == "key" or name in TEXTS
+        columns[name] = as_text(values) if is_text else pa.array(values, pa.binary())
+    return pa.record_batch(columns)
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
