@@ -13,6 +13,7 @@ from jobs.reading.files import Files, escaped, literal_path
 from jobs.reading.formats import glob_of
 from jobs.reading.parquet_files import read_parquet
 from jobs.reading.text_files import TextOptions, as_utf8, text_options, whole_texts
+from jobs.reading.whole_files import read_whole_files
 from jobs.spark.frames import packed
 
 MALFORMED = "_corrupt_record"  # Spark's column for the text of a record that it could not read
@@ -70,6 +71,8 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     elif kind in ("csv", "json"):
         rows = _records(spark, kind, paths, options)
         rows = as_utf8(rows) if found.is_bytes else rows
+    elif kind == "binaryFile":
+        rows = read_whole_files(spark, files, paths, options)
     else:
         rows = spark.read.format(kind).options(**options).load(paths)
         if kind == "text" and options["wholetext"] == "true":

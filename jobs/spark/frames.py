@@ -44,8 +44,13 @@ def as_frame(spark: SparkSession, table: pa.Table) -> DataFrame:
 
 
 def packed(rows: DataFrame, n_bytes: int) -> DataFrame:
-    """Return rows of many small files in few tasks: three a slot, or more for their bytes."""
-    return rows.coalesce(max(3 * n_slots(rows.sparkSession), -(-n_bytes // _TASK_BYTES)))
+    """Return rows of many small files in few tasks."""
+    return rows.coalesce(n_packed(rows.sparkSession, n_bytes))
+
+
+def n_packed(spark: SparkSession, n_bytes: int) -> int:
+    """Return the tasks that read many small files: three a slot, or more for their bytes."""
+    return max(3 * n_slots(spark), -(-n_bytes // _TASK_BYTES))
 
 
 def kept_on_disk(rows: DataFrame) -> DataFrame:

@@ -1,0 +1,27 @@
+"""Files that are points as they are, such as images: read whole."""
+
+from collections.abc import Mapping
+
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.reading.files import Files
+from jobs.spark.frames import n_packed
+from jobs.spark.naming import is_local
+from udfs.readers.whole_files import make_read
+
+_LISTED = "path string, modificationTime timestamp, length bigint"
+
+
+def read_whole_files(
+    spark: SparkSession, files: Files, paths: list[str], options: Mapping[str, str]
+) -> DataFrame:
+    """Return the columns of Spark's ``binaryFile``: path, modificationTime, length, content.
+
+    Local files are read by Python workers: small ones in a fifth of the time of Spark's reader.
+    """
+    if files.layout == "partitions" or not all(is_local(file.path) for file in files.found):
+        return spark.read.format("binaryFile").options(**options).load(paths)
+    found = [(file.path, file.modificationTime, file.length) for file in files.found]
+    listed = spark.createDataFrame(found, _LISTED)
+    n_tasks = min(len(files.found), n_packed(spark, files.n_bytes))
+    return listed.repartition(n_tasks).withColumn("content", make_read()("path"))
