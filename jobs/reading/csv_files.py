@@ -11,7 +11,7 @@ from jobs.config.errors import InputError
 from jobs.reading.files import Files, escaped
 from jobs.reading.text_files import LATIN, TextOptions, mixed, python_codec
 from jobs.reading.text_looks import looks_of
-from udfs.readers.csv_checks import Dialect, look_csv, safe_header
+from udfs.readers.csv_checks import Dialect, look_csv, mixed_ends, safe_header
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,7 @@ def _end_as_on_windows(looks: Sequence[Row], files: Files) -> bool:
     for file in looks:
         if file.ends == "mixed":
             raise InputError(
-                f"input.table={files.path!r}: {file.path}: line {file.mixed_line} ends otherwise "
-                "than those before it; want \\n or \\r\\n at the end of every line, or "
-                "input.options.lineSep"
+                f"input.table={files.path!r}: {file.path}: {mixed_ends(file.mixed_line)}"
             )
     if all(file.ends == "crlf" for file in looks):
         return True

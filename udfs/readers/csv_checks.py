@@ -76,6 +76,14 @@ def safe_header(names: Sequence[str]) -> list[str]:
     ]
 
 
+def mixed_ends(line: int) -> str:
+    """Say what to do about a file whose lines end in two ways: Spark would join some of them."""
+    return (
+        f"line {line} ends otherwise than those before it; want \\n or \\r\\n at the end of every "
+        "line, or input.options.lineSep"
+    )
+
+
 def odd_start(text: str, dialect: Dialect) -> str | None:
     """Return what is wrong with lines before the header."""
     first, _, rest = text[: 1 << 20].partition("\n")
