@@ -16,6 +16,7 @@ from udfs.readers.text_checks import SCHEMA, Looks, look_into
 log = logging.getLogger(__name__)
 
 _LARGEST = 1 << 30  # bytes of a file that a worker looks into at once
+_LARGEST_LINES = 1 << 28  # of one that Spark would read in parts
 _AT_ONCE = 16 << 20  # bytes of a pool that the driver looks into itself
 
 
@@ -34,10 +35,16 @@ def looks_of(
         If one of them cannot be read as it is.
     """
     is_local = all(file.path.startswith("file:") for file in files.found)
-    largest = None if is_local and in_parts else _LARGEST
-    small = [file.path for file in files.found if largest is None or file.length <= largest]
+    small = [
+        file.path
+        for file in files.found
+        if (is_local and in_parts) or file.length <= _largest(file.path, in_parts=in_parts)
+    ]
     if len(small) < len(files.found):
-        log.warning("files above 1 GiB are not checked before they are read")
+        log.warning(
+            "%d files are too large to be looked into before Spark reads them, which drops what "
+            "follows a record or a quoted field", len(files.found) - len(small),
+        )  # fmt: skip
     if is_local and files.n_bytes <= _AT_ONCE and is_on_one_machine(spark):
         found = [Row(path=path, **look(Source(path))._asdict()) for path in small]
     else:
@@ -46,6 +53,11 @@ def looks_of(
     if wrong is not None:
         raise InputError(f"input.table={files.path!r}: {wrong.path}: {wrong.wrong}")
     return found
+
+
+def _largest(path: str, *, in_parts: bool) -> int:
+    """Return the bytes of a file that a worker is given; Spark itself reads lines as they come."""
+    return _LARGEST_LINES if in_parts and not path.endswith(".json") else _LARGEST
 
 
 def _looked_by_workers(

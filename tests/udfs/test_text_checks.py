@@ -97,6 +97,17 @@ def test_lines_are_numbered_through_all_blocks(
     assert json_looks(whole).is_document
 
 
+def test_what_is_too_large_for_a_document_is_looked_at_by_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("udfs.readers.json_checks._BLOCK", 20)
+    monkeypatch.setattr("udfs.readers.json_checks._LARGEST", 100)
+    assert not json_looks(json.dumps([{"id": i} for i in range(50)], indent=1).encode()).is_document
+    broken = b'{"id":0\n' + b'{"id":1}\n' * 50 + b'{"id":2} x'
+    assert (json_looks(broken).wrong or "").startswith("line 52: 'x' follows")
+    assert json_looks(b'{"id":"' + b"x" * 1000).wrong is None
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='ab{}[]",:\\ é', max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

@@ -10,6 +10,7 @@ from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, decoded, encoding_of, opened
 
 _BLOCK = 32 << 20  # bytes that are looked at together, and the line at their end
+_LARGEST = 1 << 30  # of a document, or of a line
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
 # cheap to look for: what a record is not to hold, or what may be a string's
@@ -36,13 +37,13 @@ def look_json(source: Source, *, is_document: bool | None, encoding: str = "") -
         if found == "utf-16":
             return Looks(found, wrong="it is in UTF-16; want UTF-8")
         first = decoded(start, found)
+        texts = chain([first], (decoded(block, found) for block in blocks))
         if is_document or (is_document is None and not _is_record(_first_line(first))):
-            text = "".join([first, *(decoded(block, found) for block in blocks)])
-            value, wrong = _document(text)
+            start_of, is_whole = _up_to(texts, _LARGEST)
+            value, wrong = _document("".join(start_of)) if is_whole else (None, None)
             if value is not None or is_document:
                 return Looks(found, wrong=wrong, is_document=True)
-            blocks, first = iter([]), text
-        texts = chain([first], (decoded(block, found) for block in blocks))
+            texts = chain(start_of, texts)
         return Looks(found, wrong=_in_lines(texts))
 
 
@@ -72,8 +73,22 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         lines, end, rest = (rest + block).rpartition(b"\n")
         if end:
             yield lines + end
+        elif len(rest) > _LARGEST:
+            return  # a line that Spark cannot hold either
     if rest:
         yield rest
+
+
+def _up_to(texts: Iterator[str], largest: int) -> tuple[list[str], bool]:
+    """Return the texts up to a number of characters, and whether these are all."""
+    found: list[str] = []
+    size = 0
+    for text in texts:
+        found.append(text)
+        size += len(text)
+        if size > largest:
+            return found, False
+    return found, True
 
 
 def _first_line(text: str) -> str:
