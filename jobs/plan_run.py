@@ -27,6 +27,7 @@ from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
 from jobs.planning.plan import Plan, make_plan
 from jobs.planning.problem import Problem, problem_for
 from jobs.pool.columns import nothing_in, pool_columns
+from jobs.pool.computing import computable
 from jobs.pool.looks import look
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
@@ -100,6 +101,7 @@ def plan_for(this: Run) -> Plan:
     return make_plan(problem, replace(machine, speed=speed), stages)
 
 
+@computable()
 def problem_of(this: Run) -> Problem:
     """Count the pool's rows and look at one vector, or take both from the ledger if it has them."""
     if this.has_finished(embed_pool.STAGE):

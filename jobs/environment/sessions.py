@@ -79,7 +79,8 @@ def check_workers(spark: SparkSession) -> Finding:
 
 
 def check_input(spark: SparkSession, config: RunConfig) -> Finding:
-    """Open the pool and find its columns, without reading a row."""
+    """Open the pool and find its columns, without embedding a row."""
+    ship_own_code(spark)  # workers look into files of text
     pool = open_pool(spark, config.input)
     reads = chosen(config).spec.reads
     schema = pool_columns(pool, config.input, reads).schema

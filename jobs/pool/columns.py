@@ -15,20 +15,24 @@ from pyspark.sql.types import (
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
+from jobs.pool.computing import computable
+from jobs.pool.hints import meant
 from jobs.pool.inputs import Pool
 from jobs.reading.files import Files, few
-from jobs.reading.rows import MALFORMED
+from jobs.reading.rows import MALFORMED, well_formed
 from jobs.reading.settings import pinned
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.naming import quote
 from jobs.spark.repeatable import require_repeatable
 
+_SEVERAL = ("UNSUPPORTED_GENERATOR", "INVALID_USAGE_OF_STAR")
 _EMBEDDABLE = {
     "embedding": "an array of numbers, or binary holding raw little-endian float32",
     "content": "string (texts, or paths of images) or binary (images, or texts in UTF-8)",
 }
 
 
+@computable()
 def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
@@ -78,18 +82,27 @@ def _column(pool: Pool, key: str, text: str) -> Column:
     ------
     InputError
     """
-    known = [column for column in pool.rows.columns if column != MALFORMED]
+    rows = well_formed(pool.rows)
+    known = rows.columns
     if text in known:
         return F.col(quote(text))
     if key != "input.id" and re.fullmatch(r"\w+", text):
-        raise InputError(f"{key}={text!r} is not a column of {pool.name}; it has {known}")
+        raise InputError(
+            f"{key}={text!r} is not a column of {pool.name}; it has {known}{meant(known, text)}"
+        )
     try:
         found = F.expr(text)
-        _ = pool.rows.select("*", found).columns
+        # inside a struct nothing may become several columns or rows
+        _ = rows.select("*", F.struct(found.alias("one"))).columns
     except SPARK_ERRORS as error:
+        if any(kind in str(error) for kind in _SEVERAL):
+            raise InputError(
+                f"{key}={text!r} makes several columns or rows of one; want one value a row: "
+                "write them into a table first, or give a view of them as input.table"
+            ) from error
         raise InputError(
             f"{key}={text!r} is no column or SQL expression over {pool.name}, which has "
-            f"{known}: {reason(error)}" + _instead(pool, key)
+            f"{known}: {reason(error)}" + (meant(known, text) or _instead(pool, key))
         ) from error
     return found
 

@@ -10,11 +10,12 @@ from pyspark.sql.utils import is_remote
 from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
+from jobs.pool.computing import computable, refuse_uncomputable
 from jobs.pool.pointed import Pointed
 from jobs.reading.catalog import is_delta, is_in_catalog, read_table
 from jobs.reading.files import Files, fingerprint_of, list_files, listed
 from jobs.reading.formats import choose_format
-from jobs.reading.rows import MALFORMED, names_timestamps, read_files
+from jobs.reading.rows import MALFORMED, names_timestamps, read_files, well_formed
 from jobs.reading.settings import pinned, session_ways
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
@@ -102,8 +103,11 @@ class Pool:
 
         Raises
         ------
+        InputError
+            If SQL of the config cannot be computed.
         InputChangedError
         """
+        refuse_uncomputable(error)
         self.require_unchanged()
         if self.is_fixed and any(mark in str(error) for mark in _GONE):
             raise InputChangedError(
@@ -113,6 +117,7 @@ class Pool:
             ) from error
 
 
+@computable()
 def with_pointed(pool: Pool, paths: DataFrame, config: InputConfig) -> Pool:
     """Return the pool with the files that its content points at, which identify it too.
 
@@ -150,19 +155,18 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
 
 def _those(rows: DataFrame, config: InputConfig) -> DataFrame:
     """Return the rows that meet the condition, and all broken records."""
-    columns = rows.columns
+    whole = well_formed(rows)
     try:
         condition = F.expr(str(config.where))
-        if MALFORMED in columns:
-            condition = condition | F.col(MALFORMED).isNotNull()
-        found = rows.where(condition)
-        _ = found.columns
+        _ = whole.where(condition).columns
     except SPARK_ERRORS as error:
         raise InputError(
             f"input.where={config.where!r} is no SQL condition over {config.table}, which has "
-            f"{columns}: {reason(error)}"
+            f"{whole.columns}: {reason(error)}"
         ) from error
-    return found
+    if whole is rows:
+        return rows.where(condition)
+    return rows.where(condition | F.col(MALFORMED).isNotNull())
 
 
 def _found(spark: SparkSession, config: InputConfig) -> Pool:

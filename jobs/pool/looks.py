@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
+from jobs.pool.computing import computable
 from jobs.pool.ids import shown
 from jobs.pool.inputs import Pool
 from udfs.readers.stats import make_size_and_time
@@ -17,6 +18,7 @@ _MANY_FILES = 10_000
 _SMALL_FILE = 1 << 20  # bytes, in the mean
 
 
+@computable()
 def look(pool: Pool, rows: DataFrame, config: InputConfig) -> list[str]:
     """Return what is odd about a pool's first rows and its files.
 

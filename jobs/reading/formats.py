@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from jobs.config.errors import InputError
 from jobs.reading.files import Files, few
-from jobs.reading.names import COMPRESSED, ENDINGS, format_of
+from jobs.reading.names import COMPRESSED, ENDINGS, UNPACKED, format_of, why_not_unpacked
 
 # beside those before it, a kind describes the data: README.md, dataset_info.json, labels.csv
 _BEFORE = [("parquet", "arrow", "numpy", "webdataset", "binaryFile"), ("json", "csv"), ("text",)]
@@ -47,6 +47,9 @@ def choose_format(files: Files, declared: str | None) -> Chosen:
         wanted = {*by_kind[declared], *by_kind[None]} or {*every}
     others = [name for i, name in enumerate(files.names) if i not in wanted]
     found = [file for i, file in enumerate(files.found) if i in wanted]
+    for name in (files.names[i] for i in sorted(wanted)):
+        if kind in UNPACKED and (why := why_not_unpacked(name)):
+            raise InputError(f"input.table={files.path!r}: {name}: {why}")
     return Chosen(kind, replace(files, found=found, others=others, declared=declared))
 
 

@@ -15,12 +15,21 @@ ENDINGS = {
 }
 _FORMAT_OF = {ending: kind for kind, endings in ENDINGS.items() for ending in endings}
 COMPRESSED = re.compile(r"\.(gz|zst|bz2)$")
+UNPACKED = ("json", "csv", "text")  # formats whose files Spark unpacks
+_PACKED = re.compile(r"(?i)\.(gz|zst|bz2)$")
 _HIDDEN = re.compile(r"_(?!.*=)|\.|.*\._COPYING_$")
 
 
 def format_of(name: str) -> str | None:
     """Return the format that a file's name ends in."""
-    return _FORMAT_OF.get(PurePosixPath(COMPRESSED.sub("", name)).suffix.lower())
+    return _FORMAT_OF.get(PurePosixPath(_PACKED.sub("", name)).suffix.lower())
+
+
+def why_not_unpacked(name: str) -> str | None:
+    """Return why a file would be read as it is packed, and what to do; None if it would not be."""
+    if COMPRESSED.search(name) or not _PACKED.search(name):
+        return None
+    return "Spark unpacks files whose names end in .gz, .bz2 or .zst, in small letters; rename it"
 
 
 def is_hidden(name: str) -> bool:

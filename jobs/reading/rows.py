@@ -1,22 +1,24 @@
 """How a pool's rows are read: the same from every session, and nothing is lost silently."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.config.model import InputConfig
 from jobs.reading.arrow_files import read_arrow_files
+from jobs.reading.csv_files import csv_options
 from jobs.reading.files import Files, escaped, literal_path
 from jobs.reading.formats import glob_of
+from jobs.reading.json_files import json_options, refuse_lost_digits
 from jobs.reading.parquet_files import read_parquet
-from jobs.reading.text_files import TextOptions, as_utf8, text_options, whole_texts
+from jobs.reading.text_files import TextOptions, as_utf8, whole_texts
 from jobs.reading.whole_files import read_whole_files
 from jobs.spark.frames import packed
 
-MALFORMED = "_corrupt_record"  # Spark's column for the text of a record that it could not read
+MALFORMED = "_evenlake_malformed"  # the text of a record that Spark could not read; none has it
 _EVERY_FILE = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
 _FORMAT_OPTIONS = {
     # RFC 4180: quotes double inside quotes, a record may have several lines
@@ -59,7 +61,8 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     """
     found = TextOptions({})
     if kind in ("csv", "json"):
-        found = text_options(spark, kind, files, config.options)
+        told_by = {"csv": csv_options, "json": json_options}[kind]
+        found = told_by(spark, files, config.options)
     options = _options(kind, files) | found.options | config.options
     paths = [literal_path(spark, files.path)]
     if files.others and "pathGlobFilter" not in options:
@@ -69,7 +72,7 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     elif kind == "parquet":
         rows = read_parquet(spark, files, paths, options)
     elif kind in ("csv", "json"):
-        rows = _records(spark, kind, paths, options)
+        rows = _records(spark, kind, paths, options, found.columns, config)
         rows = as_utf8(rows) if found.is_bytes else rows
     elif kind == "binaryFile":
         rows = read_whole_files(spark, files, paths, options)
@@ -84,14 +87,28 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
 
 
 def _records(
-    spark: SparkSession, kind: str, paths: list[str], options: Mapping[str, str]
+    spark: SparkSession,
+    kind: str,
+    paths: list[str],
+    options: Mapping[str, str],
+    columns: Sequence[str],
+    config: InputConfig,
 ) -> DataFrame:
     """Read CSV or JSON; CSV records whose fields do not match the header keep their text."""
-    reader = spark.read.format(kind).options(**options)
+    reader = spark.read.format(kind).options(columnNameOfCorruptRecord=MALFORMED).options(**options)
+    if columns:
+        reader = reader.schema(StructType([StructField(name, StringType()) for name in columns]))
     rows = reader.load(paths)
+    if kind == "json":
+        refuse_lost_digits(reader, paths, rows, config)
     if kind != "csv" or not _is_text(rows.schema) or MALFORMED in rows.columns:
         return rows
     return reader.schema(rows.schema.add(MALFORMED, StringType())).load(paths)
+
+
+def well_formed(rows: DataFrame) -> DataFrame:
+    """Return rows with the columns that are the pool's own."""
+    return rows.drop(MALFORMED) if MALFORMED in rows.columns else rows
 
 
 def _is_text(schema: StructType) -> bool:

@@ -9,6 +9,7 @@ from jobs.config.errors import ConfigError
 from jobs.reading.names import ENDINGS
 from jobs.spark.naming import quote
 from jobs.starting.found import Found
+from jobs.starting.tables import require_names
 
 Modality = Literal["text", "images", "vectors"]
 
@@ -63,6 +64,7 @@ def choose(found: Found, modality: Modality | None = None) -> Choice:
     if not found.rows:
         return _unseen(modality or "text")
     names = dict.fromkeys(name for row in found.rows for name in row if isinstance(name, str))
+    require_names([*names])
     columns = {name: [row.get(name) for row in found.rows] for name in names}
     kinds: dict[Modality, list[str]] = {
         "vectors": _named_first(_VECTORS, filter(lambda c: _is_vector(columns[c]), columns)),

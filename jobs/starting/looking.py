@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.config.errors import ConfigError
-from jobs.reading.names import COMPRESSED, ENDINGS, format_of, is_hidden
+from jobs.reading.names import COMPRESSED, ENDINGS, UNPACKED, format_of, is_hidden, why_not_unpacked
 from jobs.starting import tables
 from jobs.starting.found import Found
 from udfs.readers import numpy_files, tar_files
@@ -62,6 +62,11 @@ def _look(table: str, path: Path) -> Found:
             ".npy, .npz, tars, or a folder of images or .txt files"
         )
     files = [file for file in files if format_of(file.name) == form]
+    packed = next(
+        (file for file in files if form in UNPACKED and why_not_unpacked(file.name)), None
+    )
+    if packed is not None:
+        raise ConfigError(f"{packed}: {why_not_unpacked(packed.name)}")
     partitions = _partitions(files[0].relative_to(path))
     if form == "binaryFile":
         return _images(table, path, files, partitions)

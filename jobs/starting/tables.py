@@ -1,13 +1,14 @@
 """The first rows of tables: Delta, Parquet, JSON lines and CSV, read without Spark."""
 
 import contextlib
-import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -16,11 +17,23 @@ import pyarrow.parquet as pq
 from jobs.config.errors import ConfigError
 from jobs.starting.found import Found
 from udfs.readers import arrow_files
+from udfs.readers.csv_checks import (
+    SEPARATORS,
+    Dialect,
+    look_csv,
+    mixed_ends,
+    odd_start,
+    records,
+    safe_header,
+)
+from udfs.readers.json_checks import by_columns, columns_of, look_json
 from udfs.readers.sources import Source
+from udfs.readers.text_checks import Looks, encoding_of
 
 N_ROWS = 500  # looked at
-_SEPARATORS = ",;\t|"
 _MOST_FOOTERS = 100  # of Parquet files, read to count rows
+_HEAD = 2**20  # characters of CSV in which the header is looked for
+_LARGEST_LOOK = 2**24  # bytes of a file that is looked at as a whole, as at the pool's door
 _LARGEST_ARRAY = 2**28  # bytes of a JSON array, which has to be read as a whole
 
 
@@ -38,6 +51,7 @@ def delta(table: str, path: Path) -> Found:
 
 def parquet(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
     """Describe Parquet files."""
+    require_names(pq.read_schema(files[0]).names)
     n_rows, is_exact = _count(files)
     rows = _first_rows(files)
     return Found(table, "Parquet", n_rows, is_exact, rows=rows, partitions=partitions)
@@ -52,16 +66,19 @@ def arrow(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found
 
 def json_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
     """Describe JSON lines, or an array of records."""
+    _refuse_wrong(files[0], partial(look_json, is_document=None))
     with _opened(files[0]) as (text, done):
         start = text.read(1).lstrip()
         if start == "[":
             return _json_array(table, files, partitions)
         lines = (start + line if i == 0 else line for i, line in enumerate(text))
         try:
-            rows = [json.loads(line) for line in islice(filter(str.strip, lines), N_ROWS)]
+            rows = [_parsed(line) for line in islice(filter(str.strip, lines), N_ROWS)]
         except ValueError as error:
             raise ConfigError(f"{files[0]}: not one JSON record a line: {error}") from error
         n_rows, is_exact = _estimate(files, len(rows), done())
+    if len(rows) == 1 and (columns := columns_of(rows[0])):
+        raise ConfigError(f"{files[0]}: {by_columns(columns)}")
     records = [row for row in rows if isinstance(row, dict)]
     return Found(table, "JSON lines", n_rows, is_exact, rows=records, partitions=partitions)
 
@@ -69,20 +86,62 @@ def json_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> 
 def csv_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
     """Describe CSV with a header; other separators than commas become an option."""
     with _opened(files[0]) as (text, done):
-        header = text.readline()
-        separator = max(_SEPARATORS, key=header.count)
-        names = next(csv.reader([header], delimiter=separator), [])
-        rows = list(islice(csv.DictReader(text, names, delimiter=separator), N_ROWS))
+        head = text.read(_HEAD) + text.readline()
+        lines = io.StringIO(head, newline="")
+        plain = next((line for line in head.splitlines() if not line.startswith("#")), "")
+        dialect = Dialect(max(SEPARATORS, key=plain.count))
+        if wrong := odd_start(head, dialect):
+            raise ConfigError(f"{files[0]}: {wrong}")
+        _refuse_wrong(files[0], partial(look_csv, dialect=dialect))
+        read = records(chain(lines, text), dialect)
+        names = safe_header(next(filter(None, read), []))
+        rows = [dict(zip(names, row, strict=False)) for row in islice(filter(None, read), N_ROWS)]
         n_rows, is_exact = _estimate(files, len(rows), done())
-    options = {} if separator == "," else {"sep": separator}
+    options = {} if dialect.separator == "," else {"sep": dialect.separator}
     return Found(table, "CSV", n_rows, is_exact, rows=rows, partitions=partitions, options=options)
+
+
+def _refuse_wrong(file: Path, look: Callable[[Source], Looks]) -> None:
+    """Refuse a file that the pool's door would refuse, unless it is large: that takes a while."""
+    if file.stat().st_size > _LARGEST_LOOK:
+        return
+    looks = look(Source(str(file)))
+    wrong = mixed_ends(looks.mixed_line) if looks.mixed_line else looks.wrong
+    if wrong:
+        raise ConfigError(f"{file}: {wrong}")
+
+
+def _parsed(text: str) -> Any:
+    """Parse JSON whose names differ in more than case, as Spark wants them."""
+
+    def record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        require_names([name for name, _ in pairs])
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=record)
+
+
+def require_names(names: Sequence[str]) -> None:
+    """Refuse names that are the same but for case: Spark tells no such columns apart.
+
+    Raises
+    ------
+    ConfigError
+    """
+    counts = Counter(name.lower() for name in names)
+    twins = [name for name in names if counts[name.lower()] > 1]
+    if twins:
+        raise ConfigError(
+            f"the columns {', '.join(map(repr, twins))} have one name, whatever its case; want "
+            "names that differ otherwise: rename all but one"
+        )
 
 
 def _json_array(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
     if files[0].stat().st_size > _LARGEST_ARRAY:
         raise ConfigError(f"{files[0]}: one large JSON array; want one record a line")
     with _opened(files[0]) as (text, _):
-        rows = [row for row in json.load(text) if isinstance(row, dict)]
+        rows = [row for row in _parsed(text.read()) if isinstance(row, dict)]
     options = {"multiLine": "true"}
     n_rows, is_exact = len(rows) * len(files), len(files) == 1
     return Found(table, "a JSON array", n_rows, is_exact, rows[:N_ROWS], partitions, {}, options)
@@ -141,8 +200,17 @@ def _actions(log: Path) -> Iterator[Mapping[str, Any]]:
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[tuple[io.TextIOWrapper, Callable[[], int]]]:
     """Open a text file, compressed or not; also return how many of its bytes are read so far."""
-    kind = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}.get(file.suffix.lower())
+    kind = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}.get(file.suffix)
+    with _unpacked(file, kind) as (start, _):
+        encoding = {"utf-8": "utf-8-sig"}.get(found := encoding_of(start.read(4)), found)
+    with (
+        _unpacked(file, kind) as (stream, raw),
+        io.TextIOWrapper(stream, encoding, errors="replace", newline="") as text,
+    ):
+        yield text, raw.tell
+
+
+@contextlib.contextmanager
+def _unpacked(file: Path, kind: str | None) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     with file.open("rb") as raw:
-        stream = pa.CompressedInputStream(raw, kind) if kind else raw
-        with io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="") as text:
-            yield text, raw.tell
+        yield (pa.CompressedInputStream(raw, kind) if kind else raw), raw

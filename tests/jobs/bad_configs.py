@@ -179,6 +179,14 @@ KINDS = (
     "set input.format to parquet, arrow, numpy, webdataset, binaryFile, json, csv, text or delta, "
     "or name the folder of one kind"
 )
+SEVERAL = (
+    " several columns or rows of one; want one value a row: write them into a table first, or give "
+    "a view of them as input.table"
+)
+UNCOMPUTABLE = (
+    f", of input.where, id, content, embedding or metadata, cannot be computed on some row: {SPARK}"
+    "; mend the row, or write what holds for it too, such as try_cast(x as int)"
+)
 DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table={at}/nowhere": "input.table='{at}/nowhere' cannot be read: " + SPARK + PATH,
     "input.table=nowhere": (
@@ -247,6 +255,27 @@ DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.id=count(*)": (
         f"input.id='count(*)' is no column or SQL expression over {{at}}/pool, which has "
         f"{COLUMNS}: " + SPARK
+    ),
+    "input.id=explode(words)": "input.id='explode(words)' makes" + SEVERAL,
+    "input.embedding=explode(array(vector))": (
+        "input.embedding='explode(array(vector))' makes" + SEVERAL
+    ),
+    "input.metadata=['stack(2, x, x)']": "input.metadata[0]='stack(2, x, x)' makes" + SEVERAL,
+    "input.metadata=['posexplode(words)']": "input.metadata[0]='posexplode(words)' makes" + SEVERAL,
+    "input.metadata=['inline(array(struct(x)))']": (
+        "input.metadata[0]='inline(array(struct(x)))' makes" + SEVERAL
+    ),
+    "input.id='*'": "input.id='*' makes" + SEVERAL,
+    "input.where=explode(words) > 'a'": (
+        "input.where=\"explode(words) > 'a'\" is no SQL condition over {at}/pool, which has "
+        f"{COLUMNS}: " + SPARK
+    ),
+    "input.where=cast(text as int) > 1": "'cast(text as int) > 1'" + UNCOMPUTABLE,
+    "input.id=cast(text as int)": "'cast(text as int)'" + UNCOMPUTABLE,
+    "input.metadata=['1 div id']": "'1 div id'" + UNCOMPUTABLE,
+    "input.embedding=Vector": (
+        f"input.embedding='Vector' is not a column of {{at}}/pool; it has {COLUMNS}; write vector, "
+        "which differs in case"
     ),
     "input.id=uuid()": (
         "input.id='uuid()' gives other rows at every read; want columns, and functions of columns "

@@ -45,7 +45,7 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_line(
     (tmp_path / "pool.csv").write_bytes(content)
     with pytest.raises(InputError) as refused:
         open_pool(spark, InputConfig(table=f"{tmp_path}/pool.csv"))
-    assert f"pool.csv the quoted field that begins at line {line} is never closed" in str(
+    assert f"pool.csv: the quoted field that begins at line {line} is never closed" in str(
         refused.value
     )
 

@@ -78,6 +78,21 @@ def german_csv(folder: Path) -> Path:
     return folder / "p.csv"
 
 
+def excel_text(folder: Path) -> Path:
+    """Write what Excel calls Unicode text."""
+    path = german_csv(folder)
+    path.write_bytes(path.read_text().replace(";", "\t").encode("utf-16"))
+    return path
+
+
+def doubled_names(folder: Path) -> Path:
+    path = german_csv(folder)
+    path.write_text("ID;Id;Text;TEXT;\n" + "".join(
+        f"{i};x;{row['text']};y;\n" for i, row in enumerate(rows(folder))
+    ))  # fmt: skip
+    return path
+
+
 def partitions(folder: Path) -> Path:
     for topic in ("bread", "tax"):
         (folder / "p" / f"topic={topic}").mkdir(parents=True)
@@ -127,6 +142,8 @@ TABLES: dict[Callable[[Path], Path], dict[str, Any]] = {
     zipped_lines: TEXTS,
     json_array: TEXTS | {"options": {"multiLine": "true"}},
     german_csv: TEXTS | {"options": {"sep": ";"}},
+    excel_text: TEXTS | {"options": {"sep": "\t"}},
+    doubled_names: {"id": "ID0", "content": "Text2", "metadata": [], "options": {"sep": ";"}},
     partitions: TEXTS,
     without_id: TEXTS | {"id": ROW},
     odd_names: {
@@ -298,6 +315,31 @@ def test_what_is_no_pool_is_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as refused:
         first_config(pool, modality, "c.yaml")
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.csv", b"sep=;\nid;text\n1;a\n", "line 1 is 'sep=;', which Excel writes for itself"),
+        ("p.csv", b"# of today\nid,text\n1,a\n", "line 1 is a comment, '# of today'; delete"),
+        ("p.csv", b'id,text\n1,"a" b\n', "the quoted field that begins at line 2 is closed at"),
+        ("p.csv", b"id,text\r\n1,a\n", "line 2 ends otherwise than those before it; want"),
+        ("p.csv.GZ", b"packed", "names end in .gz, .bz2 or .zst, in small letters; rename it"),
+        ("p.json", b'{"id":{"0":1},"text":{"0":"a"}}', "orient='records', lines=True)"),
+        ("p.jsonl", '{"id":1}'.encode("utf-16"), "it is in UTF-16; want UTF-8"),
+        ("p.jsonl", b'{"id":1}{"id":2}', "follows the record, and Spark would drop it"),
+        ("p.jsonl", b'{"id":1,"Text":"a","text":"b"}', "the columns 'Text', 'text' have one name"),
+        ("p.jsonl", b'{"Text":"a"}\n{"text":"b"}', "the columns 'Text', 'text' have one name"),
+        ("p.jsonl", b'{"id":1,"id":2}', "the columns 'id', 'id' have one name, whatever its case"),
+    ],
+)
+def test_what_the_pools_door_would_refuse_is_said_at_once(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        first_config(f"{tmp_path}/{name}", None, "c.yaml")
     assert message in str(refused.value)
 
 

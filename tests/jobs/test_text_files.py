@@ -1,0 +1,204 @@
+"""CSV and JSON at the door: every value comes in as it is written, or an error says why not."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.config.errors import InputError
+from jobs.config.model import InputConfig
+from jobs.pool.columns import pool_columns
+from jobs.pool.inputs import open_pool
+
+
+def texts_of(spark: SparkSession, path: Path, **config: Any) -> dict[Any, Any]:
+    given = InputConfig(table=str(path), **({"content": "text"} | config))
+    rows = pool_columns(open_pool(spark, given), given, "content").collect()
+    return {row.id: row.value for row in rows}
+
+
+def refused(spark: SparkSession, path: Path, **config: Any) -> str:
+    with pytest.raises(InputError) as error:
+        texts_of(spark, path, **config)
+    return str(error.value)
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [3, 300_000])  # the larger is looked at by workers
+def test_a_second_record_on_a_line_is_refused(
+    spark: SparkSession, tmp_path: Path, n_rows: int
+) -> None:
+    lines = [f'{{"id":{i},"text":"text {i}, and what it takes to be long"}}' for i in range(n_rows)]
+    lines[-1] += lines[0]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    said = refused(spark, tmp_path)
+    assert f"a.jsonl: line {n_rows}: " in said
+    assert "follows the record, and Spark would drop it" in said
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_a_document_is_read_whole_whatever_its_name(
+    spark: SparkSession, tmp_path: Path, ending: str
+) -> None:
+    rows = [{"id": "a", "text": "one"}, {"id": "b", "text": "two"}]
+    (tmp_path / f"a.{ending}").write_text(json.dumps(rows, indent=1))
+    assert texts_of(spark, tmp_path) == {"a": "one", "b": "two"}
+    (tmp_path / f"a.{ending}").write_text("".join(json.dumps(row, indent=1) for row in rows))
+    assert "a document ends at line 4 and " in refused(spark, tmp_path)
+    told = refused(spark, tmp_path, options={"multiLine": "true"})
+    assert "a document ends at line 4 and " in told
+
+
+@pytest.mark.parametrize("second", ['{"id": 0.5, "text": "y"}', '{"id": 1e3, "text": "y"}'])
+def test_ids_keep_all_digits_or_are_refused(
+    spark: SparkSession, tmp_path: Path, second: str
+) -> None:
+    big = {"id": 2**53 + 1, "text": "x"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(big))
+    assert texts_of(spark, tmp_path) == {2**53 + 1: "x"}
+    (tmp_path / "b.jsonl").write_text(second)
+    for id_ in ("cast(id as string)", "text"):
+        said = refused(spark, tmp_path, id=id_, metadata=["id"])
+        assert "the column 'id' holds 9007199254740993 and numbers" in said
+    assert len(texts_of(spark, tmp_path, id="text")) == 2  # nobody asks for it
+    (tmp_path / "a.jsonl").write_text(json.dumps(big | {"id": 10**20}))  # which a float holds
+    assert len(texts_of(spark, tmp_path, id="text", metadata=["id"])) == 2
+
+
+def test_numbers_inside_records_keep_all_digits_too(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "text": "x", "of": {"no": 2**60 + 1}},
+        {"id": "b", "text": "x", "of": {"no": 0.5}},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = refused(spark, tmp_path, metadata=["of.no"])
+    assert f"the column 'of.no' holds {2**60 + 1} and numbers" in said
+
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def test_text_after_a_closing_quote_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "pool.csv"
+    path.write_text('id,text\n1,"a b\n2,"c" d\n3,"e"\n')
+    assert "pool.csv: the quoted field that begins at line 2 is closed at line 3" in refused(
+        spark, path
+    )
+    path.write_text('id,text\n1,"c" d\n')
+    assert texts_of(spark, path, options={"unescapedQuoteHandling": "STOP_AT_DELIMITER"}) == {
+        "1": '"c" d'
+    }
+
+
+def test_a_line_that_ends_otherwise_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "pool.csv"
+    for content in (b"id,text\na,one\r\nb,two\n", b"id,text\r\na,one\nb,two\r\n"):
+        path.write_bytes(content)
+        assert "pool.csv: line 2 ends otherwise than those before it" in refused(spark, path)
+    path.write_bytes(b"id,text,x\na,one,\r\nb,two,\n")
+    assert texts_of(spark, path, options={"lineSep": "\n"}) == {"a": "one", "b": "two"}  # as told
+
+
+def test_breaks_inside_quotes_are_kept_or_refused_where_files_end_lines_in_two_ways(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_bytes(b'id,text\r\na,"o\r\nne"\r\n')
+    (tmp_path / "b.csv").write_bytes(b'id,text\nb,"t\r\nwo"\n')
+    said = refused(spark, tmp_path)
+    assert "a.csv has \\r\\n at the ends of lines, inside quotes too (line 2), and " in said
+    (tmp_path / "a.csv").write_bytes(b'id,text\r\na,"o\nne"\r\n')
+    assert texts_of(spark, tmp_path) == {"a": "o\nne", "b": "t\r\nwo"}
+
+
+def test_more_columns_than_spark_reads_by_itself(spark: SparkSession, tmp_path: Path) -> None:
+    names = ["id", "text", *(f"x{i}" for i in range(20_500))]
+    (tmp_path / "pool.csv").write_text(f"{','.join(names)}\na,one{',0' * 20_500}\n")
+    assert texts_of(spark, tmp_path / "pool.csv") == {"a": "one"}
+
+
+def test_a_folder_whose_name_looks_like_a_pattern(spark: SparkSession, tmp_path: Path) -> None:
+    folder = tmp_path / "new [1]"
+    folder.mkdir()
+    (folder / "a.csv").write_text("id,Text,text\na,one,two\nb,three\n")
+    assert texts_of(spark, folder, content="text2") == {"a": "two", "b": None}
+    (folder / "a.csv").unlink()
+    (folder / "a.jsonl").write_text('{"id": "a", "text": "one"}\n')
+    assert texts_of(spark, folder) == {"a": "one"}
+    (folder / "a.jsonl").write_text('[{"id": "a",\n"text": "one"}]')
+    assert "Spark does not find JSON of many lines below a name with [ ]" in refused(spark, folder)
+
+
+# --- columns of a pool's own ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_column_named_as_sparks_own_is_a_column(
+    spark: SparkSession, tmp_path: Path, kind: str
+) -> None:
+    frame = pd.DataFrame({"id": ["a", "b"], "_corrupt_record": ["one", "two"]})
+    path = tmp_path / f"pool.{kind}"
+    if kind == "csv":
+        frame.to_csv(path, index=False, quoting=csv.QUOTE_ALL)
+    elif kind == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+        path.write_text(path.read_text() + '{"id": "c"\n')
+    else:
+        pq.write_table(pa.Table.from_pandas(frame), path)
+    want: dict[Any, Any] = {"a": "one", "b": "two"} | ({None: None} if kind == "jsonl" else {})
+    config = {"content": "_corrupt_record", "where": "_corrupt_record > 'a'"}
+    assert texts_of(spark, path, **config) == want
+
+
+def test_internal_names_are_suggested_to_nobody(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "pool.csv").write_text("id,text\na,one\n")
+    for config in ({"where": "nothing > 1"}, {"content": "nothing"}, {"id": "nothing"}):
+        said = refused(spark, tmp_path / "pool.csv", **config)
+        assert "['id', 'text']" in said
+        assert "malformed" not in said
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "hint"),
+    [
+        ("id,Text", "text", "; write Text, which differs in case"),
+        ("id;text", "text", "end in ';', set input.options.sep: ';'"),
+        ("id\ttext", "text", "end in '\\t', set input.options.sep: '\\t'"),
+    ],
+)
+def test_what_a_missing_column_may_be_is_said(
+    spark: SparkSession, tmp_path: Path, header: str, column: str, hint: str
+) -> None:
+    (tmp_path / "pool.csv").write_text(f"{header}\n{header}\n")
+    assert refused(spark, tmp_path / "pool.csv", content=column).endswith(hint)
+
+
+def test_the_place_of_a_row_of_text_can_be_named(spark: SparkSession, tmp_path: Path) -> None:
+    for name, text in {"a.csv": "text\none\ntwo\n", "b.jsonl": '{"text": "one"}\n{"te\n'}.items():
+        (tmp_path / name).write_text(text)
+        found = texts_of(
+            spark, tmp_path / name, id="concat(_metadata.file_name, '#', text)", where="text > 'a'"
+        )
+        assert f"{name}#one" in found
+
+
+@pytest.mark.parametrize("name", ["pool.csv.GZ", "pool.JSONL.gz", "pool.jsonl.Bz2"])
+def test_endings_that_spark_does_not_unpack_are_refused(
+    spark: SparkSession, tmp_path: Path, name: str
+) -> None:
+    text = "id,text\na,one\n" if "csv" in name else '{"id": "a", "text": "one"}\n'
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    if name.endswith(".gz"):
+        assert texts_of(spark, tmp_path) == {"a": "one"}
+        return
+    for config in ({}, {"format": "csv" if "csv" in name else "json"}):
+        said = refused(spark, tmp_path, **config)
+        assert f"{name}: Spark unpacks files whose names end in .gz, .bz2 or .zst" in said
