@@ -77,15 +77,14 @@ class Rung:
     def __init__(self, problem: Problem, fraction: float = 1.0) -> None:
         self.problem = problem
         self.points = problem.points[: max(1, round(fraction * len(problem.points)))]
-        self.n_clusterings, self.n_trees = 1, 1
+        n_clusterings, self.n_trees = 1, 1
         if fraction == 1:  # the last one, which decides
-            self.n_clusterings = N_CLUSTERINGS
+            n_clusterings = N_CLUSTERINGS
             self.n_trees = max(1, min(MAX_TREES, POINTS_OF_TREES // len(self.points)))
         self.n_distinct = len(np.unique(self.points, axis=0))
-        seeds = [derive_seed(problem.seed, 1 + i) for i in range(self.n_clusterings)]
         judged = self.points[:MAX_JUDGED]
-        nodes = [cluster_independently(judged, seed=s, n_threads=problem.n_threads) for s in seeds]
-        self.judge = Judge(nodes, self.points, problem.n_threads)
+        views = views_of(judged, n_clusterings, problem)
+        self.judge = Judge(judged, views, self.points, problem.n_threads)
         # samples take the same fraction of the points as they will of the pool
         scale = len(self.points) / problem.n_points
         self._on_leaves: dict[int, Grove] = {}  # by rounds
@@ -110,12 +109,16 @@ class Rung:
 
     def judged(self, grove: Grove, depth: int, leaves: float, sizes: Sequence[int]) -> Trial:
         """Judge one kind of tree and share, by the mean over some target sizes."""
-        relative = [
-            np.mean([self.judge.relative(tree.draw(depth, n, leaves)) for n in sizes], axis=0)
-            for tree in grove
+        found = [
+            [self.judge.relative(tree.draw(depth, n, leaves)) for n in sizes] for tree in grove
         ]
-        unseen = 1 - len(self.judge.nodes[0].points) / self.problem.n_points
-        return Trial(grove, depth, leaves, np.stack(relative), self.n_clusterings, unseen)
+        relative = tuple(
+            np.stack([np.mean([draw[view] for draw in draws], axis=0) for draws in found])
+            for view in range(len(self.judge.views))
+        )
+        unseen = 1 - len(self.judge.judged) / self.problem.n_points
+        n_judges = [len(clusterings) for clusterings in self.judge.views]
+        return Trial(grove, depth, leaves, relative, n_judges, unseen)
 
     def trials(self, grove: Grove) -> list[Trial]:
         """Judge trees of every depth at a few shares and the middle target size."""
@@ -139,6 +142,15 @@ class Rung:
             for leaves in (SHARES[:-1] if depth > 1 else SHARES[:1])
         ]
         return sorted(found, key=lambda t: t.score)
+
+
+def views_of(
+    judged: NDArray[np.float32], n_clusterings: int, problem: Problem
+) -> list[list[NDArray[np.integer]]]:
+    """Return the views that judge trees: independent clusterings, as labels of the points."""
+    seeds = [derive_seed(problem.seed, 1 + i) for i in range(n_clusterings)]
+    nodes = [cluster_independently(judged, seed=s, n_threads=problem.n_threads) for s in seeds]
+    return [[n.labels for n in nodes]]
 
 
 def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Choice:

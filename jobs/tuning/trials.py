@@ -12,30 +12,34 @@ from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.judging.coverage import IndependentNodes, distances_to, mean_by_node
+from udfs.kernels.judging.coverage import distances_to, mean_by_label
 from udfs.kernels.passes.sources import LocalBlocks, blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 NOISE = 0.01  # of the score: how much trees with different seeds differ
 
+Views = tuple[NDArray[np.float64], ...]  # a figure per node, for every view
+
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges samples by independent nodes, with uniform draws as the control.
+    """Judges samples in several views of the same points, with uniform draws as the control.
 
     Attributes
     ----------
-    nodes : independent clusterings, all of the same points
+    judged : (n, n_features) float32, grid coordinates
+    views : labels of the judged points, (n,) each: for every view its clusterings; -1 is none
     """
 
-    nodes: list[IndependentNodes]
+    judged: NDArray[np.float32]
+    views: Sequence[Sequence[NDArray[np.integer]]]
     points: NDArray[np.float32]
     n_threads: int
-    _uniform: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    _uniform: dict[int, Views] = field(default_factory=dict)
 
-    def relative(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Measure a draw against a uniform one of its size : (n nodes of all clusterings,).
+    def relative(self, chosen: NDArray[np.int64]) -> Views:
+        """Measure a draw against a uniform one of its size : (n nodes of all clusterings,) a view.
 
         The mean is its coverage distance divided by the uniform control's.
         """
@@ -43,14 +47,16 @@ class Judge:
         if n not in self._uniform:
             order = np.argsort(hash_keys(derive_seed(n, 1), np.arange(len(self.points))))
             self._uniform[n] = self._distances(order[:n])
-        control = self._uniform[n]
-        scale = math.fsum(control) / len(control)
-        return np.asarray(self._distances(chosen) / max(scale, 1e-300))
+        scales = [math.fsum(control) / len(control) for control in self._uniform[n]]
+        mine = self._distances(chosen)
+        return tuple(m / max(scale, 1e-300) for m, scale in zip(mine, scales, strict=True))
 
-    def _distances(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        judged = self.nodes[0].points
-        distances = distances_to(judged, self.points[chosen], n_threads=self.n_threads)
-        return np.concatenate([mean_by_node(nodes, distances) for nodes in self.nodes])
+    def _distances(self, chosen: NDArray[np.int64]) -> Views:
+        distances = distances_to(self.judged, self.points[chosen], n_threads=self.n_threads)
+        return tuple(
+            np.concatenate([mean_by_label(labels, distances) for labels in clusterings])
+            for clusterings in self.views
+        )
 
 
 class SampledTree:
@@ -114,16 +120,16 @@ class Trial:
     Attributes
     ----------
     grove : trees that differ only in their seeds; their first ``depth`` levels are used
-    relative : (n_trees, n nodes) coverage distances over the uniform control's mean
-    n_clusterings : that the nodes come from; all over the same points
+    relative : (n_trees, n nodes) a view: coverage distances over the uniform control's mean
+    n_clusterings : of every view, that the nodes come from; all over the same points
     unseen : share of the pool that those points leave out
     """
 
     grove: Grove
     depth: int
     leaves: float
-    relative: NDArray[np.float64]
-    n_clusterings: int
+    relative: Views
+    n_clusterings: Sequence[int]
     unseen: float = 1.0
 
     @property
@@ -132,19 +138,27 @@ class Trial:
         return [len(level.centroids) for level in self.grove[0].levels[: self.depth]]
 
     @property
+    def scores(self) -> list[float]:
+        """Coverage distance over the uniform control's, in every view; lower is better."""
+        return [math.fsum(view.ravel()) / view.size for view in self.relative]
+
+    @property
     def score(self) -> float:
-        """Coverage distance over the uniform control's; lower is better."""
-        return math.fsum(self.relative.ravel()) / self.relative.size
+        """The worst of the scores: a sample is as good as every view says."""
+        return max(self.scores)
 
     def error_of_lead(self, best: "Trial") -> float:
-        """Return the standard error of another trial's lead, over nodes and over trees.
+        """Return the standard error of another trial's lead where this one is worst.
+
+        It is the error over nodes and over trees.
 
         The clusterings use the same points, so together they count as one; if those are the whole
         pool, nodes add no error (the finite population correction).
         """
-        leads = self.relative - best.relative
+        view = self.scores.index(self.score)
+        leads = self.relative[view] - best.relative[view]
         n_trees, n_nodes = leads.shape
-        of_nodes = self.unseen * _variance(leads.mean(axis=0)) * self.n_clusterings / n_nodes
+        of_nodes = self.unseen * _variance(leads.mean(axis=0)) * self.n_clusterings[view] / n_nodes
         of_trees = _variance(np.array([math.fsum(each) / n_nodes for each in leads])) / n_trees
         return math.sqrt(of_nodes + of_trees)
 

@@ -92,7 +92,7 @@ class Court:
         judged = self.points[order[:JUDGED]]
         seeds = [JUDGES_SEED + 10 * seed + i for i in range(N_JUDGES)]
         nodes = [cluster_independently(judged, seed=s, n_threads=N_THREADS) for s in seeds]
-        self.judge = Judge(nodes, self.points, N_THREADS)
+        self.judge = Judge(judged, [[n.labels for n in nodes]], self.points, N_THREADS)
         self._on_leaves: dict[tuple[int, int], SampledTree] = {}
         source = blocks_of(self.points, N_THREADS)
         self.labels = [source.reduce(LabelPoints(n.centroids))["labels"] for n in nodes]
@@ -118,7 +118,7 @@ class Court:
         self, method: str, how: Grown, leaves: float, draws: Sequence[NDArray[np.int64]]
     ) -> Measured:
         """Judge a recipe's samples."""
-        coverage = [float(np.mean(self.judge.relative(drawn))) for drawn in draws]
+        coverage = [float(np.mean(self.judge.relative(drawn)[0])) for drawn in draws]
         n_nodes = [n.n_nodes for n in self.judge.nodes]
         effective = [
             float(

@@ -13,8 +13,6 @@ from jobs.tuning.search import Choice, Problem, search
 from jobs.tuning.trials import Judge, SampledTree, Trial, simplest
 from tests.pools import grouped_mixture
 from udfs.kernels.exact.grid import to_grid
-from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.judging.coverage import IndependentNodes
 from udfs.kernels.judging.measures import kl_to_uniform
 
 N_CONCEPTS = 60
@@ -24,7 +22,7 @@ def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 
     """Make a trial of trees that have only their sizes."""
     tree: Any = SimpleNamespace(levels=[SimpleNamespace(centroids=np.empty(k)) for k in levels])
     scores = np.atleast_2d(np.array(relative, np.float64))
-    return Trial((tree,) * len(scores), len(levels), leaves, scores, n_clusterings)
+    return Trial((tree,) * len(scores), len(levels), leaves, (scores,), [n_clusterings])
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -64,19 +62,28 @@ def test_the_simplest_wins_among_those_within_the_noise() -> None:
 
 def test_a_judge_sets_a_draw_beside_the_uniform_one_of_its_size() -> None:
     points = np.array([[0.0], [1.0], [2.0], [100.0]], np.float32)
-    nodes = IndependentNodes(
-        points, np.array([0, 0, 0, 1], np.int32), Centroids(np.array([[1.0], [100.0]], np.float32))
-    )
-    judge = Judge([nodes], points, 1)
-    assert judge.relative(np.arange(4)).tolist() == [0, 0]
-    (uniform,) = (judge.relative(np.array([i])) for i in range(4) if _is_control(judge, i))
-    assert uniform.mean() == pytest.approx(1)
+    apart, together = np.array([0, 0, 0, 1]), np.array([0, 0, -1, 0])
+    judge = Judge(points, [[apart], [together]], points, 1)
+    assert [view.tolist() for view in judge.relative(np.arange(4))] == [[0, 0], [0]]
+    controls = (judge.relative(np.array([i])) for i in range(4) if _is_control(judge, i))
+    ((_, of_one),) = controls
+    assert of_one.shape == (1,)  # the point in no community is left out
     # against a control of one dense point, the thin point alone leaves the dense node far away
-    assert judge.relative(np.array([3]))[1] == 0
+    assert judge.relative(np.array([3]))[0][1] == 0
 
 
 def _is_control(judge: Judge, i: int) -> bool:
-    return bool(np.isclose(judge.relative(np.array([i])).mean(), 1))
+    return all(np.isclose(view.mean(), 1) for view in judge.relative(np.array([i])))
+
+
+def test_a_score_is_that_of_the_worst_view() -> None:
+    views = (np.array([[0.8, 0.8]]), np.array([[0.9, 1.1, 1.0]]))
+    worst_in_second = replace(trial([9], 0, [0.8, 0.8]), relative=views, n_clusterings=[1, 1])
+    assert worst_in_second.score == pytest.approx(1.0)
+    other = (np.array([[0.8, 0.8]]), np.array([[0.8, 0.8, 0.8]]))
+    best = replace(worst_in_second, relative=other)
+    leads = np.array([0.1, 0.3, 0.2])
+    assert worst_in_second.error_of_lead(best) == pytest.approx(leads.std() / 3**0.5)
 
 
 # --- pools whose right tree is known --------------------------------------------------------------

@@ -90,8 +90,15 @@ def distances_to(
 
 def mean_by_node(nodes: IndependentNodes, distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average over each non-empty node's points : (n,) -> (n non-empty nodes,)."""
-    members = np.bincount(nodes.labels, minlength=nodes.n_nodes)
-    summed = np.bincount(nodes.labels, weights=distances, minlength=nodes.n_nodes)
+    return mean_by_label(nodes.labels, distances)
+
+
+def mean_by_label(
+    labels: NDArray[np.integer], distances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Average over the points of each label but -1 : (n,), (n,) -> (n labels that occur,)."""
+    members = np.bincount(labels + 1)[1:]
+    summed = np.bincount(labels + 1, weights=distances)[1:]
     return np.asarray(summed[members > 0] / members[members > 0])
 
 

@@ -1,0 +1,185 @@
+"""What curation is worth on real pools with labels: probe, label balance, classes, coverage.
+
+For each pool and size: uniform samples (5 seeds), the label-balanced sample, what tuning chooses,
+what it would choose if it also judged coverage of communities (the worse of the two counts), and
+the best of a grid of trees. The probe is a multinomial
+logistic regression (C=20) on the sample's vectors and labels; its figure is the mean recall over
+classes on a test set. "closed" is the share of the gap between uniform and label-balanced.
+
+Run: python -m tests.benchmarks.real_balance --data FOLDER [--pools NAME ...] [--seeds N]
+"""
+
+import argparse
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from jobs.config.cluster import ClusterConfig
+from jobs.tuning import search as tuning
+from jobs.tuning.families import n_leaves
+from jobs.tuning.search import Problem, search
+from jobs.tuning.trials import Judge, SampledTree
+from tests.benchmarks.communities import find_communities
+from tests.benchmarks.labelled_pools import POOLS, LabelledPool
+from udfs.kernels.exact.grid import grid_unit, to_grid
+from udfs.kernels.exact.hashing import derive_seed, hash_keys
+from udfs.kernels.judging.coverage import cluster_independently
+from udfs.kernels.judging.measures import kl_to_uniform
+
+N_THREADS = 2
+N_UNIFORM = 5
+JUDGES_SEED = 1_000_000  # far from every seed of a run
+TOPS = (10, 20, 30, 60, 120, 250, 500, 1000)
+SHARES = (0.0, 0.25, 0.5, 0.75)
+Draw = NDArray[np.int64]
+
+
+class Figures(NamedTuple):
+    """What one sample is worth."""
+
+    probe: float
+    kl: float
+    n_classes: float
+    coverage: float
+
+
+class Bench:
+    """A pool, its judge and its samples."""
+
+    def __init__(self, pool: LabelledPool) -> None:
+        self.pool, self.n = pool, len(pool.X)
+        self.points = to_grid(pool.X, grid_unit(1.0))
+        judged = self.points[:10_000]
+        nodes = cluster_independently(judged, seed=JUDGES_SEED, n_threads=N_THREADS)
+        self.judge = Judge(judged, [[nodes.labels]], self.points, N_THREADS)
+
+    def figures(self, drawn: Draw) -> Figures:
+        """Judge a sample."""
+        pool, y = self.pool, self.pool.y[drawn]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # iterations
+            probe = LogisticRegression(C=20, tol=1e-3, max_iter=100).fit(pool.X[drawn], y)
+        is_right = probe.predict(pool.X_test) == pool.y_test
+        recalls = [is_right[pool.y_test == c].mean() for c in np.unique(pool.y_test)]
+        kl = kl_to_uniform(np.bincount(y, minlength=pool.n_classes))
+        coverage = float(self.judge.relative(drawn)[0].mean())
+        return Figures(float(np.mean(recalls)), kl, float(len(np.unique(y))), coverage)
+
+    def uniform(self, seed: int, size: int) -> Draw:
+        """Draw uniformly."""
+        return self._order(seed)[:size]
+
+    def balanced(self, seed: int, size: int) -> Draw:
+        """Draw as evenly over the labels as they allow."""
+        order = self._order(seed)
+        y = self.pool.y[order]
+        turn = np.empty(self.n, np.int64)  # a point's place among those of its label
+        for c in range(self.pool.n_classes):
+            turn[y == c] = np.arange((y == c).sum())
+        return np.asarray(order[np.argsort(turn, kind="stable")][:size])
+
+    def tuned(self, seed: int, size: int) -> tuple[str, Draw]:
+        """Draw from the tree that tuning chooses for this size."""
+        problem = Problem(self.points, self.n, [size], ClusterConfig(), seed, N_THREADS)
+        choice = search(problem)
+        tree = SampledTree(self.points, choice.cluster, seed=seed, n_threads=N_THREADS)
+        name = f"{'/'.join(map(str, choice.cluster.levels))} {choice.leaves:g}"
+        return name, tree.draw(len(choice.cluster.levels), size, choice.leaves)
+
+    def grid(self, seed: int) -> Iterator[tuple[str, SampledTree, int, float]]:
+        """Yield every tree and share."""
+        leaves, on = n_leaves(self.n), None
+        for levels in _ladders(leaves):
+            config = ClusterConfig.model_validate(
+                {"levels": levels, "resampling": {"rounds": 3}, "split": "off", "tol": 1e-3}
+            )
+            tree = SampledTree(self.points, config, seed=seed, n_threads=N_THREADS, on=on)
+            on = on or tree
+            for share in SHARES if len(levels) > 1 else SHARES[:1]:
+                yield f"{'/'.join(map(str, levels))} {share:g}", tree, len(levels), share
+
+    def _order(self, seed: int) -> Draw:
+        return np.argsort(hash_keys(derive_seed(JUDGES_SEED, seed), np.arange(self.n)))
+
+
+def _ladders(leaves: int) -> list[list[int]]:
+    """Return one, two and three levels for each size of the top."""
+    tops = [k for k in TOPS if 1.25 * k <= leaves]
+    middles = [(round((leaves * k) ** 0.5), k) for k in tops]
+    return [
+        [leaves],
+        *([leaves, k] for k in tops),
+        *([leaves, m, k] for m, k in middles if m >= 2 * k),
+    ]
+
+
+def with_communities(views_of: Any) -> Any:
+    """Return a function that adds the communities of the neighbour graph to the judge's views."""
+
+    def both(points: NDArray[np.float32], n_clusterings: int, problem: Problem) -> list[Any]:
+        views = views_of(points, n_clusterings, problem)
+        found = find_communities(points, seed=derive_seed(problem.seed, 5), n_threads=N_THREADS)
+        return [*views, [found]]
+
+    return both
+
+
+def judged(name: str, folder: Path, n_seeds: int, *, with_grid: bool) -> Iterator[str]:
+    """Yield the table's lines for one pool."""
+    bench = Bench(POOLS[name](folder))
+    both = patch.object(tuning, "views_of", with_communities(tuning.views_of))
+    trees = [tree for s in range(n_seeds) for tree in bench.grid(s)] if with_grid else []
+    for size in bench.pool.sizes:
+        uniform = [bench.figures(bench.uniform(s, size)) for s in range(N_UNIFORM)]
+        balanced = [bench.figures(bench.balanced(s, size)) for s in range(n_seeds)]
+        auto = [bench.tuned(s, size) for s in range(n_seeds)]
+        with both:
+            by_both = [bench.tuned(s, size) for s in range(n_seeds)]
+        tried: dict[str, list[Figures]] = {}
+        for how, tree, depth, share in trees:
+            tried.setdefault(how, []).append(bench.figures(tree.draw(depth, size, share)))
+        rows = {"uniform": uniform, "label-balanced": balanced}
+        rows[f"auto: {auto[0][0]}"] = [bench.figures(drawn) for _, drawn in auto]
+        rows[f"communities too: {by_both[0][0]}"] = [bench.figures(drawn) for _, drawn in by_both]
+        if tried:
+            best = max(tried, key=lambda how: _mean(tried[how]).probe)
+            rows[f"best of {len(tried)}: {best}"] = tried[best]
+        low, high = _mean(uniform).probe, _mean(balanced).probe
+        for method, found in rows.items():
+            mean, error = _mean(found), np.std([f.probe for f in found], ddof=1) / len(found) ** 0.5
+            yield (
+                f"| {name} | {size} | {method} | {mean.probe:.3f} ± {error:.3f} "
+                f"| {(mean.probe - low) / (high - low):.0%} | {mean.kl:.2f} "
+                f"| {mean.n_classes:.0f} | {mean.coverage:.3f} |"
+            )
+
+
+def _mean(found: Sequence[Figures]) -> Figures:
+    return Figures(*np.mean(found, axis=0))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the .npz files")
+    parser.add_argument("--pools", nargs="+", default=list(POOLS), choices=POOLS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--no-grid", action="store_true", help="leave the grid of trees out")
+    asked = parser.parse_args(argv)
+    print("| pool | size | sample | probe ± s.e. | closed | label KL | classes | coverage |")
+    print("|---|---|---|---|---|---|---|---|")
+    with threadpool_limits(N_THREADS):
+        for name in asked.pools:
+            for line in judged(name, asked.data, asked.seeds, with_grid=not asked.no_grid):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
