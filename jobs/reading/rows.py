@@ -64,7 +64,8 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     if files.others and "pathGlobFilter" not in options:
         paths = [escaped(file.path) for file in files.found]
     if kind in ("numpy", "webdataset", "arrow"):
-        rows = read_arrow_files(spark, kind, files, config.options)
+        named = tuple(filter(None, (config.embedding, config.content)))
+        rows = read_arrow_files(spark, kind, files, config.options, named)
     elif kind == "parquet":
         rows = read_parquet(spark, files, paths, options)
     elif kind in ("csv", "json"):

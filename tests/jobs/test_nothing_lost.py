@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from jobs.reading.files import escaped, fingerprint_of, listed
 from jobs.reading.local_listing import local_files
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
-from tests.jobs.forms import png
+from tests.jobs.forms import IDS, TEXTS, png
 
 # --- CSV ------------------------------------------------------------------------------------------
 
@@ -155,6 +156,42 @@ def test_a_column_of_two_types_is_named_with_its_files(
     assert f"column {column!r} {said}" in told
     assert "a.parquet and" in told
     assert told.endswith("want one type in all files: cast one of the two and write it again")
+
+
+# --- files that a worker reads --------------------------------------------------------------------
+
+
+def test_a_file_that_a_worker_cannot_read_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 2), "c16"))
+    np.savez(tmp_path / "b.npz", X=np.zeros((3, 2)), X_test=np.zeros((2, 2)))
+    (tmp_path / "c.tar.gz").write_bytes(b"no gzip")
+    for name, said in {
+        "a.npy": r"a\.npy holds embedding \(3, 2\) of complex128; want one or two dimensions of",
+        "b.npz": r"b\.npz holds arrays of several lengths: X \(3, 2\) of float64, X_test \(2, 2\) ",
+        "c.tar.gz": r"c\.tar\.gz cannot be read as a tar: .+; want a whole file: copy or write it",
+    }.items():
+        with pytest.raises(InputError, match=rf"input\.table='{tmp_path}/{name}': file:.*{said}"):
+            open_pool(spark, InputConfig(table=f"{tmp_path}/{name}"))
+    config = InputConfig(table=f"{tmp_path}/b.npz", embedding="X_test")
+    assert open_pool(spark, config).rows.count() == 2
+
+
+def test_a_file_that_breaks_while_it_is_read_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    table = pa.table({"id": IDS, "text": TEXTS, "at": pa.array(range(5), pa.timestamp("ns"))})
+    pq.write_table(table, tmp_path / "p.parquet", compression=None)
+    content = (tmp_path / "p.parquet").read_bytes()
+    (tmp_path / "p.parquet").write_bytes(content[:4] + b"\xff" * 60 + content[64:])
+    with pytest.raises(
+        InputError, match=r"p\.parquet cannot be read as Parquet or Arrow: .+; want"
+    ):
+        run_of(tmp_path, spark, input={"table": f"{tmp_path}/p.parquet", "content": "text"})
+
+
+def test_vectors_without_rows_are_an_empty_pool(spark: SparkSession, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 4)))
+    config = {"table": f"{tmp_path}/x.npy", "embedding": "embedding"}
+    with pytest.raises(InputError, match="the pool is empty: no row is left"):
+        run_of(tmp_path, spark, input=config, embed={})
 
 
 # --- ids and bytes --------------------------------------------------------------------------------

@@ -2,32 +2,41 @@
 
 import uuid
 from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from udfs.readers.sources import Source, UnreadableError
+from udfs.readers.sources import Source, UnreadableError, read_as
 
 BATCH_ROWS = 1024
 
 
 def schema_of(source: Source) -> tuple[pa.Schema, int]:
-    """Return the columns as they are stored, and the number of rows (-1: unknown)."""
-    if _is_parquet(source):
+    """Return the columns as they are stored, and the number of rows (-1: unknown).
+
+    Raises
+    ------
+    UnreadableError
+        If it is no such file, or not a whole one.
+    """
+    with read_as(source.path, "Parquet or Arrow"):
+        if _is_parquet(source):
+            with source.open() as file:
+                found = pyarrow.parquet.ParquetFile(file)
+                return found.schema_arrow.remove_metadata(), found.metadata.num_rows
+        _require_whole(source)
         with source.open() as file:
-            found = pyarrow.parquet.ParquetFile(file)
-            return found.schema_arrow.remove_metadata(), found.metadata.num_rows
-    with source.open() as file:
-        return _reader(file, source.path).schema.remove_metadata(), -1
+            return _reader(file).schema.remove_metadata(), -1
 
 
 def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
     """Yield batches of rows, their columns cast to types that Spark knows; see `plain`."""
-    with source.open() as file:
+    with read_as(source.path, "Parquet or Arrow"), source.open() as file:
         if _is_parquet(source):
             batches = pyarrow.parquet.ParquetFile(file).iter_batches(BATCH_ROWS)
         else:
-            reader = _reader(file, source.path)
+            reader = _reader(file)
             batches = (
                 reader
                 if isinstance(reader, pa.RecordBatchStreamReader)
@@ -87,13 +96,51 @@ def _is_parquet(source: Source) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _reader(file: object, path: str) -> "pa.RecordBatchFileReader | pa.RecordBatchStreamReader":
+def _reader(file: BinaryIO) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
     """Open an Arrow file, or the stream that Hugging Face's datasets write under the same name."""
-    try:
+    if file.read(len(_MAGIC)) == _MAGIC:
         return pa.ipc.open_file(file)
-    except pa.ArrowInvalid:
-        file.seek(0)  # type: ignore[attr-defined]
-    try:
-        return pa.ipc.open_stream(file)
-    except pa.ArrowInvalid as error:
-        raise UnreadableError(f"{path} is no file of Arrow: {error}") from error
+    file.seek(0)
+    return pa.ipc.open_stream(file)
+
+
+def _require_whole(source: Source) -> None:
+    """Walk over the messages, without their contents, up to the mark of their end.
+
+    Whatever follows a stream's mark, and a cut between two messages, would pass unnoticed.
+    """
+    if source.content is not None:
+        file: Any = pa.BufferReader(source.content)
+    else:
+        file = pa.memory_map(source.local)
+    with file:
+        size, is_file = file.size(), file.read(len(_MAGIC)) == _MAGIC
+        file.seek(8 if is_file else 0)
+        messages = pa.ipc.MessageReader.open_stream(file)
+        try:
+            while True:
+                messages.read_next_message()
+        except StopIteration:
+            end = file.tell()
+        file.seek(max(0, end - len(_END)))
+        has_end = file.read(len(_END)) == _END
+        file.seek(max(0, size - len(_MAGIC)))
+        if not has_end or (is_file and file.read() != _MAGIC):
+            raise UnreadableError(
+                f"{source.path} ends at byte {size:,} without the mark of its end; it is cut, or "
+                "its writer was never closed: copy or write it again"
+            )
+        if is_file:  # what follows is the footer, its length and the magic again
+            file.seek(max(0, size - 10))
+            footer = int.from_bytes(file.read(4), "little") + 10
+        else:
+            footer = 0
+        if end + footer != size:
+            raise UnreadableError(
+                f"{source.path} goes on behind its end at byte {end + footer:,} of {size:,}; want "
+                "one a file: write what follows into a file of its own"
+            )
+
+
+_MAGIC = b"ARROW1"
+_END = b"\xff\xff\xff\xff\0\0\0\0"

@@ -22,12 +22,14 @@ class Form:
     root : what relative paths leave out
     is_one : whether the pool is one file: ids then leave its name out
     arrays : the arrays of .npz files to read; empty: those that fit together
+    named : columns that the config names, which say which arrays are meant
     """
 
     kind: str
     root: str
     is_one: bool
     arrays: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     def describe(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Yield DESCRIBED for each source: path, its Arrow schema, its number of rows."""
@@ -48,14 +50,14 @@ class Form:
 
     def _schema_of(self, source: Source) -> tuple[pa.Schema, int]:
         if self.kind == "numpy":
-            return numpy_files.schema_of(source, self.arrays)
+            return numpy_files.schema_of(source, self.arrays, self.named)
         if self.kind == "webdataset":
             return tar_files.schema_of(source)
         return arrow_files.schema_of(source)
 
     def _batches_of(self, source: Source) -> Iterator[pa.RecordBatch]:
         if self.kind == "numpy":
-            return numpy_files.batches_of(source, self.arrays)
+            return numpy_files.batches_of(source, self.arrays, self.named)
         if self.kind == "webdataset":
             return tar_files.batches_of(source)
         return arrow_files.batches_of(source)
@@ -98,8 +100,10 @@ def columns_of(form: Form, schemas: Mapping[str, pa.Schema]) -> pa.Schema:
     Raises
     ------
     UnreadableError
-        If a column is of two types.
+        If a column is of two types, or arrays of several files do not fit together.
     """
+    if form.kind == "numpy":
+        _require_same_vectors(schemas)
     columns: dict[str, tuple[pa.DataType, str]] = {}
     for path, schema in schemas.items():
         for field in schema:
@@ -113,6 +117,28 @@ def columns_of(form: Form, schemas: Mapping[str, pa.Schema]) -> pa.Schema:
         places = {"relative_path": pa.string(), "id": id_type}
         fields += [(name, kind) for name, kind in places.items() if name not in columns]
     return pa.schema(fields)
+
+
+def _require_same_vectors(schemas: Mapping[str, pa.Schema]) -> None:
+    """Refuse files of arrays whose vectors have other names or lengths."""
+    told = {path: ", ".join(map(_array, schema)) for path, schema in schemas.items()}
+    vectors = {
+        path: {f.name: f.type.list_size for f in schema if pa.types.is_fixed_size_list(f.type)}
+        for path, schema in schemas.items()
+    }
+    first = next(iter(vectors), "")
+    for path, found in vectors.items():
+        if found != vectors[first]:
+            raise UnreadableError(
+                f"{first} holds {told[first]}, {path} holds {told[path]}; want the same vectors in "
+                "every file: name one of them, or write what belongs together into one .npz"
+            )
+
+
+def _array(field: pa.Field) -> str:
+    if pa.types.is_fixed_size_list(field.type):
+        return f"{field.name} of {field.type.list_size} components"
+    return f"{field.name} without components"
 
 
 def two_types(column: str, first: str, known: object, other: str, kind: object) -> str:
