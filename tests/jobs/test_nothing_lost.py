@@ -21,7 +21,7 @@ from jobs.reading.files import escaped, fingerprint_of, listed
 from jobs.reading.local_listing import local_files
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
-from tests.jobs.forms import IDS, TEXTS, png
+from tests.jobs.forms import FORMS, IDS, TEXTS, png
 
 # --- CSV ------------------------------------------------------------------------------------------
 
@@ -127,6 +127,55 @@ def test_a_folders_name_is_taken_as_it_is_written(spark: SparkSession, tmp_path:
     assert pool.files is not None
     assert pool.files.layout == "subfolders"
     assert pool.files.passed_over == "1 hidden or empty (_b.png)"
+
+
+@pytest.mark.parametrize("form", ["class folders", "parquet", "text files", "jsonl"])
+def test_a_file_that_spark_cannot_open_by_its_name_is_refused(
+    spark: SparkSession, tmp_path: Path, form: str
+) -> None:
+    FORMS[form].write(tmp_path)
+    last = max(path for path in tmp_path.rglob("*") if path.is_file())
+    last.rename(last.with_name(f"a:b{last.suffix}"))
+    with pytest.raises(InputError, match=r"Spark cannot open .*a:b\.\w+ by this name, .*; rename"):
+        open_pool(spark, InputConfig(table=str(tmp_path), **FORMS[form].config))
+
+
+def test_columns_of_json_under_a_folder_like_a_pattern_are_not_guessed(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    for name in ("x[1]", "x:y"):
+        (tmp_path / name).mkdir()
+        FORMS["json, an array over many lines"].write(tmp_path / name)
+        with pytest.raises(
+            InputError, match=r"Spark cannot open pool\.json by this name, .*; rename"
+        ):
+            open_pool(spark, InputConfig(table=f"{tmp_path}/{name}", content="text"))
+
+
+@pytest.mark.parametrize("folder", ["a [1] {b,c}", "x:y"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "parquet",
+        "parquet with UUIDs of pyarrow",
+        "an Arrow file",
+        "jsonl",
+        "text files",
+        "class folders",
+        "folders that are partitions",
+        "a webdataset shard",
+        "several npy",
+    ],
+)
+def test_a_folder_with_signs_in_its_name_holds_any_form(
+    spark: SparkSession, tmp_path: Path, form: str, folder: str
+) -> None:
+    (tmp_path / folder).mkdir()
+    want = FORMS[form].write(tmp_path / folder)
+    for place in (tmp_path / folder, tmp_path):
+        config = InputConfig(table=str(place), **FORMS[form].config)
+        rows = pool_columns(open_pool(spark, config), config, FORMS[form].value)
+        assert rows.where("value IS NOT NULL").count() == len(want)
 
 
 # --- Parquet whose files differ -------------------------------------------------------------------
