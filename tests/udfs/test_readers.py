@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -272,3 +273,27 @@ def test_nested_types_come_as_those_that_spark_knows(place: Any) -> None:
             for name, kind in zip(table.schema.names, table.schema.types, strict=True)
         }
     )
+
+
+def test_what_a_file_lacks_is_null_and_its_place_is_made() -> None:
+    form = Form("parquet", "file:/pool/", is_one=False)
+    schemas = {
+        "file:/pool/label=a%20b/x.parquet": pa.schema([("id", pa.string()), ("n", pa.int64())]),
+        "file:/pool/label=__HIVE_DEFAULT_PARTITION__/y.parquet": pa.schema([("n", pa.int64())]),
+    }
+    columns = columns_of(form, schemas)
+    assert columns.names == ["id", "n", "_metadata", "label"]
+    found = []
+    for path, schema in schemas.items():
+        rows = pa.table({"id": ["a", "b"], "n": [1, 2]}).select(schema.names)
+        file = io.BytesIO()
+        pq.write_table(rows, file)
+        sources = pd.DataFrame({"path": [path], "content": [file.getvalue()]})
+        batches = [pa.RecordBatch.from_pandas(sources.assign(start=0, stop=-1))]
+        found += [row for batch in form.read(columns, iter(batches)) for row in batch.to_pylist()]
+    assert [(row["id"], row["n"], row["label"], *row["_metadata"].values()) for row in found] == [
+        ("a", 1, "a b", "x.parquet", 0),
+        ("b", 2, "a b", "x.parquet", 1),
+        (None, 1, None, "y.parquet", 0),
+        (None, 2, None, "y.parquet", 1),
+    ]
