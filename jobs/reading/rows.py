@@ -13,6 +13,7 @@ from jobs.config.model import InputConfig
 from jobs.reading.arrow_files import read_arrow_files
 from jobs.reading.files import Files, escaped, few, literal_path
 from jobs.reading.formats import glob_of
+from jobs.reading.names import format_of, is_hidden
 from jobs.reading.parquet_files import read_parquet
 from jobs.reading.text_files import TextOptions, as_utf8, text_options, whole_texts
 from jobs.spark.frames import packed
@@ -67,6 +68,9 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     paths = [literal_path(spark, files.path)]
     if files.others and "pathGlobFilter" not in options:
         paths = [escaped(file.path) for file in files.found]
+    if kind == "parquet" and any(map(_is_empty_parquet, files.unread)):  # Spark would read them
+        paths = [escaped(file.path) for file in files.found]
+        options = {"basePath": files.root} | options
     if kind in _BY_WORKERS:
         named = tuple(filter(None, (config.embedding, config.content)))
         rows = read_arrow_files(spark, kind, files, config.options, named)
@@ -83,6 +87,10 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
         rows = packed(with_places(rows, files), files.n_bytes)
     told = {"rfc4180": kind == "csv", files.layout: files.layout != "flat"}
     return Read(rows, (*(way for way, is_so in told.items() if is_so), *found.ways))
+
+
+def _is_empty_parquet(name: str) -> bool:
+    return format_of(name) == "parquet" and not any(map(is_hidden, name.split("/")))
 
 
 def _refuse_names(kind: str, files: Files, options: Mapping[str, str]) -> None:

@@ -355,6 +355,12 @@ FORMS: dict[str, Form] = {
     "parquet with times in nanoseconds": Form(
         parquet(at=pa.array(range(5), pa.timestamp("ns")), text=TEXTS), {"content": "text"}
     ),
+    "parquet with times of day": Form(
+        parquet(at=pa.array(range(5), pa.time64("us")), text=TEXTS), {"content": "text"}
+    ),
+    "parquet with wide decimals": Form(
+        parquet(n=pa.array(range(5), pa.decimal256(50, 0)), text=TEXTS), {"content": "text"}
+    ),
     "an Arrow file": Form(arrow(is_stream=False), {"content": "text"}),
     "an Arrow stream, as Hugging Face saves": Form(arrow(is_stream=True), {"content": "text"}),
     "a data set's repository": Form(

@@ -243,6 +243,33 @@ def test_vectors_without_rows_are_an_empty_pool(spark: SparkSession, tmp_path: P
         run_of(tmp_path, spark, input=config, embed={})
 
 
+@pytest.mark.parametrize("folder", ["", "label=a b/", "50% [x]/"])
+def test_an_empty_file_beside_parquet_is_passed_over_by_name(
+    spark: SparkSession, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
+    table = pa.table({"id": IDS, "text": TEXTS})
+    pq.write_table(table, tmp_path / folder / "a.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / folder / "b.parquet")
+    (tmp_path / folder / "c.parquet").write_bytes(b"")
+    pool = open_pool(spark, InputConfig(table=str(tmp_path)))
+    assert pool.files is not None
+    assert pool.files.passed_over == f"1 hidden or empty ({folder}c.parquet)"
+    assert pool.rows.count() == 5
+    if "=" in folder:
+        assert {row.label for row in pool.rows.collect()} == {"a b"}
+
+
+def test_a_parquet_file_that_is_cut_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    for name in "ab":
+        pq.write_table(pa.table({"id": IDS}), tmp_path / f"{name}.parquet")
+    content = (tmp_path / "b.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(content[:-20])
+    for table in (tmp_path, tmp_path / "b.parquet"):
+        with pytest.raises(InputError, match=r"cannot be read as parquet: .*b\.parquet"):
+            open_pool(spark, InputConfig(table=str(table)))
+
+
 # --- ids and bytes --------------------------------------------------------------------------------
 
 

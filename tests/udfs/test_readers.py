@@ -4,6 +4,7 @@ import gzip
 import io
 import re
 import tarfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,50 @@ def test_nested_types_come_as_those_that_spark_knows(place: Any) -> None:
             for name, kind in zip(table.schema.names, table.schema.types, strict=True)
         }
     )
+
+
+def stream_of(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    with pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    return file.getvalue()
+
+
+def test_wide_decimals_and_runs_are_read(place: Any) -> None:
+    runs = pa.RunEndEncodedArray.from_arrays([2, 3], ["x", "y"])
+    wide, narrow = ([1, None, 10**12], pa.decimal256(50, 0)), ([1, 2, 3], pa.decimal256(20, 0))
+    table = pa.table({"runs": runs, "wide": pa.array(*wide), "narrow": pa.array(*narrow)})
+    source = place("x.arrow", stream_of(table))
+    assert arrow_files.schema_of(source)[0].names == table.schema.names
+    (batch,) = arrow_files.batches_of(source)
+    assert batch.to_pydict() == {
+        "runs": ["x", "x", "y"], "wide": ["1", None, str(10**12)], "narrow": [1, 2, 3],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [pa.list_view, pa.large_list_view])
+def test_list_views_are_read(place: Any, make: Any) -> None:
+    rows = [[[1.5], None], None, [[], [2.0, None]]]
+    table = pa.table({"u": pa.array(rows, make(make(pa.float32())))})
+    (batch,) = arrow_files.batches_of(place("x.arrow", stream_of(table)))
+    batch.validate(full=True)
+    assert batch.to_pydict() == {"u": rows}
+    assert batch.schema.types == [pa.list_(pa.list_(pa.float32()))]
+
+
+def test_uuids_inside_of_lists_stay_bytes(place: Any) -> None:
+    one = uuid.UUID(int=1).bytes
+    uuids = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array([one], pa.uuid()))
+    source = place("x.arrow", stream_of(pa.table({"u": uuids})))
+    assert [*arrow_files.batches_of(source)][0].to_pydict() == {"u": [[one]]}
+
+
+def test_a_type_that_cannot_be_cast_is_told_before_any_row(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrow_files, "plain", lambda kind: pa.date32())
+    with pytest.raises(UnreadableError, match=r"x\.arrow: column 'n' is int64, which cannot be"):
+        arrow_files.schema_of(place("x.arrow", stream_of(TABLE.select(["n"]))))
 
 
 def test_what_a_file_lacks_is_null_and_its_place_is_made() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet
 
 from udfs.readers.sources import Source, UnreadableError, read_as
@@ -24,10 +25,14 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
         if _is_parquet(source):
             with source.open() as file:
                 found = pyarrow.parquet.ParquetFile(file)
-                return found.schema_arrow.remove_metadata(), found.metadata.num_rows
-        _require_whole(source)
-        with source.open() as file:
-            return _reader(file).schema.remove_metadata(), -1
+                schema, n_rows = found.schema_arrow, found.metadata.num_rows
+        else:
+            _require_whole(source)
+            with source.open() as file:
+                schema, n_rows = _reader(file).schema, -1
+        for field in schema:
+            _require_known(field, source.path)
+        return schema.remove_metadata(), n_rows
 
 
 def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
@@ -47,20 +52,37 @@ def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
             yield pa.record_batch({f.name: _cast(column, plain(f.type)) for f, column in columns})
 
 
+def _require_known(field: pa.Field, path: str) -> None:
+    """Refuse a column whose values cannot be cast, before any are read."""
+    try:
+        _cast(pa.nulls(0, field.type), plain(field.type))
+    except (pa.ArrowException, AttributeError) as error:
+        raise UnreadableError(
+            f"{path}: column {field.name!r} is {field.type}, which cannot be read; write it again "
+            "as another type, or leave it out"
+        ) from error
+
+
 def plain(kind: pa.DataType) -> pa.DataType:
-    """Return the type that Spark knows for an Arrow type: UUIDs are texts, float16 is float32."""
+    """Return the type that Spark knows for an Arrow type: UUIDs are texts, float16 is float32.
+
+    UUIDs inside of lists and structs stay bytes.
+    """
     if isinstance(kind, pa.BaseExtensionType):
         return pa.string() if kind.extension_name == "arrow.uuid" else plain(kind.storage_type)
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return plain(kind.value_type)
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, plain(field.type)) for field in kind])
+        return pa.struct([(field.name, _inner(field.type)) for field in kind])
     if pa.types.is_map(kind):
-        return pa.map_(plain(kind.key_type), plain(kind.item_type))
+        return pa.map_(_inner(kind.key_type), _inner(kind.item_type))
     if hasattr(kind, "value_type"):  # lists of every kind
-        return pa.list_(plain(kind.value_type))
+        return pa.list_(_inner(kind.value_type))
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)
+    if pa.types.is_decimal(kind):
+        is_wide = kind.precision > _MOST_DIGITS
+        return pa.string() if is_wide else pa.decimal128(kind.precision, kind.scale)
     if pa.types.is_time(kind):
         return pa.string()
     if pa.types.is_large_string(kind) or kind == pa.string_view() or pa.types.is_null(kind):
@@ -70,6 +92,12 @@ def plain(kind: pa.DataType) -> pa.DataType:
     return _NEAREST.get(kind, kind)
 
 
+def _inner(kind: pa.DataType) -> pa.DataType:
+    is_extended = isinstance(kind, pa.BaseExtensionType)
+    return plain(kind.storage_type if is_extended else kind)
+
+
+_MOST_DIGITS = 38  # of Spark's decimals
 _NEAREST = {
     pa.float16(): pa.float32(),
     pa.uint8(): pa.int16(),
@@ -88,6 +116,10 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
             texts = [v and str(uuid.UUID(bytes=v)) for v in values.storage.to_pylist()]
             return pa.array(texts, pa.string())
         values = values.storage
+    if isinstance(values, pa.RunEndEncodedArray):
+        values = pa.compute.run_end_decode(values)
+    if "list_view<" in str(values.type):  # pyarrow's cast of those makes one offset too few
+        return pa.array(values.to_pylist(), kind)
     return values.cast(kind, safe=not pa.types.is_timestamp(kind))
 
 

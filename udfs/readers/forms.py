@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +14,7 @@ DESCRIBED = "path string, schema binary, n_rows bigint"
 # of tables: a row's place, under the names that Spark gives to it
 _PLACE = pa.struct([("file_name", pa.string()), ("row_index", pa.int64())])
 _MADE = b"made"  # in a field's metadata: the files do not hold it
+_UNQUOTED = "!'()*,;:$&+=@"
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -135,7 +136,11 @@ def columns_of(form: Form, schemas: Mapping[str, pa.Schema]) -> pa.Schema:
 
 
 def _places(relative: str, start: int, n_rows: int) -> pa.Array:
-    names = pa.repeat(relative.rpartition("/")[2], n_rows)
+    # as Spark writes it: quoted like a URI, but for letters beyond ASCII
+    name = "".join(
+        c if ord(c) > 127 else quote(c, safe=_UNQUOTED) for c in relative.rpartition("/")[2]
+    )
+    names = pa.repeat(name, n_rows)
     indices = pa.array(range(start, start + n_rows), pa.int64())
     return pa.StructArray.from_arrays([names, indices], fields=[*_PLACE])
 
