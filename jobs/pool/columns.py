@@ -18,6 +18,7 @@ from jobs.config.model import InputConfig
 from jobs.pool.computing import computable
 from jobs.pool.hints import meant
 from jobs.pool.inputs import Pool
+from jobs.pool.vectors import Vector, as_vector
 from jobs.reading.files import Files, few
 from jobs.reading.rows import MALFORMED, well_formed
 from jobs.reading.settings import pinned
@@ -36,8 +37,8 @@ _EMBEDDABLE = {
 def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
-    Each is a column, or a SQL expression over the columns. If records can be broken, ``malformed``
-    holds the text of those that are.
+    Each is a column, or a SQL expression over the columns. If records can be broken, or vectors be
+    none, ``malformed`` holds the text of those that are.
 
     Parameters
     ----------
@@ -51,13 +52,14 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     key, rows = f"input.{value}", pool.rows
     with pinned(rows.sparkSession):
         id_ = _column(pool, "input.id", config.id)
-        given = _vector_or_content(pool, key, getattr(config, value))
+        given, wrong = _vector_or_content(pool, key, getattr(config, value))
         metadata = _metadata(pool, config)
-        malformed = []
+        malformed = [] if wrong is None else [wrong.alias("malformed")]
         if MALFORMED in rows.columns:
             # the fields of a broken record may be shifted: they are no content
             given = F.when(F.col(MALFORMED).isNull(), given)
-            malformed = [F.col(MALFORMED).alias("malformed")]
+            broken = F.col(MALFORMED)
+            malformed = [(broken if wrong is None else F.ifnull(broken, wrong)).alias("malformed")]
         wanted = (id_.alias("id"), given.alias("value"), metadata.alias("metadata"))
         selected = rows.select(*wanted, *malformed)
         kinds = {field.name: field.dataType for field in selected.schema}
@@ -120,30 +122,19 @@ def _instead(pool: Pool, key: str) -> str:
     return "; an id by content, such as sha2(text, 256), keeps one of the rows that are the same"
 
 
-def _vector_or_content(pool: Pool, key: str, text: str) -> Column:
+def _vector_or_content(pool: Pool, key: str, text: str) -> Vector:
     """Return the value's column, taken out of what libraries wrap it in."""
     column = _column(pool, key, text)
     kind = pool.rows.select(column.alias("value")).schema["value"].dataType
     if type(kind).__name__ == "VectorUDT":  # pyspark.ml takes a while to import
         from pyspark.ml.functions import vector_to_array
 
-        return vector_to_array(column, "float64")
+        return Vector(vector_to_array(column, "float64"))
     if key == "input.embedding":
-        return _vector(pool, column, kind)
+        return as_vector(pool.rows, column, kind)
     if isinstance(kind, StructType) and "bytes" in kind.names:  # as Hugging Face keeps images
-        return column.getField("bytes")
-    return column
-
-
-def _vector(pool: Pool, column: Column, kind: DataType) -> Column:
-    """Return a vector that is text, such as pgvector's, or one row of a matrix, as an array."""
-    if isinstance(kind, StringType):
-        first = pool.rows.select(column.alias("value")).where("value IS NOT NULL").take(1)
-        is_list = bool(first) and first[0].value.lstrip().startswith("[")
-        return F.from_json(column, "array<double>") if is_list else column
-    if isinstance(kind, ArrayType) and isinstance(kind.elementType, ArrayType):
-        return F.when(F.size(column) == 1, column.getItem(0))
-    return column
+        return Vector(column.getField("bytes"))
+    return Vector(column)
 
 
 def _metadata(pool: Pool, config: InputConfig) -> Column:

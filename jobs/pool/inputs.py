@@ -12,6 +12,7 @@ from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
 from jobs.pool.computing import computable, refuse_uncomputable
 from jobs.pool.pointed import Pointed
+from jobs.reading.arrow_files import unreadable
 from jobs.reading.catalog import is_delta, is_in_catalog, read_table
 from jobs.reading.files import Files, fingerprint_of, list_files, listed
 from jobs.reading.formats import choose_format
@@ -99,16 +100,18 @@ class Pool:
         return choose_format(found, self.files.declared).files.fingerprint
 
     def say_why_unreadable(self, error: Exception) -> None:
-        """Raise a helpful error if a Spark error means that the pool's files are gone.
+        """Raise a helpful error if a Spark error means that the pool's files are gone or broken.
 
         Raises
         ------
         InputError
-            If SQL of the config cannot be computed.
+            If SQL of the config cannot be computed, or a file is not what its form asks for.
         InputChangedError
         """
         refuse_uncomputable(error)
         self.require_unchanged()
+        if said := unreadable(error):
+            raise InputError(f"input.table={self.name!r}: {said}") from error
         if self.is_fixed and any(mark in str(error) for mark in _GONE):
             raise InputChangedError(
                 f"input.table={self.name!r}: version {self.fingerprint} has lost files: "

@@ -1,5 +1,6 @@
 """Files that Spark has no reader for, read by Python workers: .npy, .npz, tars, Arrow files."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 
@@ -13,7 +14,10 @@ from jobs.reading.files import Files, escaped
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.session import n_slots
 from udfs.readers.forms import DESCRIBED, Form, columns_of
+from udfs.readers.numpy_files import PASSED_OVER
 from udfs.readers.sources import UnreadableError
+
+log = logging.getLogger(__name__)
 
 _PART_BYTES = 64 << 20  # of a .npy that a task reads
 _WHOLE = (0, -1)
@@ -21,9 +25,17 @@ _SOURCES = "path string, content binary, start bigint, stop bigint"
 
 
 def read_arrow_files(
-    spark: SparkSession, kind: str, files: Files, options: Mapping[str, str]
+    spark: SparkSession,
+    kind: str,
+    files: Files,
+    options: Mapping[str, str],
+    named: tuple[str, ...] = (),
 ) -> DataFrame:
     """Read files on Python workers.
+
+    Parameters
+    ----------
+    named : columns that the config names: which arrays are meant, if there are several
 
     Raises
     ------
@@ -31,12 +43,18 @@ def read_arrow_files(
         If a file is not of this form, or a column is of two types.
     """
     wanted = tuple(name.strip() for name in options.get("arrays", "").split(",") if name.strip())
-    form = Form(kind, files.root, len(files.found) == 1, wanted)
+    form = Form(kind, files.root, len(files.found) == 1, wanted, named)
     described = described_by(spark, form, files)
     try:
         schema = columns_of(form, {path: found for path, (found, _) in described.items()})
     except UnreadableError as error:
         raise InputError(f"input.table={files.path!r}: {error}") from error
+    for path, (found, _) in described.items():
+        if passed_over := (found.metadata or {}).get(PASSED_OVER):
+            log.warning(
+                "%s: arrays passed over: %s; input.options.arrays names those to read",
+                path, passed_over.decode(),
+            )  # fmt: skip
     parts = {f.path: _parts(described[f.path][1], f.length, f.path) for f in files.found}
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -58,9 +76,8 @@ def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tup
     try:
         rows = sources.mapInPandas(form.describe, DESCRIBED).collect()
     except SPARK_ERRORS as error:
-        found = re.search(rf"{UnreadableError.__name__}: (.+)", str(error))
         raise InputError(
-            f"input.table={files.path!r}: {found[1] if found else reason(error)}"
+            f"input.table={files.path!r}: {unreadable(error) or reason(error)}"
         ) from error
     return {
         row.path: (pa.ipc.read_schema(pa.py_buffer(bytes(row.schema))), row.n_rows)
@@ -68,12 +85,18 @@ def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tup
     }
 
 
+def unreadable(error: Exception) -> str | None:
+    """Return what a worker says of a file that it cannot read, if that is what an error is."""
+    found = re.search(rf"{UnreadableError.__name__}: (.+)", str(error))
+    return found and found[1]
+
+
 def _parts(n_rows: int, n_bytes: int, path: str) -> list[tuple[int, int]]:
     """Return ranges of rows for tasks; only .npy files can be read in parts."""
     if not path.endswith(".npy"):
         return [_WHOLE]
     step = max(1, n_rows * _PART_BYTES // max(n_bytes, 1))
-    return [(i, min(n_rows, i + step)) for i in range(0, n_rows, step)]
+    return [(i, min(n_rows, i + step)) for i in range(0, n_rows, step)] or [_WHOLE]
 
 
 def _sources(

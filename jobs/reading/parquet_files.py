@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.errors import InputError
@@ -11,7 +10,12 @@ from jobs.reading.files import Files
 from jobs.spark.errors import SPARK_ERRORS
 from udfs.readers.forms import Form, two_types
 
-_UNKNOWN_TYPE = "PARQUET_TYPE_ILLEGAL"  # Spark's word for UUIDs, float16 and times in nanoseconds
+# Spark's words for UUIDs, float16 and times in nanoseconds; for times of day; for wide decimals
+_UNKNOWN_TYPE = (
+    "PARQUET_TYPE_ILLEGAL",
+    "UNSUPPORTED_TIME_TYPE",
+    "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION",
+)
 _NOT_ONE = ("CANNOT_MERGE", "PARQUET_COLUMN_DATA_TYPE_MISMATCH")
 
 
@@ -30,14 +34,12 @@ def read_parquet(
     merged = {"mergeSchema": "true"} if len(files.found) > 1 else {}
     try:
         return spark.read.format("parquet").options(**merged | dict(options)).load(paths)
-    except AnalysisException as error:
-        if _UNKNOWN_TYPE not in str(error):
-            raise
     except SPARK_ERRORS as error:
+        if any(mark in str(error) for mark in _UNKNOWN_TYPE):
+            return read_arrow_files(spark, "parquet", files, options)
         if any(mark in str(error) for mark in _NOT_ONE):
             _refuse_two_types(spark, files)
         raise
-    return read_arrow_files(spark, "parquet", files, options)
 
 
 def _refuse_two_types(spark: SparkSession, files: Files) -> None:

@@ -1,5 +1,6 @@
 """How a pool's rows are read: the same from every session, and nothing is lost silently."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -7,15 +8,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
+from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.reading.arrow_files import read_arrow_files
 from jobs.reading.csv_files import csv_options
-from jobs.reading.files import Files, escaped, literal_path
+from jobs.reading.files import Files, escaped, few, literal_path
 from jobs.reading.formats import glob_of
 from jobs.reading.json_files import json_options, refuse_lost_digits
+from jobs.reading.names import format_of, is_hidden
 from jobs.reading.parquet_files import read_parquet
 from jobs.reading.text_files import TextOptions, as_utf8, whole_texts
-from jobs.reading.whole_files import read_whole_files
+from jobs.reading.whole_files import are_read_by_workers, read_whole_files
 from jobs.spark.frames import packed
 
 MALFORMED = "_evenlake_malformed"  # the text of a record that Spark could not read; none has it
@@ -32,6 +35,7 @@ _FORMAT_OPTIONS = {
     "text": {"wholetext": "true"},  # ids by file: what a folder of texts means to a curator
 }
 _ONE_PER_FILE = ("binaryFile", "text")
+_BY_WORKERS = ("numpy", "webdataset", "arrow")  # kinds that Python opens
 
 
 class Read(NamedTuple):
@@ -64,11 +68,16 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
         told_by = {"csv": csv_options, "json": json_options}[kind]
         found = told_by(spark, files, config.options)
     options = _options(kind, files) | found.options | config.options
+    _refuse_names(kind, files, options)
     paths = [literal_path(spark, files.path)]
     if files.others and "pathGlobFilter" not in options:
         paths = [escaped(file.path) for file in files.found]
-    if kind in ("numpy", "webdataset", "arrow"):
-        rows = read_arrow_files(spark, kind, files, config.options)
+    if kind == "parquet" and any(map(_is_empty_parquet, files.unread)):  # Spark would read them
+        paths = [escaped(file.path) for file in files.found]
+        options = {"basePath": files.root} | options
+    if kind in _BY_WORKERS:
+        named = tuple(filter(None, (config.embedding, config.content)))
+        rows = read_arrow_files(spark, kind, files, config.options, named)
     elif kind == "parquet":
         rows = read_parquet(spark, files, paths, options)
     elif kind in ("csv", "json"):
@@ -84,6 +93,26 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
         rows = packed(with_places(rows, files), files.n_bytes)
     told = {"rfc4180": kind == "csv", files.layout: files.layout != "flat"}
     return Read(rows, (*(way for way, is_so in told.items() if is_so), *found.ways))
+
+
+def _is_empty_parquet(name: str) -> bool:
+    return format_of(name) == "parquet" and not any(map(is_hidden, name.split("/")))
+
+
+def _refuse_names(kind: str, files: Files, options: Mapping[str, str]) -> None:
+    """Refuse local files whose names Hadoop would take for something else."""
+    is_by_workers = kind in _BY_WORKERS or (kind == "binaryFile" and are_read_by_workers(files))
+    if is_by_workers or not files.found[0].path.startswith("file:"):
+        return
+    odd = [name for name in files.names if ":" in name.rpartition("/")[2]]
+    if not odd and kind == "json" and options.get("multiLine") == "true":
+        # to find the columns, Spark takes the paths for patterns
+        odd = [name for name in files.names if re.search(r"[\\{}\[\]*?:]", files.root[5:] + name)]
+    if odd:
+        raise InputError(
+            f"input.table={files.path!r}: Spark cannot open {few(odd)} by this name, for a colon "
+            "or a sign of patterns in it or above it; rename it"
+        )
 
 
 def _records(

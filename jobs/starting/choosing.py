@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from jobs.config.errors import ConfigError
@@ -29,6 +30,8 @@ _LABELS = (
 )  # fmt: skip
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 _MOST_LABELS = 100  # different values among the first rows
+_UUID_BYTES = 16
+_LEAST_OF_TEXT = 16  # components of a vector that is written as text, without a vector's name
 _LONGEST_ID = 200  # characters on average, for a column that no name recommends
 _NO_ID = "no column here differs on every row; better name one that does"
 
@@ -67,10 +70,11 @@ def choose(found: Found, modality: Modality | None = None) -> Choice:
     require_names([*names])
     columns = {name: [row.get(name) for row in found.rows] for name in names}
     kinds: dict[Modality, list[str]] = {
-        "vectors": _named_first(_VECTORS, filter(lambda c: _is_vector(columns[c]), columns)),
+        "vectors": _named_first(_VECTORS, filter(lambda c: _is_vector(c, columns[c]), columns)),
         "images": [path for name in columns if (path := _image(name, columns[name]))],
         "text": _named_first(_TEXTS, sorted(_texts(columns), key=lambda c: -_length(columns[c]))),
     }
+    kinds["text"] = [name for name in kinds["text"] if name not in kinds["vectors"]]
     chosen = modality or next((kind for kind in kinds if kinds[kind]), None)
     if chosen is None or not kinds[chosen]:
         raise ConfigError(
@@ -78,14 +82,14 @@ def choose(found: Found, modality: Modality | None = None) -> Choice:
             f"{', '.join(columns) or 'no rows'}"
         )
     value, *rest = kinds[chosen]
-    taken = {value.partition(".")[0]}
+    taken = {value.partition(".")[0], *kinds["vectors"]}
     ids = _named_first(_IDS, [c for c in columns if c not in taken and _is_id(c, columns[c])])
     labels = [c for c in columns if c not in {*taken, *ids[:1]} and _is_label(columns[c])]
     labels = _named_first(_LABELS, [*found.partitions, *labels])
     key = "embedding" if chosen == "vectors" else "content"
     return Choice(
         model=_MODELS[chosen],
-        id=_quoted(ids[0]) if ids else _made_id(found, value),
+        id=_as_id(ids[0], columns[ids[0]]) if ids else _made_id(found, value),
         content=value if key == "content" else None,
         embedding=value if key == "embedding" else None,
         metadata=labels,
@@ -129,12 +133,29 @@ def _named_first(names: Sequence[str], columns: Any) -> list[str]:
     return sorted(dict.fromkeys(columns), key=lambda c: rank.get(c.lower(), len(rank)))
 
 
-def _is_vector(values: Sequence[Any]) -> bool:
-    present = [value for value in values if value is not None]
+def _is_vector(name: str, values: Sequence[Any]) -> bool:
+    """Return whether a column holds lists of numbers of one length.
+
+    Lists as text may be boxes and the like: unless the name says so, they have to be long.
+    """
+    present = [_listed(value) for value in values if value is not None]
     lengths = {len(value) if isinstance(value, list) else 0 for value in present}
-    if len(lengths) != 1 or max(lengths) < 2:
+    is_text = any(isinstance(value, str) for value in values)
+    least = _LEAST_OF_TEXT if is_text and name.lower() not in _VECTORS else 2
+    if len(lengths) != 1 or max(lengths) < least:
         return False
-    return all(isinstance(x, int | float) for x in present[0])
+    return all(isinstance(x, int | float | Decimal) for x in present[0])
+
+
+def _listed(value: Any) -> Any:
+    """Return a list that is written as text, such as pgvector's, as a list."""
+    if not isinstance(value, str) or not re.fullmatch(r"\s*\[[^][]*\]\s*", value):
+        return value
+    parts = value.strip().strip("[]")
+    try:
+        return [float(part) for part in re.split(r"\s*,\s*|\s+", parts.strip())]
+    except ValueError:
+        return value
 
 
 def _image(name: str, values: Sequence[Any]) -> str | None:
@@ -164,17 +185,27 @@ def _length(values: Sequence[Any]) -> float:
 
 
 def _is_id(name: str, values: Sequence[Any]) -> bool:
-    """Return whether a column may be the id: text or whole numbers, no two rows alike."""
+    """Return whether a column may be the id: text, whole numbers or UUIDs, no two rows alike."""
     kinds = {type(value) for value in values}
-    if kinds not in ({str}, {int}) or len(set(values)) < len(values):
+    if kinds not in ({str}, {int}, {Decimal}, {bytes}) or len(set(values)) < len(values):
+        return False
+    if kinds == {bytes} and {len(value) for value in values} != {_UUID_BYTES}:
         return False
     return name.lower() in _IDS or _length(values) <= _LONGEST_ID
+
+
+def _as_id(column: str, values: Sequence[Any]) -> str:
+    """Return a column as an id: whole numbers beyond 64 bits, and decimals, as text."""
+    is_wide = any(isinstance(v, int) and not -(2**63) <= v < 2**63 for v in values)
+    if is_wide or any(isinstance(v, Decimal) for v in values):
+        return f"cast({_quoted(column)} as string)"
+    return _quoted(column)
 
 
 def _is_label(values: Sequence[Any]) -> bool:
     """Return whether a column holds few values, each of several rows."""
     present = [value for value in values if value is not None]
-    if not present or not all(isinstance(value, str | int | bool) for value in present):
+    if not present or not all(isinstance(v, str | int | bool | Decimal) for v in present):
         return False
     return 2 <= len(set(present)) <= min(_MOST_LABELS, len(present) / 2) and _length(present) <= 50
 

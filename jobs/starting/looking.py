@@ -14,7 +14,7 @@ from jobs.reading.names import COMPRESSED, ENDINGS, UNPACKED, format_of, is_hidd
 from jobs.starting import tables
 from jobs.starting.found import Found
 from udfs.readers import numpy_files, tar_files
-from udfs.readers.sources import Source
+from udfs.readers.sources import Source, UnreadableError
 
 # The most telling first: a README.md beside Parquet files is no pool of texts.
 _TELLING = ("parquet", "arrow", "webdataset", "binaryFile", "json", "csv", "numpy", "text")
@@ -34,6 +34,8 @@ def look(table: str) -> Found:
         return _elsewhere(table)
     try:
         return _look(table, path)
+    except UnreadableError as error:  # says what it wants
+        raise ConfigError(f"{table!r} cannot be read: {error}") from error
     except (OSError, ValueError, KeyError, csv.Error) as error:  # Arrow's are ValueErrors
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{table!r} cannot be read: {said}; want a file that is whole") from error
@@ -119,19 +121,22 @@ def _images(table: str, path: Path, files: Sequence[Path], partitions: Sequence[
 
 def _matrix(table: str, files: Sequence[Path]) -> Found:
     """Describe arrays: one of vectors : (n_rows, n_features), and columns of n_rows beside it."""
-    arrays = [numpy_files.arrays_of(Source(str(file))) for file in files]
-    vectors = [name for name, array in arrays[0].items() if array.ndim == 2]
+    found = [numpy_files.arrays_of(Source(str(file)), named=None) for file in files]
+    first = found[0].columns
+    vectors = [name for name, array in first.items() if array.ndim == 2]
     if not vectors:
-        shapes = " and ".join(str(array.shape) for array in arrays[0].values())
+        shapes = " and ".join(str(array.shape) for array in first.values())
         raise ConfigError(f"{table!r} has the shape {shapes}; want (rows, features)")
-    matrix = arrays[0][vectors[0]]
-    plain = {name: array for name, array in arrays[0].items() if array.ndim == 1}
+    matrix = first[vectors[0]]
+    plain = {name: array for name, array in first.items() if array.ndim == 1}
     distinct = [name for name, array in plain.items() if len({*array.tolist()}) == len(array)]
     columns: dict[str, Any] = {"id": distinct[0] if distinct else "id", "embedding": vectors[0]}
     if kept := [name for name in plain if name not in distinct]:
         columns["metadata"] = kept
-    n_rows = sum(len(next(iter(each.values()))) for each in arrays)
+    n_rows = sum(len(next(iter(each.columns.values()))) for each in found)
     what = f"vectors of {matrix.shape[1]} features"
+    if found[0].passed_over:
+        what += f" (passed over: {found[0].passed_over})"
     return Found(table, what, n_rows, columns=columns, model="precomputed")
 
 

@@ -60,7 +60,7 @@ def parquet(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Fou
 def arrow(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
     """Describe Arrow files, or the streams that Hugging Face's datasets write."""
     first = next(arrow_files.batches_of(Source(str(files[0]))), None)
-    rows = [] if first is None else first.slice(0, N_ROWS).to_pylist()
+    rows = [] if first is None else _as_spark_has_them(first)
     return Found(table, "Arrow files", None, rows=rows, partitions=partitions)
 
 
@@ -149,10 +149,18 @@ def _json_array(table: str, files: Sequence[Path], partitions: Sequence[str]) ->
 
 def _first_rows(files: Sequence[Path]) -> list[Mapping[str, Any]]:
     for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(N_ROWS):
+        for batch in arrow_files.batches_of(Source(str(file))):
             if batch.num_rows:
-                return list(batch.to_pylist())
+                return _as_spark_has_them(batch)
     return []
+
+
+def _as_spark_has_them(batch: pa.RecordBatch) -> list[Mapping[str, Any]]:
+    """Return rows whose small whole numbers are decimals: they are ids only as text."""
+    small = (pa.int8(), pa.int16())
+    kinds = [pa.decimal128(5) if kind in small else kind for kind in batch.schema.types]
+    fields = zip(batch.schema.names, kinds, strict=True)
+    return list(batch.slice(0, N_ROWS).cast(pa.schema([*fields])).to_pylist())
 
 
 def _count(files: Sequence[Path]) -> tuple[int, bool]:

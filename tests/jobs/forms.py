@@ -211,6 +211,27 @@ def odd_names(folder: Path) -> Rows:
     return {p.name: (p.read_bytes(), None) for p in folder.iterdir()}
 
 
+def joined(folder: Path) -> Rows:
+    """Write shards and join them to one file, as ``cat a.tar b.tar`` does."""
+    rows = webdataset(2)(folder)
+    shards = sorted(folder.glob("*.tar"))
+    (folder / "all.tar").write_bytes(b"".join(path.read_bytes() for path in shards))
+    for path in shards:
+        path.unlink()
+    return {id_.partition("/")[2]: row for id_, row in rows.items()}
+
+
+def packed_shard(name: str, pack: Callable[[bytes], bytes]) -> Callable[[Path], Rows]:
+    def write(folder: Path) -> Rows:
+        rows = webdataset(1)(folder)
+        (path,) = folder.glob("*.tar")
+        (folder / name).write_bytes(pack(path.read_bytes()))
+        path.unlink()
+        return rows
+
+    return write
+
+
 def webdataset(n_shards: int) -> Callable[[Path], Rows]:
     def write(folder: Path) -> Rows:
         rows: Rows = {}
@@ -334,6 +355,12 @@ FORMS: dict[str, Form] = {
     "parquet with times in nanoseconds": Form(
         parquet(at=pa.array(range(5), pa.timestamp("ns")), text=TEXTS), {"content": "text"}
     ),
+    "parquet with times of day": Form(
+        parquet(at=pa.array(range(5), pa.time64("us")), text=TEXTS), {"content": "text"}
+    ),
+    "parquet with wide decimals": Form(
+        parquet(n=pa.array(range(5), pa.decimal256(50, 0)), text=TEXTS), {"content": "text"}
+    ),
     "an Arrow file": Form(arrow(is_stream=False), {"content": "text"}),
     "an Arrow stream, as Hugging Face saves": Form(arrow(is_stream=True), {"content": "text"}),
     "a data set's repository": Form(
@@ -347,6 +374,14 @@ FORMS: dict[str, Form] = {
     "names of every kind": Form(odd_names, {"content": "content"}),
     "a webdataset shard": Form(webdataset(1), {"content": "png", "metadata": ["cls"]}),
     "webdataset shards": Form(webdataset(2), {"content": "png", "metadata": ["cls"]}),
+    "webdataset shards in one file": Form(joined, {"content": "png", "metadata": ["cls"]}),
+    "a webdataset shard, .gz": Form(
+        packed_shard("x.tar.gz", gzip.compress), {"content": "png", "metadata": ["cls"]}
+    ),
+    "a webdataset shard, .zst": Form(
+        packed_shard("x.tar.zst", lambda b: pa.Codec("zstd").compress(b, asbytes=True)),
+        {"content": "png", "metadata": ["cls"]},
+    ),
     "npy of float32": Form(npy("<f4"), {"embedding": "embedding"}, "x.npy", "embedding"),
     "npy of float64": Form(npy("<f8"), {"embedding": "embedding"}, "x.npy", "embedding"),
     "npy of float16": Form(npy("<f2"), {"embedding": "embedding"}, "x.npy", "embedding"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from jobs.reading.files import escaped, fingerprint_of, listed
 from jobs.reading.local_listing import local_files
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
-from tests.jobs.forms import png
+from tests.jobs.forms import FORMS, IDS, TEXTS, png
 
 # --- CSV ------------------------------------------------------------------------------------------
 
@@ -128,6 +129,71 @@ def test_a_folders_name_is_taken_as_it_is_written(spark: SparkSession, tmp_path:
     assert pool.files.passed_over == "1 hidden or empty (_b.png)"
 
 
+def test_images_are_read_by_whatever_name_they_have(spark: SparkSession, tmp_path: Path) -> None:
+    contents = {
+        name: png(i) for i, name in enumerate(("a:b.png", "x[1]/{c}.png", "x[1]/50%20.png"))
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    pool = open_pool(spark, InputConfig(table=str(tmp_path)))
+    rows = pool.rows.select("id", "content", "length", "modificationTime").collect()
+    assert {row.id: bytes(row.content) for row in rows} == contents
+    for row in rows:
+        found = (tmp_path / row.id).stat()
+        assert row.length == found.st_size
+        assert row.modificationTime.timestamp() == pytest.approx(found.st_mtime, abs=1e-3)
+
+
+@pytest.mark.parametrize("form", ["parquet", "text files", "jsonl"])
+def test_a_file_that_spark_cannot_open_by_its_name_is_refused(
+    spark: SparkSession, tmp_path: Path, form: str
+) -> None:
+    FORMS[form].write(tmp_path)
+    last = max(path for path in tmp_path.rglob("*") if path.is_file())
+    last.rename(last.with_name(f"a:b{last.suffix}"))
+    with pytest.raises(InputError, match=r"Spark cannot open .*a:b\.\w+ by this name, .*; rename"):
+        open_pool(spark, InputConfig(table=str(tmp_path), **FORMS[form].config))
+
+
+def test_columns_of_json_under_a_folder_like_a_pattern_are_not_guessed(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    for name in ("x[1]", "x:y"):
+        (tmp_path / name).mkdir()
+        FORMS["json, an array over many lines"].write(tmp_path / name)
+        with pytest.raises(
+            InputError, match=r"Spark cannot open pool\.json by this name, .*; rename"
+        ):
+            open_pool(spark, InputConfig(table=f"{tmp_path}/{name}", content="text"))
+
+
+@pytest.mark.parametrize("folder", ["a [1] {b,c}", "x:y"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "parquet",
+        "parquet with UUIDs of pyarrow",
+        "an Arrow file",
+        "jsonl",
+        "text files",
+        "class folders",
+        "folders that are partitions",
+        "a webdataset shard",
+        "several npy",
+    ],
+)
+def test_a_folder_with_signs_in_its_name_holds_any_form(
+    spark: SparkSession, tmp_path: Path, form: str, folder: str
+) -> None:
+    (tmp_path / folder).mkdir()
+    want = FORMS[form].write(tmp_path / folder)
+    for place in (tmp_path / folder, tmp_path):
+        config = InputConfig(table=str(place), **FORMS[form].config)
+        rows = pool_columns(open_pool(spark, config), config, FORMS[form].value)
+        assert rows.where("value IS NOT NULL").count() == len(want)
+
+
 # --- Parquet whose files differ -------------------------------------------------------------------
 
 
@@ -155,6 +221,69 @@ def test_a_column_of_two_types_is_named_with_its_files(
     assert f"column {column!r} {said}" in told
     assert "a.parquet and" in told
     assert told.endswith("want one type in all files: cast one of the two and write it again")
+
+
+# --- files that a worker reads --------------------------------------------------------------------
+
+
+def test_a_file_that_a_worker_cannot_read_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 2), "c16"))
+    np.savez(tmp_path / "b.npz", X=np.zeros((3, 2)), X_test=np.zeros((2, 2)))
+    (tmp_path / "c.tar.gz").write_bytes(b"no gzip")
+    for name, said in {
+        "a.npy": r"a\.npy holds embedding \(3, 2\) of complex128; want one or two dimensions of",
+        "b.npz": r"b\.npz holds arrays of several lengths: X \(3, 2\) of float64, X_test \(2, 2\) ",
+        "c.tar.gz": r"c\.tar\.gz cannot be read as a tar: .+; want a whole file: copy or write it",
+    }.items():
+        with pytest.raises(InputError, match=rf"input\.table='{tmp_path}/{name}': file:.*{said}"):
+            open_pool(spark, InputConfig(table=f"{tmp_path}/{name}"))
+    config = InputConfig(table=f"{tmp_path}/b.npz", embedding="X_test")
+    assert open_pool(spark, config).rows.count() == 2
+
+
+def test_a_file_that_breaks_while_it_is_read_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    table = pa.table({"id": IDS, "text": TEXTS, "at": pa.array(range(5), pa.timestamp("ns"))})
+    pq.write_table(table, tmp_path / "p.parquet", compression=None)
+    content = (tmp_path / "p.parquet").read_bytes()
+    (tmp_path / "p.parquet").write_bytes(content[:4] + b"\xff" * 60 + content[64:])
+    with pytest.raises(
+        InputError, match=r"p\.parquet cannot be read as Parquet or Arrow: .+; want"
+    ):
+        run_of(tmp_path, spark, input={"table": f"{tmp_path}/p.parquet", "content": "text"})
+
+
+def test_vectors_without_rows_are_an_empty_pool(spark: SparkSession, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 4)))
+    config = {"table": f"{tmp_path}/x.npy", "embedding": "embedding"}
+    with pytest.raises(InputError, match="the pool is empty: no row is left"):
+        run_of(tmp_path, spark, input=config, embed={})
+
+
+@pytest.mark.parametrize("folder", ["", "label=a b/", "50% [x]/"])
+def test_an_empty_file_beside_parquet_is_passed_over_by_name(
+    spark: SparkSession, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
+    table = pa.table({"id": IDS, "text": TEXTS})
+    pq.write_table(table, tmp_path / folder / "a.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / folder / "b.parquet")
+    (tmp_path / folder / "c.parquet").write_bytes(b"")
+    pool = open_pool(spark, InputConfig(table=str(tmp_path)))
+    assert pool.files is not None
+    assert pool.files.passed_over == f"1 hidden or empty ({folder}c.parquet)"
+    assert pool.rows.count() == 5
+    if "=" in folder:
+        assert {row.label for row in pool.rows.collect()} == {"a b"}
+
+
+def test_a_parquet_file_that_is_cut_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    for name in "ab":
+        pq.write_table(pa.table({"id": IDS}), tmp_path / f"{name}.parquet")
+    content = (tmp_path / "b.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(content[:-20])
+    for table in (tmp_path, tmp_path / "b.parquet"):
+        with pytest.raises(InputError, match=r"cannot be read as parquet: .*b\.parquet"):
+            open_pool(spark, InputConfig(table=str(table)))
 
 
 # --- ids and bytes --------------------------------------------------------------------------------

@@ -130,6 +130,50 @@ def vectors(folder: Path) -> Path:
     return folder / "p.parquet"
 
 
+def vectors_of_text(folder: Path) -> Path:
+    made = [row | {"embedding": f"[{row['id']}, 1.0, 2.0]"} for row in rows(folder)]
+    pq.write_table(pa.Table.from_pylist(made), folder / "p.parquet")
+    return folder / "p.parquet"
+
+
+def boxes_of_text(folder: Path) -> Path:
+    made = [row | {"box": f"[{row['id']}, 1, 2, 3]"} for row in rows(folder)]
+    pq.write_table(pa.Table.from_pylist(made), folder / "p.parquet")
+    return folder / "p.parquet"
+
+
+def huge_ids(folder: Path) -> Path:
+    made = [json.dumps(row | {"id": 2**64 + i}) for i, row in enumerate(rows(folder))]
+    (folder / "p.jsonl").write_text("\n".join(made))
+    return folder / "p.jsonl"
+
+
+def identified_by(kind: pa.DataType) -> Callable[[Path], Path]:
+    """Return what writes a table whose first column alone tells rows apart, of a type."""
+
+    def write(folder: Path) -> Path:
+        made = [(7919 * i).to_bytes(16, "big") for i in range(N_ROWS)]
+        numbers = [i + (2**63 if kind == pa.uint64() else 0) for i in range(N_ROWS)]
+        is_bytes = kind == pa.uuid() or pa.types.is_fixed_size_binary(kind)
+        kept = pa.Table.from_pylist(
+            [{"text": r["text"], "topic": r["topic"]} for r in rows(folder)]
+        )
+        ids = pa.array(made if is_bytes else numbers, kind)
+        pq.write_table(kept.add_column(0, "uid", ids), folder / "p.parquet")
+        return folder / "p.parquet"
+
+    write.__name__ = f"identified_by_{kind}"
+    return write
+
+
+def without_id_but_in_nanoseconds(folder: Path) -> Path:
+    """Write a table that Spark does not read, and that names no row."""
+    table = pq.read_table(without_id(folder))
+    at = pa.array(N_ROWS * [5], pa.timestamp("ns"))
+    pq.write_table(table.append_column("at", at), folder / "p.parquet")
+    return folder / "p.parquet"
+
+
 def images(folder: Path) -> Path:
     table = {"key": list(range(N_ROWS)), "png": [png(i) for i in range(N_ROWS)]}
     pq.write_table(pa.table(table), folder / "p.parquet")
@@ -152,6 +196,15 @@ TABLES: dict[Callable[[Path], Path], dict[str, Any]] = {
         "metadata": ["gut\n# lines: 2"],
     },
     vectors: {"id": "id", "embedding": "vector", "metadata": ["topic"]},
+    vectors_of_text: {"id": "id", "embedding": "embedding", "metadata": ["topic"]},
+    boxes_of_text: TEXTS,
+    huge_ids: TEXTS | {"id": "cast(id as string)"},
+    identified_by(pa.uuid()): TEXTS | {"id": "uid"},
+    identified_by(pa.binary(16)): TEXTS | {"id": "uid"},
+    identified_by(pa.uint64()): TEXTS | {"id": "cast(uid as string)"},
+    identified_by(pa.int16()): TEXTS | {"id": "cast(uid as string)"},
+    identified_by(pa.decimal128(10, 0)): TEXTS | {"id": "cast(uid as string)"},
+    without_id_but_in_nanoseconds: TEXTS | {"id": ROW},
     images: {"id": "key", "content": "png", "metadata": []},
 }
 

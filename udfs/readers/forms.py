@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 import pandas as pd
 import pyarrow as pa
@@ -10,6 +11,11 @@ from udfs.readers import arrow_files, numpy_files, tar_files
 from udfs.readers.sources import Source, UnreadableError
 
 DESCRIBED = "path string, schema binary, n_rows bigint"
+# of tables: a row's place, under the names that Spark gives to it
+_PLACE = pa.struct([("file_name", pa.string()), ("row_index", pa.int64())])
+_MADE = b"made"  # in a field's metadata: the files do not hold it
+_UNQUOTED = "!'()*,;:$&+=@"
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,14 @@ class Form:
     root : what relative paths leave out
     is_one : whether the pool is one file: ids then leave its name out
     arrays : the arrays of .npz files to read; empty: those that fit together
+    named : columns that the config names, which say which arrays are meant
     """
 
     kind: str
     root: str
     is_one: bool
     arrays: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     def describe(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Yield DESCRIBED for each source: path, its Arrow schema, its number of rows."""
@@ -48,14 +56,14 @@ class Form:
 
     def _schema_of(self, source: Source) -> tuple[pa.Schema, int]:
         if self.kind == "numpy":
-            return numpy_files.schema_of(source, self.arrays)
+            return numpy_files.schema_of(source, self.arrays, self.named)
         if self.kind == "webdataset":
             return tar_files.schema_of(source)
         return arrow_files.schema_of(source)
 
     def _batches_of(self, source: Source) -> Iterator[pa.RecordBatch]:
         if self.kind == "numpy":
-            return numpy_files.batches_of(source, self.arrays)
+            return numpy_files.batches_of(source, self.arrays, self.named)
         if self.kind == "webdataset":
             return tar_files.batches_of(source)
         return arrow_files.batches_of(source)
@@ -63,19 +71,24 @@ class Form:
     def _complete(
         self, source: Source, start: int, rows: pa.RecordBatch, schema: pa.Schema
     ) -> pa.RecordBatch:
-        """Add what the file lacks: its place, ids, and nulls for other files' columns."""
+        """Add what is made for the file: its place and ids; nulls for other files' columns."""
         relative = source.path.removeprefix(self.root)
         columns = dict(zip(rows.schema.names, rows.columns, strict=True))
-        own = {
+        made = {
             "relative_path": lambda: pa.repeat(relative, len(rows)),
             "id": lambda: self._ids(relative, start, rows),
+            "_metadata": lambda: _places(relative, start, len(rows)),
         }
+        folders = _partitions(relative)
         filled = []
         for field in schema:
-            if field.name in columns:
+            is_made = _MADE in (field.metadata or {})
+            if is_made and field.name in made:
+                column = made[field.name]()
+            elif is_made and folders.get(field.name) is not None:
+                column = pa.repeat(folders[field.name], len(rows))
+            elif field.name in columns:
                 column = columns[field.name].cast(field.type)
-            elif field.name in own:
-                column = own[field.name]()
             else:
                 column = pa.nulls(len(rows), field.type)
             filled.append(column)
@@ -98,8 +111,10 @@ def columns_of(form: Form, schemas: Mapping[str, pa.Schema]) -> pa.Schema:
     Raises
     ------
     UnreadableError
-        If a column is of two types.
+        If a column is of two types, or arrays of several files do not fit together.
     """
+    if form.kind == "numpy":
+        _require_same_vectors(schemas)
     columns: dict[str, tuple[pa.DataType, str]] = {}
     for path, schema in schemas.items():
         for field in schema:
@@ -107,12 +122,59 @@ def columns_of(form: Form, schemas: Mapping[str, pa.Schema]) -> pa.Schema:
             known, where = columns.setdefault(field.name, (kind, path))
             if known != kind:
                 raise UnreadableError(two_types(field.name, where, known, path, kind))
-    fields = [(name, kind) for name, (kind, _) in columns.items()]
+    fields = [pa.field(name, kind) for name, (kind, _) in columns.items()]
     if form.kind in ("numpy", "webdataset"):
         id_type = pa.int64() if form.is_one and form.kind == "numpy" else pa.string()
-        places = {"relative_path": pa.string(), "id": id_type}
-        fields += [(name, kind) for name, kind in places.items() if name not in columns]
+        places: dict[str, pa.DataType] = {"relative_path": pa.string(), "id": id_type}
+    else:
+        places = {"_metadata": _PLACE}
+    for path in schemas:
+        places |= dict.fromkeys(_partitions(path.removeprefix(form.root)), pa.string())
+    made = {name: kind for name, kind in places.items() if name not in columns}
+    fields += [pa.field(name, kind, metadata={_MADE: b""}) for name, kind in made.items()]
     return pa.schema(fields)
+
+
+def _places(relative: str, start: int, n_rows: int) -> pa.Array:
+    # as Spark writes it: quoted like a URI, but for letters beyond ASCII
+    name = "".join(
+        c if ord(c) > 127 else quote(c, safe=_UNQUOTED) for c in relative.rpartition("/")[2]
+    )
+    names = pa.repeat(name, n_rows)
+    indices = pa.array(range(start, start + n_rows), pa.int64())
+    return pa.StructArray.from_arrays([names, indices], fields=[*_PLACE])
+
+
+def _partitions(relative: str) -> dict[str, str | None]:
+    """Return the columns that folders such as ``label=7`` are: their values, as they are written.
+
+    A name and a value are quoted as in a URI, as Hive writes them.
+    """
+    parts = [folder.partition("=") for folder in relative.split("/")[:-1]]
+    values = {unquote(name): unquote(value) for name, is_one, value in parts if name and is_one}
+    return {name: None if value == _NO_VALUE else value for name, value in values.items()}
+
+
+def _require_same_vectors(schemas: Mapping[str, pa.Schema]) -> None:
+    """Refuse files of arrays whose vectors have other names or lengths."""
+    told = {path: ", ".join(map(_array, schema)) for path, schema in schemas.items()}
+    vectors = {
+        path: {f.name: f.type.list_size for f in schema if pa.types.is_fixed_size_list(f.type)}
+        for path, schema in schemas.items()
+    }
+    first = next(iter(vectors), "")
+    for path, found in vectors.items():
+        if found != vectors[first]:
+            raise UnreadableError(
+                f"{first} holds {told[first]}, {path} holds {told[path]}; want the same vectors in "
+                "every file: name one of them, or write what belongs together into one .npz"
+            )
+
+
+def _array(field: pa.Field) -> str:
+    if pa.types.is_fixed_size_list(field.type):
+        return f"{field.name} of {field.type.list_size} components"
+    return f"{field.name} without components"
 
 
 def two_types(column: str, first: str, known: object, other: str, kind: object) -> str:

@@ -1,6 +1,8 @@
 """Where a task's input is: a local file, or the bytes of one that Spark fetched."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -35,6 +37,25 @@ class Source:
     def open(self) -> BinaryIO:
         """Open it for reading."""
         return io.BytesIO(self.content) if self.content is not None else open(self.local, "rb")
+
+
+@contextmanager
+def read_as(path: str, form: str) -> Iterator[None]:
+    """Say of whatever goes wrong while a file is read which file it is, in one line.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    try:
+        yield
+    except (UnreadableError, MemoryError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableError(
+            f"{path} cannot be read as {form}: {said}; want a whole file: copy or write it again"
+        ) from error
 
 
 def as_text(values: list[bytes | None]) -> pa.Array:

@@ -1,15 +1,31 @@
-"""Read webdataset shards: the members of a tar that share a name up to its first dot are a row."""
+"""Read webdataset shards: the members of a tar that share a name up to its first dot are a row.
 
+A file is read to its end: several archives in one (``cat a.tar b.tar``) are read one after another,
+and one without the zeros that end a tar is cut.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
 import tarfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
-from udfs.readers.sources import Source, UnreadableError, as_text
+from udfs.readers.sources import Source, UnreadableError, as_text, read_as
 
 BATCH_BYTES = 32 << 20  # of content in an Arrow batch
 TEXTS = ("txt", "text", "caption", "json", "cls")  # endings whose members are texts
+_BLOCK = tarfile.BLOCKSIZE
+_UNPACKED: dict[bytes, Callable[[Any], Any]] = {  # by a file's first bytes
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x28\xb5\x2f\xfd": lambda file: io.BytesIO(pa.CompressedInputStream(file, "zstd").read()),
+}
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -91,12 +107,53 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _members(source: Source) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-    try:
-        with source.open() as file, tarfile.open(fileobj=file) as tar:
-            for member in tar:
-                has_content = member.isfile() or member.islnk() or member.issym()
-                named = split_name(member.name) if has_content else None
-                if named is not None:
-                    yield *named, partial(_content, tar, member)
-    except tarfile.TarError as error:
-        raise UnreadableError(f"{source.path} cannot be read as a tar: {error}") from error
+    with read_as(source.path, "a tar"), source.open() as packed, _unpacked(packed) as file:
+        start: int | None = 0
+        place = "its beginning"
+        while start is not None:
+            file.seek(start)
+            try:
+                with tarfile.TarFile(fileobj=file) as tar:
+                    for member in tar:
+                        place = f"{member.name!r} at byte {member.offset:,}"
+                        has_content = member.isfile() or member.islnk() or member.issym()
+                        named = split_name(member.name) if has_content else None
+                        if named is not None:
+                            yield *named, partial(_content, tar, member)
+                    start = _next_archive(file, tar.offset)
+            except (tarfile.TarError, EOFError) as error:
+                raise tarfile.ReadError(f"{error} after {place}") from error
+
+
+def _unpacked(file: Any) -> Any:
+    head = file.read(_BLOCK)
+    file.seek(0)
+    if head[257:262] == b"ustar":  # whatever its first member is called
+        return file
+    return next((unpack for start, unpack in _UNPACKED.items() if head.startswith(start)), _as_is)(
+        file
+    )
+
+
+def _as_is(file: Any) -> Any:
+    return file
+
+
+def _next_archive(file: Any, end: int) -> int | None:
+    """Return the byte at which another archive begins behind one that ends; None if none does.
+
+    Raises
+    ------
+    tarfile.ReadError
+        If there is no block of zeros, as at the end of a tar.
+    """
+    file.seek(end)
+    block = file.read(_BLOCK)
+    if block != bytes(_BLOCK):
+        found = "no header" if len(block) == _BLOCK else "the file's end, and no end of a tar,"
+        raise tarfile.ReadError(f"{found} at byte {end:,}")
+    while block := file.read(_BLOCK):
+        end += _BLOCK
+        if block.strip(b"\0"):
+            return end
+    return None
