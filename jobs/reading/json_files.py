@@ -9,7 +9,7 @@ from pyspark.sql.types import DataType, DoubleType, StringType, StructField, Str
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
-from jobs.reading.files import Files, escaped
+from jobs.reading.files import Files
 from jobs.reading.text_files import TextOptions, mixed, python_codec
 from jobs.reading.text_looks import looks_of
 from udfs.readers.json_checks import look_json
@@ -35,21 +35,9 @@ def json_options(spark: SparkSession, files: Files, given: Mapping[str, str]) ->
     kinds = {file.is_document for file in looks}
     if told is None and len(kinds) > 1:
         raise mixed(looks, files, "one document of many lines", lambda file: file.is_document)
-    if True in kinds:
-        _refuse_signs(files)
     if told is None and kinds == {True}:
         return TextOptions({"multiLine": "true"}, ("document",))
     return TextOptions({})
-
-
-def _refuse_signs(files: Files) -> None:
-    """Refuse a folder whose name Spark would take for a pattern when it looks for the columns."""
-    odd = next((file.path for file in files.found if escaped(file.path) != file.path), None)
-    if odd is not None:
-        raise InputError(
-            f"input.table={files.path!r}: {odd}: Spark does not find JSON of many lines below a "
-            "name with [ ] { } * ? or a backslash; rename it, or write a record a line"
-        )
 
 
 def refuse_lost_digits(

@@ -134,7 +134,9 @@ def test_a_folder_whose_name_looks_like_a_pattern(spark: SparkSession, tmp_path:
     (folder / "a.jsonl").write_text('{"id": "a", "text": "one"}\n')
     assert texts_of(spark, folder) == {"a": "one"}
     (folder / "a.jsonl").write_text('[{"id": "a",\n"text": "one"}]')
-    assert "Spark does not find JSON of many lines below a name with [ ]" in refused(spark, folder)
+    assert "Spark cannot open a.jsonl by this name, for a colon or a sign of patterns" in refused(
+        spark, folder
+    )
 
 
 # --- columns of a pool's own ----------------------------------------------------------------------

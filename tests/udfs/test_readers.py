@@ -6,6 +6,7 @@ import re
 import tarfile
 import uuid
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ END = 2 * 3 * 512  # of the members of TWO
         (gzip.compress(TWO + ONE), "abc"),
         (tar_of("BZh.txt", "\x1f\x8b.txt"), ["BZh", "\x1f\x8b"]),  # named as packed files begin
     ],
+    ids=count(),
 )
 def test_a_tar_is_read_to_its_end(place: Any, content: bytes, keys: Sequence[str]) -> None:
     assert keys_of(place("x.tar", content)) == [*keys]
@@ -94,6 +96,7 @@ def test_a_tar_that_is_cut_anywhere_is_refused(place: Any, n_bytes: int, packed:
         TWO[:1536] + bytes(range(256)) * 2 + TWO[1536:],
         b"",
     ],
+    ids=count(),
 )
 def test_a_tar_with_anything_else_in_it_is_refused(place: Any, content: bytes) -> None:
     with pytest.raises(UnreadableError, match=r"x\.tar\.gz cannot be read as a tar: .+; want"):
@@ -176,6 +179,7 @@ def test_an_array_that_cannot_be_read_is_told(place: Any, array: Any, said: str)
         ("x.npz", npz(X=X)[:-30], "cannot be read as arrays of numpy: "),
         ("x.npz", npz(X=X)[:90], "cannot be read as arrays of numpy: "),
     ],
+    ids=count(),  # contents hold the time
 )
 def test_arrays_are_read_to_the_files_end(place: Any, name: str, content: bytes, said: str) -> None:
     with pytest.raises(UnreadableError, match=f"{re.escape(name)} {said}"):
