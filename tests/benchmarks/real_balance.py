@@ -6,6 +6,8 @@ the best of a grid of trees. The probe is a multinomial
 logistic regression (C=20) on the sample's vectors and labels; its figure is the mean recall over
 classes on a test set. "closed" is the share of the gap between uniform and label-balanced.
 
+A pool takes ten minutes to an hour. Extras: bench; test-models too for pools by MiniLM.
+
 Run: python -m tests.benchmarks.real_balance --data FOLDER [--pools NAME ...] [--seeds N]
 """
 
