@@ -68,7 +68,7 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
         told_by = {"csv": csv_options, "json": json_options}[kind]
         found = told_by(spark, files, config.options)
     options = _options(kind, files) | found.options | config.options
-    _refuse_names(kind, files, options)
+    _refuse_names(kind, files, options, config)
     paths = [literal_path(spark, files.path)]
     if files.others and "pathGlobFilter" not in options:
         paths = [escaped(file.path) for file in files.found]
@@ -84,7 +84,7 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
         rows = _records(spark, kind, paths, options, found.columns, config)
         rows = as_utf8(rows) if found.is_bytes else rows
     elif kind == "binaryFile":
-        rows = read_whole_files(spark, files, paths, options)
+        rows = read_whole_files(spark, files, paths, options, config)
     else:
         rows = spark.read.format(kind).options(**options).load(paths)
         if kind == "text" and options["wholetext"] == "true":
@@ -99,9 +99,11 @@ def _is_empty_parquet(name: str) -> bool:
     return format_of(name) == "parquet" and not any(map(is_hidden, name.split("/")))
 
 
-def _refuse_names(kind: str, files: Files, options: Mapping[str, str]) -> None:
+def _refuse_names(kind: str, files: Files, options: Mapping[str, str], config: InputConfig) -> None:
     """Refuse local files whose names Hadoop would take for something else."""
-    is_by_workers = kind in _BY_WORKERS or (kind == "binaryFile" and are_read_by_workers(files))
+    is_by_workers = kind in _BY_WORKERS or (
+        kind == "binaryFile" and are_read_by_workers(files, config)
+    )
     if is_by_workers or not files.found[0].path.startswith("file:"):
         return
     odd = [name for name in files.names if ":" in name.rpartition("/")[2]]

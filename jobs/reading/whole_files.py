@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs.config.model import InputConfig
 from jobs.reading.files import Files
 from jobs.spark.frames import n_packed
 from jobs.spark.naming import is_local
@@ -13,13 +14,17 @@ _LISTED = "path string, modificationTime timestamp, length bigint"
 
 
 def read_whole_files(
-    spark: SparkSession, files: Files, paths: list[str], options: Mapping[str, str]
+    spark: SparkSession,
+    files: Files,
+    paths: list[str],
+    options: Mapping[str, str],
+    config: InputConfig,
 ) -> DataFrame:
     """Return the columns of Spark's ``binaryFile``: path, modificationTime, length, content.
 
     Local files are read by Python workers, whatever signs their names hold.
     """
-    if not are_read_by_workers(files):
+    if not are_read_by_workers(files, config):
         return spark.read.format("binaryFile").options(**options).load(paths)
     found = [(file.path, file.modificationTime, file.length) for file in files.found]
     listed = spark.createDataFrame(found, _LISTED)
@@ -27,6 +32,7 @@ def read_whole_files(
     return listed.repartition(n_tasks).withColumn("content", make_read()("path"))
 
 
-def are_read_by_workers(files: Files) -> bool:
-    """Return whether Python opens the files: local ones, but not those of partitions."""
-    return files.layout != "partitions" and all(is_local(file.path) for file in files.found)
+def are_read_by_workers(files: Files, config: InputConfig) -> bool:
+    """Return whether Python opens the files: local ones, unless Spark's own columns are asked."""
+    asks_spark = files.layout == "partitions" or "_metadata" in config.model_dump_json()
+    return not asks_spark and all(is_local(file.path) for file in files.found)
