@@ -92,8 +92,10 @@ def _tune(this: Work) -> Tuned:
 def _rows(choice: Choice) -> list[Row]:
     """Return every finalist's coverage over the uniform control's, and its lag's standard error."""
     rows = []
-    for trial in choice.trials:
-        name = f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}"
+    names = [f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}" for trial in choice.trials]
+    for name, trial in zip(names, choice.trials, strict=True):
+        if names.count(name) > 1:  # trees that differ in resampling alone
+            name += f" · {trial.rounds} rounds"
         figures = {
             "relative_coverage": trial.score,
             "standard_error": trial.error_of_lead(choice.trials[0]),

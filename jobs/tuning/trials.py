@@ -81,7 +81,7 @@ class SampledTree:
             on_iteration=lambda *what: None,
             known=on.levels[:1] if on else (),
         )
-        self.seed = seed
+        self.seed, self.rounds = seed, config.rounds_at(1)
         self.leaf: NDArray[np.int64] = on.leaf if on else _leaf_of(source, self.levels[0])
         self.rank: NDArray[np.int64] = on.rank if on else _ranks_within(self.leaf, seed)
 
@@ -136,6 +136,11 @@ class Trial:
     def levels(self) -> list[int]:
         """Nodes per level, leaves first."""
         return [len(level.centroids) for level in self.grove[0].levels[: self.depth]]
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of resampling at level 1."""
+        return self.grove[0].rounds
 
     @property
     def scores(self) -> list[float]:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.config.cluster import ClusterConfig
+from jobs.tune_tree import _rows
 from jobs.tuning.search import Choice, Problem, search
 from jobs.tuning.trials import Judge, SampledTree, Trial, simplest
 from tests.pools import grouped_mixture
@@ -26,6 +27,15 @@ def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 
 
 
 # --- by hand --------------------------------------------------------------------------------------
+
+
+def test_every_trial_has_a_row_of_its_own() -> None:
+    resampled, plain = trial([9, 3], 0.5, [0.8]), trial([9, 3], 0.5, [0.9])
+    resampled.grove[0].rounds, plain.grove[0].rounds = 3, 0
+    other = trial([9], 0, [0.95])
+    choice = Choice(ClusterConfig(), 0.5, resampled, [resampled, plain, other], 3)
+    scores = {row.key: row.value for row in _rows(choice) if row.metric == "relative_coverage"}
+    assert scores == {"9/3 · 0.5 · 3 rounds": 0.8, "9/3 · 0.5 · 0 rounds": 0.9, "9 · 0": 0.95}
 
 
 def test_the_error_of_a_lead_counts_clusterings_of_the_same_points_once() -> None:
