@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.config.errors import InputError
-from jobs.reading.files import Files, escaped
+from jobs.reading.files import Files
+from jobs.reading.sources import WHOLE, sources_of
 from jobs.spark.errors import SPARK_ERRORS, reason
-from jobs.spark.session import n_slots
 from udfs.readers.forms import DESCRIBED, Form, columns_of
 from udfs.readers.numpy_files import PASSED_OVER
 from udfs.readers.sources import UnreadableError
@@ -20,8 +19,6 @@ from udfs.readers.sources import UnreadableError
 log = logging.getLogger(__name__)
 
 _PART_BYTES = 64 << 20  # of a .npy that a task reads
-_WHOLE = (0, -1)
-_SOURCES = "path string, content binary, start bigint, stop bigint"
 
 
 def read_arrow_files(
@@ -60,7 +57,7 @@ def read_arrow_files(
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return form.read(schema, batches)
 
-    sources = _sources(spark, files, parts)
+    sources = sources_of(spark, parts)
     return sources.mapInArrow(read, from_arrow_schema(schema))
 
 
@@ -72,7 +69,7 @@ def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tup
     InputError
         If a file cannot be read.
     """
-    sources = _sources(spark, files, {file.path: [_WHOLE] for file in files.found})
+    sources = sources_of(spark, {file.path: [WHOLE] for file in files.found})
     try:
         rows = sources.mapInPandas(form.describe, DESCRIBED).collect()
     except SPARK_ERRORS as error:
@@ -94,20 +91,6 @@ def unreadable(error: Exception) -> str | None:
 def _parts(n_rows: int, n_bytes: int, path: str) -> list[tuple[int, int]]:
     """Return ranges of rows for tasks; only .npy files can be read in parts."""
     if not path.endswith(".npy"):
-        return [_WHOLE]
+        return [WHOLE]
     step = max(1, n_rows * _PART_BYTES // max(n_bytes, 1))
-    return [(i, min(n_rows, i + step)) for i in range(0, n_rows, step)] or [_WHOLE]
-
-
-def _sources(
-    spark: SparkSession, files: Files, parts: Mapping[str, list[tuple[int, int]]]
-) -> DataFrame:
-    """Return a row for each part of a file; those that are not local come with their content."""
-    rows = [(path, *part) for path, ranges in parts.items() for part in ranges]
-    if all(path.startswith("file:") for path in parts):
-        named = spark.createDataFrame([(p, None, *r) for p, *r in rows], _SOURCES)
-        return named.repartition(min(len(rows), 8 * n_slots(spark)))
-    paths = [escaped(file.path) for file in files.found]
-    contents = spark.read.format("binaryFile").load(paths).select("path", "content")
-    ends = {"start": F.lit(0).cast("bigint"), "stop": F.lit(-1).cast("bigint")}
-    return contents.withColumns(ends)
+    return [(i, min(n_rows, i + step)) for i in range(0, n_rows, step)] or [WHOLE]

@@ -79,6 +79,11 @@ class Files:
             if names
         )
 
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether all of them are on this machine's file system."""
+        return all(is_local(file.path) for file in self.found)
+
     @property
     def n_bytes(self) -> int:
         """Their size."""

@@ -12,6 +12,7 @@ from jobs.config.model import InputConfig
 from jobs.reading.files import Files
 from jobs.reading.text_files import TextOptions, mixed, python_codec
 from jobs.reading.text_looks import looks_of
+from jobs.spark.naming import quote
 from udfs.readers.json_checks import look_json
 
 _WHOLE = r"^-?\d{16,}$"  # numbers without a fraction that a double may not hold
@@ -89,7 +90,7 @@ def _kind_as_text(kind: DataType) -> DataType:
 
 
 def _quoted(name: tuple[str, ...]) -> str:
-    return ".".join(f"`{part.replace('`', '``')}`" for part in name)
+    return ".".join(map(quote, name))
 
 
 def _loses(text: Column) -> Column:

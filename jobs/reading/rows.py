@@ -104,7 +104,7 @@ def _refuse_names(kind: str, files: Files, options: Mapping[str, str], config: I
     is_by_workers = kind in _BY_WORKERS or (
         kind == "binaryFile" and are_read_by_workers(files, config)
     )
-    if is_by_workers or not files.found[0].path.startswith("file:"):
+    if is_by_workers or not files.is_local:
         return
     odd = [name for name in files.names if ":" in name.rpartition("/")[2]]
     if not odd and kind == "json" and options.get("multiLine") == "true":

@@ -1,15 +1,15 @@
 """Look into files of text before Spark parses them, and refuse what its readers would not say."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from pyspark.sql import Row, SparkSession
 
 from jobs.config.errors import InputError
-from jobs.reading.files import Files, escaped
+from jobs.reading.files import Files
+from jobs.reading.sources import WHOLE, sources_of
 from jobs.spark.classic import is_on_one_machine
-from jobs.spark.session import n_slots
 from udfs.readers.sources import Source
 from udfs.readers.text_checks import SCHEMA, Looks, look_into
 
@@ -34,21 +34,21 @@ def looks_of(
     InputError
         If one of them cannot be read as it is.
     """
-    is_local = all(file.path.startswith("file:") for file in files.found)
     small = [
         file.path
         for file in files.found
-        if (is_local and in_parts) or file.length <= _largest(file.path, in_parts=in_parts)
+        if (files.is_local and in_parts) or file.length <= _largest(file.path, in_parts=in_parts)
     ]
     if len(small) < len(files.found):
         log.warning(
             "%d files are too large to be looked into before Spark reads them, which drops what "
             "follows a record or a quoted field", len(files.found) - len(small),
         )  # fmt: skip
-    if is_local and files.n_bytes <= _AT_ONCE and is_on_one_machine(spark):
+    if not small or (files.is_local and files.n_bytes <= _AT_ONCE and is_on_one_machine(spark)):
         found = [Row(path=path, **look(Source(path))._asdict()) for path in small]
     else:
-        found = _looked_by_workers(spark, small, look, is_local=is_local)
+        sources = sources_of(spark, {path: [WHOLE] for path in small})
+        found = sources.mapInPandas(partial(look_into, look=look), SCHEMA).collect()
     wrong = next((file for file in found if file.wrong is not None), None)
     if wrong is not None:
         raise InputError(f"input.table={files.path!r}: {wrong.path}: {wrong.wrong}")
@@ -58,19 +58,3 @@ def looks_of(
 def _largest(path: str, *, in_parts: bool) -> int:
     """Return the bytes of a file that a worker is given; Spark itself reads lines as they come."""
     return _LARGEST_LINES if in_parts and not path.endswith(".json") else _LARGEST
-
-
-def _looked_by_workers(
-    spark: SparkSession, paths: Sequence[str], look: Callable[[Source], Looks], *, is_local: bool
-) -> list[Row]:
-    if not paths:
-        return []
-    if is_local:
-        named = spark.createDataFrame(
-            [(path, None) for path in paths], "path string, content binary"
-        )
-        sources = named.repartition(min(len(paths), 8 * n_slots(spark)))
-    else:
-        reader = spark.read.format("binaryFile")
-        sources = reader.load([*map(escaped, paths)]).select("path", "content")
-    return sources.mapInPandas(partial(look_into, look=look), SCHEMA).collect()

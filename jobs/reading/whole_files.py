@@ -7,7 +7,6 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.config.model import InputConfig
 from jobs.reading.files import Files
 from jobs.spark.frames import n_packed
-from jobs.spark.naming import is_local
 from udfs.readers.whole_files import make_read
 
 _LISTED = "path string, modificationTime timestamp, length bigint"
@@ -35,4 +34,4 @@ def read_whole_files(
 def are_read_by_workers(files: Files, config: InputConfig) -> bool:
     """Return whether Python opens the files: local ones, unless Spark's own columns are asked."""
     asks_spark = files.layout == "partitions" or "_metadata" in config.model_dump_json()
-    return not asks_spark and all(is_local(file.path) for file in files.found)
+    return files.is_local and not asks_spark
