@@ -2,7 +2,8 @@
 
 Reads    embeddings, metadata, rejects, nodes, assignments, samples, allocations
 Writes   report: one measure per row; artifacts: one self-contained HTML page
-Method   balance over the tree's nodes, coverage on independent clusterings, balance over labels
+Method   balance over the tree's nodes; coverage on independent nodes and communities; balance over
+         labels
 Run      evenlake report --config conf/quickstart.yaml
 """
 
@@ -25,7 +26,7 @@ from jobs.config.version import code_version
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows, vectors_of
 from jobs.points.surviving import held, passed, places_of, sample_among, sample_points, size_of
-from jobs.reporting.context import Reported, page_context, worse_than_uniform
+from jobs.reporting.context import Reported, page_context
 from jobs.reporting.coverage_rows import (
     MAX_COMPARED,
     Judges,
@@ -39,20 +40,20 @@ from jobs.reporting.page import PageContext, pool_line, render_page
 from jobs.reporting.page import headlines as page_headlines
 from jobs.reporting.point_rows import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
 from jobs.reporting.rows import REPORT_COLUMNS, Row, report_table
+from jobs.reporting.verdicts import verdict_kept, worse_than_uniform
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.tables.shared import ARTIFACTS, REPORT, artifact
-from udfs.kernels.judging.coverage import is_worse
 
 log = logging.getLogger(__name__)
 
 PAGE = "report.html"
 _SHOWN = ("embeddings", "rejects", "nodes", "assignments", "samples", "report", "runs")
 _LONGEST_SUMMARY = 9_000  # characters that fit into the ledger's notes
-_KEPT = r"\w+\.(?:coverage|labels|balance)\.\w+(?:\.control)?"
+_KEPT = r"\w+\.(?:coverage|communities|labels|balance)\.\w+(?:\.control)?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,7 @@ def _headline_figures(rows: Sequence[Row]) -> dict[str, float]:
     """Return the measures to keep in `runs`."""
     of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
     kept = {("coverage", metric) for metric in of_coverage}
+    kept |= {("communities", metric) for metric in (*of_coverage[:3], "effective_communities")}
     kept |= {("labels", "kl_uniform"), ("balance", "kl_uniform")}
     figures: dict[str, float] = {}
     for row in rows:
@@ -218,13 +220,11 @@ def check(run: Run) -> None:
         If such a sample has ``on_worse_than_uniform: fail``.
     """
     refused, measures = [], run.outcome(STAGE).headlines
+    given, levels = run.written.cluster.levels, run.config.cluster.levels
     for s in run.config.samples:
-        gap, error = (
-            measures[f"{s.name}.coverage.{name}"] for name in ("coverage_gap", "coverage_gap_error")
-        )
-        if is_worse(gap, error):
-            given, levels = run.written.cluster.levels, run.config.cluster.levels
-            warning = worse_than_uniform(s.name, gap, error, given=given, levels=levels)
+        verdict = verdict_kept(measures, s.name)
+        if verdict.state == "worse":
+            warning = worse_than_uniform(s.name, verdict, given=given, levels=levels)
             log.warning(warning)
             refused += [warning] if s.on_worse_than_uniform == "fail" else []
     if refused:
@@ -264,7 +264,7 @@ def page_of(run: Run) -> bytes:
 
 STAGE = Stage(
     name="report_curation",
-    version=2,
+    version=3,
     after=(balance_sample.STAGE,),
     reads=("seed", "report"),
     command="report",

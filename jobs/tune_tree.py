@@ -121,7 +121,7 @@ def _resolved(config: RunConfig, tuned: Tuned) -> RunConfig:
 
 STAGE = Stage(
     name="tune_tree",
-    version=1,
+    version=2,
     after=(embed_pool.STAGE,),
     reads=("seed", "cluster", "samples.target_size", "samples.share"),
     is_on=needs_tuning,

@@ -8,6 +8,7 @@
 # COMMAND ----------
 
 # MAGIC %pip install --quiet "pydantic>=2.7,<3" plotly filelock threadpoolctl
+# MAGIC %pip install --quiet "graspologic-native>=1.3,<1.4"
 
 # COMMAND ----------
 

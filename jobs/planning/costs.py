@@ -43,6 +43,7 @@ N_CLUSTERINGS = 3
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
 _TUNE_PASSES = 60.0  # over the hash sample against all its leaves, all rungs together
 _TUNE_DRAWS = 60.0  # draws compared with the rows that judge them
+_COMMUNITY_SECONDS = 1e-4  # a point: the communities of its neighbour graph
 
 LEAF_BYTES = 4 + 4 + 4  # a leaf's copies during assignment: as shipped, by cell, the GEMM's side
 ASSIGNED_BYTES = 8 + 8 + 4 + 8  # a point in the driver: id, leaf, offset of its path, distance
@@ -145,8 +146,10 @@ class Sizes:
         wanted = max(s.target_size for s in self.problem.config.samples)
         drawn = min(rows, wanted * rows / self.n)
         pairs = _TUNE_PASSES * rows * n_leaves(rows)
-        pairs += min(rows, EVALUATED_ROWS) * (_TUNE_DRAWS * drawn + _COVERAGE_PAIRS * 3 * 1000)
+        judged = min(rows, EVALUATED_ROWS)
+        pairs += judged * (_TUNE_DRAWS * drawn + _COVERAGE_PAIRS * 3 * 1000 + judged)
         seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
+        seconds += _COMMUNITY_SECONDS * judged
         return self.spark(
             "tune_tree", "search", SCAN_PER_BYTE, seconds=seconds, flops=2.0 * self.d * pairs,
             driver=3 * 4.0 * self.d * rows, gathered=4.0 * self.d * rows,
@@ -188,8 +191,10 @@ class Sizes:
         rows = min(self.n, EVALUATED_ROWS)
         compared = min(MAX_COMPARED, max(s.target_size for s in self.problem.config.samples))
         compared = min(compared, self.n)
-        pairs = N_CLUSTERINGS * rows * (_COVERAGE_PAIRS * min(1000, rows / 10) + 2.0 * compared)
+        near = _COVERAGE_PAIRS * min(1000, rows / 10) + 3.0 * rows + 2.0 * compared
+        pairs = N_CLUSTERINGS * rows * near
         seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads
+        seconds += N_CLUSTERINGS * _COMMUNITY_SECONDS * rows
         return self.spark(
             "report_curation", "report", SCAN_PER_BYTE, REPORT_PER_POINT, tables=4,
             seconds=seconds, flops=2.0 * self.d * pairs,

@@ -1,6 +1,6 @@
 """The page's input: the report's rows, where everything is, and warnings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,8 +9,9 @@ import yaml
 
 from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.secrets import without_secrets
+from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
-from udfs.kernels.judging.coverage import is_worse
+from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 
@@ -68,45 +69,21 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
         config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
         inputs=run.inputs,
         tables=run.tables,
-        notes=_notes(run, rows),
+        notes=_notes(run, rows, index_of(rows)),
         code_version=run.code_version,
     )
 
 
-def worse_than_uniform(
-    name: str, gap: float, error: float, *, given: Sequence[int], levels: Sequence[int]
-) -> str:
-    """Return a warning that a sample covers less than a uniform one, with what to change.
-
-    Parameters
-    ----------
-    gap, error : of coverage distance, see ``jobs.reporting.coverage_rows``
-    given : the levels in the config; empty if they are left to ``auto``
-    levels : the levels of the tree
-    """
-    if given:
-        fix = "leave cluster.levels and share.leaves to auto; evenlake tune says what they will be"
-    else:
-        fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
-    return (
-        f"{name} covers the pool worse than a uniform sample of its size: coverage distance "
-        f"{gap:+.1%} ± {error:.1%}; levels {'/'.join(map(str, levels))} do not fit the data: {fix}"
-    )
-
-
-def _only(rows: pd.DataFrame, sample: str, metric: str) -> float:
-    mine = rows[(rows["sample"] == sample) & (rows["metric"] == metric)]["value"]
-    return float(mine.iloc[0]) if len(mine) else 0.0
-
-
-def _notes(run: Reported, rows: pd.DataFrame) -> list[str]:
+def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
     """Return what a user should not overlook."""
     notes = []
+    given, levels = run.written.cluster.levels, run.config.cluster.levels
     for s in run.config.samples:
-        gap, error = (_only(rows, s.name, f"coverage_gap{end}") for end in ("", "_error"))
-        if is_worse(gap, error):
-            given, levels = run.written.cluster.levels, run.config.cluster.levels
-            notes.append(worse_than_uniform(s.name, gap, error, given=given, levels=levels))
+        verdict = verdict_of(cell, s.name)
+        if verdict is not None and verdict.state == "worse":
+            notes.append(worse_than_uniform(s.name, verdict, given=given, levels=levels))
+        if len(levels) > 1 and run.sizes[s.name] < levels[-1]:
+            notes.append(few_for_top(s.name, run.sizes[s.name], levels[-1]))
         if run.sizes[s.name] < s.target_size:
             notes.append(
                 f"{s.name} has {run.sizes[s.name]} rows, not {s.target_size}: that is the "

@@ -1,4 +1,4 @@
-"""Coverage of the samples and of uniform draws, on independent clusterings.
+"""Coverage of the samples and of uniform draws, on independent nodes and communities.
 
 Every clustering has its own hash sample of the pool, its own seed and its own uniform draw, so
 their spread is the uncertainty that the verdict has to allow for.
@@ -12,11 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from jobs.judging.communities import find_communities
 from jobs.reporting.rows import Row, figure_rows
 from jobs.spark.host import n_threads
 from udfs.kernels.exact.hashing import derive_seed
-from udfs.kernels.judging.coverage import IndependentNodes, cluster_independently, measure_coverage
-from udfs.kernels.judging.measures import effective_number
+from udfs.kernels.judging.coverage import (
+    IndependentNodes,
+    cluster_independently,
+    distances_to,
+    measure_communities,
+    measure_coverage,
+)
+from udfs.kernels.judging.measures import effective_number, kl_to_uniform
 
 N_CLUSTERINGS = 3
 EVALUATED_ROWS = 10_000  # rows of the hash sample of the pool that one clustering uses
@@ -54,35 +61,83 @@ def wanted_samples(n_drawn: int) -> list[tuple[str, int]]:
 
 
 def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges) -> list[Row]:
-    """Measure every sample and its uniform controls.
+    """Measure every sample and its uniform controls, over nodes and over communities.
 
     Parameters
     ----------
     sampled : sample -> its vectors, or a hash sample of them
     """
     with threadpool_limits(1):
-        nodes = [
-            cluster_independently(X, seed=derive_seed(judges.seed, 1, i), n_threads=n_threads())
-            for i, X in enumerate(judges.evaluated)
-        ]
-    counts = [np.bincount(n.labels, minlength=n.n_nodes) for n in nodes]
-    pool = {
-        "n_nodes": float(np.mean([n.n_nodes for n in nodes])),
-        "n_clusterings": float(len(nodes)),
-        "effective_nodes": float(np.mean([effective_number(c) for c in counts])),
-    }
-    rows = figure_rows("coverage", None, pool)
-    for name, points in sampled.items():
-        mine = [_measured(n, points, judges.unit) for n in nodes]
-        theirs = [
-            _measured(n, draw[: len(points)], judges.unit)
-            for n, draw in zip(nodes, judges.uniform, strict=True)
-        ]
-        rows += compared_rows(name, mine, theirs)
+        seeds = [derive_seed(judges.seed, 1, i) for i in range(len(judges.evaluated))]
+        panels = [_panel(X, seed) for X, seed in zip(judges.evaluated, seeds, strict=True)]
+        rows = _pool_rows(panels)
+        for name, points in sampled.items():
+            mine = [panel.measured(points, judges.unit) for panel in panels]
+            theirs = [
+                panel.measured(draw[: len(points)], judges.unit)
+                for panel, draw in zip(panels, judges.uniform, strict=True)
+            ]
+            for section in ("coverage", "communities"):
+                if all(section in found for found in mine):
+                    pair = ([found[section] for found in each] for each in (mine, theirs))
+                    rows += compared_rows(section, name, *pair)
     return rows
 
 
-def compared_rows(name: str, mine: Sequence[Figures], theirs: Sequence[Figures]) -> list[Row]:
+@dataclass(frozen=True)
+class _Panel:
+    """One hash sample's nodes and communities; -1 is no community."""
+
+    nodes: IndependentNodes
+    communities: NDArray[np.int64]
+
+    @property
+    def has_communities(self) -> bool:
+        return bool(self.communities.max(initial=0) > 0)
+
+    def measured(self, sampled: Vectors, unit: float) -> dict[str, Figures]:
+        """Measure a sample, by section."""
+        points, threads = self.nodes.points, n_threads()
+        distances = distances_to(points, sampled, n_threads=threads)
+        found = {"coverage": measure_coverage(self.nodes, sampled, distances, n_threads=threads)}
+        if self.has_communities:
+            found["communities"] = measure_communities(
+                points, self.communities, sampled, distances, n_threads=threads
+            )
+        key = "coverage_distance"
+        return {
+            section: measures | {key: measures[key] * unit} for section, measures in found.items()
+        }
+
+
+def _panel(X: Vectors, seed: int) -> _Panel:
+    nodes = cluster_independently(X, seed=seed, n_threads=n_threads())
+    return _Panel(nodes, find_communities(X, seed=seed, n_threads=n_threads()))
+
+
+def _pool_rows(panels: Sequence[_Panel]) -> list[Row]:
+    """Return the pool's own spread, the mean over the hash samples."""
+    nodes = [np.bincount(panel.nodes.labels, minlength=panel.nodes.n_nodes) for panel in panels]
+    figures = {
+        "n_nodes": float(np.mean([len(counts) for counts in nodes])),
+        "n_clusterings": float(len(panels)),
+        "effective_nodes": float(np.mean([effective_number(counts) for counts in nodes])),
+    }
+    rows = figure_rows("coverage", None, figures)
+    if not all(panel.has_communities for panel in panels):
+        return rows
+    sizes = [np.bincount(panel.communities[panel.communities >= 0]) for panel in panels]
+    means = {
+        "n_communities": float(np.mean([len(counts) for counts in sizes])),
+        "effective_communities": float(np.mean([effective_number(counts) for counts in sizes])),
+        "kl_uniform": float(np.mean([kl_to_uniform(counts) for counts in sizes])),
+    }
+    return rows + figure_rows("communities", None, means)
+
+
+def compared_rows(
+    section: str, name: str, mine: Sequence[Figures], theirs: Sequence[Figures]
+) -> list[Row]:
     """Return the means over the clusterings, each clustering's own, and the gap with its error.
 
     ``coverage_gap`` is the sample's coverage distance minus the control's, relative to the control;
@@ -91,9 +146,9 @@ def compared_rows(name: str, mine: Sequence[Figures], theirs: Sequence[Figures])
     rows: list[Row] = []
     for metric in mine[0]:
         value, control = (float(np.mean([f[metric] for f in each])) for each in (mine, theirs))
-        rows.append(Row(name, "coverage", None, None, None, metric, value, control))
+        rows.append(Row(name, section, None, None, None, metric, value, control))
         rows += [
-            Row(name, "coverage", None, f"clustering {i}", None, metric, a[metric], b[metric])
+            Row(name, section, None, f"clustering {i}", None, metric, a[metric], b[metric])
             for i, (a, b) in enumerate(zip(mine, theirs, strict=True), start=1)
         ]
     key = "coverage_distance"
@@ -102,10 +157,4 @@ def compared_rows(name: str, mine: Sequence[Figures], theirs: Sequence[Figures])
     ]
     error = float(np.std(gaps, ddof=1)) / math.sqrt(len(gaps)) if len(gaps) > 1 else 0.0
     gap = {"coverage_gap": float(np.mean(gaps)), "coverage_gap_error": error}
-    return rows + figure_rows("coverage", name, gap)
-
-
-def _measured(nodes: IndependentNodes, sampled: Vectors, unit: float) -> Figures:
-    with threadpool_limits(1):
-        figures = measure_coverage(nodes, sampled, n_threads=n_threads())
-    return figures | {"coverage_distance": figures["coverage_distance"] * unit}
+    return rows + figure_rows(section, name, gap)

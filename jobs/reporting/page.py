@@ -8,12 +8,11 @@ value that slipped through could neither run nor load anything.
 
 import base64
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -22,15 +21,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from jobs.reporting import figures
-from udfs.kernels.judging.coverage import MAX_ERRORS, is_worse
+from jobs.reporting.cells import CellOf, index_of
+from jobs.reporting.numbers import human, percent
+from jobs.reporting.verdicts import side_said, verdict_said
 
-_MISSING = "–"
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DRAWN = {  # sections that the page lays out itself; any others become plain tables
-    "size", "rejects", "tune", "balance", "node_sizes", "lorenz", "coverage", "labels", "tree",
+    "size", "rejects", "tune", "balance", "node_sizes", "lorenz", "coverage", "communities",
+    "labels", "tree",
 }  # fmt: skip
 _MOST_OTHERS = 100  # rows of such a table
-_AS_CLOSE = 0.005  # coverage within 0.5 % of the control counts as equal
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class PageContext:
     code_version: str
 
     @cached_property
-    def cell(self) -> "_CellOf":
+    def cell(self) -> "CellOf":
         """The rows that are one number each, by section, sample, level and metric."""
-        return _index(self.rows)
+        return index_of(self.rows)
 
 
 def render_page(context: PageContext) -> str:
@@ -103,48 +102,16 @@ def headlines(context: PageContext) -> list[str]:
     cell = context.cell
     lines = []
     for sample in context.samples:
-        gap = cell("coverage", sample["name"], None, "coverage_gap").value
-        text = f"{sample['name']}: {_headline(cell, sample)}"
-        if gap is not None:
-            side = "closer to it than to" if gap <= 0 else "farther from it than from"
-            text += f" Points lie {percent(abs(gap))} {side} a uniform sample."
-        lines.append(text)
+        lines.append(
+            f"{sample['name']}: {_headline(cell, sample)}{side_said(cell, sample['name'])}"
+        )
     return lines
-
-
-def human(value: float | None) -> str:
-    """Return a number with 3 significant digits; whole numbers and thousands in full."""
-    if value is None or math.isnan(value):
-        return _MISSING
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value == int(value) or abs(value) >= 999.5:
-        return f"{value:,.0f}"
-    if abs(value) < 1e-12:
-        return "0"  # rounding noise
-    if abs(value) < 1e-4:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{float(mantissa):g} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    return f"{value:.3g}"
-
-
-def percent(share: float | None) -> str:
-    """Return a share in [0, 1] as a percentage with 3 significant digits."""
-    return _MISSING if share is None or math.isnan(share) else f"{human(100 * share)}%"
 
 
 def _finalize(value: Any) -> Any:
     """Return what the template prints for a value, before autoescaping."""
     is_data = isinstance(value, str) and not isinstance(value, Markup)
     return figures.visible_text(value) if is_data else value
-
-
-class _Cell(NamedTuple):
-    value: float | None = None
-    control: float | None = None
-
-
-_CellOf = Callable[[str, str | None, int | None, str], _Cell]  # section, sample, level, metric
 
 
 def _view(context: PageContext) -> dict[str, Any]:
@@ -163,7 +130,7 @@ def _view(context: PageContext) -> dict[str, Any]:
         "levels": [(level, _level_title(cell, levels, level)) for level in levels],
         "names": names,
         "headlines": [_headline(cell, sample) for sample in context.samples],
-        "verdicts": [_verdict(cell, name) for name in names],
+        "verdicts": [verdict_said(cell, name) for name in names],
         "tuned": _tuned(rows),
         "rejects": _rejects(rows),
         "others": _others(rows),
@@ -171,28 +138,6 @@ def _view(context: PageContext) -> dict[str, Any]:
         "max_labels": figures.MAX_LABELS,
         "figures": {key: figure.to_plotly_json() for key, figure in drawn.items()},
     }
-
-
-def _index(rows: pd.DataFrame) -> _CellOf:
-    """Return a lookup of the single-number rows: those without key and x."""
-
-    def optional(value: Any, kind: Callable[[Any], Any]) -> Any:
-        return None if pd.isna(value) else kind(value)
-
-    cells = {
-        (
-            row["section"],
-            optional(row["sample"], str),
-            optional(row["level"], int),
-            row["metric"],
-        ): _Cell(optional(row["value"], float), optional(row["control"], float))
-        for row in rows[rows["key"].isna() & rows["x"].isna()].to_dict("records")
-    }
-
-    def cell(section: str, sample: str | None, level: int | None, metric: str) -> _Cell:
-        return cells.get((section, sample, level, metric), _Cell())
-
-    return cell
 
 
 def _figures(
@@ -204,13 +149,13 @@ def _figures(
     yield "labels", figures.label_figure(rows, sample=sample)
 
 
-def _level_title(cell: _CellOf, levels: Sequence[int], level: int) -> str:
+def _level_title(cell: CellOf, levels: Sequence[int], level: int) -> str:
     n_nodes = cell("tree", None, level, "n_nodes").value
     kind = " (leaves)" if level == 1 else " (top)" if level == levels[-1] else ""
     return f"Level {level}{kind}" + ("" if n_nodes is None else f": {human(n_nodes)} nodes")
 
 
-def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
+def _headline(cell: CellOf, sample: Mapping[str, Any]) -> str:
     """Describe a sample in one sentence: its size and how even it is over independent nodes."""
     n_points = cell("size", None, None, "n_points").value
     n_nodes = cell("coverage", None, None, "n_nodes").value
@@ -228,25 +173,6 @@ def _headline(cell: _CellOf, sample: Mapping[str, Any]) -> str:
         verdict = "" if after > (control or 0) else ": no more even than uniform over the labels"
         facts.append(f"{shift} (uniform control {human(control)}){verdict}")
     return "; ".join(facts) + "."
-
-
-def _verdict(cell: _CellOf, sample: str | None) -> tuple[str, str]:
-    """Return better, same, worse or unknown, and one sentence on coverage."""
-    gap = cell("coverage", sample, None, "coverage_gap").value
-    error = cell("coverage", sample, None, "coverage_gap_error").value
-    if sample is None or gap is None or error is None:
-        return "unknown", ""
-    subject = "Independent check: points lie on average"
-    spread = f"(± {percent(error)}, the standard error over independent clusterings)"
-    if is_worse(gap, error):
-        return "worse", (
-            f"{subject} {percent(gap)} farther from this sample than from a uniform one {spread}. "
-            "The levels may not fit the data; try cluster.levels: auto, or a larger share.leaves."
-        )
-    if -gap > max(_AS_CLOSE, MAX_ERRORS * error):
-        closer = f"{percent(-gap)} closer to this sample than to a uniform one"
-        return "better", f"{subject} {closer} {spread}."
-    return "same", f"{subject} as close to this sample as to a uniform one {spread}."
 
 
 def _tuned(rows: pd.DataFrame) -> list[dict[str, Any]]:

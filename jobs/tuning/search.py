@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.config.cluster import ClusterConfig
+from jobs.judging.judge import Judge
+from jobs.judging.views import views_of
 from jobs.tuning.families import RATIOS, Family, families
-from jobs.tuning.trials import NOISE, Grove, Judge, SampledTree, Trial, simplest
+from jobs.tuning.trials import NOISE, Grove, SampledTree, Trial, as_good_as_best, chosen_of
 from udfs.kernels.exact.hashing import derive_seed
-from udfs.kernels.judging.coverage import cluster_independently
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # values of share.leaves; at 1 only the leaves matter
 COARSE_SHARES = (0.0, 0.5)  # tried first
@@ -25,7 +26,7 @@ N_CLUSTERINGS = 3  # that judge the last rung; one judges the others
 TOLERANCE = 1e-3  # of the search's fits: trees score within .01 of those at 1e-4, in half the time
 MAX_TREES = 8  # of one kind: the fewer the points, the more a tree depends on its seed,
 POINTS_OF_TREES = 10_000  # and the less another tree costs
-N_FINALISTS = 4  # kinds of trees judged at every share and target size
+N_FINALISTS = 6  # kinds of trees judged at every share and target size
 TOO_DEEP = 1.1  # times the best score so far: no level is added to trees that are worse than this
 
 Tell = Callable[[float, float, str], None]  # done, total, what
@@ -83,7 +84,8 @@ class Rung:
             self.n_trees = max(1, min(MAX_TREES, POINTS_OF_TREES // len(self.points)))
         self.n_distinct = len(np.unique(self.points, axis=0))
         judged = self.points[:MAX_JUDGED]
-        views = views_of(judged, n_clusterings, problem)
+        seeds = [derive_seed(problem.seed, 1 + i) for i in range(n_clusterings)]
+        views = views_of(judged, seeds, n_threads=problem.n_threads)
         self.judge = Judge(judged, views, self.points, problem.n_threads)
         # samples take the same fraction of the points as they will of the pool
         scale = len(self.points) / problem.n_points
@@ -117,8 +119,7 @@ class Rung:
             for view in range(len(self.judge.views))
         )
         unseen = 1 - len(self.judge.judged) / self.problem.n_points
-        n_judges = [len(clusterings) for clusterings in self.judge.views]
-        return Trial(grove, depth, leaves, relative, n_judges, unseen)
+        return Trial(grove, depth, leaves, relative, len(self.judge.views[0]), unseen)
 
     def trials(self, grove: Grove) -> list[Trial]:
         """Judge trees of every depth at a few shares and the middle target size."""
@@ -134,7 +135,8 @@ class Rung:
 
     def finals(self, trials: Sequence[Trial]) -> list[Trial]:
         """Judge the best kinds of trees at more shares and every target size; best first."""
-        best = sorted(trials, key=lambda t: t.score)
+        good = sorted(as_good_as_best(trials), key=lambda t: t.scores[1:] or [t.score])
+        best = [*good, *sorted(trials, key=lambda t: t.score)]
         kinds = list(dict.fromkeys((t.grove, t.depth) for t in best))[:N_FINALISTS]
         found = [
             self.judged(grove, depth, leaves, self.targets)
@@ -142,15 +144,6 @@ class Rung:
             for leaves in (SHARES[:-1] if depth > 1 else SHARES[:1])
         ]
         return sorted(found, key=lambda t: t.score)
-
-
-def views_of(
-    judged: NDArray[np.float32], n_clusterings: int, problem: Problem
-) -> list[list[NDArray[np.integer]]]:
-    """Return the views that judge trees: independent clusterings, as labels of the points."""
-    seeds = [derive_seed(problem.seed, 1 + i) for i in range(n_clusterings)]
-    nodes = [cluster_independently(judged, seed=s, n_threads=problem.n_threads) for s in seeds]
-    return [[n.labels for n in nodes]]
 
 
 def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Choice:
@@ -173,7 +166,7 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
         entries.sort(key=lambda entry: _handicapped(entry[0], entry[2]))
         alive = [family for family, _, _ in entries[: -(-len(entries) // 2)]]
     finals = rung.finals([t for _, _, trials in entries for t in trials])
-    chosen = simplest(finals)
+    chosen = chosen_of(finals)
     (family,) = (family for family, grove, _ in entries if grove is chosen.grove)
     n_distinct = problem.n_points * rung.n_distinct // len(rung.points)
     levels = family.levels(n_distinct, chosen.levels[-1])
@@ -202,7 +195,7 @@ def _share_for(problem: Problem, tell: Tell) -> Choice:
     grove = rung.grow(config)
     finals = [rung.judged(grove, len(sizes), leaves, rung.targets) for leaves in SHARES]
     finals.sort(key=lambda t: t.score)
-    chosen = simplest(finals)
+    chosen = chosen_of(finals)
     return Choice(problem.cluster, chosen.leaves, chosen, finals, len(finals))
 
 

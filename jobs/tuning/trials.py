@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,53 +10,15 @@ from numpy.typing import NDArray
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
+from jobs.judging.judge import Figures
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.judging.coverage import distances_to, mean_by_label
 from udfs.kernels.passes.sources import LocalBlocks, blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 NOISE = 0.01  # of the score: how much trees with different seeds differ
-
-Views = tuple[NDArray[np.float64], ...]  # a figure per node, for every view
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Judges samples in several views of the same points, with uniform draws as the control.
-
-    Attributes
-    ----------
-    judged : (n, n_features) float32, grid coordinates
-    views : labels of the judged points, (n,) each: for every view its clusterings; -1 is none
-    """
-
-    judged: NDArray[np.float32]
-    views: Sequence[Sequence[NDArray[np.integer]]]
-    points: NDArray[np.float32]
-    n_threads: int
-    _uniform: dict[int, Views] = field(default_factory=dict)
-
-    def relative(self, chosen: NDArray[np.int64]) -> Views:
-        """Measure a draw against a uniform one of its size : (n nodes of all clusterings,) a view.
-
-        The mean is its coverage distance divided by the uniform control's.
-        """
-        n = len(chosen)
-        if n not in self._uniform:
-            order = np.argsort(hash_keys(derive_seed(n, 1), np.arange(len(self.points))))
-            self._uniform[n] = self._distances(order[:n])
-        scales = [math.fsum(control) / len(control) for control in self._uniform[n]]
-        mine = self._distances(chosen)
-        return tuple(m / max(scale, 1e-300) for m, scale in zip(mine, scales, strict=True))
-
-    def _distances(self, chosen: NDArray[np.int64]) -> Views:
-        distances = distances_to(self.judged, self.points[chosen], n_threads=self.n_threads)
-        return tuple(
-            np.concatenate([mean_by_label(labels, distances) for labels in clusterings])
-            for clusterings in self.views
-        )
+TOLERANCE = 0.03  # of the score: what a tree may lose there for a better balance of communities
 
 
 class SampledTree:
@@ -121,15 +83,15 @@ class Trial:
     ----------
     grove : trees that differ only in their seeds; their first ``depth`` levels are used
     relative : (n_trees, n nodes) a view: coverage distances over the uniform control's mean
-    n_clusterings : of every view, that the nodes come from; all over the same points
+    n_clusterings : that the nodes come from, all over the same points
     unseen : share of the pool that those points leave out
     """
 
     grove: Grove
     depth: int
     leaves: float
-    relative: Views
-    n_clusterings: Sequence[int]
+    relative: Figures
+    n_clusterings: int
     unseen: float = 1.0
 
     @property
@@ -149,21 +111,18 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """The worst of the scores: a sample is as good as every view says."""
-        return max(self.scores)
+        """The first of the scores, that over nodes."""
+        return self.scores[0]
 
     def error_of_lead(self, best: "Trial") -> float:
-        """Return the standard error of another trial's lead where this one is worst.
-
-        It is the error over nodes and over trees.
+        """Return the standard error of another trial's lead, over nodes and over trees.
 
         The clusterings use the same points, so together they count as one; if those are the whole
         pool, nodes add no error (the finite population correction).
         """
-        view = self.scores.index(self.score)
-        leads = self.relative[view] - best.relative[view]
+        leads = self.relative[0] - best.relative[0]
         n_trees, n_nodes = leads.shape
-        of_nodes = self.unseen * _variance(leads.mean(axis=0)) * self.n_clusterings[view] / n_nodes
+        of_nodes = self.unseen * _variance(leads.mean(axis=0)) * self.n_clusterings / n_nodes
         of_trees = _variance(np.array([math.fsum(each) / n_nodes for each in leads])) / n_trees
         return math.sqrt(of_nodes + of_trees)
 
@@ -174,15 +133,22 @@ def _variance(values: NDArray[np.float64]) -> float:
     return math.fsum((values - mean) ** 2) / len(values)
 
 
-def simplest(trials: Sequence[Trial]) -> Trial:
-    """Return the simplest trial among those that are as good as the best.
+def as_good_as_best(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials whose coverage of nodes is as good as the best one's.
 
-    "As good" means within one standard error, or within NOISE, the spread due to a tree's seed.
-    "Simplest" is what trusts the tree most: the share nearest the paper's equal one, then the
-    smallest top, then the fewest levels. Coverage hardly tells such trials apart; balance does.
+    "As good" means within one standard error, or within what their other views may decide:
+    TOLERANCE if there are communities, else NOISE, the spread due to a tree's seed.
     """
     best = min(trials, key=lambda t: t.score)
-    good = [
-        t for t in trials if t.score - best.score <= max(t.error_of_lead(best), NOISE * best.score)
-    ]
-    return min(good, key=lambda t: (t.leaves, t.levels[-1], t.depth))
+    allowed = best.score * (TOLERANCE if len(best.relative) > 1 else NOISE)
+    return [t for t in trials if t.score - best.score <= max(t.error_of_lead(best), allowed)]
+
+
+def chosen_of(trials: Sequence[Trial]) -> Trial:
+    """Return the most balanced trial among those that are as good as the best.
+
+    Communities decide, if there are any; then what trusts the tree most: the share nearest the
+    paper's equal one, the smallest top, the fewest levels.
+    """
+    good = as_good_as_best(trials)
+    return min(good, key=lambda t: (t.scores[1:], t.leaves, t.levels[-1], t.depth))

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from jobs.config.cluster import ClusterConfig
+from jobs.judging.judge import Judge
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
-from jobs.tuning.trials import Judge, SampledTree
+from jobs.tuning.trials import SampledTree
 from tests.benchmarks.coverage_table import as_markdown
 from tests.benchmarks.judged_pools import POOLS
 from udfs.kernels.exact.grid import grid_unit, to_grid

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from jobs.reporting import figures
-from jobs.reporting.page import headlines, human, percent, pool_line, render_page
+from jobs.reporting.numbers import human, percent
+from jobs.reporting.page import headlines, pool_line, render_page
 from tests.jobs.page_example import REASONS, SECTIONS, example, row, with_rows
 
 HOSTILE = (

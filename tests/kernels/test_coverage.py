@@ -5,7 +5,13 @@ import pytest
 
 from jobs.reporting.rows import balance_rows, label_rows
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.judging.coverage import IndependentNodes, cluster_independently, measure_coverage
+from udfs.kernels.judging.coverage import (
+    IndependentNodes,
+    cluster_independently,
+    distances_to,
+    measure_communities,
+    measure_coverage,
+)
 
 # two nodes on a line: a dense one at 0 with three points, a thin one at 100 with one
 POINTS = np.array([[0.0], [1.0], [2.0], [100.0]], dtype=np.float32)
@@ -14,21 +20,42 @@ NODES = IndependentNodes(
 )
 
 
+def covered(nodes: IndependentNodes, sampled: np.ndarray) -> dict[str, float]:
+    distances = distances_to(nodes.points, sampled, n_threads=2)
+    return measure_coverage(nodes, sampled, distances, n_threads=2)
+
+
 def test_every_node_counts_the_same_dense_or_thin() -> None:
-    only_dense = measure_coverage(NODES, POINTS[:1], n_threads=1)
+    only_dense = covered(NODES, POINTS[:1])
     # dense node: (0 + 1 + 2) / 3 = 1; thin node: 100; their mean
     assert only_dense["coverage_distance"] == pytest.approx(50.5)
     assert only_dense["nodes_reached_share"] == 0.5
-    both = measure_coverage(NODES, POINTS[[0, 3]], n_threads=1)
+    both = covered(NODES, POINTS[[0, 3]])
     assert both["coverage_distance"] == pytest.approx(0.5)
     assert both["effective_nodes"] == pytest.approx(2)
+
+
+def test_every_community_counts_the_same_and_points_in_none_do_not() -> None:
+    communities = np.array([0, 0, -1, 1])
+    sampled = np.array([[0.0], [1.0], [2.0], [90.0]], np.float32)
+    distances = distances_to(POINTS, sampled, n_threads=1)
+    figures = measure_communities(POINTS, communities, sampled, distances, n_threads=1)
+    # community 0: points 0 and 1 are sampled; community 1: 10 away; 2 counts for nothing
+    assert figures["coverage_distance"] == pytest.approx((0 + 10) / 2)
+    # two sampled points are nearest to community 0, one to none, one to community 1
+    assert figures["effective_communities"] == pytest.approx(
+        np.exp(-np.log([2 / 3] * 2 + [1 / 3]).mean())
+    )
+    assert figures["kl_uniform"] == pytest.approx(
+        np.log(2) - np.log(figures["effective_communities"])
+    )
 
 
 def test_the_pool_covers_itself() -> None:
     X = np.random.default_rng(0).integers(-1000, 1000, (800, 3)).astype(np.float32)
     nodes = cluster_independently(X, seed=1, n_threads=1)
     assert nodes.n_nodes == 80
-    figures = measure_coverage(nodes, X, n_threads=2)
+    figures = covered(nodes, X)
     assert figures["coverage_distance"] == 0
     assert figures["nodes_reached_share"] == 1
 

@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.config.cluster import ClusterConfig
+from jobs.judging.judge import Judge
 from jobs.tune_tree import _rows
 from jobs.tuning.search import Choice, Problem, search
-from jobs.tuning.trials import Judge, SampledTree, Trial, simplest
+from jobs.tuning.trials import SampledTree, Trial, chosen_of
 from tests.pools import grouped_mixture
 from udfs.kernels.exact.grid import to_grid
 from udfs.kernels.judging.measures import kl_to_uniform
@@ -23,7 +24,7 @@ def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 
     """Make a trial of trees that have only their sizes."""
     tree: Any = SimpleNamespace(levels=[SimpleNamespace(centroids=np.empty(k)) for k in levels])
     scores = np.atleast_2d(np.array(relative, np.float64))
-    return Trial((tree,) * len(scores), len(levels), leaves, (scores,), [n_clusterings])
+    return Trial((tree,) * len(scores), len(levels), leaves, (scores,), n_clusterings)
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -55,19 +56,29 @@ def test_trees_of_other_seeds_add_their_own_spread() -> None:
     assert other.error_of_lead(best) == pytest.approx(0.1 / 2**0.5)
 
 
-def test_the_simplest_wins_among_those_within_the_noise() -> None:
+def test_communities_decide_among_trials_within_the_noise() -> None:
+    def two(nodes: Any, communities: list[float]) -> Trial:
+        views = (np.atleast_2d(nodes), np.array([communities]))
+        tried = trial([100, 50], 0.5, [0.8])
+        return replace(tried, relative=views)
+
+    even = np.full(400, 0.80)
+    best, as_good = two(even, [0.70, 0.72]), two(even + 0.02, [0.60, 0.62])
+    far = two(even + 0.03, [0.5, 0.5])
+    assert chosen_of([best, as_good, far]) is as_good
+    assert chosen_of([best, far]) is best
+    # noisy trials count as equal, however far apart their means
+    noisy = two(even + 0.03 + np.tile([1.0, -1.0], 200), [0.5, 0.5])
+    assert chosen_of([best, noisy]) is noisy
+
+
+def test_the_simplest_wins_where_no_view_tells_trials_apart() -> None:
     even = np.full(400, 0.80)
     best = trial([100, 50], 0.5, even)
-    near_with_equal_shares = trial([100, 50], 0.0, even + 0.007)
-    near_with_a_smaller_top = trial([100, 50, 25], 0.0, even + 0.0079)
-    far = trial([100, 50, 25, 12], 0.0, even + 0.02)
-    assert simplest([best, near_with_equal_shares, far]) is near_with_equal_shares
-    tried = [best, near_with_equal_shares, near_with_a_smaller_top, far]
-    assert simplest(tried) is near_with_a_smaller_top
-    assert simplest([best, far]) is best
-    # noisy trials count as equal, however far apart their means
-    noisy = trial([100, 50, 25, 12], 0.0, even + 0.02 + np.tile([1.0, -1.0], 200))
-    assert simplest([best, noisy]) is noisy
+    equal_shares = trial([100, 50], 0.0, even)
+    smaller_top = trial([100, 50, 25], 0.0, even)
+    assert chosen_of([best, equal_shares]) is equal_shares
+    assert chosen_of([best, equal_shares, smaller_top]) is smaller_top
 
 
 def test_a_judge_sets_a_draw_beside_the_uniform_one_of_its_size() -> None:
@@ -84,16 +95,6 @@ def test_a_judge_sets_a_draw_beside_the_uniform_one_of_its_size() -> None:
 
 def _is_control(judge: Judge, i: int) -> bool:
     return all(np.isclose(view.mean(), 1) for view in judge.relative(np.array([i])))
-
-
-def test_a_score_is_that_of_the_worst_view() -> None:
-    views = (np.array([[0.8, 0.8]]), np.array([[0.9, 1.1, 1.0]]))
-    worst_in_second = replace(trial([9], 0, [0.8, 0.8]), relative=views, n_clusterings=[1, 1])
-    assert worst_in_second.score == pytest.approx(1.0)
-    other = (np.array([[0.8, 0.8]]), np.array([[0.8, 0.8, 0.8]]))
-    best = replace(worst_in_second, relative=other)
-    leads = np.array([0.1, 0.3, 0.2])
-    assert worst_in_second.error_of_lead(best) == pytest.approx(leads.std() / 3**0.5)
 
 
 # --- pools whose right tree is known --------------------------------------------------------------

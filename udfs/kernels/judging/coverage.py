@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.judging.measures import effective_number
+from udfs.kernels.judging.measures import effective_number, kl_to_uniform
 from udfs.kernels.kmeans.iterations import KMeansParams
 from udfs.kernels.kmeans.resampling import fit_level
 from udfs.kernels.passes.sources import blocks_of
@@ -24,7 +24,7 @@ MAX_NODES = (
 ROWS_PER_NODE = 10
 RESAMPLING_ROUNDS = 3
 _MAX_ITER = 20
-MAX_ERRORS = 2.0  # standard errors allowed for chance
+MAX_COUNTED = 10_000  # sampled points whose communities are counted
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,62 @@ def cluster_independently(
 
 
 def measure_coverage(
-    nodes: IndependentNodes, sampled: NDArray[np.float32], *, n_threads: int
+    nodes: IndependentNodes,
+    sampled: NDArray[np.float32],
+    distances: NDArray[np.float64],
+    *,
+    n_threads: int,
 ) -> dict[str, float]:
-    """Measure a sample's points : (m, n_features) grid coordinates, m >= 1.
+    """Measure a sample over independent nodes.
+
+    Parameters
+    ----------
+    sampled : (m, n_features) grid coordinates, m >= 1
+    distances : (n,) from the nodes' points to the nearest sampled one
 
     Returns
     -------
-    coverage_distance (grid units), effective_nodes, nodes_reached_share
+    coverage_distance (in units of the distances), effective_nodes, nodes_reached_share
     """
-    distance = mean_by_node(nodes, distances_to(nodes.points, sampled, n_threads=n_threads))
+    distance = mean_by_label(nodes.labels, distances)
     reached = blocks_of(sampled, n_threads).reduce(LabelPoints(nodes.centroids))["labels"]
     counts = np.bincount(reached, minlength=nodes.n_nodes)
     return {
         "coverage_distance": math.fsum(distance) / len(distance),
         "effective_nodes": effective_number(counts),
         "nodes_reached_share": float((counts > 0).mean()),
+    }
+
+
+def measure_communities(
+    points: NDArray[np.float32],
+    labels: NDArray[np.integer],
+    sampled: NDArray[np.float32],
+    distances: NDArray[np.float64],
+    *,
+    n_threads: int,
+) -> dict[str, float]:
+    """Measure a sample over communities.
+
+    Parameters
+    ----------
+    points : (n, n_features) grid coordinates
+    labels : (n,) communities of the points; -1 is none
+    sampled : (m, n_features) grid coordinates; each counts for the community of its nearest point
+    distances : (n,) from the points to the nearest sampled one
+
+    Returns
+    -------
+    coverage_distance (in units of the distances), effective_communities, kl_uniform
+    """
+    distance = mean_by_label(labels, distances)
+    some = blocks_of(sampled[:MAX_COUNTED], n_threads)
+    of_sampled = labels[some.reduce(LabelPoints(Centroids(points)))["labels"]]
+    counts = np.bincount(of_sampled[of_sampled >= 0], minlength=labels.max() + 1)
+    return {
+        "coverage_distance": math.fsum(distance) / len(distance),
+        "effective_communities": effective_number(counts),
+        "kl_uniform": kl_to_uniform(counts),
     }
 
 
@@ -88,11 +129,6 @@ def distances_to(
     return np.asarray(np.sqrt(found["sq_dist"]))
 
 
-def mean_by_node(nodes: IndependentNodes, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average over each non-empty node's points : (n,) -> (n non-empty nodes,)."""
-    return mean_by_label(nodes.labels, distances)
-
-
 def mean_by_label(
     labels: NDArray[np.integer], distances: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -100,14 +136,3 @@ def mean_by_label(
     members = np.bincount(labels + 1)[1:]
     summed = np.bincount(labels + 1, weights=distances)[1:]
     return np.asarray(summed[members > 0] / members[members > 0])
-
-
-def is_worse(gap: float, error: float) -> bool:
-    """Return whether a sample covers less than a uniform one by more than chance explains.
-
-    Parameters
-    ----------
-    gap : its coverage distance minus the uniform one's; negative is better
-    error : standard error of the gap, over independent clusterings
-    """
-    return gap > MAX_ERRORS * error

@@ -1,10 +1,10 @@
-"""The neighbour graph against brute force; communities of groups that are planted."""
+"""The neighbour graph against brute force."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.neighbours import nearest_neighbours, neighbour_graph
 from udfs.kernels.exact.grid import grid_unit, to_grid
+from udfs.kernels.judging.neighbours import nearest_neighbours, neighbour_graph
 
 
 def _points(n: int) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tests.benchmarks.neighbours import neighbour_graph
+from udfs.kernels.judging.neighbours import neighbour_graph
 
 RESOLUTION = 1.0  # of modularity, as it is defined
 MIN_POINTS = 3  # smaller communities are left out

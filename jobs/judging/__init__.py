@@ -1,0 +1,1 @@
+"""What samples are judged by, without labels: independent nodes and communities of the pool."""

@@ -1,0 +1,114 @@
+"""What a report says of a sample beside a uniform one: on the page, in a terminal, as a warning."""
+
+from collections.abc import Mapping, Sequence
+
+from jobs.judging.verdict import Gap, Verdict
+from jobs.reporting.cells import CellOf
+from jobs.reporting.numbers import human, percent
+
+
+def verdict_of(cell: CellOf, sample: str | None) -> Verdict | None:
+    """Return what nodes and communities say of a sample; None if coverage was not measured."""
+
+    def gap(section: str) -> Gap | None:
+        mean = cell(section, sample, None, "coverage_gap").value
+        error = cell(section, sample, None, "coverage_gap_error").value
+        return None if sample is None or mean is None or error is None else Gap(mean, error)
+
+    nodes = gap("coverage")
+    return None if nodes is None else Verdict(nodes, gap("communities"))
+
+
+def verdict_kept(measures: Mapping[str, float], sample: str) -> Verdict:
+    """Return what the kept measures say of a sample."""
+
+    def gap(section: str) -> Gap:
+        mean, error = (f"{sample}.{section}.coverage_gap{end}" for end in ("", "_error"))
+        return Gap(measures[mean], measures[error])
+
+    has_communities = f"{sample}.communities.coverage_gap" in measures
+    return Verdict(gap("coverage"), gap("communities") if has_communities else None)
+
+
+def verdict_said(cell: CellOf, sample: str | None) -> tuple[str, str]:
+    """Return better, same, mixed, worse or unknown, and what it rests on, in a few sentences."""
+    verdict = verdict_of(cell, sample)
+    if verdict is None:
+        return "unknown", ""
+    said = [f"Independent check: points lie on average {_compared(verdict.nodes)}."]
+    if verdict.communities is not None:
+        n = cell("communities", None, None, "n_communities").value
+        said.append(
+            f"Averaged over {human(n)} communities, groups of points that lie close together, "
+            f"they lie {_compared(verdict.communities)}."
+        )
+    if verdict.nodes.side == "worse":
+        said.append(
+            "The levels may not fit the data; try cluster.levels: auto, or a larger share.leaves."
+        )
+    elif verdict.communities is not None and verdict.communities.side == "worse":
+        said.append(
+            "A few broad concepts may fill this sample and leave less for the others; try "
+            "cluster.levels: auto, a larger target_size, or a smaller top level."
+        )
+    return verdict.state, " ".join(said)
+
+
+def _compared(gap: Gap) -> str:
+    spread = f"(± {percent(gap.error)}, the standard error over independent hash samples)"
+    if gap.side == "same":
+        return f"as close to this sample as to a uniform one {spread}"
+    side = "farther from" if gap.mean > 0 else "closer to"
+    than = "from" if gap.mean > 0 else "to"
+    return f"{percent(abs(gap.mean))} {side} this sample than {than} a uniform one {spread}"
+
+
+def side_said(cell: CellOf, sample: str) -> str:
+    """Say in a sentence for a terminal how close points lie; empty if it was not measured."""
+    gap = cell("coverage", sample, None, "coverage_gap").value
+    if gap is None:
+        return ""
+    text = f" Points lie {_side(gap)} a uniform sample"
+    of_communities = cell("communities", sample, None, "coverage_gap").value
+    if of_communities is not None:
+        text += f"; averaged over communities, {_side(of_communities)} one"
+    return text + "."
+
+
+def _side(gap: float) -> str:
+    side = "closer to it than to" if gap <= 0 else "farther from it than from"
+    return f"{percent(abs(gap))} {side}"
+
+
+def worse_than_uniform(
+    name: str, verdict: Verdict, *, given: Sequence[int], levels: Sequence[int]
+) -> str:
+    """Return a warning that a sample covers less than a uniform one, with what to change.
+
+    Parameters
+    ----------
+    given : the levels in the config; empty if they are left to ``auto``
+    levels : the levels of the tree
+    """
+    if given:
+        fix = "leave cluster.levels and share.leaves to auto; evenlake tune says what they will be"
+    else:
+        fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
+    gap, where = verdict.nodes, ""
+    if gap.side != "worse" and verdict.communities is not None:
+        gap = verdict.communities
+        where = " averaged over communities, so that a few broad concepts may fill the sample"
+    return (
+        f"{name} covers the pool worse than a uniform sample of its size: coverage distance "
+        f"{gap.mean:+.1%} ± {gap.error:.1%}{where}; levels {'/'.join(map(str, levels))} do not fit "
+        f"the data: {fix}"
+    )
+
+
+def few_for_top(name: str, size: int, n_top: int) -> str:
+    """Return a warning that a sample is too small to reach every node of the top."""
+    return (
+        f"{name} has {size} rows for the {n_top} nodes of the top level: at least {n_top - size} "
+        f"get none, so that shares cannot balance them; set target_size to {2 * n_top} or more, "
+        "or leave cluster.levels to auto"
+    )
