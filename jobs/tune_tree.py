@@ -1,9 +1,9 @@
-"""Find the levels and the share that fit this pool, judged by coverage, without labels.
+"""Find the levels and the share that fit this pool, judged without labels.
 
 Reads    the surviving points: a hash sample
 Writes   report: every tree of the last round, next to the uniform control; the choice goes to runs
-Method   successive halving over trees of a hash sample, judged on independent clusterings;
-         ``jobs.tuning``
+Method   successive halving over trees of a hash sample, judged by how they cover independent nodes
+         and communities; ``jobs.tuning``, ``jobs.judging``
 Run      evenlake tune --config conf/quickstart.yaml
 """
 
@@ -90,7 +90,10 @@ def _tune(this: Work) -> Tuned:
 
 
 def _rows(choice: Choice) -> list[Row]:
-    """Return every finalist's coverage over the uniform control's, and its lag's standard error."""
+    """Return every finalist's coverage over the uniform control's, and its lag's standard error.
+
+    ``relative_coverage`` is the geometric mean of that over nodes and over communities.
+    """
     rows = []
     names = [f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}" for trial in choice.trials]
     for name, trial in zip(names, choice.trials, strict=True):
@@ -101,6 +104,8 @@ def _rows(choice: Choice) -> list[Row]:
             "standard_error": trial.error_of_lead(choice.trials[0]),
             "is_chosen": float(trial is choice.chosen),
         }
+        if trial.communities is not None:
+            figures |= {"over_nodes": trial.of_nodes, "over_communities": trial.communities}
         rows += [Row(None, "tune", None, name, None, m, v) for m, v in figures.items()]
     return rows
 
@@ -108,10 +113,13 @@ def _rows(choice: Choice) -> list[Row]:
 def _reason(choice: Choice) -> str:
     levels = "/".join(map(str, choice.cluster.levels))
     best = choice.trials[0]
-    why = "the best" if best is choice.chosen else f"as good as the best ({best.score:.3f})"
+    why = "the best"
+    if best is not choice.chosen:
+        more = "simpler" if best.communities is None else "more even over communities"
+        why = f"as good as the best ({best.score:.3f}) and {more},"
     return (
         f"levels={levels} share.leaves={choice.leaves:g} coverage={choice.chosen.score:.3f} of "
-        f"uniform: {why}, and the simplest such of {choice.n_tried} tried"
+        f"uniform: {why} of {choice.n_tried} tried"
     )
 
 

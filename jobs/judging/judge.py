@@ -1,52 +1,84 @@
-"""A judge of samples: coverage in several views of the same points, beside uniform draws."""
+"""A judge of samples drawn from points in memory, beside uniform draws of the same size."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.judging.views import View
+from jobs.judging.views import Views
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
+from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.judging.coverage import distances_to, mean_by_label
+from udfs.kernels.judging.measures import kl_to_uniform
+from udfs.kernels.passes.sources import blocks_of
+from udfs.kernels.passes.steps.members import LabelPoints
 
-Figures = tuple[NDArray[np.float64], ...]  # a figure per node, for every view
+Distances = NDArray[np.float64]
+
+
+class Judged(NamedTuple):
+    """What a sample is worth.
+
+    Attributes
+    ----------
+    nodes : (n nodes of all clusterings,) coverage distances over the uniform control's mean
+    communities : (n_communities,) likewise; None if there are none
+    kl : of the sample's points over communities, in nats; 0 if there are none
+    """
+
+    nodes: Distances
+    communities: Distances | None
+    kl: float
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges samples in several views of the same points, with uniform draws as the control.
+    """Judges samples in two views of a part of the points, with uniform draws as the control.
 
     Attributes
     ----------
     judged : (n, n_features) float32, grid coordinates
     views : labels of the judged points
-    points : (n_sampled, n_features) that samples are drawn from
+    points : (n_points, n_features) that samples are drawn from
     """
 
     judged: NDArray[np.float32]
-    views: Sequence[View]
+    views: Views
     points: NDArray[np.float32]
     n_threads: int
-    _uniform: dict[int, Figures] = field(default_factory=dict)
+    _uniform: dict[int, tuple[Distances, Distances | None]] = field(default_factory=dict)
 
-    def relative(self, chosen: NDArray[np.int64]) -> Figures:
-        """Measure a draw against a uniform one of its size : (n nodes of all clusterings,) a view.
-
-        The mean is its coverage distance divided by the uniform control's.
-        """
+    def measure(self, chosen: NDArray[np.int64]) -> Judged:
+        """Measure a draw : (n,) positions among the points."""
         n = len(chosen)
         if n not in self._uniform:
             order = np.argsort(hash_keys(derive_seed(n, 1), np.arange(len(self.points))))
             self._uniform[n] = self._distances(order[:n])
-        scales = [math.fsum(control) / len(control) for control in self._uniform[n]]
-        mine = self._distances(chosen)
-        return tuple(m / max(scale, 1e-300) for m, scale in zip(mine, scales, strict=True))
+        (nodes, communities), control = self._distances(chosen), self._uniform[n]
+        nodes /= _scale(control[0])
+        if communities is None or control[1] is None:
+            return Judged(nodes, None, 0.0)
+        found = self._community[chosen]
+        counts = np.bincount(found[found >= 0], minlength=len(communities))
+        return Judged(nodes, communities / _scale(control[1]), kl_to_uniform(counts))
 
-    def _distances(self, chosen: NDArray[np.int64]) -> Figures:
+    def _distances(self, chosen: NDArray[np.int64]) -> tuple[Distances, Distances | None]:
+        """Return the mean distance of every node, and of every community."""
         distances = distances_to(self.judged, self.points[chosen], n_threads=self.n_threads)
-        return tuple(
-            np.concatenate([mean_by_label(labels, distances) for labels in clusterings])
-            for clusterings in self.views
-        )
+        nodes = np.concatenate([mean_by_label(labels, distances) for labels in self.views.nodes])
+        communities = self.views.communities
+        return nodes, None if communities is None else mean_by_label(communities, distances)
+
+    @cached_property
+    def _community(self) -> NDArray[np.int64]:
+        """The community of every point : (n_points,), that of its nearest judged one."""
+        source = blocks_of(self.points, self.n_threads)
+        nearest = source.reduce(LabelPoints(Centroids(self.judged)))["labels"]
+        return np.asarray(self.views.communities)[nearest]
+
+
+def _scale(control: Distances) -> float:
+    return max(math.fsum(control) / len(control), 1e-300)

@@ -1,5 +1,6 @@
 """Whether a sample is better than a uniform one: what nodes and communities say together."""
 
+import math
 from typing import Literal, NamedTuple
 
 MAX_ERRORS = 2.0  # standard errors allowed for chance
@@ -35,11 +36,18 @@ class Verdict(NamedTuple):
     communities: Gap | None
 
     @property
+    def weighed(self) -> Gap:
+        """The gap of the geometric mean, by which trees are chosen."""
+        if self.communities is None:
+            return self.nodes
+        mean = math.sqrt((1 + self.nodes.mean) * (1 + self.communities.mean)) - 1
+        return Gap(mean, math.hypot(self.nodes.error, self.communities.error) / 2)
+
+    @property
     def state(self) -> Literal["better", "same", "worse", "mixed"]:
-        """Better if all views say so; worse if one does and none says better; mixed if both."""
+        """Better if all views say so; worse if one does and no other outweighs it."""
         sides = {gap.side for gap in (self.nodes, self.communities) if gap is not None}
-        if sides == {"better"}:
-            return "better"
-        if "worse" in sides:
-            return "mixed" if "better" in sides else "worse"
-        return "same"
+        if "worse" not in sides:
+            return "better" if sides == {"better"} else "same"
+        is_outweighed = "better" in sides and self.weighed.side != "worse"
+        return "mixed" if is_outweighed else "worse"

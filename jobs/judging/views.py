@@ -1,6 +1,7 @@
-"""Views of a hash sample that samples are judged in: nodes of clusterings, and communities."""
+"""Two views of a hash sample that samples are judged in: nodes of clusterings, and communities."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +9,26 @@ from numpy.typing import NDArray
 from jobs.judging.communities import find_communities
 from udfs.kernels.judging.coverage import cluster_independently
 
-View = Sequence[NDArray[np.integer]]  # labels of the points, one array a clustering; -1 is none
 
-
-def views_of(points: NDArray[np.float32], seeds: Sequence[int], *, n_threads: int) -> list[View]:
-    """Return clusterings by k-means, one a seed; then communities, if the points have several.
+@dataclass(frozen=True)
+class Views:
+    """Labels of the points of a hash sample.
 
     Nodes are small and many, so that they tell whether every region is reached. Communities are as
     broad as the concepts that the points lie in, so that they tell whether one fills the sample.
+
+    Attributes
+    ----------
+    nodes : (n,) of every clustering
+    communities : (n,), -1 is none; None if all points are in one
+    """
+
+    nodes: Sequence[NDArray[np.integer]]
+    communities: NDArray[np.int64] | None
+
+
+def views_of(points: NDArray[np.float32], seeds: Sequence[int], *, n_threads: int) -> Views:
+    """Cluster the points by k-means, once a seed, and find their communities.
 
     Parameters
     ----------
@@ -23,4 +36,4 @@ def views_of(points: NDArray[np.float32], seeds: Sequence[int], *, n_threads: in
     """
     nodes = [cluster_independently(points, seed=s, n_threads=n_threads).labels for s in seeds]
     communities = find_communities(points, seed=seeds[0], n_threads=n_threads)
-    return [nodes, [communities]] if communities.max(initial=0) > 0 else [nodes]
+    return Views(nodes, communities if communities.max(initial=0) > 0 else None)

@@ -179,11 +179,13 @@ def _tuned(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the trees of tuning's last round, best first."""
     mine = rows[rows["section"] == "tune"]
     table = mine.pivot_table(index="key", columns="metric", values="value", sort=False)
-    columns = ["relative_coverage", "standard_error", "is_chosen"]
+    columns = ["relative_coverage", "standard_error", "is_chosen", "over_nodes", "over_communities"]
     if table.empty:
         return []
-    by_score = table.sort_values(["relative_coverage"], kind="stable")[columns].reset_index()
-    return [{str(k): v for k, v in row.items()} for row in by_score.to_dict("records")]
+    by_score = table.sort_values(["relative_coverage"], kind="stable").reindex(columns=columns)
+    return [
+        {str(k): v for k, v in row.items()} for row in by_score.reset_index().to_dict("records")
+    ]
 
 
 def _rejects(rows: pd.DataFrame) -> list[tuple[str, float]]:

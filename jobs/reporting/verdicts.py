@@ -42,11 +42,12 @@ def verdict_said(cell: CellOf, sample: str | None) -> tuple[str, str]:
             f"Averaged over {human(n)} communities, groups of points that lie close together, "
             f"they lie {_compared(verdict.communities)}."
         )
-    if verdict.nodes.side == "worse":
+    worst = max(verdict.nodes, verdict.communities or verdict.nodes)
+    if worst.side == "worse" and worst is verdict.nodes:
         said.append(
             "The levels may not fit the data; try cluster.levels: auto, or a larger share.leaves."
         )
-    elif verdict.communities is not None and verdict.communities.side == "worse":
+    elif worst.side == "worse":
         said.append(
             "A few broad concepts may fill this sample and leave less for the others; try "
             "cluster.levels: auto, a larger target_size, or a smaller top level."
@@ -95,7 +96,7 @@ def worse_than_uniform(
     else:
         fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
     gap, where = verdict.nodes, ""
-    if gap.side != "worse" and verdict.communities is not None:
+    if verdict.communities is not None and verdict.communities.mean > gap.mean:
         gap = verdict.communities
         where = " averaged over communities, so that a few broad concepts may fill the sample"
     return (

@@ -14,7 +14,15 @@ from jobs.config.cluster import ClusterConfig
 from jobs.judging.judge import Judge
 from jobs.judging.views import views_of
 from jobs.tuning.families import RATIOS, Family, families
-from jobs.tuning.trials import NOISE, Grove, SampledTree, Trial, as_good_as_best, chosen_of
+from jobs.tuning.trials import (
+    NOISE,
+    Grove,
+    SampledTree,
+    Trial,
+    as_good_as_best,
+    chosen_of,
+    trial_of,
+)
 from udfs.kernels.exact.hashing import derive_seed
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # values of share.leaves; at 1 only the leaves matter
@@ -111,15 +119,15 @@ class Rung:
 
     def judged(self, grove: Grove, depth: int, leaves: float, sizes: Sequence[int]) -> Trial:
         """Judge one kind of tree and share, by the mean over some target sizes."""
-        found = [
-            [self.judge.relative(tree.draw(depth, n, leaves)) for n in sizes] for tree in grove
-        ]
-        relative = tuple(
-            np.stack([np.mean([draw[view] for draw in draws], axis=0) for draws in found])
-            for view in range(len(self.judge.views))
+        found = [[self.judge.measure(tree.draw(depth, n, leaves)) for n in sizes] for tree in grove]
+        return trial_of(
+            grove,
+            depth,
+            leaves,
+            found,
+            n_clusterings=len(self.judge.views.nodes),
+            unseen=1 - len(self.judge.judged) / self.problem.n_points,
         )
-        unseen = 1 - len(self.judge.judged) / self.problem.n_points
-        return Trial(grove, depth, leaves, relative, len(self.judge.views[0]), unseen)
 
     def trials(self, grove: Grove) -> list[Trial]:
         """Judge trees of every depth at a few shares and the middle target size."""
@@ -135,7 +143,7 @@ class Rung:
 
     def finals(self, trials: Sequence[Trial]) -> list[Trial]:
         """Judge the best kinds of trees at more shares and every target size; best first."""
-        good = sorted(as_good_as_best(trials), key=lambda t: t.scores[1:] or [t.score])
+        good = sorted(as_good_as_best(trials), key=lambda t: t.score)
         best = [*good, *sorted(trials, key=lambda t: t.score)]
         kinds = list(dict.fromkeys((t.grove, t.depth) for t in best))[:N_FINALISTS]
         found = [

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
 from jobs.config.cluster import ClusterConfig
-from jobs.judging.judge import Figures
+from jobs.judging.judge import Judged
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.passes.sources import LocalBlocks, blocks_of
@@ -18,7 +18,7 @@ from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 NOISE = 0.01  # of the score: how much trees with different seeds differ
-TOLERANCE = 0.03  # of the score: what a tree may lose there for a better balance of communities
+AS_EVEN = 0.05  # nats of KL over communities
 
 
 class SampledTree:
@@ -82,7 +82,9 @@ class Trial:
     Attributes
     ----------
     grove : trees that differ only in their seeds; their first ``depth`` levels are used
-    relative : (n_trees, n nodes) a view: coverage distances over the uniform control's mean
+    relative : (n_trees, n nodes) coverage distances over the uniform control's mean
+    communities : the mean of these over communities; None if there are none
+    kl : over communities, the mean
     n_clusterings : that the nodes come from, all over the same points
     unseen : share of the pool that those points leave out
     """
@@ -90,7 +92,9 @@ class Trial:
     grove: Grove
     depth: int
     leaves: float
-    relative: Figures
+    relative: NDArray[np.float64]
+    communities: float | None
+    kl: float
     n_clusterings: int
     unseen: float = 1.0
 
@@ -105,26 +109,48 @@ class Trial:
         return self.grove[0].rounds
 
     @property
-    def scores(self) -> list[float]:
-        """Coverage distance over the uniform control's, in every view; lower is better."""
-        return [math.fsum(view.ravel()) / view.size for view in self.relative]
+    def of_nodes(self) -> float:
+        """Coverage distance over the uniform control's, over nodes; lower is better."""
+        return math.fsum(self.relative.ravel()) / self.relative.size
 
     @property
     def score(self) -> float:
-        """The first of the scores, that over nodes."""
-        return self.scores[0]
+        """The geometric mean of coverage over nodes and over communities, if there are any."""
+        if self.communities is None:
+            return self.of_nodes
+        return math.sqrt(self.of_nodes * self.communities)
 
     def error_of_lead(self, best: "Trial") -> float:
-        """Return the standard error of another trial's lead, over nodes and over trees.
+        """Return the standard error of another trial's lead over nodes, from nodes and from trees.
 
         The clusterings use the same points, so together they count as one; if those are the whole
         pool, nodes add no error (the finite population correction).
         """
-        leads = self.relative[0] - best.relative[0]
+        leads = self.relative - best.relative
         n_trees, n_nodes = leads.shape
         of_nodes = self.unseen * _variance(leads.mean(axis=0)) * self.n_clusterings / n_nodes
         of_trees = _variance(np.array([math.fsum(each) / n_nodes for each in leads])) / n_trees
         return math.sqrt(of_nodes + of_trees)
+
+
+def trial_of(
+    grove: Grove,
+    depth: int,
+    leaves: float,
+    found: Sequence[Sequence[Judged]],
+    *,
+    n_clusterings: int,
+    unseen: float,
+) -> Trial:
+    """Average what was found : for every tree, its samples of all target sizes."""
+    samples = [judged for of_tree in found for judged in of_tree]
+    relative = np.stack([np.mean([s.nodes for s in of_tree], axis=0) for of_tree in found])
+    of_communities = [
+        math.fsum(s.communities) / len(s.communities) for s in samples if s.communities is not None
+    ]
+    communities = math.fsum(of_communities) / len(of_communities) if of_communities else None
+    kl = math.fsum(s.kl for s in samples) / len(samples)
+    return Trial(grove, depth, leaves, relative, communities, kl, n_clusterings, unseen)
 
 
 def _variance(values: NDArray[np.float64]) -> float:
@@ -134,21 +160,27 @@ def _variance(values: NDArray[np.float64]) -> float:
 
 
 def as_good_as_best(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials whose coverage of nodes is as good as the best one's.
+    """Return the trials whose score and balance are as good as the best.
 
-    "As good" means within one standard error, or within what their other views may decide:
-    TOLERANCE if there are communities, else NOISE, the spread due to a tree's seed.
+    "As good" means within one standard error, or within NOISE, the spread due to a tree's seed;
+    and of these, as even over communities as the most even.
     """
     best = min(trials, key=lambda t: t.score)
-    allowed = best.score * (TOLERANCE if len(best.relative) > 1 else NOISE)
-    return [t for t in trials if t.score - best.score <= max(t.error_of_lead(best), allowed)]
+    good = [
+        t for t in trials if t.score - best.score <= max(t.error_of_lead(best), NOISE * best.score)
+    ]
+    most_even = min(t.kl for t in good)
+    return [t for t in good if t.kl <= most_even + AS_EVEN]
 
 
 def chosen_of(trials: Sequence[Trial]) -> Trial:
-    """Return the most balanced trial among those that are as good as the best.
+    """Return the trial to take among those that are as good as the best.
 
-    Communities decide, if there are any; then what trusts the tree most: the share nearest the
-    paper's equal one, the smallest top, the fewest levels.
+    With communities, the best. Without, the one that trusts the tree most, as coverage of nodes
+    hardly tells such trials apart, but balance does: the share nearest the paper's equal one, the
+    smallest top, the fewest levels.
     """
     good = as_good_as_best(trials)
-    return min(good, key=lambda t: (t.scores[1:], t.leaves, t.levels[-1], t.depth))
+    if good[0].communities is not None:
+        return min(good, key=lambda t: t.score)
+    return min(good, key=lambda t: (t.leaves, t.levels[-1], t.depth))

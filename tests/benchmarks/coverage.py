@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from jobs.config.cluster import ClusterConfig
 from jobs.judging.judge import Judge
+from jobs.judging.views import Views
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import SampledTree
@@ -93,10 +94,11 @@ class Court:
         judged = self.points[order[:JUDGED]]
         seeds = [JUDGES_SEED + 10 * seed + i for i in range(N_JUDGES)]
         nodes = [cluster_independently(judged, seed=s, n_threads=N_THREADS) for s in seeds]
-        self.judge = Judge(judged, [[n.labels for n in nodes]], self.points, N_THREADS)
+        self.judge = Judge(judged, Views([n.labels for n in nodes], None), self.points, N_THREADS)
         self._on_leaves: dict[tuple[int, int], SampledTree] = {}
         source = blocks_of(self.points, N_THREADS)
         self.labels = [source.reduce(LabelPoints(n.centroids))["labels"] for n in nodes]
+        self.n_nodes = [n.n_nodes for n in nodes]
 
     def grow(self, config: ClusterConfig) -> SampledTree:
         """Grow a tree over the whole pool; trees with the same level 1 share it."""
@@ -119,14 +121,13 @@ class Court:
         self, method: str, how: Grown, leaves: float, draws: Sequence[NDArray[np.int64]]
     ) -> Measured:
         """Judge a recipe's samples."""
-        coverage = [float(np.mean(self.judge.relative(drawn)[0])) for drawn in draws]
-        n_nodes = [n.n_nodes for n in self.judge.nodes]
+        coverage = [float(np.mean(self.judge.measure(drawn).nodes)) for drawn in draws]
         effective = [
             float(
                 np.mean(
                     [
                         effective_number(np.bincount(labels[drawn], minlength=n))
-                        for labels, n in zip(self.labels, n_nodes, strict=True)
+                        for labels, n in zip(self.labels, self.n_nodes, strict=True)
                     ]
                 )
             )

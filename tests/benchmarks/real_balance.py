@@ -60,7 +60,7 @@ class Bench:
         self.points = to_grid(pool.X, grid_unit(1.0))
         judged = self.points[:10_000]
         nodes = cluster_independently(judged, seed=JUDGES_SEED, n_threads=N_THREADS)
-        self.judge = Judge(judged, [[nodes.labels]], self.points, N_THREADS)
+        self.judge = Judge(judged, views.Views([nodes.labels], None), self.points, N_THREADS)
 
     def figures(self, drawn: Draw) -> Figures:
         """Judge a sample."""
@@ -71,7 +71,7 @@ class Bench:
         is_right = probe.predict(pool.X_test) == pool.y_test
         recalls = [is_right[pool.y_test == c].mean() for c in np.unique(pool.y_test)]
         kl = kl_to_uniform(np.bincount(y, minlength=pool.n_classes))
-        coverage = float(self.judge.relative(drawn)[0].mean())
+        coverage = float(self.judge.measure(drawn).nodes.mean())
         return Figures(float(np.mean(recalls)), kl, float(len(np.unique(y))), coverage)
 
     def uniform(self, seed: int, size: int) -> Draw:

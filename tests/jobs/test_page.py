@@ -165,6 +165,33 @@ def test_a_sample_farther_by_no_more_than_chance_is_not_called_worse() -> None:
     assert "worse" not in said
 
 
+@pytest.mark.parametrize(
+    ("nodes", "communities", "badge", "advice"),
+    [
+        (-0.2, -0.1, "better than uniform", None),
+        (-0.2, 0.005, "like uniform", None),
+        (-0.2, 0.1, "better in one respect, worse in the other", "broad concepts may fill"),
+        (-0.01, 0.3, "worse than uniform", "broad concepts may fill"),
+        (0.3, 0.1, "worse than uniform", "larger share.leaves"),
+    ],
+)
+def test_the_page_speaks_of_nodes_and_of_communities(
+    nodes: float, communities: float, badge: str, advice: str | None
+) -> None:
+    context = example({"balanced": 20}, [], n_nodes=SMALL)
+    gaps = {"coverage": nodes, "communities": communities}
+    rows = [row(s, "coverage_gap", gap, sample="balanced") for s, gap in gaps.items()]
+    rows += [row(s, "coverage_gap_error", 0.01, sample="balanced") for s in gaps]
+    rows += [row("communities", "n_communities", 12)]
+    shown = replace(context, rows=with_rows(*rows))
+    said = Elements(render_page(shown)).said()
+    assert badge in said
+    assert "Averaged over 12 communities" in said
+    assert ("broad concepts may fill" in said) == (advice == "broad concepts may fill")
+    assert ("larger share.leaves" in said) == (advice == "larger share.leaves")
+    assert "; averaged over communities, " in headlines(shown)[0]
+
+
 def test_the_page_shows_what_the_tree_was_chosen_from() -> None:
     page = render_page(example({"balanced": 20}, [], n_nodes=SMALL))
     tried = " ".join(page[page.index("How the tree was chosen") :].split())

@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.config.cluster import ClusterConfig
-from jobs.judging.judge import Judge
 from jobs.tune_tree import _rows
 from jobs.tuning.search import Choice, Problem, search
 from jobs.tuning.trials import SampledTree, Trial, chosen_of
@@ -24,7 +23,7 @@ def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 
     """Make a trial of trees that have only their sizes."""
     tree: Any = SimpleNamespace(levels=[SimpleNamespace(centroids=np.empty(k)) for k in levels])
     scores = np.atleast_2d(np.array(relative, np.float64))
-    return Trial((tree,) * len(scores), len(levels), leaves, (scores,), n_clusterings)
+    return Trial((tree,) * len(scores), len(levels), leaves, scores, None, 0.0, n_clusterings)
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -56,19 +55,29 @@ def test_trees_of_other_seeds_add_their_own_spread() -> None:
     assert other.error_of_lead(best) == pytest.approx(0.1 / 2**0.5)
 
 
-def test_communities_decide_among_trials_within_the_noise() -> None:
-    def two(nodes: Any, communities: list[float]) -> Trial:
-        views = (np.atleast_2d(nodes), np.array([communities]))
-        tried = trial([100, 50], 0.5, [0.8])
-        return replace(tried, relative=views)
+def two(nodes: Any, communities: float, kl: float = 0.5) -> Trial:
+    """Make a trial that was judged in both views."""
+    tried = trial([100, 50], 0.5, np.atleast_2d(nodes))
+    return replace(tried, communities=communities, kl=kl)
 
+
+def test_a_score_weighs_what_nodes_and_what_communities_gain() -> None:
     even = np.full(400, 0.80)
-    best, as_good = two(even, [0.70, 0.72]), two(even + 0.02, [0.60, 0.62])
-    far = two(even + 0.03, [0.5, 0.5])
-    assert chosen_of([best, as_good, far]) is as_good
-    assert chosen_of([best, far]) is best
+    best = two(even, 0.72)
+    assert best.score == pytest.approx(0.8 * 0.9**0.5)
+    # 2% more over nodes is worth 5% less over communities, but not .2% less
+    assert chosen_of([best, traded := two(even + 0.016, 0.684)]) is traded
+    assert chosen_of([best, two(even + 0.016, 0.7186)]) is best
+
+
+def test_among_trials_within_the_noise_an_uneven_one_is_not_taken() -> None:
+    even = np.full(400, 0.80)
+    best, more_even = two(even, 0.70, kl=0.3), two(even, 0.71, kl=0.2)
+    as_even, far = two(even, 0.708, kl=0.24), two(even, 0.75, kl=0.1)
+    assert chosen_of([best, more_even, far]) is more_even
+    assert chosen_of([best, more_even, as_even, far]) is as_even
     # noisy trials count as equal, however far apart their means
-    noisy = two(even + 0.03 + np.tile([1.0, -1.0], 200), [0.5, 0.5])
+    noisy = two(even + 0.03 + np.tile([1.0, -1.0], 200), 0.70, kl=0.2)
     assert chosen_of([best, noisy]) is noisy
 
 
@@ -79,22 +88,6 @@ def test_the_simplest_wins_where_no_view_tells_trials_apart() -> None:
     smaller_top = trial([100, 50, 25], 0.0, even)
     assert chosen_of([best, equal_shares]) is equal_shares
     assert chosen_of([best, equal_shares, smaller_top]) is smaller_top
-
-
-def test_a_judge_sets_a_draw_beside_the_uniform_one_of_its_size() -> None:
-    points = np.array([[0.0], [1.0], [2.0], [100.0]], np.float32)
-    apart, together = np.array([0, 0, 0, 1]), np.array([0, 0, -1, 0])
-    judge = Judge(points, [[apart], [together]], points, 1)
-    assert [view.tolist() for view in judge.relative(np.arange(4))] == [[0, 0], [0]]
-    controls = (judge.relative(np.array([i])) for i in range(4) if _is_control(judge, i))
-    ((_, of_one),) = controls
-    assert of_one.shape == (1,)  # the point in no community is left out
-    # against a control of one dense point, the thin point alone leaves the dense node far away
-    assert judge.relative(np.array([3]))[0][1] == 0
-
-
-def _is_control(judge: Judge, i: int) -> bool:
-    return all(np.isclose(view.mean(), 1) for view in judge.relative(np.array([i])))
 
 
 # --- pools whose right tree is known --------------------------------------------------------------
