@@ -96,8 +96,10 @@ class Pool:
         spark = self.rows.sparkSession
         if self.files is None:
             return fingerprint_of(listed(spark, self.paths))
-        found = list_files(spark, self.files.path, self.files.options, looks_for_unread=False)
-        return choose_format(found, self.files.declared).files.fingerprint
+        listed_now = list_files(spark, self.files.path, self.files.options, looks_for_unread=False)
+        if not self.files.others and listed_now.found == self.files.found:
+            return self.version
+        return choose_format(listed_now, self.files.declared).files.fingerprint
 
     def say_why_unreadable(self, error: Exception) -> None:
         """Raise a helpful error if a Spark error means that the pool's files are gone or broken.

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -203,8 +204,15 @@ def _unread_below(folder: Path) -> list[str]:
         inside = os.path.relpath(place, folder)
         is_below_hidden = inside != "." and any(map(is_hidden, inside.split(os.sep)))
         for name in names:
-            path = os.path.join(place, name)
-            is_empty = not os.path.isfile(path) or not os.path.getsize(path)
-            if (is_below_hidden or is_hidden(name) or is_empty) and not _MARKERS.fullmatch(name):
+            is_read = not is_below_hidden and not is_hidden(name) and _holds_bytes(place, name)
+            if not is_read and not _MARKERS.fullmatch(name):
                 unread.append(os.path.normpath(os.path.join(inside, name)))
     return unread
+
+
+def _holds_bytes(folder: str, name: str) -> bool:
+    try:
+        found = os.stat(f"{folder}/{name}")
+    except OSError:  # a link to nothing
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0

@@ -18,11 +18,22 @@ _PATTERN = re.compile(r"(?<!\\)[{}\[\]*?]")  # an unescaped sign of a pattern
 
 
 class File(NamedTuple):
-    """One file, as Spark's binaryFile describes it."""
+    """One file, as Spark's binaryFile describes it.
+
+    Attributes
+    ----------
+    modified : in milliseconds, which Hadoop keeps
+    """
 
     path: str
-    modificationTime: datetime
+    modified: int
     length: int
+
+    @property
+    def modificationTime(self) -> datetime:  # noqa: N802
+        """When it was modified, in local time and without a zone, as Spark's is."""
+        seconds, ms = divmod(self.modified, 1000)
+        return datetime.fromtimestamp(seconds).replace(microsecond=1000 * ms)
 
 
 def local_files(spark: SparkSession, paths: Sequence[str]) -> list[File] | None:
@@ -62,12 +73,10 @@ def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
     for name in names:
         if is_hidden(name):
             continue
-        path = os.path.join(folder, name)
+        path = f"{folder}/{name}" if folder != "/" else f"/{name}"
         try:
             found = os.stat(path)
         except FileNotFoundError:  # a link to nothing
             continue
         if found.st_size:
-            seconds, ms = divmod(found.st_mtime_ns // 1_000_000, 1000)  # Hadoop keeps milliseconds
-            at = datetime.fromtimestamp(seconds).replace(microsecond=1000 * ms)  # Spark's is naive
-            yield File(f"file:{path}", at, found.st_size)
+            yield File(f"file:{path}", found.st_mtime_ns // 1_000_000, found.st_size)

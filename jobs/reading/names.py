@@ -1,7 +1,7 @@
 """What the name of a file tells: its format, and whether Spark passes over it."""
 
 import re
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 ENDINGS = {
     "parquet": (".parquet", ".parq", ".pq"),
@@ -22,7 +22,8 @@ _HIDDEN = re.compile(r"_(?!.*=)|\.|.*\._COPYING_$")
 
 def format_of(name: str) -> str | None:
     """Return the format that a file's name ends in."""
-    return _FORMAT_OF.get(PurePosixPath(_PACKED.sub("", name)).suffix.lower())
+    _, ending = splitext(_PACKED.sub("", name))
+    return _FORMAT_OF.get(ending.lower())
 
 
 def why_not_unpacked(name: str) -> str | None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.model import InputConfig
 from jobs.reading.files import Files
 from jobs.spark.frames import n_packed
 from udfs.readers.whole_files import make_read
-
-_LISTED = "path string, modificationTime timestamp, length bigint"
 
 
 def read_whole_files(
@@ -25,8 +24,17 @@ def read_whole_files(
     """
     if not are_read_by_workers(files, config):
         return spark.read.format("binaryFile").options(**options).load(paths)
-    found = [(file.path, file.modificationTime, file.length) for file in files.found]
-    listed = spark.createDataFrame(found, _LISTED)
+    found = {
+        "path": pa.array([file.path for file in files.found], pa.string()),
+        "modificationTime": pa.array(
+            [round(1e6 * file.modificationTime.timestamp()) for file in files.found],
+            pa.timestamp("us", tz="UTC"),
+        ),
+        "length": pa.array([file.length for file in files.found], pa.int64()),
+    }
+    listed = spark.createDataFrame(
+        pa.table(found)
+    )  # of rows of Python's it takes ten times as long
     n_tasks = min(len(files.found), n_packed(spark, files.n_bytes))
     return listed.repartition(n_tasks).withColumn("content", make_read()("path"))
 
