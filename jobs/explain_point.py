@@ -16,7 +16,17 @@ from typing import Annotated
 import typer
 
 from jobs.cli.command import execute
-from jobs.cli.options import PASS_ON, ConfigOption, Options, ResultOption, exit_code
+from jobs.cli.log_style import LogFormat, LogStyle
+from jobs.cli.options import (
+    PASS_ON,
+    ConfigOption,
+    LogFormatOption,
+    Options,
+    QuietOption,
+    ResultOption,
+    VerboseOption,
+    exit_code,
+)
 from jobs.pool.ids import parse_id, shown
 from jobs.reporting.explanation import Explanation, Place
 from jobs.runs.run import Run
@@ -62,7 +72,8 @@ def id_last(arguments: Sequence[str]) -> list[str]:
 
     The id is whatever follows a given ``--``, or else the first argument that is not an option.
     """
-    valued = ("--config", "-c", "--result")
+    valued = ("--config", "-c", "--result", "--log-format")
+    flags = ("--help", "--quiet", "-q", "--verbose", "-v")
     options: list[str] = []
     others: list[str] = []
     left = iter(arguments)
@@ -71,7 +82,7 @@ def id_last(arguments: Sequence[str]) -> list[str]:
             others = [*left, *others]
         elif argument in valued:
             options += [argument, *islice(left, 1)]
-        elif argument == "--help" or argument.startswith(tuple(f"{name}=" for name in valued)):
+        elif argument in flags or argument.startswith(tuple(f"{name}=" for name in valued)):
             options.append(argument)
         else:
             others.append(argument)
@@ -88,9 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         point: PointArgument,
         config: ConfigOption,
         result: ResultOption = None,
+        verbose: VerboseOption = False,
+        quiet: QuietOption = False,
+        log_format: LogFormatOption = LogFormat.text,
     ) -> None:
-        job = partial(explain, point=point)
-        raise typer.Exit(execute(job, Options(config, context.args, result)))
+        job, logs = partial(explain, point=point), LogStyle(log_format, quiet)
+        options = Options(config, context.args, result, is_verbose=verbose, logs=logs)
+        raise typer.Exit(execute(job, options))
 
     return exit_code(app, id_last(sys.argv[1:] if argv is None else argv), name="explain")
 

@@ -18,7 +18,15 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from jobs.cli.command import execute_on_lake, fail, names_and_overrides
-from jobs.cli.options import PASS_ON, ConfigOption, exit_code
+from jobs.cli.log_style import LogFormat, LogStyle
+from jobs.cli.options import (
+    PASS_ON,
+    ConfigOption,
+    LogFormatOption,
+    QuietOption,
+    VerboseOption,
+    exit_code,
+)
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.past.cleaning import Leftover, find_leftovers, remove
@@ -144,7 +152,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         older_than_days: Days = None,
         force: Force = False,
         keep_files: KeepFiles = False,
+        verbose: VerboseOption = False,
+        quiet: QuietOption = False,
+        log_format: LogFormatOption = LogFormat.text,
     ) -> None:
+        logs = LogStyle(log_format, quiet)
+
         def work(spark: SparkSession, loaded: RunConfig) -> object:
             if action == "show":
                 return show(spark, loaded, *run_ids)
@@ -162,8 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             action, run_ids, overrides = _asked(words or [])
         except ConfigError as error:
-            raise typer.Exit(fail(error)) from error
-        raise typer.Exit(execute_on_lake(work, config, overrides))
+            raise typer.Exit(fail(error, logs)) from error
+        raise typer.Exit(execute_on_lake(work, config, overrides, is_verbose=verbose, logs=logs))
 
     return exit_code(app, argv, name="runs")
 

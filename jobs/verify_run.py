@@ -14,7 +14,15 @@ import typer
 from pyspark.sql import SparkSession
 
 from jobs.cli.command import execute_on_lake, fail, names_and_overrides
-from jobs.cli.options import PASS_ON, ConfigOption, exit_code
+from jobs.cli.log_style import LogFormat, LogStyle
+from jobs.cli.options import (
+    PASS_ON,
+    ConfigOption,
+    LogFormatOption,
+    QuietOption,
+    VerboseOption,
+    exit_code,
+)
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.past.checking import Verification, verify
@@ -49,8 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     app = typer.Typer(add_completion=False)
 
     @app.command("verify", help=_HELP, context_settings=PASS_ON)
-    def command(config: ConfigOption, words: Words) -> None:
+    def command(
+        config: ConfigOption,
+        words: Words,
+        verbose: VerboseOption = False,
+        quiet: QuietOption = False,
+        log_format: LogFormatOption = LogFormat.text,
+    ) -> None:
         run_ids, overrides = names_and_overrides(words)
+        logs = LogStyle(log_format, quiet)
 
         def work(spark: SparkSession, loaded: RunConfig) -> None:
             found = run(spark, loaded, run_ids[0])
@@ -59,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if len(run_ids) != 1:
             message = f"verify {' '.join(run_ids)}: want one RUN_ID; evenlake runs lists them"
-            raise typer.Exit(fail(ConfigError(message)))
-        raise typer.Exit(execute_on_lake(work, config, overrides))
+            raise typer.Exit(fail(ConfigError(message), logs))
+        raise typer.Exit(execute_on_lake(work, config, overrides, is_verbose=verbose, logs=logs))
 
     return exit_code(app, argv, name="verify")
 

@@ -37,8 +37,13 @@ def test_a_stack_stays_on_its_line() -> None:
     assert json.loads(line)["stack"].endswith("ValueError: two\nlines")
 
 
-def test_the_last_line_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert evenlake(["curate", "--log-format", "json", "--config", "nowhere.yaml"]) == 2
+@pytest.mark.parametrize(
+    "words", ["curate", "tune", "plan", "runs list", "runs clean", "verify 1234", "explain x"]
+)
+def test_the_last_line_is_json_too(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, *more = words.split()
+    options = ["--quiet", "--log-format", "json", "--config", "nowhere.yaml"]
+    assert evenlake([name, *options, *more]) == 2
     printed = capsys.readouterr()
     last = json.loads(printed.err.splitlines()[-1])
     assert printed.out == ""
