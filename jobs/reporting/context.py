@@ -82,7 +82,7 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
         verdict = verdict_of(cell, s.name)
         if verdict is not None and verdict.state == "worse":
             notes.append(worse_than_uniform(s.name, verdict, given=given, levels=levels))
-        if len(levels) > 1 and run.sizes[s.name] < levels[-1]:
+        if len(given) > 1 and run.sizes[s.name] < levels[-1]:
             notes.append(few_for_top(s.name, run.sizes[s.name], levels[-1]))
         if run.sizes[s.name] < s.target_size:
             notes.append(

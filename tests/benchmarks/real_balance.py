@@ -88,11 +88,12 @@ class Bench:
         return np.asarray(order[np.argsort(turn, kind="stable")][:size])
 
     def tuned(self, seed: int, size: int) -> tuple[str, Draw]:
-        """Draw from the tree that tuning chooses for this size."""
+        """Draw from the tree that tuning chooses for this size; name its own figures too."""
         problem = Problem(self.points, self.n, [size], ClusterConfig(), seed, N_THREADS)
         choice = search(problem)
         tree = SampledTree(self.points, choice.cluster, seed=seed, n_threads=N_THREADS)
-        name = f"{'/'.join(map(str, choice.cluster.levels))} {choice.leaves:g}"
+        said = f"{choice.chosen.of_nodes:.2f}, {choice.chosen.communities or 1:.2f}"
+        name = f"{'/'.join(map(str, choice.cluster.levels))} {choice.leaves:g} ({said})"
         return name, tree.draw(len(choice.cluster.levels), size, choice.leaves)
 
     def grid(self, seed: int) -> Iterator[tuple[str, SampledTree, int, float]]:
