@@ -6,6 +6,7 @@ from jobs import (
     embed_pool,
     find_duplicates,
     report_curation,
+    score_learnability,
     tune_tree,
 )
 from jobs.runs.stage import Recipe
@@ -18,5 +19,6 @@ RECIPE = Recipe(
         cluster_levels.STAGE,
         balance_sample.STAGE,
         report_curation.STAGE,
+        score_learnability.STAGE,
     )
 )

@@ -16,6 +16,7 @@ from pydantic import (
 from jobs.config.cluster import ClusterConfig
 from jobs.config.embed_options import CODE, pretrained_kind, require_model
 from jobs.config.kinds import HOW, CountsFrom, Name, Place, Positive, Section
+from jobs.config.learnability import LearnabilityConfig
 from jobs.config.secrets import blanked, without_secrets
 from udfs.embedders.built_in import BUILT_IN
 
@@ -208,6 +209,9 @@ class RunConfig(Section):
     cluster: ClusterConfig = ClusterConfig()
     samples: Annotated[list[SampleConfig], Field(min_length=1)]
     report: ReportConfig = ReportConfig()
+    learnability: Annotated[LearnabilityConfig, CountsFrom(LearnabilityConfig())] = (
+        LearnabilityConfig()
+    )
     update: UpdateConfig = UpdateConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()

@@ -51,6 +51,8 @@ class Stage(Generic[O_co]):
     is_on : whether a config turns it on; off, it adds nothing to any key
     resolves : replaces ``auto`` in the config with its outcome. Later stages read the config so
         resolved; its own key, and those of earlier stages, use the config as written
+    is_side : no part of a whole run: it is done by its own command, on what the run left, and adds
+        nothing to the run's id
     points : for the stage that makes the points: reads the ids and embeddings it accepted
     turned_away : for a gate: reads the ids that go no further, ``n_turned_away`` in its outcome.
         Every stage that reads points builds on the gates before it, without naming them
@@ -72,6 +74,7 @@ class Stage(Generic[O_co]):
     tables: tuple[Table, ...] = ()
     also_reads: Callable[[RunConfig], Mapping[str, str]] = _nothing
     is_on: Callable[[RunConfig], bool] = _always
+    is_side: bool = False
     resolves: Callable[[RunConfig, Any], RunConfig] | None = None
     points: "Callable[[Run], DataFrame] | None" = None
     turned_away: "Callable[[Run], DataFrame] | None" = None
@@ -112,8 +115,8 @@ class Recipe:
                 raise ValueError(f"stage {stage.name} comes before {missing}, which it builds on")
 
     def on(self, config: RunConfig) -> list[Stage[Any]]:
-        """Return the stages that a config, as written, turns on."""
-        return [stage for stage in self.stages if stage.is_on(config)]
+        """Return the stages of a whole run that a config, as written, turns on."""
+        return [stage for stage in self.stages if stage.is_on(config) and not stage.is_side]
 
     def named(self, name: str) -> Stage[Any] | None:
         """Return the stage of that name; None if this version has none."""
@@ -148,7 +151,7 @@ class Recipe:
     def keys(
         self, written: RunConfig, fingerprint: str, *, resolved: RunConfig | None = None
     ) -> dict[str, str]:
-        """Return every stage's key by name, including stages that are off.
+        """Return every stage's key by name, including stages that are off, but for side stages.
 
         A value that a stage put in place of ``auto`` enters later keys as if it had been written,
         so writing or choosing the same value again finds the same output.
@@ -163,6 +166,8 @@ class Recipe:
         is_on = {stage.name for stage in self.on(written)}
         keys: dict[str, str] = {}
         for stage in self.stages:
+            if stage.is_side and not stage.is_on(written):
+                continue
             upstream = [keys[s.name] for s in self.upstream(stage) if s.name in is_on]
             config = as_written if stage.resolves else as_resolved
             also = stage.also_reads(written)

@@ -1,0 +1,269 @@
+"""Learnability: scores and draws beside an oracle, rejects, nodes, keys, and the command."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from jobs import score_learnability
+from jobs.__main__ import main as evenlake
+from jobs.config.errors import ConfigError, CurationError, InputError
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig, as_dict
+from jobs.recipe import RECIPE
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
+from tests.jobs.tiny import N_POINTS, config_of, write_curated
+
+STAGE = score_learnability.STAGE
+BROKEN = {"60-3": float("nan"), "60-4": float("inf"), "60-5": None}
+ABSENT, DOUBLED = "60-6", "60-7"
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Curate a tiny pool, and write losses of its points, a few of them broken."""
+    folder = write_curated(spark, tmp_path_factory.mktemp("learnability"))
+    rng = np.random.default_rng(5)
+    ids = [f"{N_POINTS}-{i}" for i in range(N_POINTS)]
+    for name in ("online", "reference"):
+        losses: dict[str, Any] = dict(zip(ids, rng.gamma(2.0, size=N_POINTS), strict=True))
+        if name == "online":
+            losses |= BROKEN
+            del losses[ABSENT]
+        names, values = [*losses], [*losses.values()]
+        if name == "reference":
+            names, values = [*names, DOUBLED, "no point"], [*values, 1.0, 1.0]
+        write(folder / name, names, values)
+    return folder
+
+
+def write(path: Path, ids: list[str], losses: list[Any], n_files: int = 1) -> None:
+    """Write losses as Parquet files."""
+    path.mkdir()
+    for i in range(n_files):
+        table = pa.table(
+            {"id": ids[i::n_files], "loss": pa.array(losses[i::n_files], pa.float64())}
+        )
+        pq.write_table(table, path / f"{i}.parquet")
+
+
+def config(folder: Path, *overrides: str, **learnability: Any) -> RunConfig:
+    plain = as_dict(config_of(folder))
+    losses = {name: {"table": f"{folder}/{name}"} for name in ("online", "reference")}
+    given = {"source": "pool"} | losses | learnability
+    return parse_config(plain | {"learnability": given}, overrides)
+
+
+def rows_of(run: Run) -> list[dict[str, Any]]:
+    table = run.lake.read(score_learnability.LEARNABILITY, run.key(STAGE)).drop("generation", "op")
+    return sorted((row.asDict() for row in table.collect()), key=lambda r: (r["round"], r["id"]))
+
+
+def scored(spark: SparkSession, of: RunConfig) -> list[dict[str, Any]]:
+    run = open_run(spark, of)
+    score_learnability.score(run)
+    return rows_of(run)
+
+
+def hashed(spark: SparkSession, ids: list[str], salt: str, round_: int) -> dict[str, int]:
+    """Hash ids as Spark does."""
+    frame = spark.createDataFrame([(id_,) for id_ in ids], "id string")
+    hash_ = F.xxhash64("id", F.lit(salt), F.lit(0), F.lit(round_))
+    return {row.id: row.hash for row in frame.select("id", hash_.alias("hash")).collect()}
+
+
+# --- by an oracle ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("criterion", ["learnability", "uniform"])
+def test_every_criterion_is_scored_and_the_chosen_one_draws_by_gumbel_keys(
+    spark: SparkSession, folder: Path, criterion: str
+) -> None:
+    of = config(folder, criterion=criterion, temperature=0.5, rounds=2, super_batch=0.4, keep=0.3)
+    rows = scored(spark, of)
+    losses = {
+        name: dict(zip(*pq.read_table(folder / name).to_pydict().values(), strict=True))
+        for name in ("online", "reference")
+    }
+    n_good = N_POINTS - len(BROKEN) - 2
+    assert len(rows) == 2 * n_good
+    ids = sorted({row["id"] for row in rows})
+    for round_ in range(2):
+        mine = [row for row in rows if row["round"] == round_]
+        u = hashed(spark, ids, "learnability.draw", round_)
+        batch = hashed(spark, ids, "learnability.super_batch", round_)
+        for row in mine:
+            online, reference = (losses[name][row["id"]] for name in ("online", "reference"))
+            want = {
+                "hard": online,
+                "easy_reference": -reference,
+                "learnability": online - reference,
+            }
+            assert {name: row[name] for name in want} == want
+            uniform = ((u[row["id"]] % 2**64 >> 11) + 0.5) / 2**53
+            key = (want | {"uniform": 0.0})[criterion] / 0.5 - np.log(-np.log(uniform))
+            assert row["key"] == pytest.approx(key, rel=1e-12)
+            assert row["super_batch"] == batch[row["id"]] % 3  # 1 / .4, rounded up
+        for b in range(3):
+            together = sorted((r for r in mine if r["super_batch"] == b), key=lambda r: -r["key"])
+            n_drawn = int(0.3 * len(together) + 0.5)
+            assert [r["is_selected"] for r in together] == [
+                i < n_drawn for i in range(len(together))
+            ]
+
+
+def test_draws_follow_the_softmax(spark: SparkSession, folder: Path) -> None:
+    """Two rows of known odds: over many rounds the first is drawn as often as they say."""
+    losses = {"60-0": 1.0, "60-1": 0.0}
+    for name, factor in (("odds-online", 1.0), ("odds-reference", 0.0)):
+        write(folder / name, [*losses], [factor * v for v in losses.values()])
+    given = {
+        side: {"table": f"{folder}/odds-{side}", "where": "id in ('60-0', '60-1')"}
+        for side in ("online", "reference")
+    }
+    rows = scored(spark, config(folder, rounds=2000, keep=0.5, **given))
+    drawn = Counter(row["id"] for row in rows if row["is_selected"])
+    assert sum(drawn.values()) == 2000
+    odds = np.e / (1 + np.e)
+    assert drawn["60-0"] / 2000 == pytest.approx(odds, abs=4 * (odds * (1 - odds) / 2000) ** 0.5)
+
+
+def test_within_nodes_every_node_gives_its_share(spark: SparkSession, folder: Path) -> None:
+    rows = scored(spark, config(folder, within_nodes=2, keep=0.5, temperature=1e-6))
+    run = open_run(spark, config(folder))
+    paths = {r.id: r.path[1] for r in run.lake.read("assignments").select("id", "path").collect()}
+    assert all(row["node_id"] == paths[row["id"]] for row in rows)
+    n, drawn = (
+        Counter(row["node_id"] for row in rows if row["is_selected"] or counts_all)
+        for counts_all in (True, False)
+    )
+    assert len(n) == 3
+    assert sum(drawn.values()) == int(0.5 * len(rows) + 0.5)
+    assert all(abs(drawn[node] - 0.5 * n[node]) < 1 for node in n)
+    for node in n:  # at a temperature near 0, the best of the node
+        best = sorted((r for r in rows if r["node_id"] == node), key=lambda r: -r["learnability"])
+        assert {r["id"] for r in best[: drawn[node]]} == {r["id"] for r in best if r["is_selected"]}
+
+
+def test_a_sample_can_be_the_source(spark: SparkSession, folder: Path) -> None:
+    run = open_run(spark, config(folder, source="s"))
+    score_learnability.score(run)
+    sample = {row.id for row in run.lake.read("sample_s").select("id").collect()}
+    rejects = run.lake.read("rejects", run.key(STAGE)).select("id").collect()
+    assert {row["id"] for row in rows_of(run)} | {row.id for row in rejects} == sample
+
+
+# --- rejects, keys, reuse -------------------------------------------------------------------------
+
+
+def test_a_row_without_a_loss_is_a_reject_with_its_reason(
+    spark: SparkSession, folder: Path
+) -> None:
+    run = open_run(spark, config(folder))
+    outcome = score_learnability.score(run)
+    rejects = run.lake.read("rejects", run.key(STAGE)).select("id", "reason", "detail").collect()
+    assert {row.id: (row.reason, row.detail) for row in rejects} == {
+        "60-3": ("bad_loss", "online: NaN"),
+        "60-4": ("bad_loss", "online: Infinity"),
+        "60-5": ("bad_loss", "online: null"),
+        ABSENT: ("no_loss", "online: no row has this id"),
+        DOUBLED: ("duplicate_loss", "reference: 2 rows have this id"),
+    }
+    assert (outcome.n_rejected, outcome.n_scored) == (5, N_POINTS - 5)
+    assert outcome.n_selected == 28  # half of 55, rounded up
+    assert outcome.mean_selected > outcome.mean_learnability
+    ledger = run.lake.read("compute_ledger", run.key(STAGE)).drop("stage_key").collect()
+    assert [tuple(row) for row in ledger] == [(0, 55, 28)]
+
+
+def test_files_and_partitions_of_losses_change_no_draw_but_other_losses_do(
+    spark: SparkSession, folder: Path
+) -> None:
+    first = scored(spark, config(folder))
+    run = open_run(spark, config(folder))
+    score_learnability.score(run)
+    assert run.reused == ["score_learnability"]
+    table = pq.read_table(folder / "online").to_pydict()
+    write(folder / "split", table["id"][::-1], table["loss"][::-1], n_files=7)
+    spread = open_run(spark, config(folder, online={"table": f"{folder}/split"}))
+    assert spread.key(STAGE) != run.key(STAGE)
+    assert scored(spark, config(folder, online={"table": f"{folder}/split"})) == first
+
+
+def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, folder: Path) -> None:
+    with_it, without = open_run(spark, config(folder)), open_run(spark, config_of(folder))
+    assert with_it.run_id == without.run_id
+    assert {k: v for k, v in with_it.keys.items() if k != STAGE.name} == without.keys
+    assert RECIPE.lineage(with_it.written) == RECIPE.lineage(without.written)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("learnability", "error", "said"),
+    [
+        ({"source": "other"}, ConfigError, "learnability.source='other': want pool, or the name"),
+        ({"within_nodes": 3}, ConfigError, "within_nodes=3, but the tree has 2 levels"),
+        ({"online": None}, ConfigError, "online is missing; want the table of the online model's"),
+        ({"keep": 0.0}, ConfigError, "learnability.keep=0.0"),
+        ({"online": {"table": "/nowhere/losses"}}, InputError, "/nowhere/losses"),
+        (
+            {"reference": {"table": "{folder}/online", "loss": "x"}},
+            InputError,
+            "learnability.reference: id='id', loss='x' are no columns",
+        ),
+        (
+            {"online": {"table": "{folder}/online", "fingerprint": "f"}},
+            ConfigError,
+            "learnability.online.fingerprint='f', but",
+        ),
+        (
+            {"online": {"table": "{folder}/online", "id": "concat('x', id)"}},
+            InputError,
+            "none of the 60 rows of 'pool' has both losses",
+        ),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(
+    spark: SparkSession,
+    folder: Path,
+    learnability: dict[str, Any],
+    error: type[CurationError],
+    said: str,
+) -> None:
+    placed = {
+        key: {k: str(v).format(folder=folder) for k, v in value.items()}
+        if isinstance(value, dict)
+        else value
+        for key, value in learnability.items()
+    }
+    with pytest.raises(error) as refused:
+        scored(spark, config(folder, **placed))
+    assert said in str(refused.value)
+
+
+def test_the_command_says_what_was_drawn(
+    spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import yaml
+
+    (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(config(folder))))
+    assert evenlake(["learnability", "--config", str(folder / "config.yaml")]) == 0
+    drawn, table = capsys.readouterr().out.splitlines()
+    assert drawn.startswith("28 of 55 rows drawn by learnability: mean learnability ")
+    assert drawn.endswith("of all; 5 rejects")
+    assert table.startswith(f"table: {folder}/lake/learnability (is_selected, stage_key = ")
+    assert (
+        evenlake(
+            ["learnability", "--config", str(folder / "config.yaml"), "learnability.source=null"]
+        )
+        == 2
+    )
