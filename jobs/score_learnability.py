@@ -37,6 +37,7 @@ LEARNABILITY = Table(
 )
 COMPUTE_LEDGER = Table("compute_ledger", "round INT, n_scored BIGINT, n_trained BIGINT")
 _SIDES = ("online", "reference")
+_WHOLE = {"tinyint", "smallint", "int", "bigint"}  # types of ids that join as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,7 @@ def _with_losses(this: Work, rows: DataFrame, given: LearnabilityConfig) -> Data
     wrong: list[tuple[str, Column, Column]] = []
     for side in _SIDES:
         losses = read_losses(this.spark, side, getattr(given, side))
+        _require_same_ids(side, rows, losses)
         named = {"loss": f"loss_{side}", "n_losses": f"n_{side}"}
         rows = rows.join(losses.withColumnsRenamed(named), on="id", how="left")
         loss, n = F.col(f"loss_{side}"), F.col(f"n_{side}")
@@ -121,6 +123,16 @@ def _with_losses(this: Work, rows: DataFrame, given: LearnabilityConfig) -> Data
     return rows.select("*", reason.alias("reason"), detail.alias("detail"), stage)
 
 
+def _require_same_ids(side: str, rows: DataFrame, losses: DataFrame) -> None:
+    """Refuse ids of another type: Spark would compare them as numbers, or fail on a row."""
+    mine, theirs = (each.schema["id"].dataType.simpleString() for each in (rows, losses))
+    if mine != theirs and not {mine, theirs} <= _WHOLE:
+        raise InputError(
+            f"learnability.{side}.id is {theirs}, the pool's ids are {mine}; cast it, such as "
+            f"id: cast(id as {mine})"
+        )
+
+
 def _scores(rows: DataFrame, given: LearnabilityConfig, seed: int) -> DataFrame:
     """Score every row in every round, and give it a key: its softmax draw is the largest keys."""
     online, reference = F.col("loss_online"), F.col("loss_reference")
@@ -136,8 +148,8 @@ def _scores(rows: DataFrame, given: LearnabilityConfig, seed: int) -> DataFrame:
     def hashed(salt: str) -> Column:
         return F.xxhash64("id", F.lit(f"learnability.{salt}"), F.lit(seed), F.col("round"))
 
-    # in (0, 1), of 53 bits; then Gumbel's distribution, by Spark's StrictMath logarithms
-    uniform = (F.shiftrightunsigned(hashed("draw"), 11) + F.lit(0.5)) * F.lit(2.0**-53)
+    # 52 bits, so that it is below 1; then Gumbel's distribution, by Spark's StrictMath logarithms
+    uniform = (F.shiftrightunsigned(hashed("draw"), 12) + F.lit(0.5)) * F.lit(2.0**-52)
     gumbel = -F.log(-F.log(uniform))
     return rows.select("*", rounds).select(
         "round",

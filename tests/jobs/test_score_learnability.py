@@ -107,7 +107,7 @@ def test_every_criterion_is_scored_and_the_chosen_one_draws_by_gumbel_keys(
                 "learnability": online - reference,
             }
             assert {name: row[name] for name in want} == want
-            uniform = ((u[row["id"]] % 2**64 >> 11) + 0.5) / 2**53
+            uniform = ((u[row["id"]] % 2**64 >> 12) + 0.5) / 2**52
             key = (want | {"uniform": 0.0})[criterion] / 0.5 - np.log(-np.log(uniform))
             assert row["key"] == pytest.approx(key, rel=1e-12)
             assert row["super_batch"] == batch[row["id"]] % 3  # 1 / .4, rounded up
@@ -224,6 +224,11 @@ def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, fo
             {"online": {"table": "{folder}/online", "fingerprint": "f"}},
             ConfigError,
             "learnability.online.fingerprint='f', but",
+        ),
+        (
+            {"online": {"table": "{folder}/online", "id": "hash(id)"}},
+            InputError,
+            "learnability.online.id is int, the pool's ids are string; cast it",
         ),
         (
             {"online": {"table": "{folder}/online", "id": "concat('x', id)"}},
