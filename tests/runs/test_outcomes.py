@@ -11,6 +11,7 @@ from jobs.find_duplicates import Deduplicated
 from jobs.recipe import RECIPE
 from jobs.report_curation import Measured
 from jobs.runs.outcomes import Outcome, per, unkept
+from jobs.score_learnability import Scored
 from jobs.tune_tree import Tuned
 
 CLUSTERED = Clustered(n_nodes=(8, 3), n_empty=(0, 1), n_blocks=2, grid_unit=2.0**-24, inertia=1.5)
@@ -33,8 +34,10 @@ OUTCOMES = [
             "s.coverage.coverage_gap": -0.25,
             "s.labels.kl_uniform": 0.5,
             "s.labels.kl_uniform.control": float("inf"),
+            "s.communities.coverage_gap": -0.1,
         },
     ),
+    Scored(n_scored=9, n_selected=4, n_rejected=2, mean_learnability=0.5, mean_selected=1.25),
 ]  # fmt: skip
 
 
