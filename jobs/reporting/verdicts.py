@@ -72,7 +72,8 @@ def side_said(cell: CellOf, sample: str) -> str:
     text = f" Points lie {_side(gap)} a uniform sample"
     of_communities = cell("communities", sample, None, "coverage_gap").value
     if of_communities is not None:
-        text += f"; averaged over communities, {_side(of_communities)} one"
+        side = "closer" if of_communities <= 0 else "farther"
+        text += f"; averaged over communities, {percent(abs(of_communities))} {side}"
     return text + "."
 
 

@@ -160,27 +160,35 @@ def _variance(values: NDArray[np.float64]) -> float:
 
 
 def as_good_as_best(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials whose score and balance are as good as the best.
+    """Return the trials that are as good as the best in either view, and as even.
 
     "As good" means within one standard error, or within NOISE, the spread due to a tree's seed;
-    and of these, as even over communities as the most even.
+    "as even" is over communities, like the most even of these.
     """
     best = min(trials, key=lambda t: t.score)
-    good = [
-        t for t in trials if t.score - best.score <= max(t.error_of_lead(best), NOISE * best.score)
-    ]
+    good = [t for t in trials if _is_as_good(t, best)]
     most_even = min(t.kl for t in good)
-    return [t for t in good if t.kl <= most_even + AS_EVEN]
+    return [t for t in good if t.kl <= most_even + max(AS_EVEN, most_even / 10)]
+
+
+def _is_as_good(trial: Trial, best: Trial) -> bool:
+    allowed = max(trial.error_of_lead(best), NOISE * best.of_nodes)
+    if trial.of_nodes - best.of_nodes > allowed:
+        return False
+    if trial.communities is None or best.communities is None:
+        return True
+    return trial.communities <= best.communities * (1 + NOISE)
 
 
 def chosen_of(trials: Sequence[Trial]) -> Trial:
     """Return the trial to take among those that are as good as the best.
 
-    With communities, the best. Without, the one that trusts the tree most, as coverage of nodes
-    hardly tells such trials apart, but balance does: the share nearest the paper's equal one, the
-    smallest top, the fewest levels.
+    Without communities, coverage hardly tells these apart. With them, only a tenth of the noise is
+    taken for the same. Of the same, the trial wins that trusts the tree most: the share nearest the
+    paper's equal one, the smallest top, the fewest levels.
     """
     good = as_good_as_best(trials)
-    if good[0].communities is not None:
-        return min(good, key=lambda t: t.score)
+    best = min(good, key=lambda t: t.score)
+    if best.communities is not None:
+        good = [t for t in good if t.score <= best.score * (1 + NOISE / 10)]
     return min(good, key=lambda t: (t.leaves, t.levels[-1], t.depth))

@@ -72,13 +72,23 @@ def test_a_score_weighs_what_nodes_and_what_communities_gain() -> None:
 
 def test_among_trials_within_the_noise_an_uneven_one_is_not_taken() -> None:
     even = np.full(400, 0.80)
-    best, more_even = two(even, 0.70, kl=0.3), two(even, 0.71, kl=0.2)
-    as_even, far = two(even, 0.708, kl=0.24), two(even, 0.75, kl=0.1)
+    best, more_even = two(even, 0.70, kl=0.3), two(even, 0.706, kl=0.2)
+    as_even, far = two(even, 0.704, kl=0.24), two(even, 0.75, kl=0.1)
     assert chosen_of([best, more_even, far]) is more_even
     assert chosen_of([best, more_even, as_even, far]) is as_even
+    # evenness is worth no more than the noise of either view
+    traded = two(even + 0.016, 0.68, kl=0.1)
+    assert chosen_of([two(even, 0.69, kl=0.9), traded]) is not traded
     # noisy trials count as equal, however far apart their means
     noisy = two(even + 0.03 + np.tile([1.0, -1.0], 200), 0.70, kl=0.2)
     assert chosen_of([best, noisy]) is noisy
+
+
+def test_scores_within_a_tenth_of_the_noise_are_the_same_and_the_simplest_wins() -> None:
+    even = np.full(400, 0.80)
+    best, same = two(even, 0.70), replace(two(even, 0.701), leaves=0.25)
+    other = replace(two(even, 0.703), leaves=0.0)
+    assert chosen_of([best, same, other]) is same
 
 
 def test_the_simplest_wins_where_no_view_tells_trials_apart() -> None:
