@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -46,6 +46,9 @@ Place = Annotated[str, AfterValidator(_is_literal), AfterValidator(at_home)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Format = Literal[
+    "delta", "table", "parquet", "json", "csv", "text", "binaryFile", "numpy", "webdataset", "arrow"
+]
 
 
 class Section(BaseModel):

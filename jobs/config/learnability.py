@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jobs.config.kinds import Fraction, Place, Positive, Section
+from jobs.config.kinds import Format, Fraction, Place, Positive, Section
 
 POOL = "pool"  # the source that is no sample
 Criterion = Literal["learnability", "hard", "easy_reference", "uniform"]
@@ -14,7 +14,7 @@ class LossesConfig(Section):
     """A table of losses, one a row; read as the pool is."""
 
     table: Place
-    format: str | None = None
+    format: Format | None = None
     options: dict[str, str] = {}
     where: str | None = None
     version: Annotated[int | None, Field(ge=0)] = None

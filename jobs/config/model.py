@@ -15,7 +15,7 @@ from pydantic import (
 
 from jobs.config.cluster import ClusterConfig
 from jobs.config.embed_options import CODE, pretrained_kind, require_model
-from jobs.config.kinds import HOW, CountsFrom, Name, Place, Positive, Section
+from jobs.config.kinds import HOW, CountsFrom, Format, Name, Place, Positive, Section
 from jobs.config.learnability import LearnabilityConfig
 from jobs.config.secrets import blanked, without_secrets
 from udfs.embedders.built_in import BUILT_IN
@@ -24,11 +24,6 @@ EmbeddingType = Literal[
     "float32", "float64", "float16", "bfloat16", "int8", "uint8",
     "float32_be", "float64_be", "float16_be",
 ]  # fmt: skip
-
-
-Format = Literal[
-    "delta", "table", "parquet", "json", "csv", "text", "binaryFile", "numpy", "webdataset", "arrow"
-]
 
 
 class InputConfig(Section):

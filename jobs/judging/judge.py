@@ -1,6 +1,5 @@
 """A judge of samples drawn from points in memory, beside uniform draws of the same size."""
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from jobs.judging.views import Views
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.judging.coverage import distances_to, mean_by_label
-from udfs.kernels.judging.measures import kl_to_uniform
+from udfs.kernels.judging.measures import exact_mean, kl_to_uniform
 from udfs.kernels.passes.sources import blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 
@@ -81,4 +80,4 @@ class Judge:
 
 
 def _scale(control: Distances) -> float:
-    return max(math.fsum(control) / len(control), 1e-300)
+    return max(exact_mean(control), 1e-300)

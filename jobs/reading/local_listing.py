@@ -30,7 +30,7 @@ class File(NamedTuple):
     length: int
 
     @property
-    def modificationTime(self) -> datetime:  # noqa: N802
+    def modificationTime(self) -> datetime:  # noqa: N802  as Spark calls it
         """When it was modified, in local time and without a zone, as Spark's is."""
         seconds, ms = divmod(self.modified, 1000)
         return datetime.fromtimestamp(seconds).replace(microsecond=1000 * ms)

@@ -13,6 +13,7 @@ from jobs.config.cluster import ClusterConfig
 from jobs.judging.judge import Judged
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.judging.measures import exact_mean
 from udfs.kernels.passes.sources import LocalBlocks, blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
@@ -111,7 +112,7 @@ class Trial:
     @property
     def of_nodes(self) -> float:
         """Coverage distance over the uniform control's, over nodes; lower is better."""
-        return math.fsum(self.relative.ravel()) / self.relative.size
+        return exact_mean(self.relative.ravel())
 
     @property
     def score(self) -> float:
@@ -129,7 +130,7 @@ class Trial:
         leads = self.relative - best.relative
         n_trees, n_nodes = leads.shape
         of_nodes = self.unseen * _variance(leads.mean(axis=0)) * self.n_clusterings / n_nodes
-        of_trees = _variance(np.array([math.fsum(each) / n_nodes for each in leads])) / n_trees
+        of_trees = _variance(np.array([exact_mean(each) for each in leads])) / n_trees
         return math.sqrt(of_nodes + of_trees)
 
 
@@ -145,18 +146,14 @@ def trial_of(
     """Average what was found : for every tree, its samples of all target sizes."""
     samples = [judged for of_tree in found for judged in of_tree]
     relative = np.stack([np.mean([s.nodes for s in of_tree], axis=0) for of_tree in found])
-    of_communities = [
-        math.fsum(s.communities) / len(s.communities) for s in samples if s.communities is not None
-    ]
-    communities = math.fsum(of_communities) / len(of_communities) if of_communities else None
-    kl = math.fsum(s.kl for s in samples) / len(samples)
+    of_communities = [exact_mean(s.communities) for s in samples if s.communities is not None]
+    communities = exact_mean(np.array(of_communities)) if of_communities else None
+    kl = exact_mean(np.array([s.kl for s in samples]))
     return Trial(grove, depth, leaves, relative, communities, kl, n_clusterings, unseen)
 
 
 def _variance(values: NDArray[np.float64]) -> float:
-    """Return the variance by exact sums: NumPy's differ between CPUs."""
-    mean = math.fsum(values) / len(values)
-    return math.fsum((values - mean) ** 2) / len(values)
+    return exact_mean((values - exact_mean(values)) ** 2)
 
 
 def as_good_as_best(trials: Sequence[Trial]) -> list[Trial]:

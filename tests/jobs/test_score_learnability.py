@@ -214,6 +214,11 @@ def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, fo
         ({"within_nodes": 3}, ConfigError, "within_nodes=3, but the tree has 2 levels"),
         ({"online": None}, ConfigError, "online is missing; want the table of the online model's"),
         ({"keep": 0.0}, ConfigError, "learnability.keep=0.0"),
+        (
+            {"online": {"table": "{folder}/online", "format": "xml"}},
+            ConfigError,
+            "learnability.online.format='xml'",
+        ),
         ({"online": {"table": "/nowhere/losses"}}, InputError, "/nowhere/losses"),
         (
             {"reference": {"table": "{folder}/online", "loss": "x"}},

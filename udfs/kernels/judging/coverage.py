@@ -5,14 +5,13 @@ mean distance from a node's points to the nearest sampled point, so that every r
 same, dense or thin.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.judging.measures import effective_number, kl_to_uniform
+from udfs.kernels.judging.measures import effective_number, exact_mean, kl_to_uniform
 from udfs.kernels.kmeans.iterations import KMeansParams
 from udfs.kernels.kmeans.resampling import fit_level
 from udfs.kernels.passes.sources import blocks_of
@@ -83,7 +82,7 @@ def measure_coverage(
     reached = blocks_of(sampled, n_threads).reduce(LabelPoints(nodes.centroids))["labels"]
     counts = np.bincount(reached, minlength=nodes.n_nodes)
     return {
-        "coverage_distance": math.fsum(distance) / len(distance),
+        "coverage_distance": exact_mean(distance),
         "effective_nodes": effective_number(counts),
         "nodes_reached_share": float((counts > 0).mean()),
     }
@@ -115,7 +114,7 @@ def measure_communities(
     of_sampled = labels[some.reduce(LabelPoints(Centroids(points)))["labels"]]
     counts = np.bincount(of_sampled[of_sampled >= 0], minlength=labels.max() + 1)
     return {
-        "coverage_distance": math.fsum(distance) / len(distance),
+        "coverage_distance": exact_mean(distance),
         "effective_communities": effective_number(counts),
         "kl_uniform": kl_to_uniform(counts),
     }

@@ -1,7 +1,14 @@
 """How balanced counts are: entropy, effective number, KL to uniform, Lorenz curve."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+
+def exact_mean(values: NDArray[np.float64]) -> float:
+    """Return the mean by an exact sum: NumPy's sums differ between CPUs."""
+    return math.fsum(values) / len(values)
 
 
 def entropy(counts: NDArray[np.integer]) -> float:
