@@ -48,7 +48,8 @@ def test_the_first_cells_install_what_a_runtime_lacks(notebook: Path) -> None:
     title, install, restart, *_ = cells_of(source)
     assert title.startswith(f"{MAGIC}%md")
     assert restart == f"{MAGIC}%restart_python"
-    arguments = install.removeprefix(f"{MAGIC}%pip install --quiet ").replace('"', "").split()
+    lines = [line.split(f"{MAGIC}%pip install --quiet ") for line in install.splitlines()]
+    arguments = [part for _, parts in lines for part in parts.replace('"', "").split()]
     setup = configparser.ConfigParser()
     setup.read(REPOSITORY / "setup.cfg")
     ours = {Requirement(line) for line in setup["options"]["install_requires"].splitlines() if line
