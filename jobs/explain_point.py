@@ -61,6 +61,10 @@ def explain(this: Run, *, point: str) -> Explanation:
         if not found.is_over and stage.explain is not None:
             this.require_finished(stage)
             found = stage.explain(this, id_, found)
+    sides = (s for s in this.recipe.stages if s.is_side and s.is_on(this.written))
+    for side in sides:
+        if not found.is_over and side.explain is not None and this.has_finished(side):
+            found = side.explain(this, id_, found)
     if found.is_over:
         places = [Place(s.name, [], why_not=str(found.gate)) for s in this.config.samples]
         found = replace(found, samples=places)

@@ -1,7 +1,7 @@
 """Score what a model has yet to learn and can, and draw the next rows to train on by it.
 
-Reads    the surviving points, or one sample; two tables of losses, joined by id
-Writes   learnability: every row's scores, and which are drawn; compute_ledger; rejects
+Reads    the surviving points, or one sample; losses of two models by id, or a label of each row
+Writes   learnability: a round's scores, and which rows are drawn; compute_ledger; rejects; report
 Method   Bad Students Make Great Teachers, arXiv 2312.05328: the loss of the model in training minus
          that of a reference model; softmax draws without replacement, by Gumbel keys
 Run      evenlake learnability --config my.yaml learnability.source=pool
@@ -9,24 +9,41 @@ Run      evenlake learnability --config my.yaml learnability.source=pool
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import balance_sample, cluster_levels
+from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import POOL, LearnabilityConfig
+from jobs.config.learnability import POOL, GflopConfig, LearnabilityConfig
 from jobs.config.model import RunConfig
+from jobs.learnability import classified
+from jobs.learnability.classifier import Arrays, gflop_of
+from jobs.learnability.draws import drawn, place_of, scored
+from jobs.learnability.losses import Source, losses_pinned, read_losses, with_losses
+from jobs.learnability.measured import (
+    SAMPLED_ROWS,
+    Compute,
+    compute_of,
+    means_of,
+    report_rows,
+    worth_in,
+)
+from jobs.learnability.worth import Worth, advice, as_figures
+from jobs.points.hash_sample import sample_rows
 from jobs.points.surviving import surviving
-from jobs.pool.losses import read_losses
+from jobs.pool.ids import Id, is_id
+from jobs.reporting.explanation import Explanation
+from jobs.reporting.rows import report_table
 from jobs.runs.opening import open_run
-from jobs.runs.outcomes import Outcome
+from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
-from jobs.tables.shared import REJECTS
+from jobs.spark.frames import as_table, kept_no_more, kept_on_disk
+from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
 from jobs.tables.table import GENERATION, Table
 
 LEARNABILITY = Table(
@@ -35,53 +52,91 @@ LEARNABILITY = Table(
     "loss_reference DOUBLE, hard DOUBLE, easy_reference DOUBLE, learnability DOUBLE, key DOUBLE, "
     f"is_selected BOOLEAN, {GENERATION}",
 )
-COMPUTE_LEDGER = Table("compute_ledger", "round INT, n_scored BIGINT, n_trained BIGINT")
-_SIDES = ("online", "reference")
-_WHOLE = {"tinyint", "smallint", "int", "bigint"}  # types of ids that join as they are
+_LEDGER = (
+    "round int, n_scored bigint, n_trained bigint, gflop_score double, gflop_train double, "
+    "gflop_uniform double"
+)
+COMPUTE_LEDGER = Table("compute_ledger", _LEDGER.replace("double", "DOUBLE DEFAULT NULL"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored(Outcome):
-    """How many rows were scored and drawn over all rounds, and their mean learnability."""
+    """How many rows a round scored and drew, their mean learnability, and what that is worth.
+
+    Attributes
+    ----------
+    worth : of ``jobs.learnability.worth.Worth``; empty if there is no second reference
+    gflop : score, train and uniform, as far as known
+    """
 
     n_scored: int
     n_selected: int
     n_rejected: int
     mean_learnability: float
     mean_selected: float
+    worth: dict[str, float] = per("worth.{}")
+    gflop: dict[str, float] = per("gflop.{}")
+
+
+class _Losses(NamedTuple):
+    """Rows with losses, and what classifiers in place of a user's models are at the moment."""
+
+    rows: DataFrame
+    cost: GflopConfig
+    models: Arrays | None = None
 
 
 def _score(this: Work) -> Scored:
     given, seed = this.config.learnability, this.config.seed
     # 1. the rows to draw from, each with both losses; those without are rejects
-    joined = _with_losses(this, _source(this.run, given), given)
-    n_rejected = this.write(REJECTS, joined.where("reason IS NOT NULL"))
-    # 2. all criteria at once; the chosen one draws
-    scored = _scores(joined.where("reason IS NULL"), given, seed)
-    drawn = _drawn(scored, given)
-    n_scored = this.write(LEARNABILITY, drawn)
+    losses = _losses(this, given)
+    joined = kept_on_disk(losses.rows)
+    try:
+        rejected = joined.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
+        n_rejected = this.write(REJECTS, rejected)
+        # 2. all criteria at once; the chosen one draws
+        fit = joined.where("reason IS NULL")
+        n_scored = this.write(LEARNABILITY, drawn(scored(fit, given, seed), given))
+        _require_some(given, n_scored, n_rejected)
+        # 3. what it is worth and what it took; classifiers learn from it
+        return _measured(this, losses, fit, n_rejected)
+    finally:
+        kept_no_more(joined)
+
+
+def _require_some(given: LearnabilityConfig, n_scored: int, n_rejected: int) -> None:
     if n_scored == 0:
         raise InputError(
             f"learnability: none of the {n_rejected} rows of {given.source!r} has both losses; the "
-            "rejects table names each row: check learnability.online.id and reference.id"
+            "rejects table names each row: check learnability.online.id and reference.id, or the "
+            "classifier's label"
         )
-    # 3. what it took
-    written = this.lake.read(LEARNABILITY, this.key)
-    selected = F.when(F.col("is_selected"), F.col("learnability"))
-    ledger = written.groupBy("round").agg(
-        F.count("*").alias("n_scored"), F.count(selected).alias("n_trained")
+
+
+def _losses(this: Work, given: LearnabilityConfig) -> _Losses:
+    """Return the source's rows with losses, and why each other one has none."""
+    rows = _source(this.run, given)
+    if given.classifier is not None:
+        found, models = classified.with_losses(this, embed_pool.STAGE, rows, given.classifier)
+        known = gflop_of(models["online_coef"].shape[1], len(models["classes"]))
+        cost = GflopConfig(score=known[0], train=given.gflop.train or known[1])
+        return _Losses(found, cost, models)
+    source = Source(
+        this.run.pool,
+        this.config.input.id,
+        rows.select("id"),
+        this.run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).select("id", "leaf_id"),
+        this.config.seed,
     )
-    this.write(COMPUTE_LEDGER, ledger)
-    ((mean, mean_selected, n_selected),) = written.agg(
-        F.avg("learnability"), F.avg(selected), F.count(selected)
-    ).collect()
-    return Scored(
-        n_scored=n_scored,
-        n_selected=n_selected,
-        n_rejected=n_rejected,
-        mean_learnability=mean,
-        mean_selected=mean if mean_selected is None else mean_selected,
-    )
+    sides = {
+        side: read_losses(this.spark, side, losses, source) for side, losses in given.sides.items()
+    }
+    joined = with_losses(rows, sides)
+    is_told = "second_reference" in sides
+    halves = {"half_a": "loss_reference", "half_b": "loss_second_reference"}
+    nothing = F.lit(None).cast("double")
+    named = {f"loss_{k}": F.col(v) if is_told else nothing for k, v in halves.items()}
+    return _Losses(joined.withColumns(named), given.gflop)
 
 
 def _source(run: Run, given: LearnabilityConfig) -> DataFrame:
@@ -96,89 +151,56 @@ def _source(run: Run, given: LearnabilityConfig) -> DataFrame:
         return ids.select("id", F.lit(None).cast("bigint").alias("node_id"))
     paths = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
     nodes = paths.select("id", F.col("path")[level - 1].alias("node_id"))
-    return ids.select("id").join(nodes, on="id")
+    return ids.select("id").join(nodes, on="id", how="inner")
 
 
-def _with_losses(this: Work, rows: DataFrame, given: LearnabilityConfig) -> DataFrame:
-    """Add both losses, and why a row cannot be scored."""
-    wrong: list[tuple[str, Column, Column]] = []
-    for side in _SIDES:
-        losses = read_losses(this.spark, side, getattr(given, side))
-        _require_same_ids(side, rows, losses)
-        named = {"loss": f"loss_{side}", "n_losses": f"n_{side}"}
-        rows = rows.join(losses.withColumnsRenamed(named), on="id", how="left")
-        loss, n = F.col(f"loss_{side}"), F.col(f"n_{side}")
-        is_finite = loss.isNotNull() & ~F.isnan(loss) & (F.abs(loss) < float("inf"))
-        shown = F.concat(F.lit(f"{side}: "), F.coalesce(loss.cast("string"), F.lit("null")))
-        wrong += [
-            ("no_loss", n.isNull(), F.lit(f"{side}: no row has this id")),
-            ("duplicate_loss", n > 1, F.format_string(f"{side}: %d rows have this id", n)),
-            ("bad_loss", ~is_finite, shown),
-        ]
-    reason = detail = F.lit(None).cast("string")
-    for name, is_so, what in reversed(wrong):
-        reason = F.when(is_so, name).otherwise(reason)
-        detail = F.when(is_so, what).otherwise(detail)
-    stage = F.lit(STAGE.name).alias("stage")
-    return rows.select("*", reason.alias("reason"), detail.alias("detail"), stage)
-
-
-def _require_same_ids(side: str, rows: DataFrame, losses: DataFrame) -> None:
-    """Refuse ids of another type: Spark would compare them as numbers, or fail on a row."""
-    mine, theirs = (each.schema["id"].dataType.simpleString() for each in (rows, losses))
-    if mine != theirs and not {mine, theirs} <= _WHOLE:
-        raise InputError(
-            f"learnability.{side}.id is {theirs}, the pool's ids are {mine}; cast it, such as "
-            f"id: cast(id as {mine})"
-        )
-
-
-def _scores(rows: DataFrame, given: LearnabilityConfig, seed: int) -> DataFrame:
-    """Score every row in every round, and give it a key: its softmax draw is the largest keys."""
-    online, reference = F.col("loss_online"), F.col("loss_reference")
-    scores: dict[str, Column] = {
-        "hard": online,
-        "easy_reference": -reference,
-        "learnability": online - reference,
-        "uniform": F.lit(0.0),
-    }
-    rounds = F.explode(F.array(*map(F.lit, range(given.rounds)))).alias("round")
-    n_super_batches = -(-1 // given.super_batch)  # rounded up
-
-    def hashed(salt: str) -> Column:
-        return F.xxhash64("id", F.lit(f"learnability.{salt}"), F.lit(seed), F.col("round"))
-
-    # 52 bits, so that it is below 1; then Gumbel's distribution, by Spark's StrictMath logarithms
-    uniform = (F.shiftrightunsigned(hashed("draw"), 12) + F.lit(0.5)) * F.lit(2.0**-52)
-    gumbel = -F.log(-F.log(uniform))
-    return rows.select("*", rounds).select(
-        "round",
-        "id",
-        F.pmod(hashed("super_batch"), F.lit(int(n_super_batches))).alias("super_batch"),
-        "node_id",
-        "loss_online",
-        "loss_reference",
-        *(score.alias(name) for name, score in scores.items() if name != "uniform"),
-        (scores[given.criterion] / F.lit(given.temperature) + gumbel).alias("key"),
+def _measured(this: Work, losses: _Losses, fit: DataFrame, n_rejected: int) -> Scored:
+    """Write the report's rows, the ledger and what classifiers have learned."""
+    given = this.config.learnability
+    written = this.lake.read(LEARNABILITY, this.key)
+    means = means_of(written)
+    halves = fit.select("id", "loss_half_a", "loss_half_b")
+    wanted = [("learnability.report", SAMPLED_ROWS)]
+    (of_rows,) = sample_rows(written, wanted, means.n_scored, seed=this.config.seed)
+    (of_halves,) = sample_rows(halves, wanted, means.n_scored, seed=this.config.seed)
+    sample = of_rows
+    for name in ("loss_half_a", "loss_half_b"):  # the same ids, in the same order
+        sample = sample.append_column(name, of_halves[name])
+    worth = worth_in(sample, given.keep)
+    compute = compute_of(losses.cost, given.round, means.n_scored, means.n_selected)
+    rows = report_rows(given, means, sample, compute, worth)
+    ledger = as_table([(given.round, means.n_scored, means.n_selected, *compute)], _LEDGER)
+    outputs = {REPORT: report_table(rows, this.run.run_id), COMPUTE_LEDGER: ledger}
+    if losses.models is not None:
+        content = classified.learned_from(this, losses.models, fit, written.where("is_selected"))
+        outputs[ARTIFACTS] = artifact(classified.ARTIFACT, "application/x-npz", content)
+    this.write_all(outputs)
+    return Scored(
+        n_scored=means.n_scored,
+        n_selected=means.n_selected,
+        n_rejected=n_rejected,
+        mean_learnability=means.of_all["learnability"],
+        mean_selected=means.of_selected["learnability"],
+        worth=dict(as_figures(worth)),
+        gflop={k: v for k, v in compute._asdict().items() if v is not None},
     )
 
 
-def _drawn(scored: DataFrame, given: LearnabilityConfig) -> DataFrame:
-    """Mark the largest keys of every super-batch; within nodes, the same share of each."""
-    groups = ["round", "super_batch", "node_id"]
-    counts = scored.groupBy(*groups).agg(F.count("*").alias("n"))
-    # cumulative rounding: whole numbers that add up to the share of the super-batch
-    until = F.sum("n").over(Window.partitionBy("round", "super_batch").orderBy("node_id"))
-    upto, before = (F.floor(F.lit(given.keep) * n + 0.5) for n in (until, until - F.col("n")))
-    quotas = counts.select(*groups, (upto - before).alias("quota"))
-    is_same = reduce(
-        lambda a, b: a & b, (F.col(f"mine.{g}").eqNullSafe(F.col(f"theirs.{g}")) for g in groups)
-    )
-    with_quota = scored.alias("mine").join(quotas.alias("theirs"), is_same)
-    place = F.row_number().over(
-        Window.partitionBy(*(f"mine.{g}" for g in groups)).orderBy(F.desc("key"), "id")
-    )
-    return with_quota.select("mine.*", (place <= F.col("quota")).alias("is_selected"))
+def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
+    """Add the row's score in the config's round, and whether it was drawn."""
+    written = run.read(STAGE, LEARNABILITY)
+    mine = written.where(is_id(id_))
+    found = mine.collect()
+    if not found:
+        why = run.read(STAGE, REJECTS).where(is_id(id_)).select("reason", "detail").collect()
+        said = f"not scored: {why[0].reason}, {why[0].detail}" if why else "not in the source"
+        return replace(so_far, notes=[*so_far.notes, f"learnability: {said}"])
+    row = found[0]
+    ((place, n),) = place_of(written, mine).collect()
+    among = "its super-batch" if row.node_id is None else f"node {row.node_id}"
+    said = f"{'drawn' if row.is_selected else 'not drawn'}, {place} of {n} of {among}"
+    note = f"learnability: scored {row.learnability:.3g} in round {row.round}, {said}"
+    return replace(so_far, notes=[*so_far.notes, note])
 
 
 STAGE = Stage(
@@ -187,17 +209,19 @@ STAGE = Stage(
     after=(cluster_levels.STAGE, balance_sample.STAGE),
     reads=("seed", "learnability"),
     is_side=True,
+    pins=losses_pinned,
     is_on=lambda config: config.learnability.source is not None,
     command="learnability",
     summary="Score what a model has yet to learn, and draw the next rows to train on.",
-    tables=(LEARNABILITY, COMPUTE_LEDGER, REJECTS),
+    tables=(LEARNABILITY, COMPUTE_LEDGER, REJECTS, REPORT, ARTIFACTS),
     outcome=Scored,
     work=_score,
+    explain=_explain,
 )
 
 
 def score(this: Run) -> Scored:
-    """Score and draw, or reuse what was drawn.
+    """Score and draw one round, or reuse what was drawn.
 
     Raises
     ------
@@ -222,26 +246,40 @@ def score(this: Run) -> Scored:
 
 
 def run(spark: SparkSession, config: RunConfig) -> Scored:
-    """Score and draw on a config; see ``score``."""
+    """Score and draw a round of a config; see ``score``."""
     return score(open_run(spark, config))
 
 
-def _show(this: Run) -> str:
-    scored = score(this)
-    rejects = f"; {scored.n_rejected:,} rejects" if scored.n_rejected else ""
-    return (
-        f"{scored.n_selected:,} of {scored.n_scored:,} rows drawn by "
-        f"{this.written.learnability.criterion}: mean learnability {scored.mean_selected:.3g}, "
-        f"{scored.mean_learnability:.3g} of all{rejects}\n"
-        f"table: {this.lake.shown(LEARNABILITY.name)} (is_selected, stage_key = {this.key(STAGE)})"
-    )
+def shown(this: Run, found: Scored) -> str:
+    """Return what a round drew, for people."""
+    rejects = f"; {found.n_rejected:,} rejects" if found.n_rejected else ""
+    given = this.written.learnability
+    worth = Worth(**found.worth) if found.worth else None
+    compute = Compute(*(found.gflop.get(name) for name in Compute._fields))
+    lines = [
+        f"round {given.round}: {found.n_selected:,} of {found.n_scored:,} rows drawn by "
+        f"{given.criterion}: mean learnability {found.mean_selected:.3g}, "
+        f"{found.mean_learnability:.3g} of all{rejects}",
+        f"scores: {advice(worth, given.criterion)}",
+    ]
+    if compute.saving is None:
+        lines.append("compute: not known; name the GFLOP of a row in learnability.gflop")
+    else:
+        lines.append(
+            f"compute: {compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, "
+            f"{compute.saving:.0%} less than training on every row ({compute.uniform:.3g})"
+        )
+    where = f"{this.lake.shown(LEARNABILITY.name)} (is_selected, stage_key = {this.key(STAGE)})"
+    return "\n".join([*lines, f"table: {where}"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score and draw."""
     from jobs.cli.command import job_main
 
-    return job_main(_show, argv, name="learnability", summary=STAGE.summary)
+    return job_main(
+        lambda this: shown(this, score(this)), argv, name="learnability", summary=STAGE.summary
+    )
 
 
 if __name__ == "__main__":

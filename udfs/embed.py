@@ -13,7 +13,7 @@ on the embedding or its reason below the projection, and embed every row twice.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -31,8 +31,9 @@ EMBEDDING_TYPE = "array<float>"
 GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
 BATCH_SIZE = 256  # rows
 
+Loaded = TypeVar("Loaded")
 MAX_LOADED = 3  # embedders a worker keeps, like pyspark's ModelCache
-_loaded: OrderedDict[str, Embedder] = OrderedDict()
+_loaded: OrderedDict[str, Any] = OrderedDict()
 
 
 class Gated(NamedTuple):
@@ -111,14 +112,15 @@ def make_loader(make: Callable[[Arrays], Embedder], shipped: Shipped) -> Callabl
     return lambda: make(from_bytes(shipped.get().tobytes()))
 
 
-def load_once(key: str, load_embedder: Callable[[], Embedder]) -> Embedder:
-    """Return the embedder this process loaded under `key`, loading it the first time."""
+def load_once(key: str, load: Callable[[], Loaded]) -> Loaded:
+    """Return the model this process loaded under `key`, loading it the first time."""
     if key not in _loaded:
-        _loaded[key] = load_embedder()
+        _loaded[key] = load()
     _loaded.move_to_end(key)
     while len(_loaded) > MAX_LOADED:
         _loaded.popitem(last=False)
-    return _loaded[key]
+    found: Loaded = _loaded[key]
+    return found
 
 
 def embed_batches(

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -39,11 +39,18 @@ class Source:
     file : its path
     version : derived from its content
     archive : the archive it is packed in; None if it is installed
+    module, factory : what the config names
     """
 
     file: str
     version: str
     archive: str | None
+    module: str = ""
+    factory: str = ""
+
+    def code(self, options: Mapping[str, Any]) -> Code:
+        """Return the code as the driver and the workers find it."""
+        return Code(self.module, self.factory, json.dumps(options, sort_keys=True), self.archive)
 
 
 def load(model: str, options: Mapping[str, Any]) -> tuple[EmbedderSpec, str]:
@@ -58,15 +65,32 @@ def load(model: str, options: Mapping[str, Any]) -> tuple[EmbedderSpec, str]:
     ------
     ConfigError
     """
-    _, module, factory = model.split(":")
+    source = source_of(model, "embed.model")
     try:
-        source = _source_of(module)
-        code = Code(module, factory, json.dumps(options, sort_keys=True), source.archive)
-        if source.archive is not None and source.archive not in sys.path:
-            sys.path.append(source.archive)
-        return spec_of(code, _made, source.version), source.file
+        return spec_of(source.code(options), _made, source.version), source.file
     except EmbedderError as error:
         raise ConfigError(f"embed.model={model!r}: {error}") from error
+
+
+def source_of(model: str, key: str) -> Source:
+    """Find the code that a config names, so that the driver can import it.
+
+    Parameters
+    ----------
+    key : of the config, for messages
+
+    Raises
+    ------
+    ConfigError
+    """
+    _, module, factory = model.split(":")
+    try:
+        source = replace(_source_of(module), module=module, factory=factory)
+    except EmbedderError as error:
+        raise ConfigError(f"{key}={model!r}: {error}") from error
+    if source.archive is not None and source.archive not in sys.path:
+        sys.path.append(source.archive)
+    return source
 
 
 @lru_cache(maxsize=2)

@@ -64,6 +64,7 @@ class Explanation:
     gate: Gate = Gate("accepted")
     path: list[Node] = field(default_factory=list)
     samples: list[Place] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # of stages beside the run
 
     def __str__(self) -> str:
         """Return it for people, one fact per line."""
@@ -73,7 +74,7 @@ class Explanation:
             f"embedding: {self.model}",
             f"gate{stage}: {self.gate}",
         ]
-        return "\n".join([*facts, *map(str, self.path), *map(str, self.samples)])
+        return "\n".join([*facts, *map(str, self.path), *map(str, self.samples), *self.notes])
 
     @property
     def is_over(self) -> bool:

@@ -9,7 +9,6 @@ from jobs.embedding.chosen import chosen, pinned
 from jobs.ledger.events import RUNS, Event
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool, with_pointed
-from jobs.pool.losses import losses_pinned
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run
 from jobs.runs.stage import Recipe
@@ -48,7 +47,10 @@ def open_run(
 
         recipe = RECIPE
     ship_own_code(spark)
-    config = losses_pinned(spark, pinned(config))
+    config = pinned(config)
+    for stage in recipe.stages:
+        if stage.pins is not None and stage.is_on(config):
+            config = stage.pins(spark, config)
     lake = Lake(spark, config.output)
     pool = open_pool(spark, config.input)
     spec = chosen(config).spec

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,6 +85,11 @@ class Run:
     def key(self, stage: Stage[Any]) -> str:
         """Return a stage's key."""
         return self.keys[stage.name]
+
+    def key_if(self, stage: Stage[Any], sections: Mapping[str, Any]) -> str:
+        """Return the key that a stage would have if sections of the config were others."""
+        written, config = (c.model_copy(update=sections) for c in (self.written, self.config))
+        return self.recipe.keys(written, self.pool.fingerprint, resolved=config)[stage.name]
 
     @property
     def run_id(self) -> str:

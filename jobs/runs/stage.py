@@ -17,7 +17,7 @@ from jobs.runs.outcomes import Outcome
 from jobs.tables.table import Table
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from jobs.runs.run import Run
     from jobs.runs.work import Work
@@ -53,6 +53,7 @@ class Stage(Generic[O_co]):
         resolved; its own key, and those of earlier stages, use the config as written
     is_side : no part of a whole run: it is done by its own command, on what the run left, and adds
         nothing to the run's id
+    pins : puts the versions of what else it reads, such as tables of its own, into the config
     points : for the stage that makes the points: reads the ids and embeddings it accepted
     turned_away : for a gate: reads the ids that go no further, ``n_turned_away`` in its outcome.
         Every stage that reads points builds on the gates before it, without naming them
@@ -76,6 +77,7 @@ class Stage(Generic[O_co]):
     is_on: Callable[[RunConfig], bool] = _always
     is_side: bool = False
     resolves: Callable[[RunConfig, Any], RunConfig] | None = None
+    pins: "Callable[[SparkSession, RunConfig], RunConfig] | None" = None
     points: "Callable[[Run], DataFrame] | None" = None
     turned_away: "Callable[[Run], DataFrame] | None" = None
     cost: Callable[[Any], Iterable[Any]] | None = None

@@ -14,8 +14,11 @@ from pyspark.sql import functions as F
 from jobs import score_learnability
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
+from jobs.config.learnability import LearnabilityConfig
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
+from jobs.learnability.draws import drawn
+from jobs.learnability.draws import scored as scored_rows
 from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
@@ -86,8 +89,10 @@ def hashed(spark: SparkSession, ids: list[str], salt: str, round_: int) -> dict[
 def test_every_criterion_is_scored_and_the_chosen_one_draws_by_gumbel_keys(
     spark: SparkSession, folder: Path, criterion: str
 ) -> None:
-    of = config(folder, criterion=criterion, temperature=0.5, rounds=2, super_batch=0.4, keep=0.3)
-    rows = scored(spark, of)
+    shape = {"criterion": criterion, "temperature": 0.5, "super_batch": 0.4, "keep": 0.3}
+    rows = [
+        row for r in range(2) for row in scored(spark, config(folder, round=r, **shape))
+    ]
     losses = {
         name: dict(zip(*pq.read_table(folder / name).to_pydict().values(), strict=True))
         for name in ("online", "reference")
@@ -119,20 +124,46 @@ def test_every_criterion_is_scored_and_the_chosen_one_draws_by_gumbel_keys(
             ]
 
 
-def test_draws_follow_the_softmax(spark: SparkSession, folder: Path) -> None:
-    """Two rows of known odds: over many rounds the first is drawn as often as they say."""
-    losses = {"60-0": 1.0, "60-1": 0.0}
-    for name, factor in (("odds-online", 1.0), ("odds-reference", 0.0)):
-        write(folder / name, [*losses], [factor * v for v in losses.values()])
-    given = {
-        side: {"table": f"{folder}/odds-{side}", "where": "id in ('60-0', '60-1')"}
-        for side in ("online", "reference")
-    }
-    rows = scored(spark, config(folder, rounds=2000, keep=0.5, **given))
-    drawn = Counter(row["id"] for row in rows if row["is_selected"])
-    assert sum(drawn.values()) == 2000
+def test_draws_follow_the_softmax(spark: SparkSession) -> None:
+    """Pairs of rows of known odds: the first of a pair is drawn as often as they say."""
+    n = 4000
+    pairs = spark.range(2 * n).select(
+        F.col("id"),
+        F.floor(F.col("id") / 2).alias("node_id"),
+        (F.col("id") % 2).cast("double").alias("loss_online"),
+        F.lit(0.0).alias("loss_reference"),
+    )
+    given = LearnabilityConfig(keep=0.5, within_nodes=1)
+    rows = drawn(scored_rows(pairs, given, 0), given)
+    n_first = rows.where("is_selected and id % 2 = 1").count()
+    assert rows.where("is_selected").count() == n
     odds = np.e / (1 + np.e)
-    assert drawn["60-0"] / 2000 == pytest.approx(odds, abs=4 * (odds * (1 - odds) / 2000) ** 0.5)
+    assert n_first / n == pytest.approx(odds, abs=4 * (odds * (1 - odds) / n) ** 0.5)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 0.1, 3.0])
+def test_buckets_rank_as_one_sort_does(spark: SparkSession, temperature: float) -> None:
+    """Every key is among the largest of its group, on 1 and 7 partitions."""
+    rows = spark.range(500).select(
+        F.col("id"),
+        (F.col("id") % 3).alias("node_id"),
+        (F.xxhash64("id") % 100 / 10).alias("loss_online"),
+        (F.xxhash64("id", F.lit(1)) % 7).cast("double").alias("loss_reference"),
+    )
+    given = LearnabilityConfig(keep=0.3, super_batch=0.5, temperature=temperature, within_nodes=1)
+    found = [
+        drawn(scored_rows(rows.repartition(n), given, 5), given).toPandas().sort_values("id")
+        for n in (1, 7)
+    ]
+    assert found[0].equals(found[1].set_axis(found[0].index))
+    n_drawn = Counter[int]()
+    for (batch, _), group in found[0].groupby(["super_batch", "node_id"]):
+        best = group.sort_values(["key", "id"], ascending=[False, True])
+        assert [*best["is_selected"]] == sorted(best["is_selected"], reverse=True)
+        n_drawn[batch] += int(group["is_selected"].sum())
+        assert abs(group["is_selected"].sum() - 0.3 * len(group)) < 1
+    sizes = found[0].groupby("super_batch").size()
+    assert all(n_drawn[batch] == int(0.3 * n + 0.5) for batch, n in sizes.items())
 
 
 def test_within_nodes_every_node_gives_its_share(spark: SparkSession, folder: Path) -> None:
@@ -179,8 +210,8 @@ def test_a_row_without_a_loss_is_a_reject_with_its_reason(
     assert (outcome.n_rejected, outcome.n_scored) == (5, N_POINTS - 5)
     assert outcome.n_selected == 28  # half of 55, rounded up
     assert outcome.mean_selected > outcome.mean_learnability
-    ledger = run.lake.read("compute_ledger", run.key(STAGE)).drop("stage_key").collect()
-    assert [tuple(row) for row in ledger] == [(0, 55, 28)]
+    ledger = run.lake.read("compute_ledger", run.key(STAGE)).collect()
+    assert [tuple(row) for row in ledger] == [(0, 55, 28, None, None, None)]
 
 
 def test_files_and_partitions_of_losses_change_no_draw_but_other_losses_do(
@@ -212,7 +243,7 @@ def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, fo
     [
         ({"source": "other"}, ConfigError, "learnability.source='other': want pool, or the name"),
         ({"within_nodes": 3}, ConfigError, "within_nodes=3, but the tree has 2 levels"),
-        ({"online": None}, ConfigError, "online is missing; want the table of the online model's"),
+        ({"online": None}, ConfigError, "online is missing; want the online model's losses"),
         ({"keep": 0.0}, ConfigError, "learnability.keep=0.0"),
         (
             {"online": {"table": "{folder}/online", "format": "xml"}},
@@ -267,9 +298,11 @@ def test_the_command_says_what_was_drawn(
 
     (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(config(folder))))
     assert evenlake(["learnability", "--config", str(folder / "config.yaml")]) == 0
-    drawn, table = capsys.readouterr().out.splitlines()
-    assert drawn.startswith("28 of 55 rows drawn by learnability: mean learnability ")
-    assert drawn.endswith("of all; 5 rejects")
+    said, worth, compute, table = capsys.readouterr().out.splitlines()
+    assert said.startswith("round 0: 28 of 55 rows drawn by learnability: mean learnability ")
+    assert said.endswith("of all; 5 rejects")
+    assert worth.endswith("trained on other rows in learnability.second_reference")
+    assert compute == "compute: not known; name the GFLOP of a row in learnability.gflop"
     assert table.startswith(f"table: {folder}/lake/learnability (is_selected, stage_key = ")
     assert (
         evenlake(

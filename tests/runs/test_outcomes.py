@@ -37,7 +37,15 @@ OUTCOMES = [
             "s.communities.coverage_gap": -0.1,
         },
     ),
-    Scored(n_scored=9, n_selected=4, n_rejected=2, mean_learnability=0.5, mean_selected=1.25),
+    Scored(
+        n_scored=9,
+        n_selected=4,
+        n_rejected=2,
+        mean_learnability=0.5,
+        mean_selected=1.25,
+        worth={"agreement": 0.5, "gain_error": 0.1},
+        gflop={},
+    ),
 ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def spec_of(code: Code, call: Callable[[Code], UserEmbedder], version: str) -> E
         n_fitted=lambda _: N_TRIED,
         fit=partial(_fit, call=partial(call, code)),
         # the workers know the archive by its name alone
-        make=partial(make_embedder, replace(code, archive=_name_of(code.archive))),
+        make=partial(make_embedder, replace(code, archive=archive_name(code.archive))),
         n_features=told_length,
         version=told["version"] or version,
         archive=code.archive,
@@ -226,7 +226,7 @@ def _called(embed: UserEmbedder, contents: list[Any]) -> list[NDArray[Any] | Non
 def _imported(module: str, archive: str | None) -> ModuleType:
     if archive is None:
         return importlib.import_module(module)
-    name, top = _name_of(archive), module.partition(".")[0]
+    name, top = archive_name(archive), module.partition(".")[0]
     loaded = sys.modules.get(top)
     if loaded is None or name not in Path(str(getattr(loaded, "__file__", ""))).parts:
         places = [place for place in sys.path if os.path.basename(place) == name]
@@ -239,7 +239,8 @@ def _imported(module: str, archive: str | None) -> ModuleType:
     return importlib.import_module(module)
 
 
-def _name_of(archive: Any) -> Any:
+def archive_name(archive: Any) -> Any:
+    """Return the name that workers know an archive by."""
     return archive and os.path.basename(archive)
 
 

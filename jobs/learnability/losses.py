@@ -1,0 +1,247 @@
+"""The losses of a side, the online or the reference model: found, pinned, and read by id.
+
+They are in a table or in the pool, or computed from what is there: see ``LossesConfig``.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.config.errors import ConfigError, InputError
+from jobs.config.learnability import ROUND, LossesConfig, TableConfig
+from jobs.config.model import InputConfig, RunConfig
+from jobs.embedding.code import source_of
+from jobs.pool.inputs import Pool, open_pool
+from jobs.spark.errors import SPARK_ERRORS, reason
+from jobs.spark.shipping import ship_code
+from udfs.losses import CENTROID_SCHEMA, VIEWS_SCHEMA, make_centroid, make_scorer, make_views
+
+_WHOLE = {"tinyint", "smallint", "int", "bigint"}  # types of ids that join as they are
+VIEWS_ROWS = 256  # about as many rows tell each other apart, as in a training batch
+
+
+# --- pinned ---------------------------------------------------------------------------------------
+
+
+def losses_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
+    """Return the config with the fingerprints of the losses that are there now.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read as described.
+    ConfigError
+        If the config names another fingerprint, or the user's code cannot be found.
+    """
+    given = config.learnability
+    if given.source is None:
+        return config
+    found: dict[str, TableConfig] = {}
+    for side, losses in given.sides.items():
+        placed = _placed(losses, given.round)
+        found[side] = _pinned(spark, f"learnability.{side}", placed, config)
+    if (classifier := given.classifier) is not None:
+        tables = {"clean": classifier.clean} | (
+            {"seen": classifier.seen} if classifier.seen else {}
+        )
+        pinned = {
+            name: _pinned(spark, f"learnability.classifier.{name}", table, config)
+            for name, table in tables.items()
+        }
+        update = {"classifier": classifier.model_copy(update=pinned)}
+        return config.model_copy(update={"learnability": given.model_copy(update=update)})
+    return config.model_copy(update={"learnability": given.model_copy(update=found)})
+
+
+def _placed(losses: LossesConfig, round_: int) -> LossesConfig:
+    """Put the round's number into the table's name."""
+    if losses.table is None or ROUND not in losses.table:
+        return losses
+    return losses.model_copy(update={"table": losses.table.replace(ROUND, str(round_))})
+
+
+def _pinned(spark: SparkSession, key: str, table: TableConfig, config: RunConfig) -> TableConfig:
+    parts = [] if table.table is None else [opened(spark, key, table).fingerprint]
+    if isinstance(table, LossesConfig) and table.model is not None:
+        parts.append(source_of(table.model, f"{key}.model").version)
+    fingerprint = "+".join(parts) or None
+    if table.fingerprint not in (None, fingerprint):
+        raise ConfigError(
+            f"{key}.fingerprint={table.fingerprint!r}, but {table.table or table} is "
+            f"{fingerprint!r} now; null takes whatever is there"
+        )
+    return table.model_copy(update={"fingerprint": fingerprint})
+
+
+def opened(
+    spark: SparkSession, key: str, table: TableConfig, *, id_: str = "id", content: str = "id"
+) -> Pool:
+    """Open a table as a pool is opened, errors naming the keys of the config that it is from.
+
+    Raises
+    ------
+    InputError
+    """
+    shared = {name: getattr(table, name) for name in ("table", "format", "options", "where")}
+    given = shared | {"version": table.version, "id": id_, "content": content}
+    try:
+        return open_pool(spark, InputConfig.model_validate(given))
+    except InputError as error:
+        raise InputError(str(error).replace("input.", f"{key}.")) from error
+
+
+# --- read -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the losses are for.
+
+    Attributes
+    ----------
+    rows : id
+    leaves : id, leaf_id, of the tree; for losses by centroid
+    seed : of the run
+    """
+
+    pool: Pool
+    pool_id: str
+    rows: DataFrame
+    leaves: DataFrame
+    seed: int
+
+
+def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: Source) -> DataFrame:
+    """Return a row for each id : id, loss (double), n_losses, the number of rows that differ.
+
+    Raises
+    ------
+    InputError
+        If an expression cannot be computed, or ids are of another type than the pool's.
+    """
+    key = f"learnability.{side}"
+    id_ = losses.id or (source.pool_id if losses.table is None else "id")
+    rows, name = source.pool.rows, source.pool.name
+    if losses.table is not None:
+        found = opened(spark, key, losses, id_=id_, content=", ".join(losses.columns))
+        rows, name = found.rows, found.name
+    try:
+        named = rows.select(
+            F.expr(id_).alias("id"), *(F.expr(c).alias(f"c{i}") for i, c in _columns(losses))
+        )
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"{key}: id={id_!r}, {losses.form}={', '.join(losses.columns)!r} are no columns or "
+            f"expressions over {name}, which has {rows.columns}: {reason(error)}"
+        ) from error
+    _require_same_ids(side, source.rows, named)
+    named = named.where(F.col("id").isNotNull())
+    if losses.form in ("views", "embedding"):  # what a row is compared with must be in the pool
+        named = named.join(source.leaves, on="id")
+    computed = _computed(spark, key, named, losses, source.seed)
+    grouped = computed.groupBy("id")
+    # rows that agree are one
+    is_one = (F.max("loss") == F.min("loss")) & (F.count("loss") == F.count("*"))
+    n_losses = F.when(is_one, 1).otherwise(F.count("*"))
+    return grouped.agg(F.max("loss").alias("loss"), n_losses.alias("n_losses"))
+
+
+def _columns(losses: LossesConfig) -> list[tuple[int, str]]:
+    return list(enumerate(losses.columns))
+
+
+def _computed(
+    spark: SparkSession, key: str, rows: DataFrame, losses: LossesConfig, seed: int
+) -> DataFrame:
+    """Return each row's loss : id, loss."""
+    form, scale = losses.form, losses.scale
+    if form == "loss":
+        return rows.select("id", F.col("c0").cast("double").alias("loss"))
+    if form == "pair":
+        return rows.select("id", (scale * (1 - _cosine("c0", "c1"))).alias("loss"))
+    if form == "embedding":
+        hashed = rows.withColumn("hash", F.xxhash64("id"))
+        schema = f"{_id_of(rows)}, {CENTROID_SCHEMA}"
+        return hashed.groupBy("leaf_id").applyInArrow(make_centroid(scale), schema)
+    if form == "views":
+        hashed = rows.withColumn("hash", F.xxhash64("id", F.lit("views"), F.lit(seed)))
+        n_groups = max(1, round(rows.count() / VIEWS_ROWS))
+        grouped = hashed.withColumn("group", F.pmod("hash", F.lit(n_groups)))
+        schema = f"{_id_of(rows)}, {VIEWS_SCHEMA}"
+        return grouped.groupBy("group").applyInArrow(make_views(scale), schema)
+    source = source_of(str(losses.model), f"{key}.model")
+    if source.archive is not None:
+        ship_code(spark, source.archive)
+    score = make_scorer(source.code(losses.model_options), losses.reads)
+    names = F.struct(*(f"c{i}" for i, _ in _columns(losses)))
+    return rows.select("id", score(names).alias("loss"))
+
+
+def _id_of(rows: DataFrame) -> str:
+    return f"id {rows.schema['id'].dataType.simpleString()}"
+
+
+def _cosine(a: str, b: str) -> Column:
+    """Return the cosine of two columns of arrays, added up in order; null if lengths differ."""
+
+    def dot(x: str, y: str) -> Column:
+        products = F.zip_with(x, y, lambda u, v: u.cast("double") * v.cast("double"))
+        return F.aggregate(products, F.lit(0.0), lambda total, each: total + each)
+
+    cosine = dot(a, b) / F.sqrt(dot(a, a) * dot(b, b))
+    return F.when(F.size(a) == F.size(b), cosine)
+
+
+def _require_same_ids(side: str, rows: DataFrame, losses: DataFrame) -> None:
+    """Refuse ids of another type: Spark would compare them as numbers, or fail on a row."""
+    mine, theirs = (each.schema["id"].dataType.simpleString() for each in (rows, losses))
+    if mine != theirs and not {mine, theirs} <= _WHOLE:
+        raise InputError(
+            f"learnability.{side}.id is {theirs}, the pool's ids are {mine}; cast it, such as "
+            f"id: cast(id as {mine})"
+        )
+
+
+# --- joined ---------------------------------------------------------------------------------------
+
+
+def with_losses(rows: DataFrame, losses: dict[str, DataFrame]) -> DataFrame:
+    """Add the losses of each side to rows, and why a row cannot be scored.
+
+    Parameters
+    ----------
+    rows : id, and more
+    losses : side -> id, loss, n_losses
+
+    Returns
+    -------
+    joined : rows, loss_<side> and n_<side> for each side, reason, detail
+    """
+    wrong: list[tuple[str, Column, Column]] = []
+    for side, found in losses.items():
+        named = {"loss": f"loss_{side}", "n_losses": f"n_{side}"}
+        rows = rows.join(found.withColumnsRenamed(named), on="id", how="left")
+        wrong += _wrong(side)
+    nothing = F.lit(None).cast("string")
+    pick = partial(first_of, wrong)
+    return rows.withColumns({"reason": pick(0, nothing), "detail": pick(1, nothing)})
+
+
+def _wrong(side: str) -> list[tuple[str, Column, Column]]:
+    loss, n = F.col(f"loss_{side}"), F.col(f"n_{side}")
+    is_finite = loss.isNotNull() & ~F.isnan(loss) & (F.abs(loss) < float("inf"))
+    shown = F.concat(F.lit(f"{side}: "), F.coalesce(loss.cast("string"), F.lit("null")))
+    return [
+        ("no_loss", n.isNull(), F.lit(f"{side}: no row has this id")),
+        ("duplicate_loss", n > 1, F.format_string(f"{side}: %d rows have this id", n)),
+        ("bad_loss", ~is_finite, shown),
+    ]
+
+
+def first_of(wrong: list[tuple[str, Column, Column]], which: int, otherwise: Column) -> Column:
+    """Return the reason, or the detail, of the first condition that a row meets."""
+    for name, is_so, detail in reversed(wrong):
+        otherwise = F.when(is_so, (F.lit(name), detail)[which]).otherwise(otherwise)
+    return otherwise

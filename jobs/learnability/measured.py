@@ -1,0 +1,121 @@
+"""What a round did: exact means, a hash sample's figures, what it cost, the report's rows."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.learnability import GflopConfig, LearnabilityConfig
+from jobs.learnability.draws import CRITERIA
+from jobs.learnability.worth import Worth, worth_of
+from jobs.reporting.rows import Row, figure_rows
+
+SECTION = "learnability"
+SAMPLED_ROWS = 20_000  # that figures other than means are taken from
+_LARGEST = 1e20  # of a score in a mean
+_BINS = 40
+_SHOWN = (0.005, 0.995)  # quantiles between which the report shows scores
+
+
+class Means(NamedTuple):
+    """Counts, and the mean of each criterion, over all rows and over those drawn."""
+
+    n_scored: int
+    n_selected: int
+    of_all: Mapping[str, float]
+    of_selected: Mapping[str, float]
+
+
+def means_of(rows: DataFrame) -> Means:
+    """Count and average a round's rows, exactly, whatever their order."""
+    wanted = [F.count("*").alias("n")]
+    for name in CRITERIA:
+        bounded = F.least(F.greatest(F.col(name), F.lit(-_LARGEST)), F.lit(_LARGEST))
+        wanted.append(F.sum(bounded.cast("decimal(38,12)")).alias(name))
+    found = {row.is_selected: row for row in rows.groupBy("is_selected").agg(*wanted).collect()}
+    n = {which: row.n for which, row in found.items()}
+    sums = {which: {c: row[c] for c in CRITERIA} for which, row in found.items()}
+    n_all = sum(n.values())
+    return Means(
+        n_all,
+        n.get(True, 0),
+        {c: float(sum(s[c] for s in sums.values())) / max(1, n_all) for c in CRITERIA},
+        {c: float(sums[True][c]) / n[True] if True in n else 0.0 for c in CRITERIA},
+    )
+
+
+def worth_in(sample: pa.Table, keep: float) -> Worth | None:
+    """Return what the scores are worth, by a sample's half_a and half_b; None without."""
+    halves = [sample[f"loss_{name}"] for name in ("half_a", "half_b")]
+    if not sample.num_rows or any(half.null_count for half in halves):
+        return None
+    online, a, b = (column.to_numpy() for column in (sample["loss_online"], *halves))
+    return worth_of(online, a, b, keep)
+
+
+class Compute(NamedTuple):
+    """GFLOP of a round; None where the cost of a row is not known.
+
+    Attributes
+    ----------
+    score : of scoring the rows; in round 0 by the reference too, whose losses are kept
+    train : of training on those drawn
+    uniform : of training on all of them, as without a selection
+    """
+
+    score: float | None
+    train: float | None
+    uniform: float | None
+
+    @property
+    def saving(self) -> float | None:
+        """The share of the compute of training on all rows that is saved, scoring included."""
+        if self.score is None or self.train is None or not self.uniform:
+            return None
+        return 1 - (self.score + self.train) / self.uniform
+
+
+def compute_of(cost: GflopConfig, round_: int, n_scored: int, n_trained: int) -> Compute:
+    """Return the compute of a round of so many rows."""
+    n_models = 2 if round_ == 0 else 1
+    return Compute(
+        None if cost.score is None else cost.score * n_scored * n_models,
+        None if cost.train is None else cost.train * n_trained,
+        None if cost.train is None else cost.train * n_scored,
+    )
+
+
+def report_rows(
+    given: LearnabilityConfig, means: Means, sample: pa.Table, compute: Compute, worth: Worth | None
+) -> list[Row]:
+    """Return the round's rows of ``report``; the control is a uniform draw's expectation."""
+    key = str(given.round)
+
+    def keyed(
+        figures: Mapping[str, float], control: Mapping[str, float] | None = None
+    ) -> list[Row]:
+        rows = figure_rows(SECTION, given.source, figures, control=control)
+        return [row._replace(key=key) for row in rows]
+
+    drawn = {f"mean_{name}": value for name, value in means.of_selected.items()}
+    rows = keyed({"n_scored": means.n_scored, "n_selected": means.n_selected})
+    rows += keyed(drawn, {f"mean_{name}": value for name, value in means.of_all.items()})
+    rows += keyed({} if worth is None else worth._asdict())
+    rows += keyed({f"gflop_{k}": v for k, v in compute._asdict().items() if v is not None})
+    score = sample["learnability"].to_numpy()
+    is_drawn = sample["is_selected"].to_numpy(zero_copy_only=False)
+    low, high = np.quantile(score, _SHOWN).tolist() if len(score) else (0.0, 0.0)
+    if low < high:
+        edges = np.linspace(low, high, _BINS + 1)
+        of_drawn, of_all = (
+            np.histogram(np.clip(chosen, low, high), edges)[0] / max(1, len(chosen))
+            for chosen in (score[is_drawn], score)
+        )
+        rows += [
+            Row(given.source, SECTION, None, key, float(x), "share_of_rows", float(a), float(b))
+            for x, a, b in zip((edges[1:] + edges[:-1]) / 2, of_drawn, of_all, strict=True)
+        ]
+    return rows

@@ -1,0 +1,1 @@
+"""Losses of models in place of a user's: classifiers, clusters, views."""
