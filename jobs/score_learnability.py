@@ -7,44 +7,43 @@ Method   Bad Students Make Great Teachers, arXiv 2312.05328: the loss of the mod
 Run      evenlake learnability --config my.yaml learnability.source=pool
 """
 
+import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import POOL, GflopConfig, LearnabilityConfig
+from jobs.config.learnability import POOL, LearnabilityConfig
 from jobs.config.model import RunConfig
 from jobs.learnability import classified
-from jobs.learnability.classifier import Arrays, gflop_of
 from jobs.learnability.draws import drawn, place_of, scored
-from jobs.learnability.losses import Source, losses_pinned, read_losses, with_losses
+from jobs.learnability.losses import Judged, Source, judged, losses_pinned
 from jobs.learnability.measured import (
     SAMPLED_ROWS,
-    Compute,
-    compute_of,
     means_of,
     report_rows,
     worth_in,
 )
-from jobs.learnability.worth import Worth, advice, as_figures
+from jobs.learnability.rounds import Selection, Trainer, each_round, one_round
+from jobs.learnability.worth import Scored, as_figures, compute_of, said_of
 from jobs.points.hash_sample import sample_rows
 from jobs.points.surviving import surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation
 from jobs.reporting.rows import report_table
-from jobs.runs.opening import open_run
-from jobs.runs.outcomes import Outcome, per
+from jobs.runs.opening import open_run, reopened
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.spark.frames import as_table, kept_no_more, kept_on_disk
 from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
 from jobs.tables.table import GENERATION, Table
+
+log = logging.getLogger(__name__)
 
 LEARNABILITY = Table(
     "learnability",
@@ -57,33 +56,6 @@ _LEDGER = (
     "gflop_uniform double"
 )
 COMPUTE_LEDGER = Table("compute_ledger", _LEDGER.replace("double", "DOUBLE DEFAULT NULL"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored(Outcome):
-    """How many rows a round scored and drew, their mean learnability, and what that is worth.
-
-    Attributes
-    ----------
-    worth : of ``jobs.learnability.worth.Worth``; empty if there is no second reference
-    gflop : score, train and uniform, as far as known
-    """
-
-    n_scored: int
-    n_selected: int
-    n_rejected: int
-    mean_learnability: float
-    mean_selected: float
-    worth: dict[str, float] = per("worth.{}")
-    gflop: dict[str, float] = per("gflop.{}")
-
-
-class _Losses(NamedTuple):
-    """Rows with losses, and what classifiers in place of a user's models are at the moment."""
-
-    rows: DataFrame
-    cost: GflopConfig
-    models: Arrays | None = None
 
 
 def _score(this: Work) -> Scored:
@@ -113,30 +85,16 @@ def _require_some(given: LearnabilityConfig, n_scored: int, n_rejected: int) -> 
         )
 
 
-def _losses(this: Work, given: LearnabilityConfig) -> _Losses:
+def _losses(this: Work, given: LearnabilityConfig) -> Judged:
     """Return the source's rows with losses, and why each other one has none."""
     rows = _source(this.run, given)
     if given.classifier is not None:
-        found, models = classified.with_losses(this, embed_pool.STAGE, rows, given.classifier)
-        known = gflop_of(models["online_coef"].shape[1], len(models["classes"]))
-        cost = GflopConfig(score=known[0], train=given.gflop.train or known[1])
-        return _Losses(found, cost, models)
+        return classified.judged(this, embed_pool.STAGE, rows, given.classifier)
+    leaves = this.run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
     source = Source(
-        this.run.pool,
-        this.config.input.id,
-        rows.select("id"),
-        this.run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).select("id", "leaf_id"),
-        this.config.seed,
+        this.run.pool, this.config.input.id, rows, leaves.select("id", "leaf_id"), this.config.seed
     )
-    sides = {
-        side: read_losses(this.spark, side, losses, source) for side, losses in given.sides.items()
-    }
-    joined = with_losses(rows, sides)
-    is_told = "second_reference" in sides
-    halves = {"half_a": "loss_reference", "half_b": "loss_second_reference"}
-    nothing = F.lit(None).cast("double")
-    named = {f"loss_{k}": F.col(v) if is_told else nothing for k, v in halves.items()}
-    return _Losses(joined.withColumns(named), given.gflop)
+    return judged(this.spark, given, source)
 
 
 def _source(run: Run, given: LearnabilityConfig) -> DataFrame:
@@ -154,7 +112,7 @@ def _source(run: Run, given: LearnabilityConfig) -> DataFrame:
     return ids.select("id").join(nodes, on="id", how="inner")
 
 
-def _measured(this: Work, losses: _Losses, fit: DataFrame, n_rejected: int) -> Scored:
+def _measured(this: Work, losses: Judged, fit: DataFrame, n_rejected: int) -> Scored:
     """Write the report's rows, the ledger and what classifiers have learned."""
     given = this.config.learnability
     written = this.lake.read(LEARNABILITY, this.key)
@@ -245,41 +203,49 @@ def score(this: Run) -> Scored:
     return this.do(STAGE)
 
 
-def run(spark: SparkSession, config: RunConfig) -> Scored:
-    """Score and draw a round of a config; see ``score``."""
-    return score(open_run(spark, config))
+def rounds(this: Run, trainer: Trainer | None = None) -> list[Scored]:
+    """Score and draw all rounds, this run's first; train between them; say what each has drawn."""
+    found: list[Scored] = []
 
-
-def shown(this: Run, found: Scored) -> str:
-    """Return what a round drew, for people."""
-    rejects = f"; {found.n_rejected:,} rejects" if found.n_rejected else ""
-    given = this.written.learnability
-    worth = Worth(**found.worth) if found.worth else None
-    compute = Compute(*(found.gflop.get(name) for name in Compute._fields))
-    lines = [
-        f"round {given.round}: {found.n_selected:,} of {found.n_scored:,} rows drawn by "
-        f"{given.criterion}: mean learnability {found.mean_selected:.3g}, "
-        f"{found.mean_learnability:.3g} of all{rejects}",
-        f"scores: {advice(worth, given.criterion)}",
-    ]
-    if compute.saving is None:
-        lines.append("compute: not known; name the GFLOP of a row in learnability.gflop")
-    else:
-        lines.append(
-            f"compute: {compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, "
-            f"{compute.saving:.0%} less than training on every row ({compute.uniform:.3g})"
+    def one(config: RunConfig) -> Selection:
+        run = reopened(this, config) if found else this
+        found.append(score(run))
+        for line in said_of(run.written.learnability, found[-1]):
+            run.progress.note(STAGE.name, line)
+        rows = run.lake.read(LEARNABILITY, run.key(STAGE)).where("is_selected")
+        return Selection(
+            config.learnability.round, rows.select("id", "key"), run.key(STAGE), config.seed
         )
-    where = f"{this.lake.shown(LEARNABILITY.name)} (is_selected, stage_key = {this.key(STAGE)})"
-    return "\n".join([*lines, f"table: {where}"])
+
+    selections = [*each_round(this.written, one, trainer)]
+    log.info("rounds=%d last=%s", len(selections), selections[-1].name)
+    return found
+
+
+def run(spark: SparkSession, config: RunConfig, trainer: Trainer | None = None) -> list[Scored]:
+    """Score and draw the config's rounds; see ``score``.
+
+    Parameters
+    ----------
+    trainer : is given each round's selection before the next round, to train on it; it returns
+        what has changed in ``learnability.online``, such as ``{"table": ...}``, or None
+    """
+    return rounds(open_run(spark, config), trainer)
+
+
+def _show(this: Run) -> str:
+    found = rounds(this)
+    keys = "stage_key, round, is_selected"
+    last = said_of(this.written.learnability, found[-1], len(found) - 1)
+    return "\n".join([*last, f"table: {this.lake.shown(LEARNABILITY.name)} ({keys})"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score and draw."""
     from jobs.cli.command import job_main
 
-    return job_main(
-        lambda this: shown(this, score(this)), argv, name="learnability", summary=STAGE.summary
-    )
+    words = one_round(sys.argv[1:] if argv is None else argv)
+    return job_main(_show, words, name="learnability", summary=STAGE.summary)
 
 
 if __name__ == "__main__":

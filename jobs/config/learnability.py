@@ -23,6 +23,17 @@ class TableConfig(Section):
     version: Annotated[int | None, Field(ge=0)] = None
     fingerprint: str | None = None  # of what was found there; any other is refused
 
+    @property
+    def is_by_round(self) -> bool:
+        """Whether each round has a table of its own."""
+        return self.table is not None and ROUND in self.table
+
+    def at(self, round_: int) -> Self:
+        """Return the table of a round."""
+        if self.table is None:
+            return self
+        return self.model_copy(update={"table": self.table.replace(ROUND, str(round_))})
+
 
 class LossesConfig(TableConfig):
     """One model's losses, a row each: given, or computed in one of four other ways.

@@ -12,12 +12,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import ClassifierConfig, LabelledConfig
+from jobs.config.learnability import ClassifierConfig, GflopConfig, LabelledConfig
 from jobs.config.model import InputConfig
 from jobs.embedding.chosen import chosen
 from jobs.learnability.alike import embedded_alike
-from jobs.learnability.classifier import Arrays, Labelled, started, trained_on
-from jobs.learnability.losses import first_of, opened
+from jobs.learnability.classifier import Arrays, Labelled, gflop_of, started, trained_on
+from jobs.learnability.losses import Judged, first_of, opened
 from jobs.points.surviving import surviving
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import with_pointed
@@ -34,9 +34,7 @@ MAX_TRAINED = 200_000  # rows of a selection that the classifier learns from, th
 _LABEL = "label"
 
 
-def with_losses(
-    this: Work, embedded_by: Stage[Any], rows: DataFrame, given: ClassifierConfig
-) -> tuple[DataFrame, Arrays]:
+def judged(this: Work, embedded_by: Stage[Any], rows: DataFrame, given: ClassifierConfig) -> Judged:
     """Add each model's loss to rows, and why a row cannot be scored.
 
     Parameters
@@ -46,8 +44,8 @@ def with_losses(
 
     Returns
     -------
-    joined : rows; embedding, y (the class's number), loss_<model>, reason, detail
-    models : as they are in this round
+    judged : its rows have an embedding and y, the class's number, too; the models as they are in
+        this round
     """
     models = _models(this, embedded_by, given)
     classes = [str(name) for name in models["classes"]]
@@ -72,7 +70,9 @@ def with_losses(
     y = F.when(F.col("reason").isNull(), F.col("y")).otherwise(0)
     scored = told.withColumn("losses", score("embedding", y))
     losses = (F.col(f"losses.loss_{name}") for name in CLASSIFIERS)
-    return scored.select("*", *losses).drop("losses", "n_labels", _LABEL), models
+    score_gflop, train_gflop = gflop_of(models["online_coef"].shape[1], len(classes))
+    cost = GflopConfig(score=score_gflop, train=this.config.learnability.gflop.train or train_gflop)
+    return Judged(scored.select("*", *losses).drop("losses", "n_labels", _LABEL), cost, models)
 
 
 def _labels(this: Work, label: str) -> DataFrame:

@@ -56,8 +56,8 @@ def started(given: ClassifierConfig, clean: Labelled, seen: Labelled | None, see
         few = {str(c): int(n) for c, n in zip(classes, counts, strict=True) if n < MIN_CLEAN}
         raise InputError(
             f"learnability.classifier.clean has labels {[*map(str, classes[:10])]}, with fewer "
-            f"than {MIN_CLEAN} rows of {few or 'a second one'}; want {MIN_CLEAN} or more of every class "
-            "that is to be learned"
+            f"than {MIN_CLEAN} rows of {few or 'a second one'}; want {MIN_CLEAN} or more of every "
+            "class that is to be learned"
         )
     y = np.searchsorted(classes, clean.labels)
     half = _halves(y)

@@ -3,14 +3,17 @@
 They are in a table or in the pool, or computed from what is there: see ``LossesConfig``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import ROUND, LossesConfig, TableConfig
+from jobs.config.learnability import GflopConfig, LearnabilityConfig, LossesConfig, TableConfig
 from jobs.config.model import InputConfig, RunConfig
 from jobs.embedding.code import source_of
 from jobs.pool.inputs import Pool, open_pool
@@ -40,14 +43,13 @@ def losses_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
         return config
     found: dict[str, TableConfig] = {}
     for side, losses in given.sides.items():
-        placed = _placed(losses, given.round)
-        found[side] = _pinned(spark, f"learnability.{side}", placed, config)
+        found[side] = _pinned(spark, f"learnability.{side}", losses, given.round)
     if (classifier := given.classifier) is not None:
         tables = {"clean": classifier.clean} | (
             {"seen": classifier.seen} if classifier.seen else {}
         )
         pinned = {
-            name: _pinned(spark, f"learnability.classifier.{name}", table, config)
+            name: _pinned(spark, f"learnability.classifier.{name}", table, given.round)
             for name, table in tables.items()
         }
         update = {"classifier": classifier.model_copy(update=pinned)}
@@ -55,15 +57,8 @@ def losses_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
     return config.model_copy(update={"learnability": given.model_copy(update=found)})
 
 
-def _placed(losses: LossesConfig, round_: int) -> LossesConfig:
-    """Put the round's number into the table's name."""
-    if losses.table is None or ROUND not in losses.table:
-        return losses
-    return losses.model_copy(update={"table": losses.table.replace(ROUND, str(round_))})
-
-
-def _pinned(spark: SparkSession, key: str, table: TableConfig, config: RunConfig) -> TableConfig:
-    parts = [] if table.table is None else [opened(spark, key, table).fingerprint]
+def _pinned(spark: SparkSession, key: str, table: TableConfig, round_: int) -> TableConfig:
+    parts = [] if table.table is None else [opened(spark, key, table.at(round_)).fingerprint]
     if isinstance(table, LossesConfig) and table.model is not None:
         parts.append(source_of(table.model, f"{key}.model").version)
     fingerprint = "+".join(parts) or None
@@ -101,7 +96,7 @@ class Source:
 
     Attributes
     ----------
-    rows : id
+    rows : id, node_id
     leaves : id, leaf_id, of the tree; for losses by centroid
     seed : of the run
     """
@@ -202,6 +197,33 @@ def _require_same_ids(side: str, rows: DataFrame, losses: DataFrame) -> None:
             f"learnability.{side}.id is {theirs}, the pool's ids are {mine}; cast it, such as "
             f"id: cast(id as {mine})"
         )
+
+
+class Judged(NamedTuple):
+    """Rows with losses, and what they cost.
+
+    Attributes
+    ----------
+    rows : id, node_id, loss_online, loss_reference, reason, detail; loss_half_a and loss_half_b:
+        of two references that were trained on different rows, null if there is one alone
+    models : of classifiers in place of a user's models
+    """
+
+    rows: DataFrame
+    cost: GflopConfig
+    models: Mapping[str, NDArray[Any]] | None = None
+
+
+def judged(spark: SparkSession, given: LearnabilityConfig, source: Source) -> Judged:
+    """Join all losses of a round to the source's rows."""
+    sides = {
+        side: read_losses(spark, side, losses.at(given.round), source)
+        for side, losses in given.sides.items()
+    }
+    halves = {"half_a": "loss_reference", "half_b": "loss_second_reference"}
+    nothing, is_told = F.lit(None).cast("double"), "second_reference" in sides
+    named = {f"loss_{k}": F.col(v) if is_told else nothing for k, v in halves.items()}
+    return Judged(with_losses(source.rows, sides).withColumns(named), given.gflop)
 
 
 # --- joined ---------------------------------------------------------------------------------------

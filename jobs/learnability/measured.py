@@ -8,9 +8,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config.learnability import GflopConfig, LearnabilityConfig
+from jobs.config.learnability import LearnabilityConfig
 from jobs.learnability.draws import CRITERIA
-from jobs.learnability.worth import Worth, worth_of
+from jobs.learnability.worth import Compute, Worth, worth_of
 from jobs.reporting.rows import Row, figure_rows
 
 SECTION = "learnability"
@@ -54,38 +54,6 @@ def worth_in(sample: pa.Table, keep: float) -> Worth | None:
         return None
     online, a, b = (column.to_numpy() for column in (sample["loss_online"], *halves))
     return worth_of(online, a, b, keep)
-
-
-class Compute(NamedTuple):
-    """GFLOP of a round; None where the cost of a row is not known.
-
-    Attributes
-    ----------
-    score : of scoring the rows; in round 0 by the reference too, whose losses are kept
-    train : of training on those drawn
-    uniform : of training on all of them, as without a selection
-    """
-
-    score: float | None
-    train: float | None
-    uniform: float | None
-
-    @property
-    def saving(self) -> float | None:
-        """The share of the compute of training on all rows that is saved, scoring included."""
-        if self.score is None or self.train is None or not self.uniform:
-            return None
-        return 1 - (self.score + self.train) / self.uniform
-
-
-def compute_of(cost: GflopConfig, round_: int, n_scored: int, n_trained: int) -> Compute:
-    """Return the compute of a round of so many rows."""
-    n_models = 2 if round_ == 0 else 1
-    return Compute(
-        None if cost.score is None else cost.score * n_scored * n_models,
-        None if cost.train is None else cost.train * n_trained,
-        None if cost.train is None else cost.train * n_scored,
-    )
 
 
 def report_rows(

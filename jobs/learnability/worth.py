@@ -1,10 +1,14 @@
-"""What scores are worth: how far two references agree on them, and what a selection gains."""
+"""What scores are worth: how far two references agree, what a selection gains, what it costs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from jobs.config.learnability import GflopConfig, LearnabilityConfig
+from jobs.runs.outcomes import Outcome, per
 
 Floats = NDArray[np.float64]
 N_ERRORS = 2.0  # standard errors that a gain has to exceed
@@ -74,6 +78,85 @@ def advice(worth: Worth | None, criterion: str) -> str:
     if not worth.is_sure and criterion != "uniform":
         return f"{said}: within its error, so draw by criterion: uniform"
     return said
+
+
+class Compute(NamedTuple):
+    """GFLOP of a round; None where the cost of a row is not known.
+
+    Attributes
+    ----------
+    score : of scoring the rows; in round 0 by the reference too, whose losses are kept
+    train : of training on those drawn
+    uniform : of training on all of them, as without a selection
+    """
+
+    score: float | None
+    train: float | None
+    uniform: float | None
+
+    @property
+    def saving(self) -> float | None:
+        """The share of the compute of training on all rows that is saved, scoring included."""
+        if self.score is None or self.train is None or not self.uniform:
+            return None
+        return 1 - (self.score + self.train) / self.uniform
+
+
+def compute_of(cost: GflopConfig, round_: int, n_scored: int, n_trained: int) -> Compute:
+    """Return the compute of a round of so many rows."""
+    n_models = 2 if round_ == 0 else 1
+    return Compute(
+        None if cost.score is None else cost.score * n_scored * n_models,
+        None if cost.train is None else cost.train * n_trained,
+        None if cost.train is None else cost.train * n_scored,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored(Outcome):
+    """How many rows a round scored and drew, their mean learnability, and what that is worth.
+
+    Attributes
+    ----------
+    worth : a ``Worth``; empty if there is no second reference
+    gflop : a ``Compute``, as far as known
+    """
+
+    n_scored: int
+    n_selected: int
+    n_rejected: int
+    mean_learnability: float
+    mean_selected: float
+    worth: dict[str, float] = per("worth.{}")
+    gflop: dict[str, float] = per("gflop.{}")
+
+
+def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[str]:
+    """Return what a round drew, for people.
+
+    Parameters
+    ----------
+    given : of the first of several rounds
+    later : the round's number, counted from that
+    """
+    rejects = f"; {found.n_rejected:,} rejects" if found.n_rejected else ""
+    worth = Worth(**found.worth) if found.worth else None
+    compute = Compute(*(found.gflop.get(name) for name in Compute._fields))
+    if compute.saving is None:
+        cost = "not known; name the GFLOP of a row in learnability.gflop"
+    else:
+        less = f"{abs(compute.saving):.0%} {'less' if compute.saving >= 0 else 'more'}"
+        cost = (
+            f"{compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, {less} "
+            f"than training on every row ({compute.uniform:.3g})"
+        )
+    return [
+        f"round {given.round + later}: {found.n_selected:,} of {found.n_scored:,} rows drawn by "
+        f"{given.criterion}: mean learnability {found.mean_selected:.3g}, "
+        f"{found.mean_learnability:.3g} of all{rejects}",
+        f"scores: {advice(worth, given.criterion)}",
+        f"compute: {cost}",
+    ]
 
 
 def as_figures(worth: Worth | None) -> Mapping[str, Any]:

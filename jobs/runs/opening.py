@@ -69,6 +69,19 @@ def open_run(
     return run
 
 
+def reopened(run: Run, config: RunConfig) -> Run:
+    """Open a run of another config as one was opened."""
+    return open_run(
+        run.spark,
+        config,
+        recipe=run.recipe,
+        progress=run.progress,
+        is_refresh=run.is_refresh,
+        replaces_samples=run.replaces_samples,
+        waits=run.waits,
+    )
+
+
 def _refuse_other_pool(run: Run, events: list[Event] | None) -> None:
     if events is None:
         written = run.lake.read(RUNS).where(F.col("event") == "finished")

@@ -90,9 +90,7 @@ def test_every_criterion_is_scored_and_the_chosen_one_draws_by_gumbel_keys(
     spark: SparkSession, folder: Path, criterion: str
 ) -> None:
     shape = {"criterion": criterion, "temperature": 0.5, "super_batch": 0.4, "keep": 0.3}
-    rows = [
-        row for r in range(2) for row in scored(spark, config(folder, round=r, **shape))
-    ]
+    rows = [row for r in range(2) for row in scored(spark, config(folder, round=r, **shape))]
     losses = {
         name: dict(zip(*pq.read_table(folder / name).to_pydict().values(), strict=True))
         for name in ("online", "reference")

@@ -1,0 +1,134 @@
+"""Rounds of draws, with training between them: by a Python function, or by a command."""
+
+import logging
+import os
+import subprocess  # nosec B404
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.errors import CurationError
+from jobs.config.learnability import TrainerConfig
+from jobs.config.model import RunConfig
+
+log = logging.getLogger(__name__)
+
+_DONE = "trained"  # an empty file: the command ended well
+
+
+class Selection(NamedTuple):
+    """What a round drew.
+
+    Attributes
+    ----------
+    rows : id, key; the larger the key, the earlier it was drawn
+    name : of the selection; another one's is another
+    seed : of the run
+    """
+
+    round: int
+    rows: DataFrame
+    name: str
+    seed: int
+
+    def ids(self) -> pa.ChunkedArray:
+        """Return the ids on the driver, shuffled, the same way every time."""
+        turn = F.xxhash64("id", F.lit("learnability.turn"), F.lit(self.seed))
+        table = self.rows.select("id", turn.alias("turn")).toArrow()
+        return table.sort_by([("turn", "ascending"), ("id", "ascending")])["id"]
+
+
+# Trains on a selection; returns keys of learnability.online that change, such as its table.
+Trainer = Callable[[Selection], Mapping[str, Any] | None]
+Round = Callable[[RunConfig], Selection]
+
+
+def each_round(config: RunConfig, do: Round, train: Trainer | None) -> Iterator[Selection]:
+    """Do the config's rounds one after the other; train after each, and go on with its losses."""
+    given = config.learnability
+    if train is None and given.trainer is not None:
+        train = CommandTrainer(given.trainer)
+    for round_ in range(given.round, max(given.rounds, given.round + 1)):
+        selection = do(config)
+        yield selection
+        changes = None if train is None else train(selection) or {}
+        config = _next_round(config, round_ + 1, changes)
+
+
+def _next_round(config: RunConfig, round_: int, changes: Mapping[str, Any] | None) -> RunConfig:
+    """Return the config of the next round; losses that training changed have no fingerprint yet."""
+    given = config.learnability
+    update: dict[str, Any] = {"round": round_}
+    for side, losses in given.sides.items():
+        is_trained = side == "online" and changes is not None
+        if is_trained or losses.is_by_round:
+            new = {"fingerprint": None} | (dict(changes or {}) if is_trained else {})
+            update[side] = losses.model_copy(update=new)
+    return config.model_copy(update={"learnability": given.model_copy(update=update)})
+
+
+def one_round(argv: Sequence[str]) -> list[str]:
+    """Write ``--round N`` as the keys of the config that it stands for."""
+    words = [*argv]
+    for i, word in enumerate(words):
+        name, _, value = word.partition("=")
+        if name == "--round":
+            value, n_words = (value, 1) if value else (" ".join(words[i + 1 : i + 2]), 2)
+            if not value.isdecimal():
+                raise SystemExit(f"--round {value}: want the number of a round, from 0")
+            keys = [f"learnability.round={value}", f"learnability.rounds={int(value) + 1}"]
+            return [*words[:i], *keys, *words[i + n_words :]]
+    return words
+
+
+@dataclass(frozen=True)
+class CommandTrainer:
+    """Runs a command on a selection's ids, ``selection.parquet``; it leaves the next losses.
+
+    What a selection led to is kept under its name, so that a repeated run trains on none twice.
+    """
+
+    given: TrainerConfig
+
+    def __call__(self, selection: Selection) -> Mapping[str, Any]:
+        """Train, unless that was done; return where the losses are.
+
+        Raises
+        ------
+        CurationError
+            If the command fails.
+        """
+        folder = Path(self.given.folder) / f"round_{selection.round}_{selection.name}"
+        ids, losses = folder / "selection.parquet", folder / "losses"
+        if not (folder / _DONE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"id": selection.ids()}), ids)
+            self._run(selection.round, ids, losses)
+            (folder / _DONE).touch()
+        return {"table": str(losses)}
+
+    def _run(self, round_: int, ids: Path, losses: Path) -> None:
+        names = {"round": str(round_), "selection": str(ids), "losses": str(losses)}
+        command = list(self.given.command)
+        for name, value in names.items():
+            command = [word.replace(f"{{{name}}}", value) for word in command]
+        more = {f"EVENLAKE_{name.upper()}": value for name, value in names.items()}
+        log.info("round=%d command=%s", round_, command[0])
+        try:
+            done = subprocess.run(command, env=os.environ | more, check=False)  # nosec B603
+        except OSError as error:
+            raise CurationError(
+                f"learnability.trainer.command: {command[0]} cannot be started: {error.strerror}"
+            ) from error
+        if done.returncode != 0:
+            raise CurationError(
+                f"learnability.trainer.command ended with code {done.returncode} after round "
+                f"{round_}; mend it, and run again: rounds that were drawn are kept, and it is run "
+                f"on {ids} again"
+            )
