@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -28,13 +29,15 @@ from jobs.learnability.measured import (
     report_rows,
     worth_in,
 )
+from jobs.learnability.page import page_of
 from jobs.learnability.rounds import Selection, Trainer, each_round, one_round
 from jobs.learnability.worth import Scored, as_figures, compute_of, said_of
 from jobs.points.hash_sample import sample_rows
 from jobs.points.surviving import surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation
-from jobs.reporting.rows import report_table
+from jobs.reporting.exported import exported
+from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.runs.opening import open_run, reopened
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
@@ -206,10 +209,12 @@ def score(this: Run) -> Scored:
 def rounds(this: Run, trainer: Trainer | None = None) -> list[Scored]:
     """Score and draw all rounds, this run's first; train between them; say what each has drawn."""
     found: list[Scored] = []
+    runs: list[Run] = []
 
     def one(config: RunConfig) -> Selection:
         run = reopened(this, config) if found else this
         found.append(score(run))
+        runs.append(run)
         for line in said_of(run.written.learnability, found[-1]):
             run.progress.note(STAGE.name, line)
         rows = run.lake.read(LEARNABILITY, run.key(STAGE)).where("is_selected")
@@ -217,9 +222,22 @@ def rounds(this: Run, trainer: Trainer | None = None) -> list[Scored]:
             config.learnability.round, rows.select("id", "key"), run.key(STAGE), config.seed
         )
 
-    selections = [*each_round(this.written, one, trainer)]
-    log.info("rounds=%d last=%s", len(selections), selections[-1].name)
+    for selection in each_round(this.written, one, trainer):
+        log.info("round=%d selection=%s", selection.round, selection.name)
+    _export(this, found, runs)
     return found
+
+
+def _export(this: Run, found: Sequence[Scored], runs: Sequence[Run]) -> None:
+    """Write a page of all rounds next to the tables, if those are on this machine."""
+    folder, given = this.lake.local_folder, this.written.learnability
+    if folder is None:
+        return
+    rows = pa.concat_tables([run.fetch(STAGE, REPORT, REPORT_COLUMNS) for run in runs])
+    said = [line for i, each in enumerate(found) for line in said_of(given, each, i)]
+    name = f"{this.run_id}-learnability"
+    page = exported(folder, name, lambda: page_of(this, rows.to_pandas(), said), is_kept=False)
+    this.progress.note(STAGE.name, f"page: {page}")
 
 
 def run(spark: SparkSession, config: RunConfig, trainer: Trainer | None = None) -> list[Scored]:
@@ -242,9 +260,12 @@ def _show(this: Run) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score and draw."""
-    from jobs.cli.command import job_main
+    from jobs.cli.command import fail, job_main
 
-    words = one_round(sys.argv[1:] if argv is None else argv)
+    try:
+        words = one_round(sys.argv[1:] if argv is None else argv)
+    except ConfigError as error:
+        return fail(error)
     return job_main(_show, words, name="learnability", summary=STAGE.summary)
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config.errors import CurationError
+from jobs.config.errors import ConfigError, CurationError
 from jobs.config.learnability import TrainerConfig
 from jobs.config.model import RunConfig
 
@@ -74,14 +74,20 @@ def _next_round(config: RunConfig, round_: int, changes: Mapping[str, Any] | Non
 
 
 def one_round(argv: Sequence[str]) -> list[str]:
-    """Write ``--round N`` as the keys of the config that it stands for."""
+    """Write ``--round N`` as the keys of the config that it stands for.
+
+    Raises
+    ------
+    ConfigError
+        If it is no number.
+    """
     words = [*argv]
     for i, word in enumerate(words):
         name, _, value = word.partition("=")
         if name == "--round":
             value, n_words = (value, 1) if value else (" ".join(words[i + 1 : i + 2]), 2)
             if not value.isdecimal():
-                raise SystemExit(f"--round {value}: want the number of a round, from 0")
+                raise ConfigError(f"--round {value}: want the number of a round, from 0")
             keys = [f"learnability.round={value}", f"learnability.rounds={int(value) + 1}"]
             return [*words[:i], *keys, *words[i + n_words :]]
     return words

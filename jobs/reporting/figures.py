@@ -171,6 +171,22 @@ def label_figure(
     return figure
 
 
+def control_figure(
+    x: Iterable[float],
+    values: Iterable[float],
+    controls: Iterable[float],
+    names: tuple[str, str],
+    x_title: str,
+) -> go.Figure:
+    """Draw a measure and its uniform control as two lines : (n,) each."""
+    figure = go.Figure()
+    for role, name, y in ((_CONTROL, names[1], controls), (_SAMPLE, names[0], values)):
+        known = [None if pd.isna(value) else value for value in y]
+        _add_line(figure, role, name, [*x], known, hover="%{y:.3~g}")
+    _set_layout(figure, height=300)
+    return figure.update_xaxes(title_text=x_title)
+
+
 def _curves(
     rows: pd.DataFrame, section: str, metric: str, sample: str | None, level: int
 ) -> Iterable[tuple[_Role, str, dict[str, list[float]]]]:

@@ -69,7 +69,12 @@ class PageContext:
 
 def render_page(context: PageContext) -> str:
     """Return the page as HTML text, to be written as UTF-8."""
-    template = resources.files("jobs.reporting").joinpath("page.html.j2").read_text("utf-8")
+    return rendered("page.html.j2", context=context, **_view(context))
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Fill in one of the room's templates, with plotly.js and the style at hand."""
+    place = resources.files("jobs.reporting")
     environment = jinja2.Environment(
         autoescape=True,
         finalize=_finalize,
@@ -79,8 +84,8 @@ def render_page(context: PageContext) -> str:
     )
     environment.filters |= {"human": human, "percent": percent, "csp_hash": _csp_hash}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "sort_keys": True}
-    return environment.from_string(template).render(
-        context=context, plotly_js=get_plotlyjs(), **_view(context)
+    return environment.from_string(place.joinpath(template).read_text("utf-8")).render(
+        plotly_js=get_plotlyjs(), style=place.joinpath("page.css").read_text("utf-8"), **values
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import score_learnability
+from jobs import explain_point, score_learnability
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.config.learnability import LearnabilityConfig
@@ -289,6 +289,41 @@ def test_what_cannot_be_scored_is_refused(
     assert said in str(refused.value)
 
 
+def test_an_id_is_explained_with_its_score_and_its_place(spark: SparkSession, folder: Path) -> None:
+    of = config(folder, within_nodes=2)
+    run = open_run(spark, of)
+    score_learnability.score(run)
+    rows = rows_of(run)
+    mine = next(row for row in rows if row["is_selected"])
+    group = [r for r in rows if r["node_id"] == mine["node_id"]]
+    place = sum(r["key"] >= mine["key"] for r in group)
+    said = str(explain_point.explain(run, point=mine["id"]))
+    assert said.splitlines()[-1] == (
+        f"learnability: scored {mine['learnability']:.3g} in round 0, drawn, {place} of "
+        f"{len(group)} of node {mine['node_id']}"
+    )
+    said = str(explain_point.explain(run, point=ABSENT))
+    assert said.endswith("learnability: not scored: no_loss, online: no row has this id")
+
+
+def test_two_references_and_costs_tell_what_a_draw_is_worth(
+    spark: SparkSession, folder: Path
+) -> None:
+    noise = {"table": f"{folder}/online", "loss": "(xxhash64(id) % 1000) / 1000"}
+    of = config(folder, second_reference=noise, gflop={"score": 1.0, "train": 6.0})
+    run = open_run(spark, of)
+    found = score_learnability.score(run)
+    n = found.n_scored
+    assert found.gflop == {"score": 2.0 * n, "train": 6.0 * found.n_selected, "uniform": 6.0 * n}
+    assert found.worth["noise"] > 0
+    rows = run.lake.read("report", run.key(STAGE)).where("section = 'learnability'").collect()
+    cells = {row.metric: (row.value, row.control) for row in rows if row.x is None}
+    assert cells["mean_learnability"] == (found.mean_selected, found.mean_learnability)
+    assert cells["gflop_uniform"] == (6.0 * n, None)
+    shares = [(row.value, row.control) for row in rows if row.metric == "share_of_rows"]
+    assert [sum(each) for each in zip(*shares, strict=True)] == pytest.approx([1, 1])
+
+
 def test_the_command_says_what_was_drawn(
     spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,7 +336,9 @@ def test_the_command_says_what_was_drawn(
     assert said.endswith("of all; 5 rejects")
     assert worth.endswith("trained on other rows in learnability.second_reference")
     assert compute == "compute: not known; name the GFLOP of a row in learnability.gflop"
-    assert table.startswith(f"table: {folder}/lake/learnability (is_selected, stage_key = ")
+    assert table == f"table: {folder}/lake/learnability (stage_key, round, is_selected)"
+    (page,) = (folder / "lake" / "reports").glob("*-learnability.html")
+    assert said in page.read_text()
     assert (
         evenlake(
             ["learnability", "--config", str(folder / "config.yaml"), "learnability.source=null"]

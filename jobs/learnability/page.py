@@ -1,0 +1,43 @@
+"""The page of a learnability run: what each round drew, beside a uniform draw."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pandas as pd
+import yaml
+
+from jobs.config.model import as_public_dict
+from jobs.config.secrets import without_secrets
+from jobs.reporting.side_page import Drawing, SidePage, render_side_page
+from jobs.runs.run import Run
+
+_INTRO = (
+    "Rows that the model in training has not learned yet (a high loss) and that a model trained on "
+    "clean data finds easy (a low one) are worth training on next: the difference is their "
+    "learnability. Rows that both find hard are mostly noise."
+)
+_DRAWN = ("drawn", "uniform draw")
+_DRAWINGS = (
+    Drawing(
+        "share_of_rows", "Learnability of the last round's rows", "x", "learnability",
+        ("drawn", "all rows"),
+    ),
+    Drawing("mean_learnability", "Mean learnability by round", "key", "round", _DRAWN),
+    Drawing("mean_hard", "Mean loss of the model in training by round", "key", "round", _DRAWN),
+)  # fmt: skip
+
+
+def page_of(run: Run, rows: pd.DataFrame, said: Sequence[str]) -> bytes:
+    """Return the page of the rounds that are in the report's rows, UTF-8 HTML."""
+    page = SidePage(
+        title="What to train on next",
+        intro=_INTRO,
+        pool=without_secrets(run.config.input.table),
+        run_id=run.run_id,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        said=said,
+        drawings=_DRAWINGS,
+        tables={name: run.lake.shown(name) for name in ("learnability", "compute_ledger")},
+        config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
+    )
+    return render_side_page(page, rows).encode()

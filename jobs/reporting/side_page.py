@@ -1,0 +1,101 @@
+"""The page of a stage beside the run: what it says, its figures by round, and their controls."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from jobs.reporting.figures import control_figure
+from jobs.reporting.page import rendered
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: a metric of the report along its x, or over rounds, and its control.
+
+    Attributes
+    ----------
+    over : ``x`` for the last round's distribution, ``key`` for a line over rounds
+    names : of the two lines
+    """
+
+    metric: str
+    title: str
+    over: str
+    x_title: str
+    names: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class SidePage:
+    """What such a page shows.
+
+    Attributes
+    ----------
+    title, intro : for people who have not asked for it
+    said : a line for each finding
+    tables : name -> address
+    """
+
+    title: str
+    intro: str
+    pool: str
+    run_id: str
+    created: str
+    said: Sequence[str]
+    drawings: Sequence[Drawing]
+    tables: Mapping[str, str]
+    config_yaml: str
+
+
+def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
+    """Return the page as HTML text, to be written as UTF-8.
+
+    Parameters
+    ----------
+    rows : of ``report``, one section of it; ``key`` is the round
+    """
+    plain = rows[rows["x"].isna()]
+    rounds = sorted(rows["key"].dropna().unique(), key=int)
+    metrics = [*dict.fromkeys(plain["metric"])]
+    by_cell = {(r["metric"], r["key"]): r for r in plain.to_dict("records")}
+    table = [
+        (metric.replace("_", " "), [_cell(by_cell.get((metric, round_))) for round_ in rounds])
+        for metric in metrics
+    ]
+    drawn = {
+        f"figure-{i}": (drawing.title, figure.to_plotly_json())
+        for i, drawing in enumerate(page.drawings)
+        if (figure := _drawn(drawing, rows, rounds)) is not None
+    }
+    return rendered(
+        "side.html.j2",
+        page=page,
+        rounds=rounds,
+        table=table,
+        shown=[(key, title) for key, (title, _) in drawn.items()],
+        figures={key: figure for key, (_, figure) in drawn.items()},
+    )
+
+
+def _drawn(drawing: Drawing, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Figure | None:
+    """Draw a figure; None if there is nothing to connect by a line."""
+    mine = rows[rows["metric"] == drawing.metric]
+    if drawing.over == "x":
+        mine = mine[mine["key"].isin(rounds[-1:])]
+        x = mine["x"]
+    else:
+        mine = mine.sort_values("key", key=lambda key: key.astype(int))
+        x = mine["key"].astype(int)
+    if len(mine) < 2:
+        return None
+    return control_figure(x, mine["value"], mine["control"], drawing.names, drawing.x_title)
+
+
+def _cell(row: Mapping[Hashable, Any] | None) -> tuple[float | None, float | None]:
+    if row is None:
+        return None, None
+    control = row["control"]
+    return row["value"], None if control is None or pd.isna(control) else control
