@@ -1,0 +1,201 @@
+"""A rank's batches of an exported folder, in its order, and a state from which to go on.
+
+The order of an epoch is the files' own, or a random one of (seed, epoch). Rank r of R takes every
+R-th batch of it, and worker w of W every W-th of its rank's. A loader that takes one batch from each
+worker in turn, as PyTorch's does, therefore gives a rank's batches in the same order with any number
+of workers, and "n batches seen by this rank" is a place to go on from.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jobs.training.files import Batch, BatchFiles, chosen_columns
+from jobs.training.index import read_index
+from jobs.training.order import UNEVEN, Order, Uneven, order_of, share_of_rank
+
+Place = tuple[int, int, int]
+
+MOST_WORKERS = 1024
+# what the processes that read share: the epoch, where the next pass starts, whether workers have
+# read; and then of the main process and of each worker, whether it has taken that start
+_EPOCH, _START, _HAS_WORKERS, _TAKEN = range(4)
+N_MARKS = _TAKEN + 1 + MOST_WORKERS
+
+
+class Batches:
+    """The batches of one rank.
+
+    Parameters
+    ----------
+    folder : path or URI of a folder that ``evenlake export`` wrote
+    columns : to read beside batch_id, all by default
+    rank, world : which of how many processes that train together
+    shuffle : another order of batches in every epoch; batches stay as they are
+    seed : of the shuffle; the same in every rank
+    uneven : if ranks cannot have equally many batches; see ``jobs.training.order.share_of_rank``
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no finished export, or the ranks cannot share it as asked.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        columns: Sequence[str] | None = None,
+        rank: int = 0,
+        world: int = 1,
+        shuffle: bool = False,
+        seed: int = 0,
+        uneven: Uneven = "refuse",
+    ) -> None:
+        if not 0 <= rank < world:
+            raise ValueError(f"rank={rank}, world={world}; want a rank from 0 to world - 1")
+        if uneven not in UNEVEN:
+            raise ValueError(f"uneven={uneven!r}; want one of {', '.join(UNEVEN)}")
+        self.folder, self.index = folder, read_index(folder)
+        self.columns = chosen_columns(self.index, columns)
+        self.rank, self.world, self.uneven = rank, world, uneven
+        self.shuffle, self.seed = shuffle, seed
+        self._n_mine = len(self.order(epoch=0))
+        self._marks: Any = np.zeros(N_MARKS, np.int64)
+        # epoch, start and batches read since: of this process's last pass, and of a worker's state
+        self._place: Place | None = None
+        self._resumed: Place | None = None
+
+    def __len__(self) -> int:
+        """Return the batches of this rank in an epoch."""
+        return self._n_mine
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next pass."""
+        return int(self._marks[_EPOCH])
+
+    @property
+    def start(self) -> int:
+        """The batches of this rank that the next pass passes over: those seen before."""
+        is_taken = bool(self._marks[_TAKEN:].any())
+        return 0 if is_taken else int(self._marks[_START])
+
+    def order(self, *, epoch: int) -> Order:
+        """Return this rank's batches in an epoch."""
+        n = self.index.n_batches
+        whole = order_of(n, seed=self.seed, epoch=epoch) if self.shuffle else np.arange(n)
+        return share_of_rank(whole, rank=self.rank, world=self.world, uneven=self.uneven)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass; another than the last begins at its first batch."""
+        if epoch != self.epoch:
+            self._marks[_EPOCH], self._marks[_START] = epoch, 0
+            self._place = None
+
+    def read(
+        self, worker: int = 0, n_workers: int = 1, *, is_main: bool = True
+    ) -> Iterator[Batch]:
+        """Pass over one epoch's batches, or what is left of it after ``load_state_dict``.
+
+        Parameters
+        ----------
+        worker, n_workers : which of how many readers of this rank
+        is_main : whether the process reads for itself, and may use all its threads
+        """
+        place = self._resumed or (self.epoch, self._take_start(worker, n_workers, is_main), 0)
+        self._place, self._resumed = place, None
+        self._marks[_HAS_WORKERS] = int(not is_main)
+        epoch, start, n_passed = place
+        mine = self.order(epoch=epoch)[start:][worker::n_workers][n_passed:]
+        return self._read(mine, place, use_threads=is_main)
+
+    def _read(self, mine: Order, place: Place, *, use_threads: bool) -> Iterator[Batch]:
+        files = BatchFiles(self.folder, self.index, self.columns, use_threads=use_threads)
+        epoch, start, n_read = place
+        for batch in mine:
+            read = files.read(int(batch))
+            n_read += 1
+            self._place = (epoch, start, n_read)
+            yield read
+
+    def _take_start(self, worker: int, n_workers: int, is_main: bool) -> int:
+        """Return where a reader's pass starts; its next one, or another loader's, starts at 0."""
+        slot, mark = (0, -1) if is_main else (1 + worker, n_workers)
+        taken = self._marks[_TAKEN:]
+        is_taken = bool(taken[slot] != 0 or ((taken != 0) & (taken != mark)).any())
+        if not is_taken:
+            taken[slot] = mark
+        return 0 if is_taken else int(self._marks[_START])
+
+    # --- the state --------------------------------------------------------------------------------
+
+    def state_dict(self, worker: int = 0, n_workers: int = 1, *, is_main: bool = True) -> Batch:
+        """Return the place after the last batch that this process, or this worker, has given.
+
+        Raises
+        ------
+        ValueError
+            In the main process, if workers read: it does not know how far they are.
+        """
+        if is_main and self._marks[_HAS_WORKERS]:
+            raise ValueError(
+                "workers read the batches, so the dataset in this process does not know how many "
+                "were given; take the state of a BatchLoader, or of torchdata's StatefulDataLoader"
+            )
+        place = self._resumed or self._place or (self.epoch, self.start, 0)
+        epoch, start, n_read = place
+        if n_workers == 1:
+            return self.state_at(epoch, start + n_read)
+        more = {"n_read": n_read, "worker": worker, "n_workers": n_workers}
+        return self.state_at(epoch, start) | more
+
+    def state_at(self, epoch: int, n_seen: int) -> Batch:
+        """Return the state of a rank that has seen so many of its batches in an epoch."""
+        return {"epoch": epoch, "n_seen": n_seen} | self._what()
+
+    def load_state_dict(
+        self, state: Mapping[str, Any], worker: int = 0, n_workers: int = 1, *, is_main: bool = True
+    ) -> None:
+        """Go on, in the next pass, at the batch after those that a state has seen.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of other batches, or of another order or sharing of them.
+        """
+        wanted = self._what()
+        wrong = {k: (state.get(k), v) for k, v in wanted.items() if state.get(k) != v}
+        if wrong:
+            told = "; ".join(f"{key}={got!r}, not {want!r}" for key, (got, want) in wrong.items())
+            raise ValueError(
+                f"the state is of other batches, or of another order of them: {told}; open the "
+                "dataset as it was, or start the epoch anew"
+            )
+        of = (state.get("worker", 0), state.get("n_workers", 1))
+        if of != (worker, n_workers) and of != (0, 1):
+            raise ValueError(
+                f"the state is that of worker {of[0]} of {of[1]}, this is worker {worker} of "
+                f"{n_workers}; want as many workers as before, or a BatchLoader, whose state goes "
+                "with any number"
+            )
+        epoch, start, n_read = state["epoch"], state["n_seen"], state.get("n_read", 0)
+        if not is_main:
+            self._resumed = (epoch, start, n_read)
+            return
+        self._marks[:] = 0
+        self._marks[_EPOCH], self._marks[_START] = epoch, start
+        self._place = None
+
+    def _what(self) -> Batch:
+        """Return what a state has to agree on."""
+        return {
+            "n_batches": self.index.n_batches,
+            "n_rows": self.index.n_rows,
+            "stage_keys": list(self.index.source.get("stage_keys", [])),
+            "world": self.world,
+            "uneven": self.uneven,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+        }

@@ -1,0 +1,181 @@
+"""Batches out of an export's Parquet files, as arrays; any batch, in any order."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyarrow import fs
+
+from jobs.training.index import BATCH, POSITION, File, Index, located
+
+Batch = dict[str, Any]  # column -> numpy array, or a list where no array holds the values
+
+_MOST_OPEN = 32  # files that one reader keeps open
+
+
+@dataclass
+class _Open:
+    """A file that is open.
+
+    Attributes
+    ----------
+    starts : (n_batches + 1,) the row at which each of its batches begins
+    group_starts : (n_row_groups + 1,) the row at which each row group begins
+    held : the row groups read last, and their first row
+    """
+
+    parquet: pq.ParquetFile
+    starts: NDArray[np.int64]
+    group_starts: NDArray[np.int64]
+    held: tuple[range, pa.Table] | None = None
+
+
+class BatchFiles:
+    """Reads single batches; not to be shared by processes.
+
+    Parameters
+    ----------
+    columns : those to read beside ``batch_id`` and ``position``; all by default
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        index: Index,
+        columns: Sequence[str] | None = None,
+        *,
+        use_threads: bool = True,
+    ) -> None:
+        self.folder, self.index, self.use_threads = folder, index, use_threads
+        self.columns = chosen_columns(index, columns)
+        self._system, self._path = located(folder)
+        self._firsts = np.array([file.first_batch for file in index.files], np.int64)
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+
+    def read(self, batch: int) -> Batch:
+        """Return one batch: its number, and its columns as arrays or lists, in order.
+
+        Raises
+        ------
+        ValueError
+            If a file is not what the index says.
+        """
+        file = self.index.files[int(np.searchsorted(self._firsts, batch, "right")) - 1]
+        opened = self._opened(file)
+        i = batch - file.first_batch
+        start, stop = (int(row) for row in opened.starts[i : i + 2])
+        table = self._rows(opened, start, stop)
+        return {BATCH: batch} | {
+            name: as_array(column)
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+
+    def _rows(self, opened: _Open, start: int, stop: int) -> pa.Table:
+        """Read the row groups that hold a batch, unless they were read last, and cut it out."""
+        first = int(np.searchsorted(opened.group_starts, start, "right")) - 1
+        last = int(np.searchsorted(opened.group_starts, stop, "left"))
+        groups = range(first, last)
+        if opened.held is None or opened.held[0] != groups:
+            table = opened.parquet.read_row_groups(
+                groups, columns=self.columns, use_threads=self.use_threads
+            )
+            opened.held = (groups, table)
+        table = opened.held[1]
+        offset = int(opened.group_starts[first])
+        is_whole = offset == start and table.num_rows == stop - start
+        return table if is_whole else table.slice(start - offset, stop - start)
+
+    def _opened(self, file: File) -> _Open:
+        if file.path in self._open:
+            self._open.move_to_end(file.path)
+            return self._open[file.path]
+        while len(self._open) >= _MOST_OPEN:
+            self._open.popitem(last=False)[1].parquet.close(force=True)
+        self._open[file.path] = opened = _open(self._system, f"{self._path}/{file.path}", file)
+        return opened
+
+
+def chosen_columns(index: Index, columns: Sequence[str] | None) -> list[str]:
+    """Return the columns to read, in the files' order.
+
+    Raises
+    ------
+    ValueError
+        If one is not there.
+    """
+    own = [name for name in index.columns if name not in (BATCH, POSITION)]
+    if columns is None:
+        return own
+    unknown = [name for name in columns if name not in own]
+    if unknown:
+        raise ValueError(
+            f"columns={list(columns)}: {unknown} not among the export's {own}; export with "
+            f"--columns {','.join(unknown)} to add them"
+        )
+    return [name for name in own if name in columns]
+
+
+def _open(system: fs.FileSystem, path: str, file: File) -> _Open:
+    """Open a file and find its batches: by the row groups' statistics, if each is of one batch."""
+    try:
+        parquet = pq.ParquetFile(path, filesystem=system, pre_buffer=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{path} cannot be read: {error}; export to a new folder") from error
+    metadata = parquet.metadata
+    if metadata.num_rows != file.n_rows:
+        raise ValueError(
+            f"{path} has {metadata.num_rows} rows, the index says {file.n_rows}; it has been "
+            "changed: export to a new folder"
+        )
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    sizes = [group.num_rows for group in groups]
+    group_starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    place = next(i for i in range(metadata.num_columns) if metadata.schema.column(i).path == BATCH)
+    told = [group.column(place).statistics for group in groups]
+    wanted = range(file.first_batch, file.last_batch + 1)
+    is_one_each = len(groups) == len(wanted) and all(
+        stats is not None and stats.has_min_max and stats.min == stats.max == batch
+        for stats, batch in zip(told, wanted, strict=True)
+    )
+    starts = group_starts if is_one_each else _found(parquet, wanted, path)
+    return _Open(parquet, starts, group_starts)
+
+
+def _found(parquet: pq.ParquetFile, wanted: range, path: str) -> NDArray[np.int64]:
+    """Find where batches begin by reading their numbers."""
+    numbers = parquet.read(columns=[BATCH])[BATCH].to_numpy()
+    starts = np.searchsorted(numbers, np.arange(wanted.start, wanted.stop + 1), "left")
+    if (np.diff(numbers) < 0).any() or (np.diff(starts) == 0).any() or starts[-1] != len(numbers):
+        raise ValueError(
+            f"{path} does not hold batches {wanted.start} to {wanted.stop - 1} in order; it has "
+            "been changed: export to a new folder"
+        )
+    return starts.astype(np.int64)
+
+
+def as_array(column: pa.ChunkedArray) -> Any:
+    """Return a column as an array of its own memory, or as a list.
+
+    Numbers and booleans become (n,), lists of numbers (n, length), if none is null and all are of
+    one length; anything else a list of Python values.
+    """
+    kind = column.type
+    is_plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if is_plain and column.null_count == 0:
+        return np.array(column.to_numpy())
+    if pa.types.is_list(kind) and column.null_count == 0 and _is_number(kind.value_type):
+        array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        lengths = np.diff(array.offsets.to_numpy())
+        values = array.flatten()
+        if len(lengths) and (lengths == lengths[0]).all() and values.null_count == 0:
+            return np.array(values.to_numpy()).reshape(len(lengths), int(lengths[0]))
+    return column.to_pylist()
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

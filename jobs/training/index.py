@@ -1,0 +1,139 @@
+"""The index of an exported folder: which file holds which batches. Written last, read first."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+INDEX = "_index.json"
+UNFINISHED = ".unfinished"  # the sub-folder of an export that is under way, or was broken off
+FORMAT = 1  # raised when an older reader would misread
+BATCH, POSITION = "batch_id", "position"
+_HADOOPS = {"s3a": "s3", "s3n": "s3"}  # its names of stores
+
+
+@dataclass(frozen=True)
+class File:
+    """One Parquet file: its whole batches, first to last, without a gap."""
+
+    path: str  # relative to the folder
+    first_batch: int
+    last_batch: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    columns : of the files, in their order
+    files : by their batches, which are numbered from 0 over all of them
+    rounds : of the selection: round, first_batch, n_batches, n_rows of each
+    source : what was exported: table, stage keys, options; equal for exports of the same thing
+    """
+
+    n_batches: int
+    n_rows: int
+    columns: Sequence[str]
+    files: Sequence[File]
+    rounds: Sequence[Mapping[str, int]]
+    source: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """Return it as the text of ``_index.json``."""
+        return json.dumps({"format": FORMAT} | asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> "Index":
+        """Read the text of ``_index.json``.
+
+        Parameters
+        ----------
+        where : the folder, for messages
+
+        Raises
+        ------
+        ValueError
+            If it is no index, or that of a later version.
+        """
+        try:
+            told = json.loads(text)
+            version = told.pop("format")
+            if version == FORMAT:
+                told["files"] = [File(**file) for file in told["files"]]
+                return cls(**told)._checked(where)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{where}/{INDEX} is no index of exported batches ({error}); want one that "
+                "evenlake export wrote: export again, to another folder"
+            ) from error
+        raise ValueError(
+            f"{where}/{INDEX} is of format {version!r}, this version reads {FORMAT}; install the "
+            "evenlake that wrote it, or export again"
+        )
+
+    def _checked(self, where: str) -> "Index":
+        """Return it, if its files hold all batches, each once."""
+        following = 0
+        for file in self.files:
+            if file.first_batch != following or file.last_batch < following:
+                raise ValueError(f"{file.path}: batch {file.first_batch} first, want {following}")
+            following = file.last_batch + 1
+        if following != self.n_batches:
+            raise ValueError(f"{following} batches in the files, n_batches={self.n_batches}")
+        return self
+
+
+def located(folder: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a path or URI, and the path in it.
+
+    Raises
+    ------
+    ValueError
+        If pyarrow knows no such store.
+    """
+    scheme, is_uri, rest = folder.partition("://")
+    if not is_uri:
+        return fs.LocalFileSystem(), str(Path(folder.removeprefix("file:")).absolute())
+    uri = f"{_HADOOPS.get(scheme, scheme)}://{rest}".rstrip("/")
+    try:
+        system, path = fs.FileSystem.from_uri(uri)
+    except (ValueError, OSError, NotImplementedError) as error:
+        raise ValueError(
+            f"{folder!r} cannot be opened by pyarrow: {error}; want a path, or a URI of a store "
+            "that pyarrow.fs knows, such as s3://, gs://, hdfs:// or abfss://"
+        ) from error
+    return system, path
+
+
+def read_index(folder: str) -> Index:
+    """Return the index of an exported folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no finished export.
+    """
+    system, path = located(folder)
+    there = {info.base_name for info in system.get_file_info(_all_in(path))}
+    if INDEX not in there:
+        raise ValueError(f"{folder}: {_why_not(there)}")
+    with system.open_input_stream(f"{path}/{INDEX}") as file:
+        return Index.from_json(file.read().decode(), folder)
+
+
+def _all_in(path: str) -> fs.FileSelector:
+    return fs.FileSelector(path, allow_not_found=True)
+
+
+def _why_not(there: set[str]) -> str:
+    if UNFINISHED in there:
+        return f"an export that is not finished ({UNFINISHED} is there); run evenlake export again"
+    if there:
+        return f"no {INDEX}; want a folder that evenlake export wrote, got {sorted(there)[:5]}"
+    return "nothing is there; want a folder that evenlake export wrote"
