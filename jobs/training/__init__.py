@@ -1,1 +1,1 @@
-"""Exported batches as trainers read them: the files, their order, a place to go on from; no Spark."""
+"""Exported batches for trainers: files, order, shares, and a place to go on from; no Spark."""

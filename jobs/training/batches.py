@@ -1,12 +1,13 @@
 """A rank's batches of an exported folder, in its order, and a state from which to go on.
 
 The order of an epoch is the files' own, or a random one of (seed, epoch). Rank r of R takes every
-R-th batch of it, and worker w of W every W-th of its rank's. A loader that takes one batch from each
-worker in turn, as PyTorch's does, therefore gives a rank's batches in the same order with any number
-of workers, and "n batches seen by this rank" is a place to go on from.
+R-th batch of it, and worker w of W every W-th of its rank's. A loader that takes one batch from
+each worker in turn, as PyTorch's does, therefore gives a rank's batches in the same order with any
+number of workers, and "n batches seen by this rank" is a place to go on from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,25 @@ from jobs.training.files import Batch, BatchFiles, chosen_columns
 from jobs.training.index import read_index
 from jobs.training.order import UNEVEN, Order, Uneven, order_of, share_of_rank
 
-Place = tuple[int, int, int]
+State = dict[str, Any]
+Place = tuple[
+    int, int, int
+]  # epoch, the batches of the rank before, those read by one reader since
 
 MOST_WORKERS = 1024
 # what the processes that read share: the epoch, where the next pass starts, whether workers have
 # read; and then of the main process and of each worker, whether it has taken that start
 _EPOCH, _START, _HAS_WORKERS, _TAKEN = range(4)
 N_MARKS = _TAKEN + 1 + MOST_WORKERS
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads: a process by itself, or one of several workers of a rank."""
+
+    worker: int = 0
+    n_workers: int = 1
+    is_main: bool = True
 
 
 class Batches:
@@ -63,9 +76,8 @@ class Batches:
         self.shuffle, self.seed = shuffle, seed
         self._n_mine = len(self.order(epoch=0))
         self._marks: Any = np.zeros(N_MARKS, np.int64)
-        # epoch, start and batches read since: of this process's last pass, and of a worker's state
-        self._place: Place | None = None
-        self._resumed: Place | None = None
+        self._place: Place | None = None  # in this process's last pass
+        self._resumed: Place | None = None  # of a worker's own state
 
     def __len__(self) -> int:
         """Return the batches of this rank in an epoch."""
@@ -94,22 +106,19 @@ class Batches:
             self._marks[_EPOCH], self._marks[_START] = epoch, 0
             self._place = None
 
-    def read(
-        self, worker: int = 0, n_workers: int = 1, *, is_main: bool = True
-    ) -> Iterator[Batch]:
-        """Pass over one epoch's batches, or what is left of it after ``load_state_dict``.
+    def reader(self) -> Reader:
+        """Return who reads in this process."""
+        return Reader()
 
-        Parameters
-        ----------
-        worker, n_workers : which of how many readers of this rank
-        is_main : whether the process reads for itself, and may use all its threads
-        """
-        place = self._resumed or (self.epoch, self._take_start(worker, n_workers, is_main), 0)
+    def __iter__(self) -> Iterator[Batch]:
+        """Pass over one epoch's batches, or what is left of it after ``load_state_dict``."""
+        reader = self.reader()
+        place = self._resumed or (self.epoch, self._take_start(reader), 0)
         self._place, self._resumed = place, None
-        self._marks[_HAS_WORKERS] = int(not is_main)
-        epoch, start, n_passed = place
-        mine = self.order(epoch=epoch)[start:][worker::n_workers][n_passed:]
-        return self._read(mine, place, use_threads=is_main)
+        self._marks[_HAS_WORKERS] = int(not reader.is_main)
+        epoch, start, n_read = place
+        mine = self.order(epoch=epoch)[start:][reader.worker :: reader.n_workers][n_read:]
+        return self._read(mine, place, use_threads=reader.is_main)
 
     def _read(self, mine: Order, place: Place, *, use_threads: bool) -> Iterator[Batch]:
         files = BatchFiles(self.folder, self.index, self.columns, use_threads=use_threads)
@@ -120,9 +129,9 @@ class Batches:
             self._place = (epoch, start, n_read)
             yield read
 
-    def _take_start(self, worker: int, n_workers: int, is_main: bool) -> int:
+    def _take_start(self, reader: Reader) -> int:
         """Return where a reader's pass starts; its next one, or another loader's, starts at 0."""
-        slot, mark = (0, -1) if is_main else (1 + worker, n_workers)
+        slot, mark = (0, -1) if reader.is_main else (1 + reader.worker, reader.n_workers)
         taken = self._marks[_TAKEN:]
         is_taken = bool(taken[slot] != 0 or ((taken != 0) & (taken != mark)).any())
         if not is_taken:
@@ -131,7 +140,7 @@ class Batches:
 
     # --- the state --------------------------------------------------------------------------------
 
-    def state_dict(self, worker: int = 0, n_workers: int = 1, *, is_main: bool = True) -> Batch:
+    def state_dict(self) -> State:
         """Return the place after the last batch that this process, or this worker, has given.
 
         Raises
@@ -139,25 +148,24 @@ class Batches:
         ValueError
             In the main process, if workers read: it does not know how far they are.
         """
-        if is_main and self._marks[_HAS_WORKERS]:
+        reader = self.reader()
+        if reader.is_main and self._marks[_HAS_WORKERS]:
             raise ValueError(
                 "workers read the batches, so the dataset in this process does not know how many "
                 "were given; take the state of a BatchLoader, or of torchdata's StatefulDataLoader"
             )
         place = self._resumed or self._place or (self.epoch, self.start, 0)
         epoch, start, n_read = place
-        if n_workers == 1:
+        if reader.n_workers == 1:
             return self.state_at(epoch, start + n_read)
-        more = {"n_read": n_read, "worker": worker, "n_workers": n_workers}
+        more = {"n_read": n_read, "worker": reader.worker, "n_workers": reader.n_workers}
         return self.state_at(epoch, start) | more
 
-    def state_at(self, epoch: int, n_seen: int) -> Batch:
+    def state_at(self, epoch: int, n_seen: int) -> State:
         """Return the state of a rank that has seen so many of its batches in an epoch."""
         return {"epoch": epoch, "n_seen": n_seen} | self._what()
 
-    def load_state_dict(
-        self, state: Mapping[str, Any], worker: int = 0, n_workers: int = 1, *, is_main: bool = True
-    ) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on, in the next pass, at the batch after those that a state has seen.
 
         Raises
@@ -173,22 +181,22 @@ class Batches:
                 f"the state is of other batches, or of another order of them: {told}; open the "
                 "dataset as it was, or start the epoch anew"
             )
-        of = (state.get("worker", 0), state.get("n_workers", 1))
-        if of != (worker, n_workers) and of != (0, 1):
+        reader, of = self.reader(), (state.get("worker", 0), state.get("n_workers", 1))
+        if of != (reader.worker, reader.n_workers) and of != (0, 1):
             raise ValueError(
-                f"the state is that of worker {of[0]} of {of[1]}, this is worker {worker} of "
-                f"{n_workers}; want as many workers as before, or a BatchLoader, whose state goes "
-                "with any number"
+                f"the state is that of worker {of[0]} of {of[1]}, this is worker {reader.worker} "
+                f"of {reader.n_workers}; want as many workers as before, or a BatchLoader, whose "
+                "state goes with any number"
             )
         epoch, start, n_read = state["epoch"], state["n_seen"], state.get("n_read", 0)
-        if not is_main:
+        if not reader.is_main:
             self._resumed = (epoch, start, n_read)
             return
         self._marks[:] = 0
         self._marks[_EPOCH], self._marks[_START] = epoch, start
         self._place = None
 
-    def _what(self) -> Batch:
+    def _what(self) -> State:
         """Return what a state has to agree on."""
         return {
             "n_batches": self.index.n_batches,

@@ -15,8 +15,8 @@ def order_of(n_batches: int, *, seed: int, epoch: int) -> Order:
 
     Sorted by a hash of (seed, epoch, batch), so that no version of numpy's generators matters.
     """
-    start = _mixed(_mixed(np.array([seed], np.uint64)) + np.uint64(epoch))
-    keys = _mixed(start + np.arange(n_batches, dtype=np.uint64))  # (n_batches,)
+    start = _mixed(_mixed(np.array([seed], np.uint64)) + np.array([epoch], np.uint64))
+    keys = _mixed(start + np.arange(n_batches).astype(np.uint64))  # (n_batches,)
     return np.argsort(keys, kind="stable").astype(np.int64)
 
 

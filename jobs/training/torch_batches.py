@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from jobs.training.batches import N_MARKS, Batches
+from jobs.training.batches import N_MARKS, Batches, Reader, State
 from jobs.training.files import Batch
 
 
@@ -45,17 +45,10 @@ class TorchBatches(Batches, IterableDataset):  # type: ignore[misc]  # torch has
         Batches.__init__(self, folder, rank=rank, world=world, **options)
         self._marks = torch.zeros(N_MARKS, dtype=torch.int64).share_memory_()
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Pass over what a worker, or the process itself, has to read."""
-        return self.read(**_place_among_workers())
-
-    def state_dict(self, **place: Any) -> Batch:
-        """Return the place after the last batch given; see ``Batches``."""
-        return super().state_dict(**place or _place_among_workers())
-
-    def load_state_dict(self, state: Mapping[str, Any], **place: Any) -> None:
-        """Go on after the batches that a state has seen; see ``Batches``."""
-        super().load_state_dict(state, **place or _place_among_workers())
+    def reader(self) -> Reader:
+        """Return which of a loader's workers this process is, if it is one."""
+        info = get_worker_info()
+        return Reader() if info is None else Reader(info.id, info.num_workers, is_main=False)
 
 
 class BatchLoader:
@@ -98,7 +91,7 @@ class BatchLoader:
         if epoch != self._seen[0]:
             self._seen = (epoch, 0)
 
-    def state_dict(self) -> Batch:
+    def state_dict(self) -> State:
         """Return the place after the last batch given."""
         return self.batches.state_at(*self._seen)
 
@@ -119,10 +112,3 @@ def _place_among_ranks() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-
-
-def _place_among_workers() -> dict[str, Any]:
-    info = get_worker_info()
-    if info is None:
-        return {"worker": 0, "n_workers": 1, "is_main": True}
-    return {"worker": info.id, "n_workers": info.num_workers, "is_main": False}

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.training.batches import Batches
+from jobs.training.batches import Batches, Reader
 from jobs.training.files import BatchFiles, as_array
 from jobs.training.index import INDEX, UNFINISHED, read_index
 from jobs.training.order import order_of, share_of_rank
@@ -26,15 +27,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_export(tmp_path_factory.mktemp("batches") / "export", SIZES))
 
 
-def numbers(batches: Batches, worker: int = 0, n_workers: int = 1, **how: Any) -> list[int]:
-    return [batch["batch_id"] for batch in batches.read(worker, n_workers, **how)]
+def numbers(batches: Batches) -> list[int]:
+    return [batch["batch_id"] for batch in batches]
+
+
+def forked(batches: Batches, worker: int, n_workers: int) -> Batches:
+    """Return the dataset as a worker has it: its marks are shared, its place is its own."""
+    mine = copy(batches)
+    mine.reader = lambda: Reader(worker, n_workers, is_main=False)  # type: ignore[method-assign]
+    return mine
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
 def test_a_batch_is_its_columns_as_arrays(folder: str) -> None:
-    *_, before, last = Batches(folder).read()
+    *_, before, last = Batches(folder)
     assert (before["batch_id"], last["batch_id"]) == (8, 9)
     assert before["id"] == ["16", "17"]
     assert before["label"] == ["l16", "l17"]
@@ -42,7 +50,7 @@ def test_a_batch_is_its_columns_as_arrays(folder: str) -> None:
     assert before["vector"].dtype == np.float32
     assert before["vector"].flags.writeable
     assert (last["id"], last["label"]) == (["18"], [None])
-    assert [*Batches(folder, columns=["label"]).read()][8] == {
+    assert [*Batches(folder, columns=["label"])][8] == {
         "batch_id": 8,
         "label": ["l16", "l17"],
     }
@@ -164,7 +172,7 @@ def test_a_pass_goes_on_at_any_batch(folder: str) -> None:
     for n in range(6):
         first = Batches(folder, shuffle=True, rank=1, world=2)
         first.set_epoch(4)
-        reading = first.read()
+        reading = iter(first)
         seen = [next(reading)["batch_id"] for _ in range(n)]
         state = json.loads(json.dumps(first.state_dict()))
         assert (state["epoch"], state["n_seen"]) == (4, n)
@@ -188,29 +196,27 @@ def test_workers_share_what_is_left_and_their_own_states_go_on(folder: str, n_wo
     start = Batches(folder).state_at(0, 3)
     batches = Batches(folder)
     batches.load_state_dict(start)
-    how = {"is_main": False}
-    assert each(lambda w: numbers(batches, w, n_workers, **how)) == list(range(3, 10))
-    assert each(lambda w: numbers(batches, w, n_workers, **how)) == list(range(10))
-    assert numbers(batches, n_workers, n_workers + 1, **how)[0] == n_workers  # one worker more
+    left, whole = list(range(3, 10)), list(range(10))
+    assert each(lambda w: numbers(forked(batches, w, n_workers))) == left
+    assert each(lambda w: numbers(forked(batches, w, n_workers))) == whole
+    # a loader with one worker more: none of them goes on from there either
+    assert numbers(forked(batches, n_workers, n_workers + 1)) == whole[n_workers :: n_workers + 1]
 
     for worker in range(n_workers):
-        mine = Batches(folder)
-        mine.load_state_dict(start, worker, n_workers, is_main=False)
-        reading = mine.read(worker, n_workers, is_main=False)
+        mine, again = (forked(Batches(folder), worker, n_workers) for _ in range(2))
+        mine.load_state_dict(start)
+        reading = iter(mine)
         seen = [next(reading)["batch_id"]]
-        state = mine.state_dict(worker, n_workers, is_main=False)
-        again = Batches(folder)
-        again.load_state_dict(state, worker, n_workers, is_main=False)
-        seen += numbers(again, worker, n_workers, is_main=False)
-        assert seen == list(range(3, 10))[worker::n_workers]
+        again.load_state_dict(mine.state_dict())
+        assert seen + numbers(again) == left[worker::n_workers]
     if n_workers > 1:
         with pytest.raises(ValueError, match=f"of {n_workers}, this is worker 0 of 9; want as man"):
-            mine.load_state_dict(state, 0, 9, is_main=False)
+            forked(batches, 0, 9).load_state_dict(mine.state_dict())
 
 
 def test_the_main_process_does_not_pretend_to_know_where_workers_are(folder: str) -> None:
     batches = Batches(folder)
-    next(batches.read(0, 2, is_main=False))
+    next(iter(forked(batches, 0, 2)))
     with pytest.raises(ValueError, match="take the state of a BatchLoader"):
         batches.state_dict()
 
