@@ -1,6 +1,7 @@
 """The pool's columns: a point's id, the value to embed, and the metadata to keep."""
 
 import re
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -75,6 +76,26 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
             + _EMBEDDABLE[value]
         )
     return selected if pool.pointed is None else pool.pointed.opened(selected)
+
+
+@computable()
+def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> DataFrame:
+    """Select ``id`` and columns of the pool as they are.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    known = well_formed(pool.rows).columns
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{name!r} is not a column of {pool.name}; it has {known}{meant(known, name)}"
+            )
+    with pinned(pool.rows.sparkSession):
+        id_ = _column(pool, "input.id", config.id)
+        return pool.rows.select(id_.alias("id"), *(F.col(quote(name)) for name in names))
 
 
 def _column(pool: Pool, key: str, text: str) -> Column:

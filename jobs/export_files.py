@@ -1,0 +1,222 @@
+"""Export a selection, or batches, as plain Parquet files that trainers read batch by batch.
+
+Reads    learnability (the drawn rows) or batches; the pool's columns, at the pinned version
+Writes   DIR: part-*.parquet of batch_id, position, id and the columns, in this order; _index.json,
+         the last file, without which an export is unfinished
+Run      evenlake export DIR --of learnability --batch-size 256 --columns text --config my.yaml
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs import score_learnability
+from jobs.cli.command import execute, fail
+from jobs.cli.log_style import LogFormat, LogStyle
+from jobs.cli.options import (
+    PASS_ON,
+    ConfigOption,
+    LogFormatOption,
+    Options,
+    QuietOption,
+    ResultOption,
+    VerboseOption,
+    exit_code,
+)
+from jobs.config.errors import ConfigError, InputError
+from jobs.config.model import RunConfig
+from jobs.exporting.cutting import Round, cut_into_batches, renumbered, rounds_of
+from jobs.exporting.folder import Folder
+from jobs.exporting.wanted import Exported, Wanted
+from jobs.exporting.writing import Layout, row_bytes, write_files
+from jobs.pool.columns import named_columns
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
+from jobs.runs.stage import Stage
+from jobs.training.index import BATCH, POSITION, Index
+
+# --- where rows come from: for each table, cut rows and the keys behind them ----------------------
+
+Cut = tuple[DataFrame, list[str]]  # round, batch, position, id; stage keys
+
+
+def _learnability(this: Run, wanted: Wanted) -> Cut:
+    """Cut the drawn rows of every round into batches."""
+    if wanted.batch_size is None:
+        raise ConfigError(
+            "--of learnability: what is drawn is not cut into batches yet; want --batch-size N"
+        )
+    drawn, keys = _drawn(this)
+    return cut_into_batches(drawn, batch_size=wanted.batch_size, seed=this.config.seed), keys
+
+
+def _drawn(this: Run) -> Cut:
+    """Return the rows that were drawn : round, id."""
+    stage = score_learnability.STAGE
+    _require(this, stage)
+    rows = this.read(stage, score_learnability.LEARNABILITY)
+    return rows.where("is_selected").select("round", "id"), [this.key(stage)]
+
+
+def _batches(this: Run, wanted: Wanted) -> Cut:
+    """Return the selected batches, numbered anew."""
+    if wanted.batch_size is not None:
+        raise ConfigError(
+            f"--of batches --batch-size {wanted.batch_size}: batches are exported as they were "
+            "selected; leave --batch-size out"
+        )
+    stage = this.recipe.named("select_batches")
+    if stage is None:
+        raise ConfigError("--of batches: this version selects no batches yet; want learnability")
+    _require(this, stage)
+    rows = this.read(stage, this.recipe.tables["batches"])
+    return renumbered(rows.select("round", "batch_id", "position", "id")), [this.key(stage)]
+
+
+SOURCES: dict[str, Callable[[Run, Wanted], Cut]] = {
+    "learnability": _learnability,
+    "batches": _batches,
+}
+
+
+def _require(this: Run, stage: Stage[Any]) -> None:
+    if not this.is_on(stage):
+        raise ConfigError(
+            f"the config does not turn {stage.name} on, so there is nothing to export; want the "
+            f"config that evenlake {stage.command} ran with"
+        )
+    this.require_finished(stage)
+
+
+# --- the export -----------------------------------------------------------------------------------
+
+
+def export(this: Run, folder: str, wanted: Wanted) -> Exported:
+    """Export to a folder, or find that the same export is there.
+
+    Raises
+    ------
+    ConfigError
+        If something else is in the folder, or what is wanted has not been made yet.
+    InputError
+        If nothing was selected, or the pool has no such column.
+    """
+    if wanted.of not in SOURCES:
+        raise ConfigError(f"--of {wanted.of}: want one of {', '.join(SOURCES)}")
+    cut, keys = SOURCES[wanted.of](this, wanted)
+    columns = None
+    if wanted.columns:
+        columns = named_columns(this.pool, this.written.input, wanted.columns)
+    target = Folder(this.spark, folder)
+    with this.queries():
+        cut, rounds = _those(cut, wanted)
+        source = asdict(wanted) | {
+            "columns": list(wanted.columns),
+            "rounds": [one.round for one in rounds],
+            "stage_keys": keys,
+            "pool": this.pool.name,
+            "version": this.pool.fingerprint,
+            "seed": this.config.seed,
+        }
+        if (index := target.claim(source)) is not None:
+            return Exported(target.path, index, is_new=False)
+        size = row_bytes(cut, columns, this.config.seed)
+        layout = Layout.of(rounds, row_bytes=size, file_bytes=wanted.file_mb * 2**20)
+        files = write_files(target, cut, columns, layout)
+    this.pool.require_unchanged()
+    index = Index(
+        n_batches=sum(one.n_batches for one in rounds),
+        n_rows=sum(one.n_rows for one in rounds),
+        columns=[BATCH, POSITION, "id", *wanted.columns],
+        files=files,
+        rounds=[one._asdict() for one in rounds],
+        source=source,
+    )
+    target.finish(index)
+    return Exported(target.path, index, is_new=True)
+
+
+def _those(cut: DataFrame, wanted: Wanted) -> tuple[DataFrame, list[Round]]:
+    """Return the rows of the wanted rounds."""
+    if wanted.rounds is not None:
+        cut = cut.where(F.col("round").isin(*wanted.rounds))
+    rounds = rounds_of(cut)
+    missing = set(wanted.rounds or ()) - {one.round for one in rounds}
+    if not rounds or missing:
+        asked = f"--rounds {','.join(map(str, wanted.rounds or ()))}: " if missing else ""
+        raise InputError(f"{asked}{wanted.of} has no selected row{' there' if missing else ''}")
+    return cut, rounds
+
+
+def run(spark: SparkSession, config: RunConfig, folder: str, **wanted: Any) -> Exported:
+    """Export on a config; see ``export`` and ``Wanted``."""
+    return export(open_run(spark, config), folder, Wanted(**wanted))
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+FolderArgument = Annotated[
+    str, typer.Argument(metavar="DIR", help="Where to: a path or URI; before key=value.")
+]
+OfOption = Annotated[str, typer.Option("--of", help="The table: learnability or batches.")]
+ColumnsOption = Annotated[str, typer.Option("--columns", help="Columns of the pool to add: a,b.")]
+SizeOption = Annotated[
+    int | None, typer.Option("--batch-size", help="Rows of a batch, for learnability.")
+]
+RoundsOption = Annotated[
+    str | None, typer.Option("--rounds", help="Rounds to export, such as 0,1; all by default.")
+]
+FileOption = Annotated[float, typer.Option("--file-mb", help="Files are at most this large.")]
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError as error:
+        raise ConfigError(f"--rounds {text}: want numbers, such as 0,1") from error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export a selection or batches."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command("export", help=(__doc__ or "").splitlines()[0], context_settings=PASS_ON)
+    def command(
+        context: typer.Context,
+        folder: FolderArgument,
+        config: ConfigOption,
+        of: OfOption,
+        columns: ColumnsOption = "",
+        batch_size: SizeOption = None,
+        rounds: RoundsOption = None,
+        file_mb: FileOption = 256,
+        result: ResultOption = None,
+        verbose: VerboseOption = False,
+        quiet: QuietOption = False,
+        log_format: LogFormatOption = LogFormat.text,
+    ) -> None:
+        logs = LogStyle(log_format, quiet)
+        try:
+            wanted = Wanted(
+                of=of,
+                columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+                batch_size=batch_size,
+                rounds=_numbers(rounds),
+                file_mb=file_mb,
+            )
+        except ConfigError as error:
+            raise typer.Exit(fail(error, logs)) from error
+        options = Options(config, context.args, result, is_verbose=verbose, logs=logs)
+        raise typer.Exit(execute(partial(export, folder=folder, wanted=wanted), options))
+
+    return exit_code(app, argv, name="export")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
