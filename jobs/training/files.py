@@ -165,16 +165,25 @@ def as_array(column: pa.ChunkedArray) -> Any:
     one length; anything else a list of Python values.
     """
     kind = column.type
-    is_plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if is_plain and column.null_count == 0:
-        return np.array(column.to_numpy())
-    if pa.types.is_list(kind) and column.null_count == 0 and _is_number(kind.value_type):
-        array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if column.null_count == 0 and (_is_number(kind) or pa.types.is_boolean(kind)):
+        return _own(_one(column))
+    if column.null_count == 0 and pa.types.is_list(kind) and _is_number(kind.value_type):
+        array = _one(column)
         lengths = np.diff(array.offsets.to_numpy())
         values = array.flatten()
         if len(lengths) and (lengths == lengths[0]).all() and values.null_count == 0:
-            return np.array(values.to_numpy()).reshape(len(lengths), int(lengths[0]))
+            return _own(values).reshape(len(lengths), int(lengths[0]))
     return column.to_pylist()
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _own(values: pa.Array) -> NDArray[Any]:
+    """Return values in memory of their own, to be written to."""
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False, writable=True)
+    return array
 
 
 def _is_number(kind: pa.DataType) -> bool:

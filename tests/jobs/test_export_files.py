@@ -1,6 +1,7 @@
 """Exports through Spark: ids, columns, order and files; refusals; crashes and repeats."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,13 @@ def opened(spark: SparkSession, folder: Path) -> Run:
     return open_run(spark, config(folder))
 
 
+@pytest.fixture(scope="module")
+def whole(opened: Run, folder: Path) -> Exported:
+    """Export everything; tests leave it as it is."""
+    wanted = Wanted(of="learnability", batch_size=SIZE, columns=("label", "vector"))
+    return export(opened, f"{folder}/whole", wanted)
+
+
 @pytest.fixture
 def to(opened: Run, tmp_path: Path) -> Callable[..., Exported]:
     """Export to a folder of the test's own."""
@@ -87,11 +95,8 @@ def content(place: Path) -> dict[str, bytes]:
 # --- what is exported -----------------------------------------------------------------------------
 
 
-def test_rows_are_those_drawn_in_the_order_of_a_hash(
-    opened: Run, to: Callable[..., Exported]
-) -> None:
-    done = to()
-    parts = [pq.read_table(path) for path in sorted(Path(done.folder).glob("part-*.parquet"))]
+def test_rows_are_those_drawn_in_the_order_of_a_hash(opened: Run, whole: Exported) -> None:
+    parts = [pq.read_table(path) for path in sorted(Path(whole.folder).glob("part-*.parquet"))]
     table = pa.concat_tables(parts)
     assert table.column_names == ["batch_id", "position", "id", "label", "vector"]
     assert [str(kind) for kind in table.schema.types[:2]] == ["int64", "int32"]
@@ -106,24 +111,23 @@ def test_rows_are_those_drawn_in_the_order_of_a_hash(
         assert (row["label"], row["vector"]) == (pool[row["id"]].label, pool[row["id"]].vector)
 
 
-def test_a_trainer_reads_what_was_drawn(opened: Run, to: Callable[..., Exported]) -> None:
-    done = to()
-    batches = [*Batches(done.folder)]
+def test_a_trainer_reads_what_was_drawn(opened: Run, whole: Exported) -> None:
+    batches = [*Batches(whole.folder)]
     assert [len(b["id"]) for b in batches] == 2 * [*[SIZE] * 6, 3]
     assert [b["batch_id"] for b in batches] == list(range(14))
     assert [id_ for b in batches for id_ in b["id"]] == sum(drawn(opened).values(), [])
     assert batches[0]["vector"].shape == (SIZE, 4)
-    index = read_index(done.folder)
+    index = read_index(whole.folder)
     assert (index.n_batches, index.n_rows) == (14, 54)
     assert [tuple(one.values()) for one in index.rounds] == [(0, 0, 7, 27), (1, 7, 7, 27)]
     assert index.source["stage_keys"] == [opened.key(STAGE)]
-    assert str(done).endswith(
+    assert str(whole).endswith(
         "the last batch of round 0 has 3 rows\nthe last batch of round 1 has 3 rows"
     )
 
 
 def test_files_are_bounded_hold_whole_batches_and_whole_row_groups(
-    to: Callable[..., Exported], monkeypatch: pytest.MonkeyPatch
+    to: Callable[..., Exported], whole: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "_GROUP_BYTES", 0)  # a row group each
     done = to(file_mb=900 / 2**20)  # rows take some 70 bytes
@@ -138,7 +142,6 @@ def test_files_are_bounded_hold_whole_batches_and_whole_row_groups(
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         assert len(sizes) == file.last_batch - file.first_batch + 1
         assert set(sizes[:-1]) <= {SIZE}
-    whole = to("one", columns=("label", "vector"))
     assert len(read_index(whole.folder).files) == 2  # one a round
     assert [b["id"] for b in Batches(done.folder)] == [b["id"] for b in Batches(whole.folder)]
 
@@ -234,94 +237,79 @@ def test_selected_batches_are_exported_as_they_are(
 # --- the folder: repeats, crashes, strangers ------------------------------------------------------
 
 
-def test_a_repeat_does_nothing_and_says_so(to: Callable[..., Exported]) -> None:
-    first = to()
-    files = content(Path(first.folder))
-    times = {path: path.stat().st_mtime_ns for path in Path(first.folder).iterdir()}
-    again = to()
-    assert (first.is_new, again.is_new) == (True, False)
+def test_a_repeat_does_nothing_and_says_so(opened: Run, whole: Exported) -> None:
+    times = {path: path.stat().st_mtime_ns for path in Path(whole.folder).iterdir()}
+    wanted = Wanted(of="learnability", batch_size=SIZE, columns=("label", "vector"))
+    again = export(opened, whole.folder, wanted)
+    assert (whole.is_new, again.is_new) == (True, False)
     assert str(again).startswith("nothing to do, this export is there already:\n54 rows of learn")
-    assert {path: path.stat().st_mtime_ns for path in Path(first.folder).iterdir()} == times
-    assert set(files) == {INDEX, "part-00000.parquet", "part-00001.parquet"}
+    assert {path: path.stat().st_mtime_ns for path in Path(whole.folder).iterdir()} == times
+    assert {path.name for path in times} == {INDEX, "part-00000.parquet", "part-00001.parquet"}
 
 
-@pytest.mark.parametrize("at", ["claim", "place", "finish", "last"])
-def test_after_a_crash_the_same_command_makes_the_same_files(
-    to: Callable[..., Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+def test_after_any_crash_the_same_command_makes_the_same_files(
+    to: Callable[..., Exported], whole: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = content(Path(to("whole").folder))
-
-    class Crash(Exception):
-        pass
+    broken, place, remove = tmp_path / "broken", Folder.place, Folder._remove_unfinished
 
     def crash(*_: Any) -> None:
-        raise Crash
+        raise KeyboardInterrupt
 
-    place = Folder.place
+    def place_but(name: str) -> Callable[[Folder, str, str], None]:
+        return lambda self, path, to: crash() if to == name else place(self, path, to)
 
-    def crash_second(self: Folder, path: str, name: str) -> None:
-        if name in ("part-00001.parquet", INDEX):
-            raise Crash
-        place(self, path, name)
+    def remove_unless_finished(self: Folder) -> None:
+        crash() if (broken / INDEX).exists() else remove(self)
 
-    with monkeypatch.context() as patch:
-        if at == "claim":
-            patch.setattr(Folder, "_write", crash)
-        elif at == "place":
-            patch.setattr(Folder, "place", crash_second)
-        elif at == "finish":
-            patch.setattr(Folder, "finish", crash)
-        else:  # the index is there, what led to it not yet removed
-            remove = Folder._remove_unfinished
-            patch.setattr(
-                Folder,
-                "_remove_unfinished",
-                lambda self: crash() if (Path(self.path) / INDEX).exists() else remove(self),
-            )
-        with pytest.raises(Crash):
+    crashes = (
+        ("_write", crash, set()),
+        ("place", place_but("part-00001.parquet"), {"part-00000.parquet"}),
+        ("place", place_but(INDEX), {"part-00000.parquet", "part-00001.parquet"}),
+        ("_remove_unfinished", remove_unless_finished, {*content(Path(whole.folder))}),
+    )
+    for name, instead, left in crashes:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Folder, name, instead)
             to("broken")
-    broken = tmp_path / "broken"
-    assert (broken / UNFINISHED).exists()
-    if at != "last":
-        with pytest.raises(ValueError, match="not finished"):
-            Batches(str(broken))
-    if at == "place":
-        with pytest.raises(ConfigError, match="an unfinished export of something else: columns="):
-            to("broken", columns=())
-    assert to("broken").is_new == (at != "last")
-    assert content(broken) == whole
+        assert {path.name for path in broken.iterdir()} == {UNFINISHED, *left}
+        if INDEX not in left:
+            with pytest.raises(ValueError, match="not finished"):
+                Batches(str(broken))
+    assert not to("broken").is_new  # the last crash came after the index
+    assert content(broken) == content(Path(whole.folder))
 
 
 def test_a_folder_that_holds_anything_else_is_refused(
-    to: Callable[..., Exported], tmp_path: Path
+    spark: SparkSession, whole: Exported, tmp_path: Path
 ) -> None:
-    want = "want a folder that is empty, new, or an earlier export of the same: name another"
-    to("export", columns=())
-    with pytest.raises(
-        ConfigError, match=f"an export of something else: batch_size=4, not 5; {want}"
-    ):
-        to("export", columns=(), batch_size=5)
+    source = {**whole.index.source}
+
+    def refused(name: str, said: str, **other: Any) -> None:
+        with pytest.raises(ConfigError, match=said) as error:
+            Folder(spark, str(tmp_path / name)).claim(source | other)
+        want = "want a folder that is empty, new, or an earlier export of the same: name another"
+        assert want in str(error.value)
+
+    shutil.copytree(whole.folder, tmp_path / "export")
+    refused("export", "an export of something else: batch_size=4, not 5", batch_size=5)
     (tmp_path / "export" / "part-00001.parquet").unlink()
-    with pytest.raises(ConfigError, match="holds this export, but has lost part-00001.parquet"):
-        to("export", columns=())
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "part-00000.parquet").write_text("mine")
-    with pytest.raises(ConfigError, match=f"holds part-00000.parquet, which is no export; {want}"):
-        to("other")
-    (other / UNFINISHED).mkdir()
-    with pytest.raises(ConfigError, match="unfinished export of who knows what"):
-        to("other")
-    (other / "notes.txt").touch()
-    with pytest.raises(ConfigError, match="holds notes.txt beside an unfinished export"):
-        to("other")
-    assert (other / "part-00000.parquet").read_text() == "mine"
+    refused("export", "holds this export, but has lost part-00001.parquet")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "part-00000.parquet").write_text("mine")
+    refused("other", "holds part-00000.parquet, which is no export")
+    (tmp_path / "other" / UNFINISHED).mkdir()
+    refused("other", "an unfinished export of who knows what")
+    (tmp_path / "other" / UNFINISHED / "source.json").write_text(json.dumps(source))
+    refused("other", "an unfinished export of something else: of='lear", of="batches")
+    (tmp_path / "other" / "notes.txt").touch()
+    refused("other", "holds notes.txt beside an unfinished export")
+    assert (tmp_path / "other" / "part-00000.parquet").read_text() == "mine"
+    (tmp_path / "other" / INDEX).write_text("{}")
+    refused("other", "holds an index that cannot be read")
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="is a file"):
-        to("file")
-    (other / INDEX).write_text("{}")
-    with pytest.raises(ConfigError, match="holds an index that cannot be read"):
-        to("other")
+    refused("file", "is a file")
+    with pytest.raises(ConfigError, match="that pyarrow.fs knows, such as s3://"):
+        Folder(spark, "nowhere://x/y")
 
 
 @pytest.mark.parametrize(
