@@ -1,6 +1,8 @@
 """Exported batches: by hand, each seen once over ranks and workers, resumed at every batch."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
@@ -278,3 +280,12 @@ def test_what_cannot_be_meant_is_refused(folder: str) -> None:
         Batches(folder, rank=2, world=2)
     with pytest.raises(ValueError, match="uneven='pad'; want one of refuse, drop, repeat, keep"):
         Batches(folder, uneven="pad")  # type: ignore[arg-type]
+
+
+def test_trainers_need_neither_spark_nor_torch(folder: str) -> None:
+    program = (
+        "import sys; from jobs.training.batches import Batches; n = len([*Batches(sys.argv[1])]); "
+        "print(n, *{'pyspark', 'torch', 'pydantic'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("10\n", "")
