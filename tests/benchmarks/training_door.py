@@ -27,7 +27,7 @@ from jobs.training.index import INDEX, File, Index, read_index
 # rows, rows of a batch, batches of a row group (as the export lays them out), numbers of a vector
 SHAPES = {
     "vectors of 256": (40_000, 256, 1, 256),
-    "vectors of 256, batches of 4096": (40_000, 2048, 1, 256),
+    "vectors of 256, batches of 2048": (40_000, 2048, 1, 256),
     "two numbers": (800_000, 256, 32, 0),
 }
 N_FILES = 4
