@@ -1,8 +1,10 @@
 """Batches out of an export's Parquet files, as arrays; any batch, in any order."""
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from jobs.training.index import BATCH, POSITION, File, Index, located
 Batch = dict[str, Any]  # column -> numpy array, or a list where no array holds the values
 
 _MOST_OPEN = 32  # files that one reader keeps open
+_MOST_HELD = 64 << 20  # bytes of row groups that it keeps for other batches in them
 
 
 @dataclass
@@ -24,15 +27,13 @@ class _Open:
 
     Attributes
     ----------
-    starts : (n_batches + 1,) the row at which each of its batches begins
-    group_starts : (n_row_groups + 1,) the row at which each row group begins
-    held : the row groups read last, and their first row
+    starts : n_batches + 1 rows at which its batches begin, and the last ends
+    group_starts : n_row_groups + 1 rows at which its row groups begin
     """
 
     parquet: pq.ParquetFile
-    starts: NDArray[np.int64]
-    group_starts: NDArray[np.int64]
-    held: tuple[range, pa.Table] | None = None
+    starts: list[int]
+    group_starts: list[int]
 
 
 class BatchFiles:
@@ -54,8 +55,11 @@ class BatchFiles:
         self.folder, self.index, self.use_threads = folder, index, use_threads
         self.columns = chosen_columns(index, columns)
         self._system, self._path = located(folder)
-        self._firsts = np.array([file.first_batch for file in index.files], np.int64)
+        self._firsts = [file.first_batch for file in index.files]
         self._open: OrderedDict[str, _Open] = OrderedDict()
+        # row groups of several batches, by path and numbers, the one used last at the end
+        self._held: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
+        self._held_bytes = 0
 
     def read(self, batch: int) -> Batch:
         """Return one batch: its number, and its columns as arrays or lists, in order.
@@ -65,30 +69,33 @@ class BatchFiles:
         ValueError
             If a file is not what the index says.
         """
-        file = self.index.files[int(np.searchsorted(self._firsts, batch, "right")) - 1]
-        opened = self._opened(file)
-        i = batch - file.first_batch
-        start, stop = (int(row) for row in opened.starts[i : i + 2])
-        table = self._rows(opened, start, stop)
+        file = self.index.files[bisect_right(self._firsts, batch) - 1]
+        opened, i = self._opened(file), batch - file.first_batch
+        table = self._rows(file.path, opened, opened.starts[i], opened.starts[i + 1])
         return {BATCH: batch} | {
             name: as_array(column)
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
 
-    def _rows(self, opened: _Open, start: int, stop: int) -> pa.Table:
-        """Read the row groups that hold a batch, unless they were read last, and cut it out."""
-        first = int(np.searchsorted(opened.group_starts, start, "right")) - 1
-        last = int(np.searchsorted(opened.group_starts, stop, "left"))
-        groups = range(first, last)
-        if opened.held is None or opened.held[0] != groups:
-            table = opened.parquet.read_row_groups(
-                groups, columns=self.columns, use_threads=self.use_threads
-            )
-            opened.held = (groups, table)
-        table = opened.held[1]
-        offset = int(opened.group_starts[first])
-        is_whole = offset == start and table.num_rows == stop - start
-        return table if is_whole else table.slice(start - offset, stop - start)
+    def _rows(self, path: str, opened: _Open, start: int, stop: int) -> pa.Table:
+        """Read the row groups that hold a batch, and cut it out; held, if they hold others too."""
+        first = bisect_right(opened.group_starts, start) - 1
+        last = bisect_left(opened.group_starts, stop)
+        offset, n_rows = opened.group_starts[first], stop - start
+        key = (path, first, last)
+        if (held := self._held.get(key)) is not None:
+            self._held.move_to_end(key)
+            return held.slice(start - offset, n_rows)
+        table = opened.parquet.read_row_groups(
+            range(first, last), columns=self.columns, use_threads=self.use_threads
+        )
+        if table.num_rows == n_rows:
+            return table
+        self._held[key] = table
+        self._held_bytes += table.nbytes
+        while self._held_bytes > _MOST_HELD and len(self._held) > 1:
+            self._held_bytes -= self._held.popitem(last=False)[1].nbytes
+        return table.slice(start - offset, n_rows)
 
     def _opened(self, file: File) -> _Open:
         if file.path in self._open:
@@ -134,7 +141,7 @@ def _open(system: fs.FileSystem, path: str, file: File) -> _Open:
         )
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     sizes = [group.num_rows for group in groups]
-    group_starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    group_starts = [0, *accumulate(sizes)]
     place = next(i for i in range(metadata.num_columns) if metadata.schema.column(i).path == BATCH)
     told = [group.column(place).statistics for group in groups]
     wanted = range(file.first_batch, file.last_batch + 1)
@@ -146,7 +153,7 @@ def _open(system: fs.FileSystem, path: str, file: File) -> _Open:
     return _Open(parquet, starts, group_starts)
 
 
-def _found(parquet: pq.ParquetFile, wanted: range, path: str) -> NDArray[np.int64]:
+def _found(parquet: pq.ParquetFile, wanted: range, path: str) -> list[int]:
     """Find where batches begin by reading their numbers."""
     numbers = parquet.read(columns=[BATCH])[BATCH].to_numpy()
     starts = np.searchsorted(numbers, np.arange(wanted.start, wanted.stop + 1), "left")
@@ -155,7 +162,7 @@ def _found(parquet: pq.ParquetFile, wanted: range, path: str) -> NDArray[np.int6
             f"{path} does not hold batches {wanted.start} to {wanted.stop - 1} in order; it has "
             "been changed: export to a new folder"
         )
-    return starts.astype(np.int64)
+    return [int(start) for start in starts]
 
 
 def as_array(column: pa.ChunkedArray) -> Any:
