@@ -9,7 +9,7 @@ Run      evenlake export DIR --of learnability --batch-size 256 --columns text -
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import partial, reduce
 from typing import Annotated, Any
 
 import typer
@@ -60,8 +60,9 @@ def _drawn(this: Run) -> Cut:
     """Return the rows that were drawn : round, id."""
     stage = score_learnability.STAGE
     _require(this, stage)
-    rows = this.read(stage, score_learnability.LEARNABILITY)
-    return rows.where("is_selected").select("round", "id"), [this.key(stage)]
+    found = score_learnability.selections(this)
+    rows = [each.rows.select(F.lit(each.round).alias("round"), "id") for each in found]
+    return reduce(DataFrame.unionByName, rows), [each.name for each in found]
 
 
 def _batches(this: Run, wanted: Wanted) -> Cut:

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -217,10 +218,7 @@ def rounds(this: Run, trainer: Trainer | None = None) -> list[Scored]:
         runs.append(run)
         for line in said_of(run.written.learnability, found[-1]):
             run.progress.note(STAGE.name, line)
-        rows = run.lake.read(LEARNABILITY, run.key(STAGE)).where("is_selected")
-        return Selection(
-            config.learnability.round, rows.select("id", "key"), run.key(STAGE), config.seed
-        )
+        return _selected(run)
 
     for selection in each_round(this.written, one, trainer):
         log.info("round=%d selection=%s", selection.round, selection.name)
@@ -238,6 +236,29 @@ def _export(this: Run, found: Sequence[Scored], runs: Sequence[Run]) -> None:
     name = f"{this.run_id}-learnability"
     page = exported(folder, name, lambda: page_of(this, rows.to_pandas(), said), is_kept=False)
     this.progress.note(STAGE.name, f"page: {page}")
+
+
+def selections(this: Run) -> list[Selection]:
+    """Return what the config's rounds have drawn.
+
+    Raises
+    ------
+    ConfigError
+        If one of them has not been drawn.
+    """
+
+    def one(config: RunConfig) -> Selection:
+        run = reopened(this, config) if config.learnability.round > first else this
+        run.require_finished(STAGE)
+        return _selected(run)
+
+    first, n_rounds = this.written.learnability.round, this.written.learnability.n_rounds
+    return [*islice(each_round(this.written, one, None), n_rounds)]
+
+
+def _selected(run: Run) -> Selection:
+    rows = run.lake.read(LEARNABILITY, run.key(STAGE)).where("is_selected").select("id", "key")
+    return Selection(run.written.learnability.round, rows, run.key(STAGE), run.written.seed)
 
 
 def run(spark: SparkSession, config: RunConfig, trainer: Trainer | None = None) -> list[Scored]:

@@ -141,6 +141,11 @@ class LearnabilityConfig(Section):
     gflop: GflopConfig = GflopConfig()
 
     @property
+    def n_rounds(self) -> int:
+        """How many rounds are drawn."""
+        return max(1, self.rounds - self.round)
+
+    @property
     def sides(self) -> dict[str, LossesConfig]:
         """The losses by the model that they are of."""
         names = ("online", "reference", "second_reference")

@@ -54,7 +54,7 @@ def each_round(config: RunConfig, do: Round, train: Trainer | None) -> Iterator[
     given = config.learnability
     if train is None and given.trainer is not None:
         train = CommandTrainer(given.trainer)
-    for round_ in range(given.round, max(given.rounds, given.round + 1)):
+    for round_ in range(given.round, given.round + given.n_rounds):
         selection = do(config)
         yield selection
         changes = None if train is None else train(selection) or {}

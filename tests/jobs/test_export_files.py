@@ -27,7 +27,7 @@ from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
-from jobs.runs.stage import Stage
+from jobs.runs.stage import Recipe, Stage
 from jobs.tables.table import Table
 from jobs.training.batches import Batches
 from jobs.training.index import INDEX, UNFINISHED, read_index
@@ -82,10 +82,12 @@ def to(opened: Run, tmp_path: Path) -> Callable[..., Exported]:
 
 def drawn(run: Run) -> dict[int, list[str]]:
     """Return the drawn ids of each round, in the order of the shuffle."""
-    rows = run.read(STAGE, score_learnability.LEARNABILITY).where("is_selected")
-    key = F.xxhash64("id", F.lit("export"), F.lit(0), F.col("round"))
-    found = sorted(tuple(r) for r in rows.select("round", key, "id").collect())
-    return {r: [id_ for q, _, id_ in found if q == r] for r, *_ in found}
+    found = {}
+    for each in score_learnability.selections(run):
+        key = F.xxhash64("id", F.lit("export"), F.lit(0), F.lit(each.round))
+        rows = sorted(tuple(row) for row in each.rows.select(key, "id").collect())
+        found[each.round] = [id_ for _, id_ in rows]
+    return found
 
 
 def content(place: Path) -> dict[str, bytes]:
@@ -120,7 +122,8 @@ def test_a_trainer_reads_what_was_drawn(opened: Run, whole: Exported) -> None:
     index = read_index(whole.folder)
     assert (index.n_batches, index.n_rows) == (14, 54)
     assert [tuple(one.values()) for one in index.rounds] == [(0, 0, 7, 27), (1, 7, 7, 27)]
-    assert index.source["stage_keys"] == [opened.key(STAGE)]
+    keys = [each.name for each in score_learnability.selections(opened)]
+    assert index.source["stage_keys"] == keys
     assert str(whole).endswith(
         "the last batch of round 0 has 3 rows\nthe last batch of round 1 has 3 rows"
     )
@@ -219,7 +222,8 @@ SELECT = Stage(
 def test_selected_batches_are_exported_as_they_are(
     spark: SparkSession, folder: Path, tmp_path: Path
 ) -> None:
-    this = open_run(spark, config(folder), recipe=RECIPE.with_stages(SELECT))
+    others = [stage for stage in RECIPE.stages if stage.name != SELECT.name]
+    this = open_run(spark, config(folder), recipe=Recipe((*others, SELECT)))
     wanted = Wanted(of="batches", columns=("label",))
     with pytest.raises(ConfigError, match="select_batches has not finished"):
         export(this, str(tmp_path / "export"), wanted)
