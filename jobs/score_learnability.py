@@ -69,11 +69,11 @@ def _score(this: Work) -> Scored:
     joined = kept_on_disk(losses.rows)
     try:
         rejected = joined.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
-        n_rejected = this.write(REJECTS, rejected)
         # 2. all criteria at once; the chosen one draws
         fit = joined.where("reason IS NULL")
-        n_scored = this.write(LEARNABILITY, drawn(scored(fit, given, seed), given))
-        _require_some(given, n_scored, n_rejected)
+        this.write_all({REJECTS: rejected, LEARNABILITY: drawn(scored(fit, given, seed), given)})
+        n_rejected = this.n_rows[REJECTS.name]
+        _require_some(given, this.n_rows[LEARNABILITY.name], n_rejected)
         # 3. what it is worth and what it took; classifiers learn from it
         return _measured(this, losses, fit, n_rejected)
     finally:
