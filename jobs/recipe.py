@@ -7,6 +7,7 @@ from jobs import (
     find_duplicates,
     report_curation,
     score_learnability,
+    select_batches,
     tune_tree,
 )
 from jobs.runs.stage import Recipe
@@ -20,5 +21,6 @@ RECIPE = Recipe(
         balance_sample.STAGE,
         report_curation.STAGE,
         score_learnability.STAGE,
+        select_batches.STAGE,
     )
 )

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from jobs.config.batches import BatchesConfig
 from jobs.config.cluster import ClusterConfig
 from jobs.config.embed_options import CODE, pretrained_kind, require_model
 from jobs.config.kinds import HOW, CountsFrom, Format, Name, Place, Positive, Section
@@ -207,6 +208,7 @@ class RunConfig(Section):
     learnability: Annotated[LearnabilityConfig, CountsFrom(LearnabilityConfig())] = (
         LearnabilityConfig()
     )
+    batches: Annotated[BatchesConfig, CountsFrom(BatchesConfig())] = BatchesConfig()
     update: UpdateConfig = UpdateConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()

@@ -12,6 +12,7 @@ from jobs.recipe import RECIPE
 from jobs.report_curation import Measured
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.score_learnability import Scored
+from jobs.select_batches import Selected
 from jobs.tune_tree import Tuned
 
 CLUSTERED = Clustered(n_nodes=(8, 3), n_empty=(0, 1), n_blocks=2, grid_unit=2.0**-24, inertia=1.5)
@@ -45,6 +46,11 @@ OUTCOMES = [
         mean_selected=1.25,
         worth={"agreement": 0.5, "gain_error": 0.1},
         gflop={},
+    ),
+    Selected(
+        n_pairs=90, n_rejected=2, n_batches=3, n_drawn=24, n_left=10, joint_learnability=2.5,
+        uniform_control=-0.5, independent_control=1.25, learner_temperature=9.5, learner_bias=-7.0,
+        reference_temperature=10.5, reference_bias=-8.0, rank_agreement=0.75,
     ),
 ]  # fmt: skip
 

@@ -54,7 +54,7 @@ class _Cosines(NamedTuple):
 
 def _counted(dots: NDArray[np.float32], n_features: int, weight: float, sign: int) -> _Cosines:
     distinct, counts = np.unique(dots, return_counts=True)
-    return _Cosines(cosines(distinct, n_features), weight * counts, sign)
+    return _Cosines(cosines(distinct, n_features), weight * counts.astype(np.float64), sign)
 
 
 def _fit_sigmoid(*groups: _Cosines) -> Calibration:

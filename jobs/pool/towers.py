@@ -1,0 +1,118 @@
+"""Embeddings of pairs that a user's models left: read as the pool is, pinned, in whole numbers."""
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, NumericType
+
+from jobs.config.batches import ApproximationConfig, TowersConfig
+from jobs.config.errors import ConfigError, InputError
+from jobs.config.model import InputConfig, RunConfig
+from jobs.pool.inputs import Pool, open_pool
+from jobs.pool.vectors import as_vector
+from jobs.spark.errors import SPARK_ERRORS, reason
+from udfs.joint import PACKED_SCHEMA, make_pack
+
+TOWERS = ("image", "text")
+_FLOAT_BYTES = 4  # of binary vectors, which are little-endian float32
+
+
+def towers_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
+    """Return the config with the fingerprints of the embeddings that are there now.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read as described.
+    ConfigError
+        If the config names another fingerprint.
+    """
+    given = config.batches
+    if given.learner is None:
+        return config
+    found: dict[str, object] = {
+        key: _pinned(spark, key, towers) for key, towers in given.full.items()
+    }
+    if given.approximation is not None:
+        cheaper = {
+            key.split(".")[1]: _pinned(spark, key, towers) for key, towers in given.scoring.items()
+        }
+        found["approximation"] = ApproximationConfig(**cheaper)
+    return config.model_copy(update={"batches": given.model_copy(update=found)})
+
+
+def _pinned(spark: SparkSession, key: str, towers: TowersConfig) -> TowersConfig:
+    fingerprint = _opened(spark, towers).fingerprint
+    if towers.fingerprint not in (None, fingerprint):
+        raise ConfigError(
+            f"batches.{key}.fingerprint={towers.fingerprint!r}, but {towers.table} is "
+            f"{fingerprint!r} now; null takes whatever is there"
+        )
+    return towers.model_copy(update={"fingerprint": fingerprint})
+
+
+def read_towers(spark: SparkSession, key: str, towers: TowersConfig) -> DataFrame:
+    """Return the rows that have an id : id, image, text, as arrays of numbers or as bytes.
+
+    Raises
+    ------
+    InputError
+        If an expression cannot be computed, or is no vector.
+    """
+    rows = _opened(spark, towers).rows
+    texts = {name: getattr(towers, name) for name in ("id", *TOWERS)}
+    try:
+        named = rows.select(*(F.expr(text).alias(name) for name, text in texts.items()))
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"batches.{key}: {', '.join(f'{k}={v!r}' for k, v in texts.items())} are no columns or "
+            f"expressions over {towers.table}, which has {rows.columns}: {reason(error)}"
+        ) from error
+    for name in TOWERS:
+        vector = as_vector(named, F.col(name), named.schema[name].dataType)
+        named = named.withColumn(name, vector.values)
+        kind = named.schema[name].dataType
+        is_vector = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
+        if not (is_vector or isinstance(kind, BinaryType)):
+            raise InputError(
+                f"batches.{key}.{name}={texts[name]!r} is {kind.simpleString()}; want an array of "
+                "numbers, or binary holding raw little-endian float32"
+            )
+    return named.where(F.col("id").isNotNull())
+
+
+def packed_towers(rows: DataFrame, key: str) -> DataFrame:
+    """Return a row for each id : id, image, text, reason, detail, n_rows; vectors as whole numbers.
+
+    An embedding's right length is that of most pairs that have two of one length.
+
+    Raises
+    ------
+    InputError
+        If no pair has.
+    """
+    lengths = rows.select(*(_length(rows, name).alias(name) for name in TOWERS))
+    equal = lengths.where((F.col("image") == F.col("text")) & (F.col("image") > 0))
+    counted = equal.groupBy("image").agg(F.count("*").alias("n"))
+    most = counted.orderBy(F.desc("n"), "image").limit(1).collect()
+    if not most:
+        raise InputError(
+            f"batches.{key}: no row has an image's and a text's embedding of the same length; "
+            "check image and text, which name their columns"
+        )
+    schema = PACKED_SCHEMA.format(id=rows.schema["id"].dataType.simpleString())
+    packed = rows.mapInArrow(make_pack(most[0].image), schema)
+    # of ids with several rows, none counts: whichever is first
+    firsts = [F.first(name).alias(name) for name in (*TOWERS, "reason", "detail")]
+    return packed.groupBy("id").agg(*firsts, F.count("*").alias("n_rows"))
+
+
+def _length(rows: DataFrame, name: str) -> Column:
+    if isinstance(rows.schema[name].dataType, BinaryType):
+        return (F.octet_length(name) / _FLOAT_BYTES).cast("int")
+    return F.size(name)
+
+
+def _opened(spark: SparkSession, towers: TowersConfig) -> Pool:
+    shared = {name: getattr(towers, name) for name in ("table", "format", "options", "where")}
+    given = shared | {"version": towers.version, "id": towers.id, "embedding": towers.image}
+    return open_pool(spark, InputConfig.model_validate(given | {"content": towers.text}))
