@@ -90,14 +90,15 @@ def make_draw(how: Drawing) -> Callable[[pa.Table], pa.Table]:
     def draw(rows: pa.Table) -> pa.Table:
         keys = [("hash", "ascending"), ("id", "ascending")]
         rows = rows.take(pa.compute.sort_indices(rows, keys))
-        hashes = rows["hash"].to_numpy()
+        reference = losses(rows, "reference", how.reference)
+        rows = rows.take(pa.array(admitted(reference.matched, how.prefilter)))
+        reference = losses(rows, "reference", how.reference)
+        learner = losses(rows, "learner", how.learner)
+        return _as_rows(rows, *_drawn(learner, reference, rows["hash"].to_numpy(), how))
 
-        def losses(side: str, of: Calibration) -> Losses:
-            image, text = (coordinates_of(rows[f"{name}_{side}"]) for name in ("image", "text"))
-            return FORMS[how.form](image, text, of, looked_up)
-
-        learner, reference = losses("learner", how.learner), losses("reference", how.reference)
-        return _as_rows(rows, *_drawn(learner, reference, hashes, how))
+    def losses(rows: pa.Table, side: str, of: Calibration) -> Losses:
+        image, text = (coordinates_of(rows[f"{name}_{side}"]) for name in ("image", "text"))
+        return FORMS[how.form](image, text, of, looked_up)
 
     return draw
 
@@ -112,16 +113,16 @@ def _drawn(
     columns : of the batch, in its order; with the rows drawn
     figures : of the batch
     """
-    among, gains = admitted(reference, how.prefilter), learner.matched - reference.matched
+    gains = learner.matched - reference.matched
 
     def learned(rows: NDArray[np.int64]) -> float:
         return learner.of_batch(rows) - reference.of_batch(rows)
 
     controls = {
-        f"{name}_control": learned(draw_independently(scores, hashes, among, how.size, name))
+        f"{name}_control": learned(draw_independently(scores, hashes, how.size, name))
         for name, scores in (("uniform", np.zeros_like(gains)), ("independent", gains))
     }
-    joint = draw_jointly(learner, reference, hashes, among, how.size, how.n_chunks)
+    joint = draw_jointly(learner, reference, hashes, how.size, how.n_chunks)
     both = learner.of_batch(joint.rows), reference.of_batch(joint.rows)
     columns: dict[str, NDArray[Any]] = {
         "row": joint.rows,

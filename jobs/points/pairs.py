@@ -12,7 +12,7 @@ from jobs.points.hash_sample import sample_rows
 from jobs.pool.towers import TOWERS, packed_towers, read_towers
 from udfs.joint import coordinates_of
 from udfs.kernels.joint.fitting import fit
-from udfs.kernels.joint.losses import FORMS, Calibration
+from udfs.kernels.joint.losses import FORMS, Calibration, Floats
 from udfs.kernels.joint.sums import looked_up
 
 N_FITTED, N_COMPARED = 512, 2048  # pairs, chosen by hash
@@ -117,7 +117,8 @@ def agreement(
 
     Returns
     -------
-    correlation : Spearman's, on a hash sample; 1 if the full models score
+    correlation : Spearman's, on a hash sample; 1 if the full models score, 0 if all gains of one
+        are the same
 
     Raises
     ------
@@ -141,10 +142,12 @@ def agreement(
     mine = sample.filter(pa.compute.is_in(sample["id"], full["id"].combine_chunks())).sort_by("id")
     exact = _calibrations(full.slice(0, N_FITTED), given.full, given)
     gains = [_gains(mine, models, given.loss), _gains(full, exact, given.loss)]
+    if any((each == each[0]).all() for each in gains):
+        return 0.0
     return float(spearmanr(*gains).statistic)
 
 
-def _gains(rows: pa.Table, models: Models, form: str) -> object:
+def _gains(rows: pa.Table, models: Models, form: str) -> Floats:
     """Return what there is to learn from each pair by itself : (n,)."""
     matched = []
     for side, model in zip(_SIDES, models, strict=True):

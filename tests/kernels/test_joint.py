@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -67,12 +67,12 @@ def test_four_pairs_by_hand(draw: int) -> None:
     reference = FORMS["sigmoid"](coordinates(image), coordinates(text), of, computed)
     gains = learner.matched - reference.matched
     np.testing.assert_allclose(gains, [0, 0, 0, -50], atol=1e-6)
-    drawn = draw_jointly(learner, reference, hashes_of(draw, 4), np.arange(4), 2, 2)
+    drawn = draw_jointly(learner, reference, hashes_of(draw, 4), 2, 2)
     assert sorted(drawn.rows.tolist()) in ([0, 2], [1, 2])
     np.testing.assert_allclose(drawn.scores, [0, 100], atol=1e-6)
     learned = learner.of_batch(drawn.rows) - reference.of_batch(drawn.rows)
     assert learned == pytest.approx((0 + 0 + 50 + 50) / 2, abs=1e-6)
-    assert admitted(reference, 0.25).tolist() == [0, 1, 2]
+    assert admitted(reference.matched, 0.25).tolist() == [0, 1, 2]
 
 
 # --- by other means -------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_nothing_depends_on_threads_or_the_order_of_features(form: str) -> None:
                 FORMS[form](image, text, of, looked_up)
                 for (image, text), of in zip(pairs, (LEARNER, REFERENCE), strict=True)
             )
-            found = draw_jointly(learner, reference, hashes_of(4, 600), np.arange(600), 64, 8)
+            found = draw_jointly(learner, reference, hashes_of(4, 600), 64, 8)
         return found.rows.tolist(), found.scores.tolist()
 
     order = np.random.default_rng(0).permutation(24)
@@ -233,23 +233,21 @@ def test_nothing_depends_on_threads_or_the_order_of_features(form: str) -> None:
 
 
 @FORM
+@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 99), step=st.integers(1, 5), n_chunks=st.integers(1, 6))
 def test_a_batch_has_its_size_and_no_row_twice(
     form: str, seed: int, step: int, n_chunks: int
 ) -> None:
-    learner, reference = both(form, seed, 50)
-    among = admitted(reference, 0.4)
-    drawn = draw_jointly(learner, reference, hashes_of(seed, 50), among, step * n_chunks, n_chunks)
+    learner, reference = both(form, seed, 30)
+    drawn = draw_jointly(learner, reference, hashes_of(seed, 30), step * n_chunks, n_chunks)
     assert len({*drawn.rows.tolist()}) == step * n_chunks
-    assert {*drawn.rows.tolist()} <= {*among.tolist()}
     assert np.bincount(drawn.chunks).tolist() == [step] * n_chunks
-    assert len(among) == 30
 
 
 def test_in_one_chunk_it_is_the_independent_draw() -> None:
     learner, reference = both("sigmoid", 1, 100)
     hashes, gains = hashes_of(1, 100), learner.matched - reference.matched
-    drawn = draw_jointly(learner, reference, hashes, np.arange(100), 20, 1)
+    drawn = draw_jointly(learner, reference, hashes, 20, 1)
     assert (drawn.scores == gains[drawn.rows]).all()
     keys = gains + gumbel(hashes, 0)
     assert drawn.rows.tolist() == np.argsort(-keys)[:20].tolist()
@@ -260,7 +258,7 @@ def test_independent_draws_follow_the_softmax() -> None:
     """Two rows of known odds: over many hashes the first is drawn as often as they say."""
     gains, odds, n = np.array([1.0, 0.0]), np.e / (1 + np.e), 2000
     first = [
-        draw_independently(gains, hashes, np.arange(2), 1, "x")[0] == 0
+        draw_independently(gains, hashes, 1, "x")[0] == 0
         for hashes in np.split(hashes_of(0, 2 * n), n)
     ]
     assert np.mean(first) == pytest.approx(odds, abs=4 * (odds * (1 - odds) / n) ** 0.5)

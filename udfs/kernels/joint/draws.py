@@ -39,18 +39,21 @@ def gumbel(hashes: Hashes, salt: str | int) -> Floats:
     return -log(-log((bits.astype(np.float64) + 0.5) * 2.0**-52))
 
 
-def admitted(reference: Losses, share: float) -> Rows:
-    """Return the rows but for the share that the reference loses most on : sorted.
+def admitted(matched: Floats, share: float) -> Rows:
+    """Return the rows but for the share that the reference matches worst : sorted.
 
-    What it cannot match is mostly mismatched. Ties: the later row goes.
+    Most of them are mismatched. Ties: the later row goes.
+
+    Parameters
+    ----------
+    matched : (n,), the reference's losses on the pairs by themselves
     """
-    n_kept = len(reference.matched) - int(share * len(reference.matched))
-    order = np.argsort(reference.matched, kind="stable")
-    return np.sort(order[:n_kept])
+    n_kept = len(matched) - int(share * len(matched))
+    return np.sort(np.argsort(matched, kind="stable")[:n_kept])
 
 
 def draw_jointly(
-    learner: Losses, reference: Losses, hashes: Hashes, among: Rows, size: int, n_chunks: int
+    learner: Losses, reference: Losses, hashes: Hashes, size: int, n_chunks: int
 ) -> Drawn:
     """Draw a batch, ``size / n_chunks`` rows at a time.
 
@@ -58,18 +61,17 @@ def draw_jointly(
     ----------
     learner, reference : of the same n pairs; their batches must be empty
     hashes : (n,), of the pairs
-    among : the rows that may be drawn, at least ``size``
-    n_chunks : must divide ``size``
+    size : at most n, a multiple of ``n_chunks``
     """
     step = size // n_chunks
-    rest = among
+    rest = np.arange(len(hashes))
     rows, scores = np.empty(size, np.int64), np.empty(size)
     for chunk in range(n_chunks):
         # 1. what each of the rest would add to what can be learned from the batch
         gains = learner.scores() - reference.scores()
         # 2. draw by it
         mine = slice(chunk * step, (chunk + 1) * step)
-        rows[mine] = _largest(rest, gains[rest] + gumbel(hashes[rest], chunk), step)
+        rows[mine] = rest[_largest(gains[rest] + gumbel(hashes[rest], chunk), step)]
         scores[mine] = gains[rows[mine]]
         rest = np.setdiff1d(rest, rows[mine], assume_unique=True)
         # 3. score the rest with them
@@ -79,16 +81,16 @@ def draw_jointly(
     return Drawn(rows, np.repeat(np.arange(n_chunks, dtype=np.int32), step), scores)
 
 
-def draw_independently(gains: Floats, hashes: Hashes, among: Rows, size: int, salt: str) -> Rows:
+def draw_independently(gains: Floats, hashes: Hashes, size: int, salt: str) -> Rows:
     """Draw rows from the softmax of their own gains, whatever is beside them.
 
     Parameters
     ----------
     gains : (n,); all the same for a uniform draw
     """
-    return _largest(among, gains[among] + gumbel(hashes[among], salt), size)
+    return _largest(gains + gumbel(hashes, salt), size)
 
 
-def _largest(rows: Rows, keys: Floats, n: int) -> Rows:
-    """Return the rows of the n largest keys, the largest first; ties: the earlier row."""
-    return rows[np.argsort(-keys, kind="stable")[:n]]
+def _largest(keys: Floats, n: int) -> Rows:
+    """Return the n largest keys' places, the largest first; ties: the earlier."""
+    return np.argsort(-keys, kind="stable")[:n]
