@@ -1,5 +1,8 @@
 """Joint selection: by hand, beside plain float64, exact whatever computes it, sizes kept."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -227,6 +230,34 @@ def test_nothing_depends_on_threads_or_the_order_of_features(form: str) -> None:
     first = drawn(np.arange(24), 1)
     assert drawn(np.arange(24), 2) == first
     assert drawn(order, 1) == first
+
+
+_DRAW = """
+from tests.kernels.test_joint import *
+for form in FORMS:
+    learner, reference = both(form, 7, 400)
+    drawn = draw_jointly(learner, reference, hashes_of(7, 400), 64, 8)
+    print(drawn.rows.tolist(), drawn.scores.tolist(), learner.of_batch(drawn.rows))
+print(fit(*towers(2, 40), "sigmoid", 100), fit(*towers(2, 40), "softmax", 100))
+"""
+
+
+def test_nothing_depends_on_the_cpu() -> None:
+    """As far as one machine can show: other kernels of OpenBLAS, and NumPy without wide vectors."""
+    kernels = ("", "Haswell", "Sandybridge")
+    wide = ("", "", "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_ICL X86_V3 X86_V4")
+    printed = {
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _DRAW],
+            env=os.environ | {"OPENBLAS_CORETYPE": kernel, "NPY_DISABLE_CPU_FEATURES": disabled},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for kernel, disabled in zip(kernels, wide, strict=True)
+    }
+    assert len(printed) == 1
+    assert len(printed.pop().splitlines()) == 3
 
 
 # --- what always holds ----------------------------------------------------------------------------
