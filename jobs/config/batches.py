@@ -8,6 +8,7 @@ from jobs.config.kinds import Format, Place, Positive, Section
 
 POOL = "pool"  # the source that is no sample
 _CHEAPER = "approximation."
+_MOST = 65_536  # pairs of a super-batch: 512 numbers of each of four embeddings take 2 GB
 Temperature = Annotated[float, Field(gt=0, le=300)]  # exp(-2 x 300) is a float64 still
 
 
@@ -111,6 +112,10 @@ class BatchesConfig(Section):
             raise ValueError(
                 f"{told}, no multiple of chunks={n}; want {' or '.join(map(str, fit))}, or other "
                 "chunks"
+            )
+        if self.super_size > _MOST:
+            raise ValueError(
+                f"super_batch={self.super_size} is held in one task's memory; want at most {_MOST}"
             )
         if self.super_size < size:
             raise ValueError(

@@ -290,6 +290,11 @@ LEARNER = {"table": "{folder}/learner", "temperature": 9.0, "bias": -8.0}
             "53 pairs of 'pool' can be scored, fewer than one super-batch of 100; want size: 10,",
         ),
         (
+            {"super_batch": 100_000},
+            ConfigError,
+            "super_batch=100000 is held in one task's memory; want at most 65536",
+        ),
+        (
             {"batches_per_round": 3},
             InputError,
             "batches.batches_per_round=3, but 53 pairs make 2 super-batches of 20; want at most 2",

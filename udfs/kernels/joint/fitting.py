@@ -18,6 +18,7 @@ from udfs.kernels.joint.losses import Calibration
 LEAST, MOST = 0.01, 100.0  # temperatures; CLIP's training stops at 100 as well
 START = Calibration(10.0, -10.0)  # where SigLIP's training starts (arXiv 2303.15343, section 3.3)
 _MAX_STEPS, _TOLERANCE = 200, 1e-7
+_LOG_RANGE = 9.210340371976182736  # ln(MOST / LEAST), written out: libm's may differ
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _NARROWINGS = 45  # to (100 / .01)^(.618^45): nine digits
 
@@ -136,4 +137,4 @@ def _fit_softmax(cosine: Floats, weight: float) -> float:
 
 def _temperature(power: float) -> float:
     """Return LEAST to MOST for powers of 0 to 1, evenly by logarithm."""
-    return LEAST * float(exp(np.array(power * math.log(MOST / LEAST))))
+    return LEAST * float(exp(np.array(power * _LOG_RANGE)))
