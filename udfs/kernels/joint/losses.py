@@ -7,6 +7,7 @@ the logarithm of the sum of exp(t cos) over the others, both ways averaged.
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.joint.dots import Coordinates, cosines, matched_dots
 from udfs.kernels.joint.elementary import exp, log, softplus
-from udfs.kernels.joint.sums import SumsOf, looked_up
+from udfs.kernels.joint.sums import SumsOf, looked_up, turned
 
 # Losses in the sigmoid form are multiples of this: sums below 2^23 are exact in any order.
 UNIT = 2.0**-30
@@ -72,10 +73,14 @@ class SigmoidLosses:
         self._sums = sums(lambda cosine: _rounded(softplus(logits(cosine))), n_features)
         self._with_batch = np.zeros(len(image))
 
+    @cached_property
+    def _turned(self) -> tuple[Coordinates, Coordinates]:
+        return turned(self._pairs[0]), turned(self._pairs[1])
+
     def add(self, chosen: Rows) -> None:
         """Put rows into the batch."""
-        image, text = self._pairs
-        self._with_batch += self._sums(image[chosen], text) + self._sums(text[chosen], image)
+        (image, text), (images, texts) = self._pairs, self._turned
+        self._with_batch += self._sums(image[chosen], texts) + self._sums(text[chosen], images)
 
     def scores(self) -> Floats:
         """Return what each pair would cost with the batch, as it is : (n,)."""
@@ -84,7 +89,7 @@ class SigmoidLosses:
     def of_batch(self, rows: Rows) -> float:
         """Return the model's loss on a batch of these rows, by pair."""
         image, text = self._pairs
-        others = self._sums(image[rows], text[rows]) - self._mismatched[rows]
+        others = self._sums(image[rows], text[rows].T) - self._mismatched[rows]
         return math.fsum(self.matched[rows] + others) / len(rows)
 
 
@@ -108,11 +113,15 @@ class SoftmaxLosses:
         self._with_batch = np.zeros((2, len(image)))
         self._is_empty = True
 
+    @cached_property
+    def _turned(self) -> tuple[Coordinates, Coordinates]:
+        return turned(self._pairs[0]), turned(self._pairs[1])
+
     def add(self, chosen: Rows) -> None:
         """Put rows into the batch."""
-        image, text = self._pairs
-        self._with_batch[0] += self._sums(image[chosen], text)
-        self._with_batch[1] += self._sums(text[chosen], image)
+        (image, text), (images, texts) = self._pairs, self._turned
+        self._with_batch[0] += self._sums(image[chosen], texts)
+        self._with_batch[1] += self._sums(text[chosen], images)
         self._is_empty = False
 
     def scores(self) -> Floats:
@@ -122,7 +131,7 @@ class SoftmaxLosses:
     def of_batch(self, rows: Rows) -> float:
         """Return the model's loss on a batch of these rows, by pair."""
         image, text = (side[rows] for side in self._pairs)
-        ways = np.array([self._sums(image, text), self._sums(text, image)])
+        ways = np.array([self._sums(image, text.T), self._sums(text, image.T)])
         return math.fsum(self.matched[rows] + self._averaged(ways)) / len(rows)
 
     def _averaged(self, sums: Floats) -> Floats:
