@@ -23,6 +23,7 @@ from jobs.config.model import RunConfig
 from jobs.points.pairs import Models, agreement, calibrated, pairs_of
 from jobs.points.super_batches import super_batches
 from jobs.points.surviving import surviving
+from jobs.pool.towers import towers_pinned
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
@@ -173,6 +174,7 @@ STAGE = Stage(
     after=(embed_pool.STAGE, balance_sample.STAGE),
     reads=("seed", "batches"),
     is_side=True,
+    pins=towers_pinned,
     is_on=lambda config: config.batches.learner is not None,
     command="batches",
     summary="Select batches of pairs that a model can learn much from as a whole.",

@@ -18,21 +18,23 @@ Plain = Mapping[str, Any]
 
 # Removed keys count with their old default, so that lineages and stage keys stay the same.
 _GONE = {"cluster": {"breathing": "auto"}}
+# Sections other than the input whose options may hold credentials.
+_WITH_OPTIONS = ("embed", "learnability", "batches")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return the config as plain data, without what changes no row.
 
-    Credentials for the input and for an embedder rotate, so they are blanked out; the input's
-    version is in its fingerprint.
+    Credentials for the input, an embedder and other tables rotate, so they are blanked out; the
+    input's version is in its fingerprint.
     """
     plain = _counted(config, as_dict(config))
     for section, keys in _GONE.items():
         plain[section] = keys | plain[section]
     way = {k: plain["input"][k] for k in ("table", "options")}
     same = blanked(way, without_authority) | {"version": None}
-    embed = blanked(plain["embed"], without_authority)
-    return plain | {"input": plain["input"] | same, "embed": embed}
+    others = {k: blanked(plain[k], without_authority) for k in _WITH_OPTIONS if k in plain}
+    return plain | {"input": plain["input"] | same} | others
 
 
 def _counted(model: BaseModel, plain: Plain) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from jobs.config.model import InputConfig
 from jobs.embedding.chosen import chosen
 from jobs.learnability.alike import embedded_alike
 from jobs.learnability.classifier import Arrays, Labelled, gflop_of, started, trained_on
-from jobs.learnability.losses import Judged, first_of, opened
+from jobs.learnability.losses import Judged, opened
 from jobs.points.surviving import surviving
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import with_pointed
+from jobs.pool.joining import Wrong, with_reasons
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.tables.shared import ARTIFACTS
@@ -52,19 +53,14 @@ def judged(this: Work, embedded_by: Stage[Any], rows: DataFrame, given: Classifi
     labels = _labels(this, given.label)
     joined = rows.join(surviving(this.run), on="id", how="inner").join(labels, on="id", how="left")
     numbers = F.array_position(F.lit(classes), F.col(_LABEL)) - 1
+    several = F.lit("rows of this id have several labels")
+    unknown = F.concat(F.lit("no clean row has the label "), F.substring(_LABEL, 1, 200))
     wrong = [
-        ("no_label", F.col(_LABEL).isNull(), F.lit("the label is null")),
-        ("duplicate_label", F.col("n_labels") > 1, F.lit("rows of this id have several labels")),
-        (
-            "unknown_label",
-            numbers < 0,
-            F.concat(F.lit("no clean row has the label "), F.substring(_LABEL, 1, 200)),
-        ),
+        Wrong("no_label", F.col(_LABEL).isNull(), F.lit("the label is null")),
+        Wrong("duplicate_label", F.col("n_labels") > 1, several),
+        Wrong("unknown_label", numbers < 0, unknown),
     ]
-    nothing = F.lit(None).cast("string")
-    told = joined.withColumns(
-        {"y": numbers, "reason": first_of(wrong, 0, nothing), "detail": first_of(wrong, 1, nothing)}
-    )
+    told = with_reasons(joined.withColumn("y", numbers), wrong)
     content = np.frombuffer(to_bytes(dict(models)), np.uint8)
     score = make_classified(this.ship(content))
     y = F.when(F.col("reason").isNull(), F.col("y")).otherwise(0)

@@ -5,7 +5,6 @@ They are in a table or in the pool, or computed from what is there: see ``Losses
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -17,11 +16,11 @@ from jobs.config.learnability import GflopConfig, LearnabilityConfig, LossesConf
 from jobs.config.model import InputConfig, RunConfig
 from jobs.embedding.code import source_of
 from jobs.pool.inputs import Pool, open_pool
+from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
 from udfs.losses import CENTROID_SCHEMA, VIEWS_SCHEMA, make_centroid, make_scorer, make_views
 
-_WHOLE = {"tinyint", "smallint", "int", "bigint"}  # types of ids that join as they are
 VIEWS_ROWS = 256  # about as many rows tell each other apart, as in a training batch
 
 
@@ -131,7 +130,7 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
             f"{key}: id={id_!r}, {losses.form}={', '.join(losses.columns)!r} are no columns or "
             f"expressions over {name}, which has {rows.columns}: {reason(error)}"
         ) from error
-    _require_same_ids(side, source.rows, named)
+    require_same_ids(key, source.rows, named)
     named = named.where(F.col("id").isNotNull())
     if losses.form in ("views", "embedding"):  # what a row is compared with must be in the pool
         named = named.join(source.leaves, on="id")
@@ -189,16 +188,6 @@ def _cosine(a: str, b: str) -> Column:
     return F.when(F.size(a) == F.size(b), cosine)
 
 
-def _require_same_ids(side: str, rows: DataFrame, losses: DataFrame) -> None:
-    """Refuse ids of another type: Spark would compare them as numbers, or fail on a row."""
-    mine, theirs = (each.schema["id"].dataType.simpleString() for each in (rows, losses))
-    if mine != theirs and not {mine, theirs} <= _WHOLE:
-        raise InputError(
-            f"learnability.{side}.id is {theirs}, the pool's ids are {mine}; cast it, such as "
-            f"id: cast(id as {mine})"
-        )
-
-
 class Judged(NamedTuple):
     """Rows with losses, and what they cost.
 
@@ -241,29 +230,20 @@ def with_losses(rows: DataFrame, losses: dict[str, DataFrame]) -> DataFrame:
     -------
     joined : rows, loss_<side> and n_<side> for each side, reason, detail
     """
-    wrong: list[tuple[str, Column, Column]] = []
+    wrong: list[Wrong] = []
     for side, found in losses.items():
         named = {"loss": f"loss_{side}", "n_losses": f"n_{side}"}
         rows = rows.join(found.withColumnsRenamed(named), on="id", how="left")
         wrong += _wrong(side)
-    nothing = F.lit(None).cast("string")
-    pick = partial(first_of, wrong)
-    return rows.withColumns({"reason": pick(0, nothing), "detail": pick(1, nothing)})
+    return with_reasons(rows, wrong)
 
 
-def _wrong(side: str) -> list[tuple[str, Column, Column]]:
+def _wrong(side: str) -> list[Wrong]:
     loss, n = F.col(f"loss_{side}"), F.col(f"n_{side}")
     is_finite = loss.isNotNull() & ~F.isnan(loss) & (F.abs(loss) < float("inf"))
     shown = F.concat(F.lit(f"{side}: "), F.coalesce(loss.cast("string"), F.lit("null")))
     return [
-        ("no_loss", n.isNull(), F.lit(f"{side}: no row has this id")),
-        ("duplicate_loss", n > 1, F.format_string(f"{side}: %d rows have this id", n)),
-        ("bad_loss", ~is_finite, shown),
+        Wrong("no_loss", n.isNull(), F.lit(f"{side}: no row has this id")),
+        Wrong("duplicate_loss", n > 1, F.format_string(f"{side}: %d rows have this id", n)),
+        Wrong("bad_loss", ~is_finite, shown),
     ]
-
-
-def first_of(wrong: list[tuple[str, Column, Column]], which: int, otherwise: Column) -> Column:
-    """Return the reason, or the detail, of the first condition that a row meets."""
-    for name, is_so, detail in reversed(wrong):
-        otherwise = F.when(is_so, (F.lit(name), detail)[which]).otherwise(otherwise)
-    return otherwise

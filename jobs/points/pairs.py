@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.batches import BatchesConfig, TowersConfig
 from jobs.config.errors import InputError
 from jobs.points.hash_sample import sample_rows
+from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.pool.towers import TOWERS, packed_towers, read_towers
 from udfs.joint import coordinates_of
 from udfs.kernels.joint.fitting import fit
@@ -18,7 +19,6 @@ from udfs.kernels.joint.sums import looked_up
 N_FITTED, N_COMPARED = 512, 2048  # pairs, chosen by hash
 _SIDES = ("learner", "reference")
 _COLUMNS = [f"{name}_{side}" for side in _SIDES for name in TOWERS]
-_WHOLE = {"tinyint", "smallint", "int", "bigint"}  # types of ids that join as they are
 
 Models = tuple[Calibration, Calibration]  # the learner, the reference
 
@@ -43,10 +43,10 @@ def pairs_of(
     pairs : id, image and text by learner and reference (such as image_learner), reason, detail
     """
     rows = ids.select("id")
-    wrong: list[tuple[str, Column, Column]] = []
+    wrong: list[Wrong] = []
     for side, (key, towers) in zip(_SIDES, models.items(), strict=True):
         found = read_towers(spark, key, towers)
-        _require_same_ids(key, ids, found)
+        require_same_ids(f"batches.{key}", ids, found)
         if are_few:
             found = found.join(F.broadcast(ids.select("id")), on="id", how="left_semi")
         packed = packed_towers(found, key)
@@ -54,29 +54,15 @@ def pairs_of(
         rows = rows.join(packed.withColumnsRenamed(names), on="id", how="left")
         n, told = F.col(f"n_rows_{side}"), F.col(f"detail_{side}")
         wrong += [
-            ("no_embedding", n.isNull(), F.lit(f"{key}: no row has this id")),
-            ("duplicate_embedding", n > 1, F.format_string(f"{key}: %d rows have this id", n)),
-            (
+            Wrong("no_embedding", n.isNull(), F.lit(f"{key}: no row has this id")),
+            Wrong("duplicate_embedding", n > 1, F.format_string(f"{key}: %d rows have this id", n)),
+            Wrong(
                 "bad_embedding",
                 F.col(f"reason_{side}").isNotNull(),
                 F.concat(F.lit(f"{key}."), told),
             ),
         ]
-    reason = detail = F.lit(None).cast("string")
-    for name, is_so, what in reversed(wrong):
-        reason = F.when(is_so, name).otherwise(reason)
-        detail = F.when(is_so, what).otherwise(detail)
-    return rows.select("id", *_COLUMNS, reason.alias("reason"), detail.alias("detail"))
-
-
-def _require_same_ids(key: str, ids: DataFrame, found: DataFrame) -> None:
-    """Refuse ids of another type: Spark would compare them as numbers, or fail on a row."""
-    mine, theirs = (each.schema["id"].dataType.simpleString() for each in (ids, found))
-    if mine != theirs and not {mine, theirs} <= _WHOLE:
-        raise InputError(
-            f"batches.{key}.id is {theirs}, the pool's ids are {mine}; cast it, such as "
-            f"id: cast(id as {mine})"
-        )
+    return with_reasons(rows, wrong).select("id", *_COLUMNS, "reason", "detail")
 
 
 def calibrated(pairs: DataFrame, given: BatchesConfig, *, n_pairs: int, seed: int) -> Models:
