@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 from jobs.reporting.figures import control_figure
 from jobs.reporting.page import rendered
 
+_MOST_COLUMNS = 12  # rounds of the table
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -61,8 +63,9 @@ def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
     rounds = sorted(rows["key"].dropna().unique(), key=int)
     metrics = [*dict.fromkeys(plain["metric"])]
     by_cell = {(r["metric"], r["key"]): r for r in plain.to_dict("records")}
+    columns = [rounds[i] for i in _evenly(len(rounds), _MOST_COLUMNS)]
     table = [
-        (metric.replace("_", " "), [_cell(by_cell.get((metric, round_))) for round_ in rounds])
+        (metric.replace("_", " "), [_cell(by_cell.get((metric, round_))) for round_ in columns])
         for metric in metrics
     ]
     drawn = {
@@ -73,7 +76,7 @@ def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
     return rendered(
         "side.html.j2",
         page=page,
-        rounds=rounds,
+        rounds=columns,
         table=table,
         shown=[(key, title) for key, (title, _) in drawn.items()],
         figures={key: figure for key, (_, figure) in drawn.items()},
@@ -92,6 +95,13 @@ def _drawn(drawing: Drawing, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Fi
     if len(mine) < 2:
         return None
     return control_figure(x, mine["value"], mine["control"], drawing.names, drawing.x_title)
+
+
+def _evenly(n: int, most: int) -> list[int]:
+    """Return at most so many of the first n numbers, the first and the last among them."""
+    if n <= most:
+        return list(range(n))
+    return [round(i * (n - 1) / (most - 1)) for i in range(most)]
 
 
 def _cell(row: Mapping[Hashable, Any] | None) -> tuple[float | None, float | None]:

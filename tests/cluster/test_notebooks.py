@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -17,6 +18,7 @@ from tests.cluster.sessions import REPOSITORY, cluster_environment
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.py"))
+QUICKSTART = NOTEBOOKS[0]
 RUNNER = REPOSITORY / "tests" / "cluster" / "notebook.py"
 
 
@@ -60,27 +62,36 @@ def test_the_first_cells_install_what_a_runtime_lacks(notebook: Path) -> None:
     assert {"plotly", "filelock"} <= {Requirement(argument).name for argument in arguments}
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebook_runs_as_a_script(notebook: Path, tmp_path: Path) -> None:
-    run_on(tmp_path, [sys.executable, notebook])
+def test_quickstart_runs_as_a_script(tmp_path: Path) -> None:
+    run_on(tmp_path, [sys.executable, QUICKSTART])
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebook_runs_on_connect_by_names(notebook: Path, python: Path, tmp_path: Path) -> None:
+def test_training_on_what_is_drawn_runs_as_a_script(tmp_path: Path) -> None:
+    environment = os.environ | {"EVENLAKE_HOME": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "notebooks" / "02_what_to_train_on.py")],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = re.search(r"updates: (.+) by learnability, (.+) uniformly", done.stdout)
+    assert said is not None
+    assert float(said[1]) > float(said[2])
+    page = tmp_path / "data" / "train" / "lake" / "reports" / "learning-curve.html"
+    assert "Accuracy by compute, scoring included" in page.read_text()
+
+
+def test_notebook_runs_on_connect_by_names(python: Path, tmp_path: Path) -> None:
     names = [
         "input.table=spark_catalog.mine.digits", "input.format=null", "output.root=null",
         "output.catalog=spark_catalog", "output.schema=mine",
     ]  # fmt: skip
     with connect_server(tmp_path / "server", python) as address:
-        out = run_on(tmp_path, [sys.executable, RUNNER, notebook], *names, SPARK_REMOTE=address)
+        out = run_on(tmp_path, [sys.executable, RUNNER, QUICKSTART], *names, SPARK_REMOTE=address)
     assert "sample balanced: `spark_catalog`.`mine`.`evenlake_sample_balanced`" in out
     assert out.splitlines()[-1].startswith("displayed: ")
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebook_runs_on_a_standalone_cluster(
-    notebook: Path, python: Path, tmp_path: Path
-) -> None:
+def test_notebook_runs_on_a_standalone_cluster(python: Path, tmp_path: Path) -> None:
     with standalone(tmp_path / "cluster", python) as (master, _):
         environment = cluster_environment()
         mine = settings() | {"spark.executor.memory": "1g", "spark.driver.host": "127.0.0.1"}
@@ -89,7 +100,7 @@ def test_notebook_runs_on_a_standalone_cluster(
             [
                 Path(environment["SPARK_HOME"]) / "bin" / "spark-submit", "--master", master,
                 *(part for key, value in mine.items() for part in ("--conf", f"{key}={value}")),
-                RUNNER, notebook,
+                RUNNER, QUICKSTART,
             ],
             **environment | {"PYSPARK_PYTHON": str(python)},
         )  # fmt: skip

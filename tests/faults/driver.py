@@ -38,17 +38,19 @@ class Driver:
     Attributes
     ----------
     environment : added to the test's own
+    module : of the command
     lines : of its log
     """
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    module: str = "jobs.curate"
     lines: list[str] = field(default_factory=list)
 
     def start(self) -> "Driver":
         """Start it; its log is read from here on."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.curate", *self.arguments],
+            [sys.executable, "-m", self.module, *self.arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
