@@ -61,8 +61,7 @@ def explain(this: Run, *, point: str) -> Explanation:
         if not found.is_over and stage.explain is not None:
             this.require_finished(stage)
             found = stage.explain(this, id_, found)
-    sides = (s for s in this.recipe.stages if s.is_side and s.is_on(this.written))
-    for side in sides:
+    for side in this.recipe.beside(this.written):
         if not found.is_over and side.explain is not None and this.has_finished(side):
             found = side.explain(this, id_, found)
     if found.is_over:

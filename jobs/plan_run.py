@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
@@ -31,6 +32,7 @@ from jobs.pool.computing import computable
 from jobs.pool.looks import look
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
+from jobs.runs.stage import Stage
 from jobs.spark import settings
 from jobs.spark.host import host_bytes, n_threads, size_bytes
 from jobs.spark.session import n_slots
@@ -53,7 +55,7 @@ def show(this: Run) -> Plan:
     GuardError
         If the run cannot fit.
     """
-    plan = plan_for(this)
+    plan = plan_for(this, this.recipe.beside(this.written))
     if this.progress.is_live:
         from rich.console import Console
 
@@ -87,12 +89,12 @@ def check(this: Run) -> None:
     this.metrics[NAME] = plan.figures
 
 
-def plan_for(this: Run) -> Plan:
-    """Size the pool and the machine, and plan."""
+def plan_for(this: Run, beside: Sequence[Stage[Any]] = ()) -> Plan:
+    """Size the pool and the machine, and plan a whole run, and stages beside it."""
     problem = problem_of(this)
     this.n_bytes = float(problem.n_bytes)
     machine = machine_of(this.spark, problem.n_features)
-    stages = this.recipe.on(this.written)
+    stages = [*this.recipe.on(this.written), *beside]
     plan = make_plan(problem, machine, stages)
     if sum(part.flops for part in plan.parts) < CALIBRATED_FLOPS:
         return plan

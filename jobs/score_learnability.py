@@ -33,6 +33,7 @@ from jobs.learnability.measured import (
 from jobs.learnability.page import page_of
 from jobs.learnability.rounds import Selection, Trainer, each_round, one_round
 from jobs.learnability.worth import Scored, as_figures, compute_of, said_of
+from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows
 from jobs.points.surviving import surviving
 from jobs.pool.ids import Id, is_id
@@ -178,6 +179,7 @@ STAGE = Stage(
     tables=(LEARNABILITY, COMPUTE_LEDGER, REJECTS, REPORT, ARTIFACTS),
     outcome=Scored,
     work=_score,
+    cost=costs.draw_round,
     explain=_explain,
 )
 
@@ -232,8 +234,8 @@ def _export(this: Run, found: Sequence[Scored], runs: Sequence[Run]) -> None:
     if folder is None:
         return
     rows = pa.concat_tables([run.fetch(STAGE, REPORT, REPORT_COLUMNS) for run in runs])
-    said = [line for i, each in enumerate(found) for line in said_of(given, each, i)]
-    name = f"{this.run_id}-learnability"
+    said = said_of(given, found[-1], len(found) - 1)
+    name = f"{this.run_id}-learnability-{runs[-1].key(STAGE)[:8]}"
     page = exported(folder, name, lambda: page_of(this, rows.to_pandas(), said), is_kept=False)
     this.progress.note(STAGE.name, f"page: {page}")
 

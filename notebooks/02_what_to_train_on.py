@@ -151,7 +151,7 @@ page = render_side_page(
     SidePage(
         title="Learnability on long-tailed digits",
         intro="Balanced accuracy of a small network that trains on what is drawn.",
-        pool=config.input.table, run_id="-", created="",
+        pool=config.input.table, run_id="", created="",
         said=[f"after {n} updates: {learned[n - 1]:.3f} by learnability, {uniform[n - 1]:.3f} "
               "uniformly" for n in (updates[len(updates) // 2], updates[-1])],
         drawings=[Drawing("accuracy", "Accuracy by update", "key", "updates", both),

@@ -10,6 +10,7 @@ POOL = "pool"  # the source that is no sample
 ROUND = "{round}"  # in the name of a table: the round's number
 Criterion = Literal["learnability", "hard", "easy_reference", "uniform"]
 Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
+SIDES = ("online", "reference", "second_reference")
 FORMS = ("loss", "pair", "views", "embedding", "model")
 
 
@@ -148,8 +149,7 @@ class LearnabilityConfig(Section):
     @property
     def sides(self) -> dict[str, LossesConfig]:
         """The losses by the model that they are of."""
-        names = ("online", "reference", "second_reference")
-        return {name: side for name in names if (side := getattr(self, name)) is not None}
+        return {name: side for name in SIDES if (side := getattr(self, name)) is not None}
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from jobs.config.embed_options import CODE
 from jobs.config.errors import ConfigError
+from jobs.config.learnability import SIDES
 from jobs.config.model import RunConfig
 
 # Keys that accept only their default: the feature is designed but not built yet.
@@ -39,6 +40,14 @@ _WANTED = {
 }
 
 
+# Sections, and their keys that name code, or what it is called with.
+_CODE_AT = {
+    "embed": ("model", "options"),
+    **{f"learnability.{side}": ("model", "model_options") for side in SIDES},
+    "learnability": ("trainer",),
+}
+
+
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML file and apply ``key.sub=value`` overrides.
 
@@ -51,7 +60,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """
     config = parse_config(read_yaml(path), overrides)
     beside = str(Path(path).expanduser().resolve().parent)
-    if config.embed.is_code and beside not in sys.path:
+    if config.is_code and beside not in sys.path:
         sys.path.append(beside)  # last, so that it shadows nothing
     return config
 
@@ -147,16 +156,23 @@ def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunC
 
 def _refuse_code(written: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
     """Refuse overrides that choose the code to run, or its options."""
-    given, asked = (data.get("embed") for data in (written, merged))
-    if not isinstance(asked, Mapping) or not str(asked.get("model")).startswith(CODE):
-        return
-    given = given if isinstance(given, Mapping) else {}
-    for key in ("model", "options"):
-        if asked.get(key) != given.get(key):
-            raise ConfigError(
-                f"embed.{key}={asked.get(key)!r:.100}: not from the command line, as it says which "
-                f"Python code runs with this job's rights; write it into the config file"
-            )
+    for path, keys in _CODE_AT.items():
+        given, asked = (_at(data, path) for data in (written, merged))
+        if "model" in keys and not str(asked.get("model")).startswith(CODE):
+            continue
+        for key in keys:
+            if asked.get(key) != given.get(key):
+                raise ConfigError(
+                    f"{path}.{key}={asked.get(key)!r:.100}: not from the command line, as it says "
+                    "which code runs with this job's rights; write it into the config file"
+                )
+
+
+def _at(data: Any, path: str) -> Mapping[str, Any]:
+    """Return the section at a dotted path; empty if there is none."""
+    for part in path.split("."):
+        data = data.get(part) if isinstance(data, Mapping) else None
+    return data if isinstance(data, Mapping) else {}
 
 
 def _copy(data: Any) -> Any:

@@ -213,6 +213,12 @@ class RunConfig(Section):
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()
 
+    @property
+    def is_code(self) -> bool:
+        """Whether it names Python code of the user's own."""
+        scorers = [side.model for side in self.learnability.sides.values()]
+        return self.embed.is_code or any(model is not None for model in scorers)
+
     def missing(self, key: str) -> str:
         """Return the message that the embedder reads a column that the config does not name."""
         return (

@@ -97,6 +97,11 @@ def report(sizes: "Sizes") -> Iterator[Part]:
     yield sizes.coverage()
 
 
+def draw_round(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate a round of draws from ready losses: it shuffles ids and losses, not vectors."""
+    yield sizes.spark("score_learnability", "a round", 0, DRAW_PER_POINT, tables=5)
+
+
 class Sizes:
     """Sizes and speed, ready for every stage's cost."""
 

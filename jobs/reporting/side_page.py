@@ -94,7 +94,8 @@ def _drawn(drawing: Drawing, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Fi
         x = mine["key"].astype(int)
     if len(mine) < 2:
         return None
-    return control_figure(x, mine["value"], mine["control"], drawing.names, drawing.x_title)
+    figure = control_figure(x, mine["value"], mine["control"], drawing.names, drawing.x_title)
+    return figure.update_xaxes(dtick=-(-len(mine) // 10)) if drawing.over == "key" else figure
 
 
 def _evenly(n: int, most: int) -> list[int]:

@@ -120,6 +120,10 @@ class Recipe:
         """Return the stages of a whole run that a config, as written, turns on."""
         return [stage for stage in self.stages if stage.is_on(config) and not stage.is_side]
 
+    def beside(self, config: RunConfig) -> list[Stage[Any]]:
+        """Return the stages beside a whole run that a config turns on."""
+        return [stage for stage in self.stages if stage.is_on(config) and stage.is_side]
+
     def named(self, name: str) -> Stage[Any] | None:
         """Return the stage of that name; None if this version has none."""
         return next((stage for stage in self.stages if stage.name == name), None)

@@ -82,8 +82,45 @@ OVERRIDES = {  # of BASE -> the whole message
         "onnx:... or python:..."
     ),
     "embed.model=python:my_embedder:make": (
-        "embed.model='python:my_embedder:make': not from the command line, as it says which Python "
+        "embed.model='python:my_embedder:make': not from the command line, as it says which "
         "code runs with this job's rights; write it into the config file"
+    ),
+    "learnability={source: pool, online: {model: 'python:m:f', reads: [a]}}": (
+        "learnability.online.model='python:m:f': not from the command line, as it says which code "
+        "runs with this job's rights; write it into the config file"
+    ),
+    "learnability.trainer={command: [rm], folder: /tmp}": (
+        "learnability.trainer={'command': ['rm'], 'folder': '/tmp'}: not from the command line, as "
+        "it says which code runs with this job's rights; write it into the config file"
+    ),
+    "learnability.source=pool": (
+        "learnability.online is missing; want the online model's losses, such as {table: "
+        "/lake/losses, id: id, loss: loss}, or classifier in their place"
+    ),
+    "learnability={source: pool, online: {pair: [a, b], loss: c}}": (
+        "learnability.online.pair beside loss; want one of loss, pair, views, embedding, model"
+    ),
+    "learnability.online={}": (
+        "learnability.online.table and loss are both missing; want a table of losses, such as "
+        "{table: /lake/losses, id: id, loss: loss}, or the pool's column: {loss: my_loss}"
+    ),
+    "learnability={classifier: {label: y, clean: {table: t}}, online: {loss: a}}": (
+        "learnability.online beside classifier; want one of them: losses of your models, or "
+        "classifiers in their place"
+    ),
+    "learnability.keep=0": "learnability.keep=0: want more than 0",
+    "learnability.criterion=best": (
+        "learnability.criterion='best': want 'learnability', 'hard', 'easy_reference' or 'uniform'"
+    ),
+    "batches.learner={table: data/learner}": (
+        "batches.reference is missing; want the table of the reference model's embeddings, such as "
+        "{table: /lake/reference, id: id, image: image, text: text}"
+    ),
+    "batches={learner: {table: l}, reference: {table: r}}": (
+        "batches.size is missing; want the pairs of a batch, such as size: 1632"
+    ),
+    "batches={learner: {table: l}, reference: {table: r}, size: 1638}": (
+        "batches.size=1638, no multiple of chunks=16; want 1632 or 1648, or other chunks"
     ),
     "embed.options.depth=3": (
         "embed.options.depth: unknown key; embed.options of embed.model='precomputed' are: none"

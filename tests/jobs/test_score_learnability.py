@@ -337,7 +337,7 @@ def test_the_command_says_what_was_drawn(
     assert worth.endswith("trained on other rows in learnability.second_reference")
     assert compute == "compute: not known; name the GFLOP of a row in learnability.gflop"
     assert table == f"table: {folder}/lake/learnability (stage_key, round, is_selected)"
-    (page,) = (folder / "lake" / "reports").glob("*-learnability.html")
+    (page,) = (folder / "lake" / "reports").glob("*-learnability-*.html")
     assert said in page.read_text()
     assert (
         evenlake(
