@@ -11,7 +11,7 @@ Run      evenlake batches --config my.yaml batches.size=1632
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -20,17 +20,24 @@ from jobs import balance_sample, embed_pool
 from jobs.config.batches import POOL, BatchesConfig
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
+from jobs.planning import costs
 from jobs.points.pairs import Models, agreement, calibrated, pairs_of
 from jobs.points.super_batches import super_batches
 from jobs.points.surviving import surviving
+from jobs.pool.ids import Id, is_id
 from jobs.pool.towers import towers_pinned
+from jobs.reporting.batches import batch_page, batch_rows
+from jobs.reporting.explanation import Explanation
+from jobs.reporting.exported import exported
+from jobs.reporting.rows import REPORT_COLUMNS, report_table
+from jobs.reporting.side_page import render_side_page
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.spark.frames import kept_no_more, kept_on_disk
-from jobs.tables.shared import REJECTS
+from jobs.tables.shared import REJECTS, REPORT
 from jobs.tables.table import GENERATION, Table
 from udfs.joint import DRAWN_SCHEMA, Drawing, make_draw
 
@@ -89,7 +96,8 @@ def _select(this: Work) -> Selected:
     drawn = kept_on_disk(_drawn(pairs, models, this.config, n_pairs, n_batches))
     n_drawn = this.write(BATCHES, drawn)
     stats = drawn.where("position = 0").toArrow().sort_by("batch_id")
-    this.write(BATCH_STATS, stats)
+    rows = batch_rows(given.source, stats)
+    this.write_all({BATCH_STATS: stats, REPORT: report_table(rows, this.run.run_id)})
     kept_no_more(drawn)
     kept_no_more(found)
     learner, reference = models
@@ -168,6 +176,21 @@ def _drawn(
     return drawn.withColumns({name: F.lit(value) for name, value in constant.items()})
 
 
+def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
+    """Add the batch that the pair is in, if any."""
+    drawn = run.read(STAGE, BATCHES).where(is_id(id_)).collect()
+    why = [] if drawn else run.read(STAGE, REJECTS).where(is_id(id_)).collect()
+    if drawn:
+        row = drawn[0]
+        said = (
+            f"in batch {row.batch_id} of round {row.round}, drawn in chunk {row.chunk} at "
+            f"{row.g_joint:.3g} ({row.g_diagonal:.3g} by itself)"
+        )
+    else:
+        said = f"not scored: {why[0].reason}, {why[0].detail}" if why else "in no batch"
+    return replace(so_far, notes=[*so_far.notes, f"batches: {said}"])
+
+
 STAGE = Stage(
     name="select_batches",
     version=1,
@@ -178,9 +201,11 @@ STAGE = Stage(
     is_on=lambda config: config.batches.learner is not None,
     command="batches",
     summary="Select batches of pairs that a model can learn much from as a whole.",
-    tables=(BATCHES, BATCH_STATS, REJECTS),
+    tables=(BATCHES, BATCH_STATS, REJECTS, REPORT),
     outcome=Selected,
     work=_select,
+    cost=costs.draw_batches,
+    explain=_explain,
 )
 
 
@@ -215,6 +240,7 @@ def run(spark: SparkSession, config: RunConfig) -> Selected:
 
 def _show(this: Run) -> str:
     done, given = select(this), this.written.batches
+    page = _exported(this, done)
     rejects = f"; {done.n_rejected:,} rejects" if done.n_rejected else ""
     cheaper = (
         f"rank agreement of the approximation: {done.rank_agreement:.2f}\n"
@@ -229,8 +255,24 @@ def _show(this: Run) -> str:
         f"logits: learner {done.learner_temperature:.3g} x cosine {done.learner_bias:+.3g}, "
         f"reference {done.reference_temperature:.3g} x cosine {done.reference_bias:+.3g}\n"
         f"{cheaper}"
-        f"table: {this.lake.shown(BATCHES.name)} (stage_key = {this.key(STAGE)})"
+        f"table: {this.lake.shown(BATCHES.name)} (stage_key = {this.key(STAGE)})" + page
     )
+
+
+def _exported(this: Run, done: Selected) -> str:
+    """Write a page next to the tables, if those are on this machine; return a line that says so."""
+    if (folder := this.lake.local_folder) is None:
+        return ""
+    said = (
+        f"{done.n_batches:,} batches: {done.joint_learnability:.3g} to learn by pair; drawn "
+        f"independently {done.independent_control:.3g}, uniformly {done.uniform_control:.3g}"
+    )
+    rows = this.fetch(STAGE, REPORT, REPORT_COLUMNS).to_pandas()
+    tables = {name: this.lake.shown(name) for name in ("batches", "batch_stats")}
+    page = batch_page(this.config, this.run_id, said, tables)
+    name = f"{this.run_id}-batches-{this.key(STAGE)[:8]}"
+    path = exported(folder, name, lambda: render_side_page(page, rows).encode(), is_kept=False)
+    return f"\npage: {path}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -37,7 +37,7 @@ from sklearn.neural_network import MLPClassifier
 from jobs import curate, score_learnability
 from jobs.config.loading import load_config
 from jobs.reporting.rows import REPORT_COLUMNS
-from jobs.reporting.side_page import Drawing, SidePage, render_side_page
+from jobs.reporting.side_page import Chart, SidePage, render_side_page
 from jobs.spark.session import get_session
 
 warnings.filterwarnings("ignore", module="sklearn")  # a small network has not converged yet
@@ -154,10 +154,10 @@ page = render_side_page(
         pool=config.input.table, run_id="", created="",
         said=[f"after {n} updates: {learned[n - 1]:.3f} by learnability, {uniform[n - 1]:.3f} "
               "uniformly" for n in (updates[len(updates) // 2], updates[-1])],
-        drawings=[Drawing("accuracy", "Accuracy by update", "key", "updates", both),
-                  Drawing("accuracy_by_gflop", "Accuracy by compute, scoring included", "x",
+        charts=[Chart("accuracy", "Accuracy by update", "key", "updates", both),
+                  Chart("accuracy_by_gflop", "Accuracy by compute, scoring included", "x",
                           "GFLOP", both)],
-        tables={}, config_yaml="",
+        tables={}, config_yaml="", columns="update",
     ),
     pd.DataFrame(rows, columns=[*REPORT_COLUMNS]),
 )  # fmt: skip

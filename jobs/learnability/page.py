@@ -8,7 +8,7 @@ import yaml
 
 from jobs.config.model import as_public_dict
 from jobs.config.secrets import without_secrets
-from jobs.reporting.side_page import Drawing, SidePage, render_side_page
+from jobs.reporting.side_page import Chart, SidePage, render_side_page
 from jobs.runs.run import Run
 
 _INTRO = (
@@ -17,13 +17,13 @@ _INTRO = (
     "learnability. Rows that both find hard are mostly noise."
 )
 _DRAWN = ("drawn", "uniform draw")
-_DRAWINGS = (
-    Drawing(
+_CHARTS = (
+    Chart(
         "share_of_rows", "Learnability of the last round's rows", "x", "learnability",
         ("drawn", "all rows"),
     ),
-    Drawing("mean_learnability", "Mean learnability by round", "key", "round", _DRAWN),
-    Drawing("mean_hard", "Mean loss of the model in training by round", "key", "round", _DRAWN),
+    Chart("mean_learnability", "Mean learnability by round", "key", "round", _DRAWN),
+    Chart("mean_hard", "Mean loss of the model in training by round", "key", "round", _DRAWN),
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def page_of(run: Run, rows: pd.DataFrame, said: Sequence[str]) -> bytes:
         run_id=run.run_id,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=said,
-        drawings=_DRAWINGS,
+        charts=_CHARTS,
         tables={name: run.lake.shown(name) for name in ("learnability", "compute_ledger")},
         config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
     )

@@ -102,6 +102,22 @@ def draw_round(sizes: "Sizes") -> Iterator[Part]:
     yield sizes.spark("score_learnability", "a round", 0, DRAW_PER_POINT, tables=5)
 
 
+def draw_batches(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate selected batches: products of each chunk with its super-batch, twice for each model.
+
+    The embeddings are taken to be as long as the pool's.
+    """
+    given = sizes.problem.config.batches
+    n_whole = sizes.n // max(1, given.super_size)
+    n_batches = min(given.batches_per_round or n_whole, n_whole)
+    flops = 8.0 * sizes.d * given.n_admitted * given.drawn_size * n_batches
+    yield sizes.spark(
+        "select_batches", "draw", 4 * SHIP_PER_BYTE, flops=flops, shuffles=2, tables=4,
+        seconds=flops * sizes.machine.speed.pair_seconds / (2.0 * sizes.d * sizes.machine.n_slots),
+        worker=16.0 * sizes.d * given.super_size,
+    )  # fmt: skip
+
+
 class Sizes:
     """Sizes and speed, ready for every stage's cost."""
 

@@ -14,7 +14,7 @@ _MOST_COLUMNS = 12  # rounds of the table
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Chart:
     """A figure of the page: a metric of the report along its x, or over rounds, and its control.
 
     Attributes
@@ -47,9 +47,10 @@ class SidePage:
     run_id: str
     created: str
     said: Sequence[str]
-    drawings: Sequence[Drawing]
+    charts: Sequence[Chart]
     tables: Mapping[str, str]
     config_yaml: str
+    columns: str = "round"  # what the columns of its table are
 
 
 def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
@@ -69,9 +70,9 @@ def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
         for metric in metrics
     ]
     drawn = {
-        f"figure-{i}": (drawing.title, figure.to_plotly_json())
-        for i, drawing in enumerate(page.drawings)
-        if (figure := _drawn(drawing, rows, rounds)) is not None
+        f"figure-{i}": (chart.title, figure.to_plotly_json())
+        for i, chart in enumerate(page.charts)
+        if (figure := _drawn(chart, rows, rounds)) is not None
     }
     return rendered(
         "side.html.j2",
@@ -83,10 +84,10 @@ def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
     )
 
 
-def _drawn(drawing: Drawing, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Figure | None:
+def _drawn(chart: Chart, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Figure | None:
     """Draw a figure; None if there is nothing to connect by a line."""
-    mine = rows[rows["metric"] == drawing.metric]
-    if drawing.over == "x":
+    mine = rows[rows["metric"] == chart.metric]
+    if chart.over == "x":
         mine = mine[mine["key"].isin(rounds[-1:])]
         x = mine["x"]
     else:
@@ -94,8 +95,8 @@ def _drawn(drawing: Drawing, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Fi
         x = mine["key"].astype(int)
     if len(mine) < 2:
         return None
-    figure = control_figure(x, mine["value"], mine["control"], drawing.names, drawing.x_title)
-    return figure.update_xaxes(dtick=-(-len(mine) // 10)) if drawing.over == "key" else figure
+    figure = control_figure(x, mine["value"], mine["control"], chart.names, chart.x_title)
+    return figure.update_xaxes(dtick=-(-len(mine) // 10)) if chart.over == "key" else figure
 
 
 def _evenly(n: int, most: int) -> list[int]:

@@ -53,6 +53,15 @@ def test_a_plan_counts_the_rows_that_match_and_writes_nothing(
     assert not (folder / "lake").exists()
 
 
+def test_a_plan_has_the_stages_beside_the_run(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = "learnability={source: pool, online: {loss: length(label)}, reference: {loss: '0.5'}}"
+    with caplog.at_level(logging.INFO):
+        assert evenlake(["plan", "--config", f"{folder}/my.yaml", given]) == 0
+    assert "stage=score_learnability part=a round" in caplog.text
+
+
 @pytest.mark.parametrize("command", [plan_run.main, curate.main])
 def test_what_cannot_fit_exits_with_3_before_anything_is_written(
     command, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

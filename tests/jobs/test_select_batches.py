@@ -13,7 +13,7 @@ import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import select_batches
+from jobs import explain_point, select_batches
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.config.loading import parse_config
@@ -350,12 +350,31 @@ def test_what_cannot_be_drawn_is_refused(
     assert said in str(refused.value)
 
 
+def test_a_pair_is_explained_and_a_batch_reported(spark: SparkSession, folder: Path) -> None:
+    run = open_run(spark, config(folder))
+    select_batches.select(run)
+    mine = rows_of(run)[3]
+    said = str(explain_point.explain(run, point=mine["id"])).splitlines()[-1]
+    assert said == (
+        f"batches: in batch 0 of round 0, drawn in chunk 0 at {mine['g_joint']:.3g} "
+        f"({mine['g_diagonal']:.3g} by itself)"
+    )
+    said = str(explain_point.explain(run, point=ABSENT)).splitlines()[-1]
+    assert said == "batches: not scored: no_embedding, learner: no row has this id"
+    rows = run.lake.read("report", run.key(STAGE)).where("metric = 'joint_learnability'").collect()
+    stats = {str(row["batch_id"]): row for row in rows_of(run, "batch_stats")}
+    assert {row.key: (row.value, row.control) for row in rows} == {
+        key: (row["joint_learnability"], row["uniform_control"]) for key, row in stats.items()
+    }
+
+
 def test_the_command_says_what_was_drawn(
     spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(config(folder))))
     assert evenlake(["batches", "--config", str(folder / "config.yaml")]) == 0
-    drawn, learned, logits, table = capsys.readouterr().out.splitlines()
+    drawn, learned, logits, table, page = capsys.readouterr().out.splitlines()
+    assert "drawn jointly" in Path(page.removeprefix("page: ")).read_text()
     assert drawn == ("2 batches of 8 pairs, each from 20 of 53; 13 left over in round 0; 7 rejects")
     assert learned.startswith("to learn from a batch, by pair: ")
     assert logits == "logits: learner 9 x cosine -8, reference 12 x cosine -9"

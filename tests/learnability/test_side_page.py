@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from jobs.reporting.rows import REPORT_COLUMNS
-from jobs.reporting.side_page import Drawing, SidePage, render_side_page
+from jobs.reporting.side_page import Chart, SidePage, render_side_page
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -18,9 +18,9 @@ def page_of(rows: list[tuple[str, float | None, str, float, float | None]]) -> s
         run_id="r",
         created="now",
         said=[HOSTILE],
-        drawings=[
-            Drawing("share", "Shares", "x", "score", ("drawn", "all")),
-            Drawing("mean", "Means", "key", "round", ("drawn", "uniform")),
+        charts=[
+            Chart("share", "Shares", "x", "score", ("drawn", "all")),
+            Chart("mean", "Means", "key", "round", ("drawn", "uniform")),
         ],
         tables={"learnability": HOSTILE},
         config_yaml=HOSTILE,
