@@ -16,7 +16,7 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import score_learnability
+from jobs import score_learnability, select_batches
 from jobs.cli.command import execute, fail
 from jobs.cli.log_style import LogFormat, LogStyle
 from jobs.cli.options import (
@@ -72,11 +72,9 @@ def _batches(this: Run, wanted: Wanted) -> Cut:
             f"--of batches --batch-size {wanted.batch_size}: batches are exported as they were "
             "selected; leave --batch-size out"
         )
-    stage = this.recipe.named("select_batches")
-    if stage is None:
-        raise ConfigError("--of batches: this version selects no batches yet; want learnability")
+    stage = this.recipe.named(select_batches.STAGE.name) or select_batches.STAGE
     _require(this, stage)
-    rows = this.read(stage, this.recipe.tables["batches"])
+    rows = this.read(stage, select_batches.BATCHES)
     return renumbered(rows.select("round", "batch_id", "position", "id")), [this.key(stage)]
 
 

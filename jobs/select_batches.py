@@ -20,13 +20,13 @@ from jobs import balance_sample, embed_pool
 from jobs.config.batches import POOL, BatchesConfig
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
+from jobs.pairing.page import batch_page, batch_rows
+from jobs.pairing.pairs import Models, agreement, calibrated, pairs_of
+from jobs.pairing.super_batches import super_batches
 from jobs.planning import costs
-from jobs.points.pairs import Models, agreement, calibrated, pairs_of
-from jobs.points.super_batches import super_batches
 from jobs.points.surviving import surviving
 from jobs.pool.ids import Id, is_id
 from jobs.pool.towers import towers_pinned
-from jobs.reporting.batches import batch_page, batch_rows
 from jobs.reporting.explanation import Explanation
 from jobs.reporting.exported import exported
 from jobs.reporting.rows import REPORT_COLUMNS, report_table

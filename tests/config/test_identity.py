@@ -20,6 +20,7 @@ NOT_BUILT = ("dedup", "outliers", "update")  # they have only one value
 HOW_NOT_WHAT = {  # -> an override
     "cluster.solver": "cluster.solver=spark",
     "cluster.checkpoint_interval": "cluster.checkpoint_interval=7",
+    "learnability.rounds": "learnability.rounds=4",
     "samples.on_worse_than_uniform": "samples.0.on_worse_than_uniform=fail",
 }
 

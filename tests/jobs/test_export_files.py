@@ -326,7 +326,7 @@ def test_a_folder_that_holds_anything_else_is_refused(
         ({"columns": ("Batch_Id",)}, ConfigError, "Batch_Id is there already; id, batch_id, posi"),
         ({"columns": ("label", "Label")}, ConfigError, "Label is there already"),
         ({"rounds": (1, 2)}, InputError, "--rounds 1,2: learnability has no selected row there"),
-        ({"of": "batches", "batch_size": None}, ConfigError, "selects no batches yet"),
+        ({"of": "batches", "batch_size": None}, ConfigError, "does not turn select_batches on"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(

@@ -201,7 +201,7 @@ def test_one_round_can_be_asked_for(
 @pytest.mark.parametrize(
     ("learnability", "error", "said"),
     [
-        ({"round": 1}, ConfigError, "starts from the classifier that round 0 left"),
+        ({"round": 1, "keep": 0.1}, ConfigError, "starts from the classifier that round 0 left"),
         (
             {"classifier": {"label": "label", "clean": {"table": "{folder}/pool.parquet",
              "where": "label = '1'"}}},

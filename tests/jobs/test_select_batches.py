@@ -18,7 +18,7 @@ from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
-from jobs.points.super_batches import super_batches
+from jobs.pairing.super_batches import super_batches
 from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run

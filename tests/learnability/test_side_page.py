@@ -1,5 +1,6 @@
 """The page of a stage beside the run: figures by round, controls, nothing hostile."""
 
+import json
 import re
 
 import pandas as pd
@@ -39,9 +40,10 @@ def test_every_round_is_a_column_and_the_last_ones_distribution_is_drawn() -> No
     html = page_of(rows)
     assert re.findall(r'<th scope="col">(\d+)</th>', html) == ["9", "10"]
     assert re.findall(r"<td>([^<]*)</td>", html) == ["2 (1)", "3"]
-    figures = re.search(r'id="figures">(.*?)</script>', html, re.S)
-    assert figures is not None
-    assert figures[1].count("0.75") == 2
+    found = re.search(r'id="figures">(.*?)</script>', html, re.S)
+    assert found is not None
+    lines = json.loads(found[1])["figure-0"]["data"]
+    assert [line["y"] for line in lines] == [[0.75, 0.75], [0.25, 0.25]]  # all, drawn
     assert "<figcaption>Means</figcaption>" in html
 
 

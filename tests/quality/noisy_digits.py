@@ -3,14 +3,19 @@
 The model in training has seen 150 images of 0 to 4 and 10 of 5 to 9; a quarter of the pool's
 labels is wrong; the reference model was trained on 300 clean others. What is left to learn, and can
 be, are the images of 5 to 9 with a right label: the target.
+
+Run: python -m tests.quality.noisy_digits [--seeds N]
 """
 
+import argparse
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 N_TEST, N_REFERENCE, N_SEEN, N_SEEN_OF_EACH_NEW = 400, 300, 150, 2
 SHARE_WRONG = 0.25
@@ -74,3 +79,46 @@ def _model(C: float) -> LogisticRegression:
 def _losses(model: LogisticRegression, X: NDArray[np.float64], labels: Rows) -> NDArray[np.float64]:
     log_p: NDArray[np.float64] = model.predict_log_proba(X)[np.arange(len(X)), labels]
     return -log_p
+
+
+def figures(
+    pool: NoisyDigits, scores: NDArray[np.float64], noise: NDArray[np.float64]
+) -> list[float]:
+    """Return what scores find and teach: in the top quarter, and in a softmax draw of half."""
+    n = len(scores)
+    top = np.argsort(-scores, kind="stable")[: n // 4]
+    half = np.argsort(-(scores + noise), kind="stable")[: n // 2]
+    return [
+        float(pool.is_wrong[top].mean()),
+        float(pool.is_target[top].mean()),
+        float(roc_auc_score(pool.is_target, scores)),
+        pool.accuracy_with(top),
+        pool.accuracy_with(half),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table of all criteria."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    found: dict[str, list[list[float]]] = {}
+    for seed in range(parser.parse_args(argv).seeds):
+        pool = noisy_digits(seed)
+        noise = np.random.default_rng(seed).gumbel(size=(2, len(pool.pool)))
+        scores = {
+            "uniform": noise[0],
+            "hard": pool.online,
+            "easy_reference": -pool.reference,
+            "learnability": pool.online - pool.reference,
+        }
+        for name, score in scores.items():
+            found.setdefault(name, []).append(figures(pool, score, noise[1]))
+    print("| criterion | noise in top 25% | target in it | AUC | accuracy | after softmax 50% |")
+    print("|---|---|---|---|---|---|")
+    for name, rows in found.items():
+        cells = " | ".join(f"{value:.2f}" for value in np.mean(rows, axis=0))
+        print(f"| {name} | {cells} |")
+
+
+if __name__ == "__main__":
+    main()
