@@ -16,6 +16,7 @@ from pyarrow import fs
 from jobs.training.index import BATCH, POSITION, File, Index, located
 
 Batch = dict[str, Any]  # column -> numpy array, or a list where no array holds the values
+_Held = dict[str, NDArray[Any] | pa.ChunkedArray]  # a column that is no array stays as it is
 
 _MOST_OPEN = 32  # files that one reader keeps open
 _MOST_HELD = 64 << 20  # bytes of row groups that it keeps for other batches in them
@@ -58,7 +59,7 @@ class BatchFiles:
         self._firsts = [file.first_batch for file in index.files]
         self._open: OrderedDict[str, _Open] = OrderedDict()
         # row groups of several batches, by path and numbers, the one used last at the end
-        self._held: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
+        self._held: OrderedDict[tuple[str, int, int], _Held] = OrderedDict()
         self._held_bytes = 0
 
     def read(self, batch: int) -> Batch:
@@ -71,13 +72,10 @@ class BatchFiles:
         """
         file = self.index.files[bisect_right(self._firsts, batch) - 1]
         opened, i = self._opened(file), batch - file.first_batch
-        table = self._rows(file.path, opened, opened.starts[i], opened.starts[i + 1])
-        return {BATCH: batch} | {
-            name: as_array(column)
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        }
+        rows = self._rows(file.path, opened, opened.starts[i], opened.starts[i + 1])
+        return {BATCH: batch, **rows}
 
-    def _rows(self, path: str, opened: _Open, start: int, stop: int) -> pa.Table:
+    def _rows(self, path: str, opened: _Open, start: int, stop: int) -> Batch:
         """Read the row groups that hold a batch, and cut it out; held, if they hold others too."""
         first = bisect_right(opened.group_starts, start) - 1
         last = bisect_left(opened.group_starts, stop)
@@ -85,17 +83,19 @@ class BatchFiles:
         key = (path, first, last)
         if (held := self._held.get(key)) is not None:
             self._held.move_to_end(key)
-            return held.slice(start - offset, n_rows)
+            return _cut(held, start - offset, n_rows)
         table = opened.parquet.read_row_groups(
             range(first, last), columns=self.columns, use_threads=self.use_threads
         )
+        named = zip(table.column_names, table.columns, strict=True)
         if table.num_rows == n_rows:
-            return table
-        self._held[key] = table
-        self._held_bytes += table.nbytes
+            return {name: as_array(column) for name, column in named}
+        whole = {name: (c if (found := _array(c)) is None else found) for name, c in named}
+        self._held[key] = whole
+        self._held_bytes += _n_bytes(whole)
         while self._held_bytes > _MOST_HELD and len(self._held) > 1:
-            self._held_bytes -= self._held.popitem(last=False)[1].nbytes
-        return table.slice(start - offset, n_rows)
+            self._held_bytes -= _n_bytes(self._held.popitem(last=False)[1])
+        return _cut(whole, start - offset, n_rows)
 
     def _opened(self, file: File) -> _Open:
         if file.path in self._open:
@@ -130,7 +130,9 @@ def chosen_columns(index: Index, columns: Sequence[str] | None) -> list[str]:
 def _open(system: fs.FileSystem, path: str, file: File) -> _Open:
     """Open a file and find its batches: by the row groups' statistics, if each is of one batch."""
     try:
-        parquet = pq.ParquetFile(path, filesystem=system, pre_buffer=True)
+        # a local disk is quick by itself; a store is asked for all columns at once
+        is_far = not isinstance(system, fs.LocalFileSystem)
+        parquet = pq.ParquetFile(path, filesystem=system, pre_buffer=is_far)
     except (OSError, pa.ArrowInvalid) as error:
         raise ValueError(f"{path} cannot be read: {error}; export to a new folder") from error
     metadata = parquet.metadata
@@ -171,6 +173,12 @@ def as_array(column: pa.ChunkedArray) -> Any:
     Numbers and booleans become (n,), lists of numbers (n, length), if none is null and all are of
     one length; anything else a list of Python values.
     """
+    found = _array(column)
+    return column.to_pylist() if found is None else found
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any] | None:
+    """Return a column as an array, if one holds it."""
     kind = column.type
     if column.null_count == 0 and (_is_number(kind) or pa.types.is_boolean(kind)):
         return _own(_one(column))
@@ -180,7 +188,21 @@ def as_array(column: pa.ChunkedArray) -> Any:
         values = array.flatten()
         if len(lengths) and (lengths == lengths[0]).all() and values.null_count == 0:
             return _own(values).reshape(len(lengths), int(lengths[0]))
-    return column.to_pylist()
+    return None
+
+
+def _cut(held: _Held, start: int, n_rows: int) -> Batch:
+    """Cut a batch out of what is held, in memory of its own."""
+    return {
+        name: values[start : start + n_rows].copy()
+        if isinstance(values, np.ndarray)
+        else as_array(values.slice(start, n_rows))
+        for name, values in held.items()
+    }
+
+
+def _n_bytes(held: _Held) -> int:
+    return sum(values.nbytes for values in held.values())
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
