@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess  # nosec B404
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, CurationError
-from jobs.config.learnability import TrainerConfig
+from jobs.config.learnability import LossesConfig, TrainerConfig
 from jobs.config.model import RunConfig
 
 log = logging.getLogger(__name__)
@@ -68,9 +69,18 @@ def _next_round(config: RunConfig, round_: int, changes: Mapping[str, Any] | Non
     for side, losses in given.sides.items():
         is_trained = side == "online" and changes is not None
         if is_trained or losses.is_by_round:
-            new = {"fingerprint": None} | (dict(changes or {}) if is_trained else {})
-            update[side] = losses.model_copy(update=new)
+            update[side] = _changed(losses, changes or {} if is_trained else {})
     return config.model_copy(update={"learnability": given.model_copy(update=update)})
+
+
+def _changed(losses: LossesConfig, changes: Mapping[str, Any]) -> LossesConfig:
+    unknown = set(changes) - set(LossesConfig.model_fields)
+    if unknown:
+        raise ConfigError(
+            f"the trainer returned {dict(changes)!r:.200}: {sorted(unknown)} are no keys of "
+            "learnability.online; want what has changed there, such as {'table': ...}, or None"
+        )
+    return losses.model_copy(update={"fingerprint": None, **changes})
 
 
 def one_round(argv: Sequence[str]) -> list[str]:
@@ -114,6 +124,7 @@ class CommandTrainer:
         ids, losses = folder / "selection.parquet", folder / "losses"
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(losses, ignore_errors=True)  # what a killed command left
             pq.write_table(pa.table({"id": selection.ids()}), ids)
             self._run(selection.round, ids, losses)
             (folder / _DONE).touch()

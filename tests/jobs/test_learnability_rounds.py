@@ -145,6 +145,8 @@ def test_a_function_trains_between_rounds(spark: SparkSession, folder: Path) -> 
     of = config(folder, **ready(folder, rounds=2, temperature=0.01, keep=0.25))
     found = score_learnability.run(spark, of, train)
     assert len(found) == len(selections) == 2
+    with pytest.raises(ConfigError, match=r"\['tabel'\] are no keys of learnability.online"):
+        score_learnability.run(spark, of, lambda _: {"tabel": "x"})
     assert not {*selections[0]} & {*selections[1]}  # at a low temperature, the next best
     trained = {"table": f"{folder}/trained-0.parquet"}
     second = config(folder, **ready(folder, online=trained, round=1, temperature=0.01, keep=0.25))
