@@ -12,12 +12,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.config.errors import (
-    ConfigError,
-    InputChangedError,
-    LeaseLostError,
-    StartLostError,
-)
+from jobs.config.errors import ConfigError, InputChangedError, LeaseLostError, StartLostError
 from jobs.config.model import RunConfig
 from jobs.ledger.clock import Clock, SystemClock
 from jobs.ledger.delta_store import DeltaStore
@@ -160,6 +155,7 @@ class Run:
             try:
                 with self.progress.stage(stage.name, self.spark), self.queries():
                     outcome = do(work)
+                    work.require_pinned()
                 figures = outcome.figures()
                 work.require_lease()
             except (LeaseLostError, StartLostError):

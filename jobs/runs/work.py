@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.util import inheritable_thread_target
 
+from jobs.config.errors import ConfigError, InputChangedError, InputError
 from jobs.config.model import RunConfig
 from jobs.ledger.attempts import Attempt
 from jobs.ledger.events import Figures
@@ -93,6 +94,21 @@ class Work:
         LeaseLostError
         """
         self._attempt.require()
+
+    def require_pinned(self) -> None:
+        """Make sure that what else the stage has read is what was pinned.
+
+        Raises
+        ------
+        InputChangedError
+        """
+        try:
+            if self.stage.pins is not None:
+                self.stage.pins(self.spark, self.run.written)
+        except (ConfigError, InputError) as error:
+            raise InputChangedError(
+                f"{error}; it changed while it was read: nothing of this stage is kept, run again"
+            ) from error
 
     def write(self, table: Table, rows: Rows) -> int:
         """Write the stage's rows of one table; keep their count and digest, and return the count.

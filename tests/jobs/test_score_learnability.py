@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from jobs import explain_point, score_learnability
 from jobs.__main__ import main as evenlake
-from jobs.config.errors import ConfigError, CurationError, InputError
+from jobs.config.errors import ConfigError, CurationError, InputChangedError, InputError
 from jobs.config.learnability import LearnabilityConfig
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
@@ -224,6 +224,30 @@ def test_files_and_partitions_of_losses_change_no_draw_but_other_losses_do(
     spread = open_run(spark, config(folder, online={"table": f"{folder}/split"}))
     assert spread.key(STAGE) != run.key(STAGE)
     assert scored(spark, config(folder, online={"table": f"{folder}/split"})) == first
+
+
+def test_losses_that_change_while_they_are_read_are_not_kept(
+    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pq.read_table(folder / "online").to_pydict()
+    write(folder / "moving", table["id"], table["loss"])
+    of = config(folder, online={"table": f"{folder}/moving"})
+    run = open_run(spark, of)
+    measured = score_learnability._measured
+
+    def overwritten(*given: Any) -> Any:
+        found = measured(*given)
+        pq.write_table(pa.table({"id": ["60-1"], "loss": [1.0]}), folder / "moving" / "1.parquet")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(score_learnability, "_measured", overwritten)
+        with pytest.raises(InputChangedError, match="learnability.online.fingerprint=.* changed"):
+            score_learnability.score(run)
+    assert not open_run(spark, of).has_finished(STAGE)
+    assert run.lake.read("learnability", run.key(STAGE)).count() > 0  # until runs clean
+    events = [r.event for r in run.lake.read("runs", run.key(STAGE)).orderBy("at").collect()]
+    assert events[-1] == "cleaned"
 
 
 def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, folder: Path) -> None:
