@@ -9,9 +9,9 @@ Run      evenlake learnability --config my.yaml learnability.source=pool
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -22,45 +22,34 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.config.learnability import POOL, LearnabilityConfig
 from jobs.config.model import RunConfig
 from jobs.learnability import classified
-from jobs.learnability.draws import drawn, place_of, scored
-from jobs.learnability.losses import Judged, Source, judged, losses_pinned
-from jobs.learnability.measured import (
-    SAMPLED_ROWS,
-    means_of,
-    report_rows,
-    worth_in,
+from jobs.learnability.draws import drawn, scored
+from jobs.learnability.explained import said_of_row
+from jobs.learnability.losses import (
+    Judged,
+    Source,
+    judged,
+    losses_pinned,
+    say_why_scoring_failed,
 )
+from jobs.learnability.measured import COMPUTE_LEDGER, LEARNABILITY, measured
 from jobs.learnability.page import page_of
 from jobs.learnability.rounds import Selection, Trainer, each_round, one_round
-from jobs.learnability.worth import Scored, as_figures, compute_of, said_of
+from jobs.learnability.worth import Scored, said_of
 from jobs.planning import costs
-from jobs.points.hash_sample import sample_rows
 from jobs.points.surviving import surviving
-from jobs.pool.ids import Id, is_id
+from jobs.pool.ids import Id
 from jobs.reporting.explanation import Explanation
 from jobs.reporting.exported import exported
-from jobs.reporting.rows import REPORT_COLUMNS, report_table
+from jobs.reporting.rows import REPORT_COLUMNS
 from jobs.runs.opening import open_run, reopened
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
-from jobs.spark.frames import as_table, kept_no_more, kept_on_disk
-from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
-from jobs.tables.table import GENERATION, Table
+from jobs.spark.errors import SPARK_ERRORS
+from jobs.spark.frames import kept_no_more, kept_on_disk
+from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT
 
 log = logging.getLogger(__name__)
-
-LEARNABILITY = Table(
-    "learnability",
-    "round INT, id {id}, super_batch BIGINT, node_id BIGINT DEFAULT NULL, loss_online DOUBLE, "
-    "loss_reference DOUBLE, hard DOUBLE, easy_reference DOUBLE, learnability DOUBLE, key DOUBLE, "
-    f"is_selected BOOLEAN, {GENERATION}",
-)
-_LEDGER = (
-    "round int, n_scored bigint, n_trained bigint, gflop_score double, gflop_train double, "
-    "gflop_uniform double"
-)
-COMPUTE_LEDGER = Table("compute_ledger", _LEDGER.replace("double", "DOUBLE DEFAULT NULL"))
 
 
 def _score(this: Work) -> Scored:
@@ -76,7 +65,10 @@ def _score(this: Work) -> Scored:
         n_rejected = this.n_rows[REJECTS.name]
         _require_some(given, this.n_rows[LEARNABILITY.name], n_rejected)
         # 3. what it is worth and what it took; classifiers learn from it
-        return _measured(this, losses, fit, n_rejected)
+        return measured(this, losses, fit, n_rejected)
+    except SPARK_ERRORS as error:
+        say_why_scoring_failed(error)
+        raise
     finally:
         kept_no_more(joined)
 
@@ -117,53 +109,13 @@ def _source(run: Run, given: LearnabilityConfig) -> DataFrame:
     return ids.select("id").join(nodes, on="id", how="inner")
 
 
-def _measured(this: Work, losses: Judged, fit: DataFrame, n_rejected: int) -> Scored:
-    """Write the report's rows, the ledger and what classifiers have learned."""
-    given = this.config.learnability
-    written = this.lake.read(LEARNABILITY, this.key)
-    means = means_of(written)
-    halves = fit.select("id", "loss_half_a", "loss_half_b")
-    wanted = [("learnability.report", SAMPLED_ROWS)]
-    (of_rows,) = sample_rows(written, wanted, means.n_scored, seed=this.config.seed)
-    (of_halves,) = sample_rows(halves, wanted, means.n_scored, seed=this.config.seed)
-    sample = of_rows
-    for name in ("loss_half_a", "loss_half_b"):  # the same ids, in the same order
-        sample = sample.append_column(name, of_halves[name])
-    worth = worth_in(sample, given.keep)
-    compute = compute_of(losses.cost, given.round, means.n_scored, means.n_selected)
-    rows = report_rows(given, means, sample, compute, worth)
-    ledger = as_table([(given.round, means.n_scored, means.n_selected, *compute)], _LEDGER)
-    outputs = {REPORT: report_table(rows, this.run.run_id), COMPUTE_LEDGER: ledger}
-    if losses.models is not None:
-        content = classified.learned_from(this, losses.models, fit, written.where("is_selected"))
-        outputs[ARTIFACTS] = artifact(classified.ARTIFACT, "application/x-npz", content)
-    this.write_all(outputs)
-    return Scored(
-        n_scored=means.n_scored,
-        n_selected=means.n_selected,
-        n_rejected=n_rejected,
-        mean_learnability=means.of_all["learnability"],
-        mean_selected=means.of_selected["learnability"],
-        worth=dict(as_figures(worth)),
-        gflop={k: v for k, v in compute._asdict().items() if v is not None},
-    )
-
-
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
-    """Add the row's score in the config's round, and whether it was drawn."""
-    written = run.read(STAGE, LEARNABILITY)
-    mine = written.where(is_id(id_))
-    found = mine.collect()
-    if not found:
-        why = run.read(STAGE, REJECTS).where(is_id(id_)).select("reason", "detail").collect()
-        said = f"not scored: {why[0].reason}, {why[0].detail}" if why else "not in the source"
-        return replace(so_far, notes=[*so_far.notes, f"learnability: {said}"])
-    row = found[0]
-    ((place, n),) = place_of(written, mine).collect()
-    among = "its super-batch" if row.node_id is None else f"node {row.node_id}"
-    said = f"{'drawn' if row.is_selected else 'not drawn'}, {place} of {n} of {among}"
-    note = f"learnability: scored {row.learnability:.3g} in round {row.round}, {said}"
-    return replace(so_far, notes=[*so_far.notes, note])
+    """Add the row's score in every round that was drawn, and whether it was drawn."""
+    notes = []
+    for each in takewhile(lambda one: one.has_finished(STAGE), _runs(run)):
+        written, rejects = each.read(STAGE, LEARNABILITY), each.read(STAGE, REJECTS)
+        notes.append(f"learnability: {said_of_row(written, rejects, id_)}")
+    return replace(so_far, notes=[*so_far.notes, *notes])
 
 
 STAGE = Stage(
@@ -175,7 +127,8 @@ STAGE = Stage(
     pins=losses_pinned,
     is_on=lambda config: config.learnability.source is not None,
     command="learnability",
-    summary="Score what a model has yet to learn, and draw the next rows to train on.",
+    summary="Score what a model has yet to learn, and draw the next rows to train on; --round N: "
+    "that round alone.",
     tables=(LEARNABILITY, COMPUTE_LEDGER, REJECTS, REPORT, ARTIFACTS),
     outcome=Scored,
     work=_score,
@@ -248,14 +201,23 @@ def selections(this: Run) -> list[Selection]:
     ConfigError
         If one of them has not been drawn.
     """
+    found = []
+    for run in _runs(this):
+        run.require_finished(STAGE)
+        found.append(_selected(run))
+    return found
+
+
+def _runs(this: Run) -> Iterator[Run]:
+    """Yield the runs of the config's rounds, whether they have been drawn or not."""
+    runs: list[Run] = []
 
     def one(config: RunConfig) -> Selection:
-        run = reopened(this, config) if config.learnability.round > first else this
-        run.require_finished(STAGE)
-        return _selected(run)
+        runs.append(reopened(this, config) if runs else this)
+        return _selected(runs[-1])
 
-    first, n_rounds = this.written.learnability.round, this.written.learnability.n_rounds
-    return [*islice(each_round(this.written, one, None), n_rounds)]
+    n_rounds = this.written.learnability.n_rounds
+    yield from (runs[-1] for _ in islice(each_round(this.written, one, None), n_rounds))
 
 
 def _selected(run: Run) -> Selection:
@@ -277,8 +239,10 @@ def run(spark: SparkSession, config: RunConfig, trainer: Trainer | None = None) 
 def _show(this: Run) -> str:
     found = rounds(this)
     keys = "stage_key, round, is_selected"
-    last = said_of(this.written.learnability, found[-1], len(found) - 1)
-    return "\n".join([*last, f"table: {this.lake.shown(LEARNABILITY.name)} ({keys})"])
+    given = this.written.learnability
+    earlier = [said_of(given, each, i)[0] for i, each in enumerate(found[:-1])]
+    last = said_of(given, found[-1], len(found) - 1)
+    return "\n".join([*earlier, *last, f"table: {this.lake.shown(LEARNABILITY.name)} ({keys})"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -92,25 +92,3 @@ def drawn(rows: DataFrame, given: LearnabilityConfig) -> DataFrame:
     place = F.row_number().over(within.orderBy(F.desc("key"), "id")) + F.col("n_above")
     selected = (place <= F.col("quota")).alias("is_selected")
     return joined.select("mine.*", selected).drop("bucket")
-
-
-def place_of(rows: DataFrame, row: DataFrame) -> DataFrame:
-    """Return the place of a row among those that it was drawn from, from 1 : place, n.
-
-    Parameters
-    ----------
-    rows : of one round
-    row : one of them
-    """
-    mine = row.select("super_batch", "node_id", "key", "id").alias("mine")
-    is_other = (F.col("o.super_batch") == F.col("mine.super_batch")) & F.col(
-        "o.node_id"
-    ).eqNullSafe(F.col("mine.node_id"))
-    is_before = (F.col("o.key") > F.col("mine.key")) | (
-        (F.col("o.key") == F.col("mine.key")) & (F.col("o.id") <= F.col("mine.id"))
-    )
-    return (
-        rows.alias("o")
-        .join(mine, is_other)
-        .agg(F.count_if(is_before).alias("place"), F.count("*").alias("n"))
-    )

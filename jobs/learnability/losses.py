@@ -3,6 +3,7 @@
 They are in a table or in the pool, or computed from what is there: see ``LossesConfig``.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from jobs.pool.inputs import Pool, open_pool
 from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
+from udfs.embedders.contract import EmbedderError
 from udfs.losses import CENTROID_SCHEMA, VIEWS_SCHEMA, make_centroid, make_scorer, make_views
 
 VIEWS_ROWS = 256  # about as many rows tell each other apart, as in a training batch
@@ -152,7 +154,7 @@ def _computed(
     """Return each row's loss : id, loss."""
     form, scale = losses.form, losses.scale
     if form == "loss":
-        return rows.select("id", F.col("c0").cast("double").alias("loss"))
+        return rows.select("id", F.col("c0").try_cast("double").alias("loss"))
     if form == "pair":
         return rows.select("id", (scale * (1 - _cosine("c0", "c1"))).alias("loss"))
     if form == "embedding":
@@ -184,8 +186,30 @@ def _cosine(a: str, b: str) -> Column:
         products = F.zip_with(x, y, lambda u, v: u.cast("double") * v.cast("double"))
         return F.aggregate(products, F.lit(0.0), lambda total, each: total + each)
 
-    cosine = dot(a, b) / F.sqrt(dot(a, a) * dot(b, b))
+    # a vector of length 0 has none
+    cosine = F.try_divide(dot(a, b), F.sqrt(dot(a, a) * dot(b, b)))
     return F.when(F.size(a) == F.size(b), cosine)
+
+
+def say_why_scoring_failed(error: BaseException) -> None:
+    """Raise a helpful error if Spark's comes from the user's code or expressions.
+
+    Raises
+    ------
+    ConfigError
+        The code's own message.
+    InputError
+        If an expression cannot be computed on some row.
+    """
+    if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
+        raise ConfigError(f"learnability, model of a side: {found[1]}") from error
+    if isinstance(error, Exception) and re.search(
+        r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)", str(error)
+    ):
+        raise InputError(
+            f"an expression of learnability cannot be computed on some row: {reason(error)}; mend "
+            "the row, or write what holds for it too, such as try_divide(a, b)"
+        ) from error
 
 
 class Judged(NamedTuple):

@@ -8,16 +8,37 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.config.errors import InputError
 from jobs.config.learnability import LearnabilityConfig
+from jobs.learnability import classified
 from jobs.learnability.draws import CRITERIA
-from jobs.learnability.worth import Compute, Worth, worth_of
-from jobs.reporting.rows import Row, figure_rows
+from jobs.learnability.losses import Judged
+from jobs.learnability.worth import Compute, Scored, Worth, as_figures, compute_of, worth_of
+from jobs.points.hash_sample import sample_rows
+from jobs.reporting.rows import Row, figure_rows, report_table
+from jobs.runs.work import Work
+from jobs.spark.frames import as_table
+from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
+from jobs.tables.table import GENERATION, Table
 
 SECTION = "learnability"
 SAMPLED_ROWS = 20_000  # that figures other than means are taken from
 _LARGEST = 1e20  # of a score in a mean
 _BINS = 40
 _SHOWN = (0.005, 0.995)  # quantiles between which the report shows scores
+
+
+LEARNABILITY = Table(
+    "learnability",
+    "round INT, id {id}, super_batch BIGINT, node_id BIGINT DEFAULT NULL, loss_online DOUBLE, "
+    "loss_reference DOUBLE, hard DOUBLE, easy_reference DOUBLE, learnability DOUBLE, key DOUBLE, "
+    f"is_selected BOOLEAN, {GENERATION}",
+)
+_LEDGER = (
+    "round int, n_scored bigint, n_trained bigint, gflop_score double, gflop_train double, "
+    "gflop_uniform double"
+)
+COMPUTE_LEDGER = Table("compute_ledger", _LEDGER.replace("double", "DOUBLE DEFAULT NULL"))
 
 
 class Means(NamedTuple):
@@ -87,3 +108,46 @@ def report_rows(
             for x, a, b in zip((edges[1:] + edges[:-1]) / 2, of_drawn, of_all, strict=True)
         ]
     return rows
+
+
+def measured(this: Work, losses: Judged, fit: DataFrame, n_rejected: int) -> Scored:
+    """Write the report's rows, the ledger and what classifiers have learned."""
+    given = this.config.learnability
+    written = this.lake.read(LEARNABILITY, this.key)
+    means = means_of(written)
+    if means.n_selected == 0:
+        raise InputError(
+            f"learnability.keep={given.keep:g} of {means.n_scored} rows, by super-batch and node, "
+            "is not one row; raise it"
+        )
+    halves = fit.select("id", "loss_half_a", "loss_half_b")
+    wanted = [("learnability.report", SAMPLED_ROWS)]
+    (of_rows,) = sample_rows(written, wanted, means.n_scored, seed=this.config.seed)
+    (of_halves,) = sample_rows(halves, wanted, means.n_scored, seed=this.config.seed)
+    sample = of_rows
+    for name in ("loss_half_a", "loss_half_b"):  # the same ids, in the same order
+        sample = sample.append_column(name, of_halves[name])
+    worth = worth_in(sample, given.keep)
+    compute = compute_of(losses.cost, given.round, means.n_scored, means.n_selected)
+    rows = report_rows(given, means, sample, compute, worth)
+    ledger = as_table([(given.round, means.n_scored, means.n_selected, *compute)], _LEDGER)
+    outputs = {REPORT: report_table(rows, this.run.run_id), COMPUTE_LEDGER: ledger}
+    if losses.models is not None:
+        content = classified.learned_from(this, losses.models, fit, written.where("is_selected"))
+        outputs[ARTIFACTS] = artifact(classified.ARTIFACT, "application/x-npz", content)
+    this.write_all(outputs)
+    return Scored(
+        n_scored=means.n_scored,
+        n_selected=means.n_selected,
+        n_rejected=n_rejected,
+        mean_learnability=means.of_all["learnability"],
+        mean_selected=means.of_selected["learnability"],
+        worth=dict(as_figures(worth)),
+        gflop={k: v for k, v in compute._asdict().items() if v is not None},
+        rejects=_reasons(this) if n_rejected else {},
+    )
+
+
+def _reasons(this: Work) -> dict[str, int]:
+    rejected = this.lake.read(REJECTS, this.key).groupBy("reason").count().collect()
+    return {row.reason: row["count"] for row in rejected}

@@ -118,6 +118,7 @@ class Scored(Outcome):
 
     Attributes
     ----------
+    rejects : how many for each reason
     worth : a ``Worth``; empty if there is no second reference
     gflop : a ``Compute``, as far as known
     """
@@ -129,6 +130,7 @@ class Scored(Outcome):
     mean_selected: float
     worth: dict[str, float] = per("worth.{}")
     gflop: dict[str, float] = per("gflop.{}")
+    rejects: dict[str, int] = per("rejects.{}")
 
 
 def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[str]:
@@ -139,7 +141,10 @@ def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[st
     given : of the first of several rounds
     later : the round's number, counted from that
     """
-    rejects = f"; {found.n_rejected:,} rejects" if found.n_rejected else ""
+    rejects = ""
+    if found.n_rejected:
+        reasons = ", ".join(f"{name} {n:,}" for name, n in sorted(found.rejects.items()))
+        rejects = f"; {found.n_rejected:,} rejects ({reasons}), which the table rejects names"
     worth = Worth(**found.worth) if found.worth else None
     compute = Compute(*(found.gflop.get(name) for name in Compute._fields))
     if compute.saving is None:

@@ -123,6 +123,8 @@ class Run:
         """
         # a module run as a program has created its stage a second time
         stage = self.recipe.named(stage.name) or stage
+        if stage.is_side:  # a refresh is of this stage alone
+            self.resolve()
         self._require_upstream(stage)
         while not self._done(stage):
             pass  # another process started first: wait for it
@@ -255,9 +257,11 @@ class Run:
         """
         figures = self._known(stage)
         if figures is None:
+            every = "it first, or run curate, which runs every stage"
+            how = f"evenlake {stage.command} first" if stage.is_side else every
             raise ConfigError(
                 f"{stage.name} has not finished for this config and input (key {self.key(stage)}); "
-                f"run it first, or run curate, which runs every stage"
+                f"run {how}"
             )
         return figures
 

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from jobs import balance_sample, cluster_levels, embed_pool, score_learnability
+from jobs import balance_sample, cluster_levels, embed_pool, explain_point, score_learnability
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.config.loading import parse_config
@@ -113,6 +113,8 @@ def test_classifiers_find_what_is_new_and_right_and_learn_it(
     assert found[0].gflop["score"] == 2 * found[1].gflop["score"]
     again = score_learnability.run(spark, of)
     assert again == found
+    told = str(explain_point.explain(open_run(spark, of), point="0")).splitlines()[-3:]
+    assert ["in round 0" in told[0], "in round 1" in told[1], "in round 2" in told[2]] == [True] * 3
 
 
 def test_a_classifiers_own_losses_given_as_ready_ones_draw_the_same_rows(

@@ -233,7 +233,7 @@ def test_losses_that_change_while_they_are_read_are_not_kept(
     write(folder / "moving", table["id"], table["loss"])
     of = config(folder, online={"table": f"{folder}/moving"})
     run = open_run(spark, of)
-    measured = score_learnability._measured
+    measured = score_learnability.measured
 
     def overwritten(*given: Any) -> Any:
         found = measured(*given)
@@ -241,7 +241,7 @@ def test_losses_that_change_while_they_are_read_are_not_kept(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(score_learnability, "_measured", overwritten)
+        patch.setattr(score_learnability, "measured", overwritten)
         with pytest.raises(InputChangedError, match="learnability.online.fingerprint=.* changed"):
             score_learnability.score(run)
     assert not open_run(spark, of).has_finished(STAGE)
@@ -292,6 +292,16 @@ def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, fo
             {"online": {"table": "{folder}/online", "id": "concat('x', id)"}},
             InputError,
             "none of the 60 rows of 'pool' has both losses",
+        ),
+        (
+            {"keep": 0.001},
+            InputError,
+            "learnability.keep=0.001 of 55 rows, by super-batch and node, is not one row; raise it",
+        ),
+        (
+            {"online": {"table": "{folder}/online", "loss": "1 / (loss - loss)"}},
+            InputError,
+            "an expression of learnability cannot be computed on some row: [DIVIDE_BY_ZERO]",
         ),
     ],
 )
@@ -348,6 +358,12 @@ def test_two_references_and_costs_tell_what_a_draw_is_worth(
     assert [sum(each) for each in zip(*shares, strict=True)] == pytest.approx([1, 1])
 
 
+def test_a_refresh_draws_again_on_the_run_that_is_there(spark: SparkSession, folder: Path) -> None:
+    run = open_run(spark, config(folder), is_refresh=True)
+    score_learnability.score(run)
+    assert run.reused == []
+
+
 def test_the_command_says_what_was_drawn(
     spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -357,7 +373,8 @@ def test_the_command_says_what_was_drawn(
     assert evenlake(["learnability", "--config", str(folder / "config.yaml")]) == 0
     said, worth, compute, table = capsys.readouterr().out.splitlines()
     assert said.startswith("round 0: 28 of 55 rows drawn by learnability: mean learnability ")
-    assert said.endswith("of all; 5 rejects")
+    reasons = "bad_loss 3, duplicate_loss 1, no_loss 1"
+    assert said.endswith(f"of all; 5 rejects ({reasons}), which the table rejects names")
     assert worth.endswith("trained on other rows in learnability.second_reference")
     assert compute == "compute: not known; name the GFLOP of a row in learnability.gflop"
     assert table == f"table: {folder}/lake/learnability (stage_key, round, is_selected)"

@@ -43,6 +43,7 @@ def source(spark: SparkSession, rows: dict[str, Any]) -> Source:
         (i, rows["A"][i].tolist(), rows["B"][i].tolist(), float(rows["own"][i])) for i in range(N)
     ]
     plain[7] = (7, [1.0, 2.0], rows["B"][7].tolist(), float(rows["own"][7]))  # another length
+    plain[9] = (9, [0.0] * 4, rows["B"][9].tolist(), float(rows["own"][9]))
     plain[8] = (8, [float("nan"), 0.0, 0.0, 0.0], rows["B"][8].tolist(), float(rows["own"][8]))
     frame = spark.createDataFrame(plain, "id int, a array<double>, b array<double>, own double")
     leaves = spark.createDataFrame(
@@ -63,6 +64,7 @@ def test_a_loss_can_be_a_column_of_the_pool_or_an_expression(
 ) -> None:
     assert read(spark, source, loss="own") == dict(enumerate(rows["own"].tolist()))
     assert read(spark, source, loss="2 * own")[0] == 2 * rows["own"][0]
+    assert read(spark, source, loss="concat('x', own)")[0] is None  # not a number: a reject
 
 
 def test_a_pair_is_as_bad_as_its_cosine_is_low(
@@ -74,6 +76,7 @@ def test_a_pair_is_as_bad_as_its_cosine_is_low(
     want = 3 * (1 - (A * B).sum(axis=1) / norms)
     assert found.pop(7) is None  # of two lengths
     assert np.isnan(found.pop(8) or 0)
+    assert found.pop(9) is None  # of length 0
     assert found == pytest.approx({i: want[i] for i in found})
 
 
@@ -82,6 +85,7 @@ def test_an_embedding_is_as_bad_as_it_is_far_from_its_leafs_mean(
 ) -> None:
     found = read(spark, source, embedding="a", scale=2.0)
     assert found.pop(7) is found.pop(8) is None
+    rows["A"][9] = 0
     for leaf in range(3):
         members = [i for i in found if rows["leaf"][i] == leaf]
         X = rows["A"][members]
@@ -93,7 +97,7 @@ def test_views_are_told_apart_within_a_group(
     spark: SparkSession, source: Source, rows: dict[str, Any]
 ) -> None:
     found = read(spark, source, views=["a", "b"], scale=5.0)
-    assert found.pop(7) is found.pop(8) is None
+    assert found.pop(7) is found.pop(8) is found.pop(9) is None
     kept = [*found]
     want = instance_losses(rows["A"][kept], rows["B"][kept], 5.0)
     assert [*found.values()] == pytest.approx(want.tolist(), abs=LOSS_GRID)

@@ -46,6 +46,7 @@ OUTCOMES = [
         mean_selected=1.25,
         worth={"agreement": 0.5, "gain_error": 0.1},
         gflop={},
+        rejects={"no_loss": 2},
     ),
     Selected(
         n_pairs=90, n_rejected=2, n_batches=3, n_drawn=24, n_left=10, joint_learnability=2.5,
