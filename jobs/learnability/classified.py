@@ -139,7 +139,9 @@ def _as_labelled(rows: pa.Table, label: str) -> Labelled:
     return Labelled(values.reshape(rows.num_rows, -1), labels)
 
 
-def learned_from(this: Work, models: Arrays, rows: DataFrame, selected: DataFrame) -> bytes:
+def learned_from(
+    this: Work, given: ClassifierConfig, models: Arrays, rows: DataFrame, selected: DataFrame
+) -> bytes:
     """Train the online model on a round's selection; return the models, as an artifact keeps them.
 
     Parameters
@@ -147,13 +149,12 @@ def learned_from(this: Work, models: Arrays, rows: DataFrame, selected: DataFram
     rows : id, embedding, y
     selected : id, key
     """
-    config = this.config
-    assert config.learnability.classifier is not None
+    seed = this.config.seed
     first = selected.select("id", "key").orderBy(F.desc("key"), "id").limit(MAX_TRAINED)
     drawn = rows.select("id", "embedding", "y").join(first, on="id", how="inner")
-    turn = F.xxhash64("id", F.lit("learnability.turn"), F.lit(config.seed))
+    turn = F.xxhash64("id", F.lit("learnability.turn"), F.lit(seed))
     found = drawn.withColumn("turn", turn).drop("key").toArrow()
     found = found.sort_by([("turn", "ascending"), ("id", "ascending")])
     labels = models["classes"][found["y"].to_numpy()]
-    given = _as_labelled(found.append_column("name", pa.array([*map(str, labels)])), "name")
-    return to_bytes(dict(trained_on(config.learnability.classifier, models, given, config.seed)))
+    labelled = _as_labelled(found.append_column("name", pa.array([*map(str, labels)])), "name")
+    return to_bytes(dict(trained_on(given, models, labelled, seed)))

@@ -132,8 +132,9 @@ def measured(this: Work, losses: Judged, fit: DataFrame, n_rejected: int) -> Sco
     rows = report_rows(given, means, sample, compute, worth)
     ledger = as_table([(given.round, means.n_scored, means.n_selected, *compute)], _LEDGER)
     outputs = {REPORT: report_table(rows, this.run.run_id), COMPUTE_LEDGER: ledger}
-    if losses.models is not None:
-        content = classified.learned_from(this, losses.models, fit, written.where("is_selected"))
+    if losses.models is not None and given.classifier is not None:
+        selected = written.where("is_selected")
+        content = classified.learned_from(this, given.classifier, losses.models, fit, selected)
         outputs[ARTIFACTS] = artifact(classified.ARTIFACT, "application/x-npz", content)
     this.write_all(outputs)
     return Scored(
