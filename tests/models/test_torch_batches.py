@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import distributed
-from torch.utils.data import DataLoader
 
-from jobs.training.torch_batches import BatchLoader, TorchBatches
 from tests.training.exported import N_FEATURES, write_export
+
+torch = pytest.importorskip("torch", reason="make test-models installs it")
+
+from torch import distributed  # noqa: E402  only once torch is known to be there
+from torch.utils.data import DataLoader  # noqa: E402
+
+from jobs.training.torch_batches import BatchLoader, TorchBatches  # noqa: E402
 
 pytestmark = pytest.mark.models
 
