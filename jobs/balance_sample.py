@@ -21,9 +21,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels
+from jobs.config.errors import ConfigError
+from jobs.config.kinds import POOL
 from jobs.config.model import RunConfig, SampleConfig
 from jobs.planning import costs
 from jobs.points.ranks import ranked
+from jobs.points.surviving import surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Node, Place
 from jobs.reporting.rows import Row
@@ -211,6 +214,32 @@ def _ranks(run: Run, leaf: DataFrame, id_: Id) -> dict[str, int]:
         mine = points.where(is_id(id_))
         found.append(mine.select(F.lit(strategy).alias("strategy"), "position"))
     return {row.strategy: row.position for row in reduce(DataFrame.unionByName, found).collect()}
+
+
+def ids_of(run: Run, source: str) -> DataFrame:
+    """Return the ids of the pool's points, or of a sample's : id, each once."""
+    if source == POOL:
+        return surviving(run, "id")
+    samples = run.read(STAGE, SAMPLES)
+    return samples.where((F.col("sample") == source) & (F.col("replica") == 0)).select("id")
+
+
+def require_source(run: Run, key: str, source: str | None) -> None:
+    """Refuse a source that is neither the pool nor a sample of the config.
+
+    Parameters
+    ----------
+    key : of the config, that names it
+
+    Raises
+    ------
+    ConfigError
+    """
+    names = [sample.name for sample in run.written.samples]
+    if source not in (POOL, *names):
+        raise ConfigError(
+            f"{key}={source!r}: want {POOL}, or the name of a sample: {', '.join(names)}"
+        )
 
 
 STAGE = Stage(

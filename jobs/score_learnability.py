@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import POOL, LearnabilityConfig
+from jobs.config.learnability import LearnabilityConfig
 from jobs.config.model import RunConfig
 from jobs.learnability import classified
 from jobs.learnability.draws import drawn, scored
@@ -36,7 +36,6 @@ from jobs.learnability.page import page_of
 from jobs.learnability.rounds import Selection, Trainer, each_round, one_round
 from jobs.learnability.worth import Scored, said_of
 from jobs.planning import costs
-from jobs.points.surviving import surviving
 from jobs.pool.ids import Id
 from jobs.reporting.explanation import Explanation
 from jobs.reporting.exported import exported
@@ -96,17 +95,12 @@ def _losses(this: Work, given: LearnabilityConfig) -> Judged:
 
 def _source(run: Run, given: LearnabilityConfig) -> DataFrame:
     """Return the rows to draw from : id, node_id (null unless draws are within nodes)."""
-    if given.source == POOL:
-        ids = surviving(run, "id")
-    else:
-        samples = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
-        ids = samples.where((F.col("sample") == given.source) & (F.col("replica") == 0))
-    level = given.within_nodes
+    ids, level = balance_sample.ids_of(run, str(given.source)), given.within_nodes
     if level is None:
         return ids.select("id", F.lit(None).cast("bigint").alias("node_id"))
     paths = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
     nodes = paths.select("id", F.col("path")[level - 1].alias("node_id"))
-    return ids.select("id").join(nodes, on="id", how="inner")
+    return ids.join(nodes, on="id", how="inner")
 
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
@@ -147,12 +141,8 @@ def score(this: Run) -> Scored:
     InputError
         If no row has both losses.
     """
-    given, names = this.written.learnability, [s.name for s in this.written.samples]
-    if given.source not in (POOL, *names):
-        raise ConfigError(
-            f"learnability.source={given.source!r}: want {POOL}, or the name of a sample: "
-            f"{', '.join(names)}"
-        )
+    given = this.written.learnability
+    balance_sample.require_source(this, "learnability.source", given.source)
     n_levels = len(this.config.cluster.levels)
     if given.within_nodes is not None and given.within_nodes > n_levels:
         raise ConfigError(

@@ -17,14 +17,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, embed_pool
-from jobs.config.batches import POOL, BatchesConfig
+from jobs.config.batches import BatchesConfig
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
 from jobs.pairing.page import batch_page, batch_rows
 from jobs.pairing.pairs import Models, agreement, calibrated, pairs_of
 from jobs.pairing.super_batches import super_batches
 from jobs.planning import costs
-from jobs.points.surviving import surviving
 from jobs.pool.ids import Id, is_id
 from jobs.pool.towers import towers_pinned
 from jobs.reporting.explanation import Explanation
@@ -83,7 +82,8 @@ class Selected(Outcome):
 def _select(this: Work) -> Selected:
     given, seed = this.config.batches, this.config.seed
     # 1. the pairs to draw from, with both models' embeddings; those without are rejects
-    found = kept_on_disk(pairs_of(this.spark, _source(this.run, given), given.scoring))
+    ids = balance_sample.ids_of(this.run, given.source)
+    found = kept_on_disk(pairs_of(this.spark, ids, given.scoring))
     rejects = found.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
     n_rejected = this.write(REJECTS, rejects)
     pairs = found.where("reason IS NULL")
@@ -114,15 +114,6 @@ def _select(this: Work) -> Selected:
         reference_bias=reference.bias,
         rank_agreement=rank_agreement,
     )
-
-
-def _source(run: Run, given: BatchesConfig) -> DataFrame:
-    """Return the rows to draw from : id."""
-    if given.source == POOL:
-        return surviving(run, "id")
-    samples = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
-    mine = samples.where((F.col("sample") == given.source) & (F.col("replica") == 0))
-    return mine.select("id")
 
 
 def _n_batches(given: BatchesConfig, n_pairs: int, n_rejected: int) -> int:
@@ -219,17 +210,13 @@ def select(this: Run) -> Selected:
     InputError
         If too few rows have embeddings by both models.
     """
-    given, names = this.written.batches, [s.name for s in this.written.samples]
+    given = this.written.batches
     if given.learner is None:
         raise ConfigError(
             "batches.learner is missing; want the table of the learner's embeddings, such as "
             "{table: /lake/learner, id: id, image: image, text: text}"
         )
-    if given.source not in (POOL, *names):
-        raise ConfigError(
-            f"batches.source={given.source!r}: want {POOL}, or the name of a sample: "
-            f"{', '.join(names)}"
-        )
+    balance_sample.require_source(this, "batches.source", given.source)
     return this.do(STAGE)
 
 

@@ -4,9 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jobs.config.kinds import Format, Place, Positive, Section
+from jobs.config.kinds import POOL, Format, Place, Positive, Section
 
-POOL = "pool"  # the source that is no sample
 _CHEAPER = "approximation."
 _MOST = 65_536  # pairs of a super-batch: 512 numbers of each of four embeddings take 2 GB
 Temperature = Annotated[float, Field(gt=0, le=300)]  # exp(-2 x 300) is a float64 still

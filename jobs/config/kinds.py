@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+POOL = "pool"  # the source that is no sample
 HOW = "how, not what: the answer does not depend on it"
 
 

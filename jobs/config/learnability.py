@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from jobs.config.kinds import HOW, Format, Fraction, Place, Positive, Section
 
-POOL = "pool"  # the source that is no sample
 ROUND = "{round}"  # in the name of a table: the round's number
 Criterion = Literal["learnability", "hard", "easy_reference", "uniform"]
 Pair = Annotated[list[str], Field(min_length=2, max_length=2)]

@@ -17,7 +17,7 @@ from jobs.config.learnability import GflopConfig, LearnabilityConfig, LossesConf
 from jobs.config.model import InputConfig, RunConfig
 from jobs.embedding.code import source_of
 from jobs.pool.inputs import Pool, open_pool
-from jobs.pool.joining import Wrong, require_same_ids, with_reasons
+from jobs.pool.joining import Wrong, require_same_ids, with_fingerprint, with_reasons
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
 from udfs.embedders.contract import EmbedderError
@@ -62,13 +62,7 @@ def _pinned(spark: SparkSession, key: str, table: TableConfig, round_: int) -> T
     parts = [] if table.table is None else [opened(spark, key, table.at(round_)).fingerprint]
     if isinstance(table, LossesConfig) and table.model is not None:
         parts.append(source_of(table.model, f"{key}.model").version)
-    fingerprint = "+".join(parts) or None
-    if table.fingerprint not in (None, fingerprint):
-        raise ConfigError(
-            f"{key}.fingerprint={table.fingerprint!r}, but {table.table or table} is "
-            f"{fingerprint!r} now; null takes whatever is there"
-        )
-    return table.model_copy(update={"fingerprint": fingerprint})
+    return with_fingerprint(key, table, "+".join(parts) or None)
 
 
 def opened(

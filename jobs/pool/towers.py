@@ -5,9 +5,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType
 
 from jobs.config.batches import ApproximationConfig, TowersConfig
-from jobs.config.errors import ConfigError, InputError
+from jobs.config.errors import InputError
 from jobs.config.model import InputConfig, RunConfig
 from jobs.pool.inputs import Pool, open_pool
+from jobs.pool.joining import with_fingerprint
 from jobs.pool.vectors import as_vector
 from jobs.spark.errors import SPARK_ERRORS, reason
 from udfs.joint import PACKED_SCHEMA, make_pack
@@ -41,13 +42,7 @@ def towers_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
 
 
 def _pinned(spark: SparkSession, key: str, towers: TowersConfig) -> TowersConfig:
-    fingerprint = _opened(spark, towers).fingerprint
-    if towers.fingerprint not in (None, fingerprint):
-        raise ConfigError(
-            f"batches.{key}.fingerprint={towers.fingerprint!r}, but {towers.table} is "
-            f"{fingerprint!r} now; null takes whatever is there"
-        )
-    return towers.model_copy(update={"fingerprint": fingerprint})
+    return with_fingerprint(f"batches.{key}", towers, _opened(spark, towers).fingerprint)
 
 
 def read_towers(spark: SparkSession, key: str, towers: TowersConfig) -> DataFrame:
