@@ -1,8 +1,8 @@
 """Draw balanced samples from the tree: quotas go down it, ranked points fill the leaves.
 
 Reads    nodes, assignments
-Writes   samples: which points are in which sample; allocations: every node's capacity and quota;
-         under `curate`, sample_<name>: the published sample, replaced in one commit
+Writes   samples: which points are in which sample, in which order; allocations: every node's
+         capacity and quota; under `curate`, sample_<name>: the published sample
 Method   arXiv 2405.15613, section 3.4, generalised: see ``udfs.kernels.sampling.allocation``
 Run      evenlake sample --config conf/quickstart.yaml
 """
@@ -14,16 +14,14 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels
 from jobs.config.errors import ConfigError
 from jobs.config.kinds import POOL
-from jobs.config.model import RunConfig, SampleConfig
+from jobs.config.model import RunConfig
 from jobs.planning import costs
 from jobs.points.ranks import ranked
 from jobs.points.surviving import surviving
@@ -36,9 +34,9 @@ from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
-from jobs.tables.levels import by_level
+from jobs.sampling.drawing import draw_points
+from jobs.sampling.shares import Share, read_levels
 from jobs.tables.table import GENERATION, Table
-from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +46,8 @@ ALLOCATIONS = Table(
 SAMPLES = Table(
     "samples",
     "tree_key STRING, sample STRING, id {id}, leaf_id BIGINT, replica INT, rank INT, "
-    f"pool_weight DOUBLE DEFAULT NULL, reason STRING DEFAULT NULL, {GENERATION}",
+    "position BIGINT DEFAULT NULL, pool_weight DOUBLE DEFAULT NULL, reason STRING DEFAULT NULL, "
+    f"{GENERATION}",
     not_content=("tree_key",),
 )
 FETCHED_ROWS = 500_000  # over all samples: up to this many are drawn once, and kept in memory
@@ -61,116 +60,27 @@ class Drawn(Outcome):
     sizes: dict[str, int] = per("n_{}")
 
 
-def read_levels(nodes: pa.Table) -> list[TreeLevel]:
-    """Return the tree's columns without the centroids, leaves first.
-
-    Parameters
-    ----------
-    nodes : level, node_id, parent_id, n_leaves, n_points
-    """
-    names = [{"parent_id": "parents"}.get(name, name) for name in nodes.column_names]
-    return [TreeLevel(**level) for level in by_level(nodes.rename_columns(names))]
-
-
-def draw_points(
-    assignments: DataFrame, quotas: DataFrame, *, strategy: str, seed: int
-) -> DataFrame:
-    """Fill every leaf's quota with its points in rank order; replicas come after all points.
-
-    Parameters
-    ----------
-    assignments : id, leaf_id, sq_distance
-    quotas : sample, leaf_id, quota, capacity of the leaf in points
-
-    Returns
-    -------
-    drawn : sample, id, leaf_id, replica, rank
-    """
-    points = ranked(assignments, strategy=strategy, seed=seed)
-    # a point is in the sample once per pass over its leaf that reaches its position
-    copies = F.ceil((F.col("quota") - F.col("position")) / F.col("n_points"))
-    return (
-        points.join(quotas, on="leaf_id", how="inner")
-        .where(F.col("position") < F.col("quota"))
-        .withColumn("replica", F.explode(F.sequence(F.lit(0), copies.cast("int") - 1)))
-        .withColumn("rank", F.col("replica") * F.col("n_points") + F.col("position"))
-        .select("sample", "id", "leaf_id", "replica", "rank")
-    )
-
-
 def _balance(this: Work) -> Drawn:
     tree, samples = cluster_levels.STAGE, this.config.samples
     # 1. quotas, from the top of the tree down to its leaves
     columns = ("level", "node_id", "parent_id", "n_leaves", "n_points")
     levels = read_levels(this.run.fetch(tree, cluster_levels.NODES, columns))
-    quotas = {s.name: _quotas(levels, s, this.config.seed) for s in samples}
+    shares = [Share(sample, levels, this.config.seed) for sample in samples]
     # 2. points, by rank within their leaf
     assignments = this.run.read(tree, cluster_levels.ASSIGNMENTS)
     parts = []
     for strategy in sorted({s.strategy for s in samples}):
-        mine = [s for s in samples if s.strategy == strategy]
-        wanted = this.spark.createDataFrame(_leaf_quotas(mine, levels[0], quotas))
+        mine = [share.of_leaves() for share in shares if share.sample.strategy == strategy]
+        wanted = this.spark.createDataFrame(pa.concat_tables(mine))
         parts.append(draw_points(assignments, wanted, strategy=strategy, seed=this.config.seed))
     drawn = reduce(DataFrame.unionByName, parts).withColumn("tree_key", F.lit(this.run.key(tree)))
-    sizes = {name: int(per_level[-1].sum()) for name, per_level in quotas.items()}
+    sizes = {share.sample.name: share.size for share in shares}
     rows: Rows = drawn
     if sum(sizes.values()) <= FETCHED_ROWS:
         rows = drawn.toArrow()
-    this.write_all({ALLOCATIONS: _allocations(samples, levels, quotas), SAMPLES: rows})
+    allocations = pa.concat_tables([share.allocations() for share in shares])
+    this.write_all({ALLOCATIONS: allocations, SAMPLES: rows})
     return Drawn(sizes=sizes)
-
-
-def _quotas(levels: list[TreeLevel], sample: SampleConfig, seed: int) -> list[NDArray[np.int64]]:
-    share = sample.share
-    return quotas_down(
-        levels,
-        sample.target_size,
-        leaves=share.power_of_leaves,
-        points=share.points,
-        replicas=sample.replicas,
-        seed=seed,
-    )
-
-
-def _allocations(
-    samples: list[SampleConfig], levels: list[TreeLevel], quotas: dict[str, list[NDArray[np.int64]]]
-) -> pa.Table:
-    parts = []
-    for sample in samples:
-        for t, (level, quota) in enumerate(zip(levels, quotas[sample.name], strict=True), start=1):
-            n_nodes = len(quota)
-            parts.append(
-                pa.table(
-                    {
-                        "sample": pa.array([sample.name]).take(pa.array(np.zeros(n_nodes, int))),
-                        "level": pa.array(np.full(n_nodes, t, np.int32)),
-                        "node_id": pa.array(np.arange(n_nodes)),
-                        "capacity": pa.array(level.n_points * sample.replicas),
-                        "quota": pa.array(quota),
-                    }
-                )
-            )
-    return pa.concat_tables(parts)
-
-
-def _leaf_quotas(
-    samples: list[SampleConfig], leaves: TreeLevel, quotas: dict[str, list[NDArray[np.int64]]]
-) -> pa.Table:
-    parts = []
-    for sample in samples:
-        quota = quotas[sample.name][0]
-        filled = np.flatnonzero(quota)
-        parts.append(
-            pa.table(
-                {
-                    "sample": pa.array([sample.name]).take(pa.array(np.zeros(len(filled), int))),
-                    "leaf_id": pa.array(filled),
-                    "quota": pa.array(quota[filled]),
-                    "n_points": pa.array(leaves.n_points[filled]),
-                }
-            )
-        )
-    return pa.concat_tables(parts)
 
 
 def _report(run: Run) -> list[Row]:
@@ -212,8 +122,8 @@ def _ranks(run: Run, leaf: DataFrame, id_: Id) -> dict[str, int]:
     for strategy in sorted({sample.strategy for sample in run.config.samples}):
         points = ranked(leaf, strategy=strategy, seed=run.config.seed)
         mine = points.where(is_id(id_))
-        found.append(mine.select(F.lit(strategy).alias("strategy"), "position"))
-    return {row.strategy: row.position for row in reduce(DataFrame.unionByName, found).collect()}
+        found.append(mine.select(F.lit(strategy).alias("strategy"), "place"))
+    return {row.strategy: row.place for row in reduce(DataFrame.unionByName, found).collect()}
 
 
 def ids_of(run: Run, source: str) -> DataFrame:
@@ -244,7 +154,7 @@ def require_source(run: Run, key: str, source: str | None) -> None:
 
 STAGE = Stage(
     name="balance_sample",
-    version=1,
+    version=2,
     after=(cluster_levels.STAGE,),
     reads=("seed", "samples"),
     command="sample",

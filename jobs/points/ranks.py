@@ -13,10 +13,10 @@ def ranked(assignments: DataFrame, *, strategy: str, seed: int) -> DataFrame:
 
     Returns
     -------
-    ranked : the same, plus position
+    ranked : the same, plus place
     """
     by_leaf = Window.partitionBy("leaf_id").orderBy(_rank_key(strategy, seed), "id")
-    return assignments.withColumn("position", F.row_number().over(by_leaf) - 1)
+    return assignments.withColumn("place", F.row_number().over(by_leaf) - 1)
 
 
 def _rank_key(strategy: str, seed: int) -> Column:

@@ -16,7 +16,7 @@ from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.judging.measures import exact_mean
 from udfs.kernels.passes.sources import LocalBlocks, blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
-from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
+from udfs.kernels.sampling.allocation import Sharing, TreeLevel, quotas_down
 
 NOISE = 0.01  # of the score: how much trees with different seeds differ
 AS_EVEN = 0.05  # nats of KL over communities
@@ -54,7 +54,7 @@ class SampledTree:
             TreeLevel(np.maximum(level.parents, 0) * (t < depth), level.n_leaves, level.n_points)
             for t, level in enumerate(self.levels[:depth], start=1)
         ]
-        quotas = quotas_down(tree, target_size, leaves=leaves, seed=self.seed)
+        quotas = quotas_down(tree, target_size, Sharing(self.seed, leaves=leaves))
         return np.flatnonzero(self.rank < quotas[0][self.leaf])
 
 

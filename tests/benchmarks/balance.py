@@ -14,7 +14,7 @@ from tests.benchmarks.machine import n_cores
 from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.judging.measures import kl_to_uniform
 from udfs.kernels.passes.sources import blocks_of
-from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
+from udfs.kernels.sampling.allocation import Sharing, TreeLevel, quotas_down
 
 N_PICKS = 5000  # five per concept
 UPPER = {1000: 5, 100: 3}  # nodes of a level: members kept per node in its resampling
@@ -51,7 +51,7 @@ def draw(
 ) -> NDArray[np.intp]:
     """Draw a balanced sample, at random within the leaves : (n_sampled,) points."""
     tree = [TreeLevel(np.maximum(t.parents, 0), t.n_leaves, t.n_points) for t in levels]
-    quotas = quotas_down(tree, target_size, seed=seed)[0]
+    quotas = quotas_down(tree, target_size, Sharing(seed))[0]
     order = np.lexsort((np.random.default_rng(seed).random(len(leaves)), leaves))
     first = np.searchsorted(leaves[order], np.arange(len(quotas)))
     rank = np.arange(len(order)) - first[leaves[order]]

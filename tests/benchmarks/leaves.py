@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from udfs.kernels.sampling.allocation import TreeLevel, quotas_down
+from udfs.kernels.sampling.allocation import Sharing, TreeLevel, quotas_down
 
 N_LEAVES = 10_000_000
 FAN_OUT = 100  # children per node, on average
@@ -54,7 +54,7 @@ def main(n_leaves: int = N_LEAVES) -> None:
         for per_pick in POINTS_PER_PICK:
             target_size = n_points // per_pick
             start = np.array([time.perf_counter(), time.process_time()])
-            quotas_down(levels, target_size, leaves=leaves, points=points, seed=0)
+            quotas_down(levels, target_size, Sharing(0, leaves=leaves, points=points))
             seconds, cpu = [time.perf_counter(), time.process_time()] - start
             figures = f"{seconds:.1f} | {cpu:.1f} | {peak_gib():.2f}"
             print(f"| {leaves} | {points} | {target_size} | {figures} |", flush=True)

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from udfs.kernels.exact.hashing import hash_keys
-from udfs.kernels.sampling.quotas import BLOCK_CHILDREN, divide_quotas, share_weights
+from udfs.kernels.sampling.quotas import (
+    BLOCK_CHILDREN,
+    admission_order,
+    divide_quotas,
+    share_weights,
+)
 
 
 def one_at_a_time(
@@ -158,3 +163,38 @@ def _divide(
     n = len(weights)
     order = hash_keys(0, np.arange(n))
     return divide_quotas(np.array([quota]), np.zeros(n, int), weights, capacities, order)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rng=forests)
+def test_minima_come_first(rng: np.random.Generator) -> None:
+    n = int(rng.integers(1, 12))
+    weights = rng.integers(1, 9, n).astype(float)
+    capacities = rng.integers(0, 9, n)
+    minima = rng.integers(0, capacities + 1)
+    order = hash_keys(1, rng.integers(0, 5, n))
+    parents = np.zeros(n, int)
+
+    def divided(quota: int) -> NDArray[np.int64]:
+        return divide_quotas(np.array([quota]), parents, weights, capacities, order, minima)
+
+    quota = int(rng.integers(0, capacities.sum() + 2))
+    got, least = divided(quota), min(quota, minima.sum())
+    assert got.sum() == min(quota, capacities.sum())
+    assert np.minimum(got, minima).sum() == least
+    given_ = [0] * n
+    for _ in range(got.sum()):
+        open_ = [j for j in range(n) if given_[j] < capacities[j]]
+        best = min(
+            open_,
+            key=lambda j: (
+                given_[j] >= minima[j], -(weights[j] / (2 * given_[j] + 1)), order[j], j,
+            ),
+        )  # fmt: skip
+        given_[best] += 1
+    assert got.tolist() == given_
+    if quota:  # one more unit takes none away, and the order of admission says where it goes
+        smaller, whole = divided(quota - 1), divided(int(capacities.sum()))
+        places = admission_order(whole, parents, weights, order, minima)
+        child = np.repeat(np.arange(n), whole)
+        np.testing.assert_array_equal(np.bincount(child[places < quota - 1], minlength=n), smaller)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
-from udfs.kernels.sampling.quotas import divide_quotas, share_weights
+from udfs.kernels.sampling.quotas import admission_order, divide_quotas, share_weights
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,38 @@ class TreeLevel:
     n_points: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """How every node shares its quota among its children.
+
+    Attributes
+    ----------
+    leaves, points : powers of the numbers of leaves and points below a child, in its weight
+    replicas : how often one point may be drawn
+    """
+
+    seed: int
+    leaves: float = 0.0
+    points: float = 0.0
+    replicas: int = 1
+
+    def weights(self, level: TreeLevel) -> NDArray[np.float64]:
+        """Return the weights of a level's nodes."""
+        return share_weights(level.n_leaves, level.n_points, leaves=self.leaves, points=self.points)
+
+    def order(self, t: int, n_nodes: int) -> NDArray[np.uint64]:
+        """Return the order of the nodes of level t = 1, 2, ... where their claims are equal."""
+        return hash_keys(derive_seed(self.seed, t), np.arange(n_nodes))
+
+
 def quotas_down(
-    levels: Sequence[TreeLevel],
-    target_size: int,
-    *,
-    leaves: float = 0.0,
-    points: float = 0.0,
-    replicas: int = 1,
-    seed: int,
+    levels: Sequence[TreeLevel], target_size: int, sharing: Sharing
 ) -> list[NDArray[np.int64]]:
     """Return every node's quota.
 
     Parameters
     ----------
     levels : leaves first
-    leaves, points : powers of the numbers of leaves and points below a node, in its weight
-    replicas : how often one point may be drawn
 
     Returns
     -------
@@ -49,8 +65,51 @@ def quotas_down(
     quotas = [np.array([target_size], dtype=np.int64)]
     for t in range(len(levels), 0, -1):
         level = levels[t - 1]
-        weights = share_weights(level.n_leaves, level.n_points, leaves=leaves, points=points)
-        order = hash_keys(derive_seed(seed, t), np.arange(len(weights)))
-        capacities = level.n_points * replicas
+        weights, order = sharing.weights(level), sharing.order(t, len(level.parents))
+        capacities = level.n_points * sharing.replicas
         quotas.insert(0, divide_quotas(quotas[0], level.parents, weights, capacities, order))
     return quotas[:-1]
+
+
+def admitted(
+    levels: Sequence[TreeLevel], quotas: Sequence[NDArray[np.int64]], sharing: Sharing
+) -> NDArray[np.int64]:
+    """Return the order in which a growing sample admits the rows of its leaves.
+
+    Quotas are house-monotone: the first n rows in this order are the sample of size n.
+
+    Parameters
+    ----------
+    quotas : of ``quotas_down``
+
+    Returns
+    -------
+    positions : (n_sampled,) int64 from 0, leaf after leaf, a leaf's rows by rank
+    """
+    positions: NDArray[np.int64] = np.arange(quotas[0].sum())
+    for t, (level, quota) in enumerate(zip(levels, quotas, strict=True), start=1):
+        order = sharing.order(t, len(quota))
+        positions = admission_order(quota, level.parents, sharing.weights(level), order)[positions]
+    return positions
+
+
+def pool_weights(
+    levels: Sequence[TreeLevel], quotas: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """Return how many points of the pool each sampled row of a leaf stands for.
+
+    A node's points are shared among its children with a quota, in proportion to their points, so
+    that leaves without one count at their parent. The weights of a sample's rows sum to the pool's
+    size: they are the inverse of the rates at which it was drawn.
+
+    Returns
+    -------
+    weights : (n_leaves,) float64; 0 without a quota
+    """
+    stands_for = np.array([levels[-1].n_points.sum()], dtype=np.float64)
+    for level, quota in zip(reversed(levels), reversed(quotas), strict=True):
+        mine = np.where(quota > 0, level.n_points, 0)
+        below = np.bincount(level.parents, weights=mine, minlength=len(stands_for))
+        stands_for = mine * (stands_for / np.maximum(below, 1))[level.parents]
+    weights: NDArray[np.float64] = stands_for / np.maximum(quotas[0], 1)
+    return weights

@@ -3,7 +3,8 @@
 Unit u = 0, 1, ... of a child with weight w has priority w / (2u + 1). A parent with quota B takes
 the B units of highest priority among those that fit (u < capacity); ``order`` breaks ties. Because
 the priorities are one fixed list, a larger B only ever adds units: quotas are house-monotone, and
-samples of growing size are nested. With equal weights this is the paper's water-filling
+samples of growing size are nested. A child's first units up to its minimum come before all
+others. With equal weights this is the paper's water-filling
 (arXiv 2405.15613, section 3.4). Balinski and Young, "Fair Representation" (1982), is the reference
 on divisor methods.
 """
@@ -40,6 +41,7 @@ def divide_quotas(
     weights: NDArray[np.float64],
     capacities: NDArray[np.int64],
     order: NDArray[np.uint64],
+    minima: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Divide every parent's quota among its children.
 
@@ -50,25 +52,72 @@ def divide_quotas(
     weights : (n_children,) float64, positive
     capacities : (n_children,) int64, not negative
     order : (n_children,) uint64, ties go to the smallest, then to the lowest index
+    minima : (n_children,) int64, at most the capacities; 0 by default. A quota below their sum is
+        divided among the units that they ask for
 
     Returns
     -------
     child_quotas : (n_children,) int64; per parent they sum to min(quota, capacity below)
     """
-    room = np.zeros(len(quotas), np.int64)
-    np.add.at(room, parents, capacities)
-    child_quotas = np.where((quotas >= room)[parents], capacities, 0)
-    is_scarce = (quotas > 0) & (quotas < room)  # the other parents take all or nothing
-    rivals = np.flatnonzero(is_scarce[parents] & (capacities > 0))
+    floors: NDArray[np.int64] = np.zeros_like(capacities) if minima is None else minima
+    if minima is not None:
+        is_short = (quotas < _below(minima, parents, len(quotas)))[parents]
+        capacities = np.where(is_short, minima, capacities)
+        floors = np.where(is_short, 0, minima)
+    room, floor = (_below(units, parents, len(quotas)) for units in (capacities, floors))
+    child_quotas = np.where((quotas >= room)[parents], capacities, floors)
+    is_scarce = (quotas > floor) & (quotas < room)  # the other parents take all or the least
+    rivals = np.flatnonzero(is_scarce[parents] & (capacities > floors))
     rivals = rivals[_stable_order(parents[rivals])]
-    wanted = quotas[is_scarce]
+    wanted = (quotas - floor)[is_scarce]
     sizes = np.bincount(parents[rivals], minlength=len(quotas))[is_scarce]
     for some, theirs in _blocks(sizes):
         child = rivals[theirs]
         child_quotas[child] = _divide_block(
-            wanted[some], sizes[some], weights[child], capacities[child], order[child]
-        )
+            wanted[some], sizes[some], weights[child], floors[child], capacities[child],
+            order[child],
+        )  # fmt: skip
     return child_quotas
+
+
+def admission_order(
+    quotas: NDArray[np.int64],
+    parents: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    order: NDArray[np.uint64],
+    minima: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Return the order in which growing quotas of the parents admit their children's units.
+
+    Parameters
+    ----------
+    quotas : (n_children,) int64, the units of each child
+    parents, weights, order, minima : as in ``divide_quotas``
+
+    Returns
+    -------
+    places : (n_units,) int64. Units are listed child after child; unit i is number ``places[i]``
+        once they are listed parent after parent, in the order of their admission
+    """
+    child = np.repeat(np.arange(len(quotas)), quotas)
+    unit = np.arange(len(child)) - np.repeat(np.cumsum(quotas) - quotas, quotas)
+    tie = np.empty(len(order), np.int64)
+    tie[np.argsort(order, kind="stable")] = np.arange(len(order))
+    keys = [tie[child], -(weights[child] / (2.0 * unit + 1))]
+    if minima is not None:
+        keys.append(unit >= minima[child])
+    places = np.empty(len(child), np.int64)
+    places[np.lexsort((*keys, parents[child]))] = np.arange(len(child))
+    return places
+
+
+def _below(
+    units: NDArray[np.int64], parents: NDArray[np.int64], n_parents: int
+) -> NDArray[np.int64]:
+    """Sum the children's units : (n_parents,) int64."""
+    sums = np.zeros(n_parents, np.int64)
+    np.add.at(sums, parents, units)
+    return sums
 
 
 def _stable_order(keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -91,6 +140,7 @@ def _divide_block(
     missing: NDArray[np.int64],
     sizes: NDArray[np.int64],
     weights: NDArray[np.float64],
+    floors: NDArray[np.int64],
     capacities: NDArray[np.int64],
     order: NDArray[np.uint64],
 ) -> NDArray[np.int64]:
@@ -102,15 +152,15 @@ def _divide_block(
 
     Parameters
     ----------
-    missing : (n_parents,) int64, units to place; positive, and less than the capacity below
+    missing : (n_parents,) int64, units to place beyond the floors; positive, and less than fit
     sizes : (n_parents,) int64, numbers of children, positive
-    weights, capacities, order : (n_children,) each, capacities positive
+    weights, floors, capacities, order : (n_children,) each, floors below capacities
 
     Returns
     -------
     quotas : (n_children,) int64
     """
-    quotas = np.zeros_like(capacities)
+    quotas = floors.copy()
     child: NDArray[np.int64] = np.arange(len(capacities), dtype=np.int64)
     taken, reach = quotas, capacities
     while len(child):
@@ -118,7 +168,7 @@ def _divide_block(
         high = np.maximum.reduceat(weights / (2.0 * taken + 1), starts)  # (n_parents,)
         low = np.minimum.reduceat(weights / (2.0 * reach - 1), starts)
         middle = np.clip(np.sqrt(low) * np.sqrt(high), np.nextafter(low, np.inf), high)
-        units = _units_above(np.repeat(middle, sizes), weights, reach)
+        units = np.maximum(_units_above(np.repeat(middle, sizes), weights, reach), taken)
         if (is_tie := low == high).any():  # each child has one open unit
             tied = np.repeat(is_tie, sizes)
             units[tied] = taken[tied] + _first(missing[is_tie], sizes[is_tie], order[child[tied]])

@@ -1,0 +1,34 @@
+"""Drawing: ranked points fill the quotas of their leaves."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.points.ranks import ranked
+
+
+def draw_points(
+    assignments: DataFrame, quotas: DataFrame, *, strategy: str, seed: int
+) -> DataFrame:
+    """Fill every leaf's quota with its points in rank order; replicas come after all points.
+
+    Parameters
+    ----------
+    assignments : id, leaf_id, sq_distance
+    quotas : sample, leaf_id, quota, capacity of the leaf in points, pool_weight, positions; see
+        ``Share.of_leaves``
+
+    Returns
+    -------
+    drawn : sample, id, leaf_id, replica, rank, position, pool_weight
+    """
+    points = ranked(assignments, strategy=strategy, seed=seed)
+    # a point is in the sample once per pass over its leaf that reaches its place
+    copies = F.ceil((F.col("quota") - F.col("place")) / F.col("n_points"))
+    return (
+        points.join(quotas, on="leaf_id", how="inner")
+        .where(F.col("place") < F.col("quota"))
+        .withColumn("replica", F.explode(F.sequence(F.lit(0), copies.cast("int") - 1)))
+        .withColumn("rank", F.col("replica") * F.col("n_points") + F.col("place"))
+        .withColumn("position", F.get("positions", F.col("rank")))
+        .select("sample", "id", "leaf_id", "replica", "rank", "position", "pool_weight")
+    )
