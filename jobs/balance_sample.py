@@ -9,22 +9,23 @@ Run      evenlake sample --config conf/quickstart.yaml
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import cluster_levels
+from jobs import cluster_levels, embed_pool
 from jobs.config.errors import ConfigError
 from jobs.config.kinds import POOL
 from jobs.config.model import RunConfig
+from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.planning import costs
 from jobs.points.ranks import ranked
-from jobs.points.surviving import surviving
+from jobs.points.surviving import size_of, surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Node, Place
 from jobs.reporting.rows import Row
@@ -34,9 +35,14 @@ from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
+from jobs.sampling.candidates import anyone, candidates, same_candidates
+from jobs.sampling.counts import all_points, count_candidates
 from jobs.sampling.drawing import draw_points
+from jobs.sampling.planned import plan_sample
 from jobs.sampling.shares import Share, read_levels
+from jobs.sampling.totals import rows_for_total
 from jobs.tables.table import GENERATION, Table
+from udfs.kernels.sampling.allocation import TreeLevel
 
 log = logging.getLogger(__name__)
 
@@ -61,18 +67,18 @@ class Drawn(Outcome):
 
 
 def _balance(this: Work) -> Drawn:
-    tree, samples = cluster_levels.STAGE, this.config.samples
-    # 1. quotas, from the top of the tree down to its leaves
+    tree, seed = cluster_levels.STAGE, this.config.seed
     columns = ("level", "node_id", "parent_id", "n_leaves", "n_points")
     levels = read_levels(this.run.fetch(tree, cluster_levels.NODES, columns))
-    shares = [Share(sample, levels, this.config.seed) for sample in samples]
-    # 2. points, by rank within their leaf
-    assignments = this.run.read(tree, cluster_levels.ASSIGNMENTS)
-    parts = []
-    for strategy in sorted({s.strategy for s in samples}):
-        mine = [share.of_leaves() for share in shares if share.sample.strategy == strategy]
-        wanted = this.spark.createDataFrame(pa.concat_tables(mine))
-        parts.append(draw_points(assignments, wanted, strategy=strategy, seed=this.config.seed))
+    parts, shares = [], []
+    for samples in _alike(this.config.samples):
+        # 1. quotas, from the top of the tree down to its leaves
+        points = _candidates(this.run, samples[0])
+        theirs = _shares(this, samples, points, levels)
+        # 2. points, by rank within their leaf
+        wanted = this.spark.createDataFrame(pa.concat_tables([s.of_leaves() for s in theirs]))
+        parts.append(draw_points(points, wanted, strategy=samples[0].strategy, seed=seed))
+        shares += theirs
     drawn = reduce(DataFrame.unionByName, parts).withColumn("tree_key", F.lit(this.run.key(tree)))
     sizes = {share.sample.name: share.size for share in shares}
     rows: Rows = drawn
@@ -83,8 +89,54 @@ def _balance(this: Work) -> Drawn:
     return Drawn(sizes=sizes)
 
 
+def _alike(samples: Sequence[SampleConfig]) -> Iterable[list[SampleConfig]]:
+    """Group samples that rank the same points in the same order."""
+    groups: dict[str, list[SampleConfig]] = {}
+    for sample in samples:
+        groups.setdefault(same_candidates(sample), []).append(sample)
+    return groups.values()
+
+
+def _candidates(run: Run, sample: SampleConfig, leaf: int | None = None) -> DataFrame:
+    """Return the points that a sample may hold, those of one leaf if it is named."""
+    assignments = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
+    if leaf is not None:
+        assignments = assignments.where(F.col("leaf_id") == leaf)
+    if not sample.reads_metadata:
+        return anyone(assignments)
+    return candidates(assignments, embed_pool.described(run), sample)
+
+
+def _shares(
+    this: Work, samples: Sequence[SampleConfig], points: DataFrame, levels: Sequence[TreeLevel]
+) -> list[Share]:
+    """Return what each sample takes of every node."""
+    counts = all_points(levels)
+    if samples[0].reads_metadata:
+        counts = count_candidates(points, samples[0].n_strata, len(levels[0].parents))
+    shares = []
+    for sample in samples:
+        if sample.weight is not None and (n := counts.n_without_weight):
+            what = f"{n} points have no number above 0 in {sample.weight.by}: they come last"
+            log.warning("sample=%s %s", sample.name, what)
+        plan = partial(plan_sample, sample, levels, counts, seed=this.config.seed)
+        n_rows = sample.rows_of(int(levels[-1].n_points.sum()))
+        if isinstance(sample.target_size, TotalConfig):
+            n_rows = rows_for_total(sample, points, counts, partial(_drawn, this, points, plan))
+        shares.append(plan(n_rows))
+    return shares
+
+
+def _drawn(this: Work, points: DataFrame, plan: Callable[[int], Share], n_rows: int) -> DataFrame:
+    """Draw one sample of some size."""
+    share = plan(n_rows)
+    wanted = this.spark.createDataFrame(share.of_leaves())
+    return draw_points(points, wanted, strategy=share.sample.strategy, seed=this.config.seed)
+
+
 def _report(run: Run) -> list[Row]:
-    return sample_size_rows(run.outcome(STAGE).sizes, run.config.samples)
+    sizes, n_points = run.outcome(STAGE).sizes, size_of(run).n_points
+    return sample_size_rows(sizes, run.config.samples, n_points)
 
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
@@ -93,15 +145,14 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     leaf, samples = nodes[0], run.config.samples
     mine = run.read(STAGE, SAMPLES).where(is_id(id_))
     drawn = mine.select("sample", "replica").orderBy("replica").collect()
-    in_leaf = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).where(
-        F.col("leaf_id") == leaf.node_id
-    )
-    ranks = _ranks(run, in_leaf, id_)
+    ranks = _ranks(run, leaf.node_id, id_)
     places = []
     for sample in samples:
         replicas = [row.replica for row in drawn if row.sample == sample.name]
-        rank, quota = ranks[sample.strategy], leaf.quotas[sample.name]
+        rank, quota = ranks[sample.name], leaf.quotas[sample.name]
         why_not = None if replicas else f"rank {rank}, its leaf's quota is {quota}"
+        if rank is None:
+            why_not = f"must_exclude: {sample.must_exclude}"
         places.append(Place(sample.name, replicas, rank, why_not))
     return replace(so_far, path=nodes, samples=places)
 
@@ -116,14 +167,17 @@ def _with_quotas(run: Run, path: Sequence[Node]) -> list[Node]:
     return [replace(n, quotas={name: quotas[n.level, name] for name in names}) for n in path]
 
 
-def _ranks(run: Run, leaf: DataFrame, id_: Id) -> dict[str, int]:
-    """Return a point's rank in its leaf by strategy."""
+def _ranks(run: Run, leaf: int, id_: Id) -> dict[str, int | None]:
+    """Return a point's rank in its leaf by sample; None for a sample that may not hold it."""
     found = []
-    for strategy in sorted({sample.strategy for sample in run.config.samples}):
-        points = ranked(leaf, strategy=strategy, seed=run.config.seed)
-        mine = points.where(is_id(id_))
-        found.append(mine.select(F.lit(strategy).alias("strategy"), "place"))
-    return {row.strategy: row.place for row in reduce(DataFrame.unionByName, found).collect()}
+    groups = list(_alike(run.config.samples))
+    for samples in groups:
+        strategy, seed = samples[0].strategy, run.config.seed
+        points = ranked(_candidates(run, samples[0], leaf), strategy=strategy, seed=seed)
+        name = F.lit(samples[0].name).alias("sample")
+        found.append(points.where(is_id(id_)).select(name, "place"))
+    places = {row["sample"]: row.place for row in reduce(DataFrame.unionByName, found).collect()}
+    return {s.name: places.get(samples[0].name) for samples in groups for s in samples}
 
 
 def ids_of(run: Run, source: str) -> DataFrame:

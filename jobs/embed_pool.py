@@ -245,6 +245,15 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     return replace(so_far, gate=gate)
 
 
+def described(run: Run) -> DataFrame:
+    """Return the metadata of the accepted points as columns : id, and each by its name."""
+    names = run.written.input.metadata_names
+    if not names:
+        return run.read(STAGE, EMBEDDINGS).select("id")
+    columns = [F.col("metadata")[name].alias(name) for name in names if name.lower() != "id"]
+    return run.read(STAGE, METADATA).select("id", *columns)
+
+
 STAGE = Stage(
     name="embed_pool",
     version=2,

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from jobs import embed_pool
 from jobs.config.model import RunConfig
 from jobs.config.resolving import needs_tuning, resolved
+from jobs.config.samples import TotalConfig
 from jobs.planning import costs
 from jobs.points.hash_sample import vectors_of
 from jobs.points.surviving import sample_points, size_of
@@ -28,6 +29,7 @@ from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
+from jobs.sampling.totals import expected_rows
 from jobs.spark.host import n_threads
 from jobs.tables.shared import REPORT
 from jobs.tuning.families import n_sampled
@@ -64,7 +66,7 @@ def _tune(this: Work) -> Tuned:
     problem = Problem(
         points,
         n_points,
-        tuple(min(s.target_size, n_points) for s in config.samples),
+        _target_sizes(this.run, n_points),
         cluster,
         derive_seed(config.seed, 2),
         n_threads(),
@@ -87,6 +89,18 @@ def _tune(this: Work) -> Tuned:
         relative_coverage=choice.chosen.score,
         best_relative_coverage=choice.trials[0].score,
     )
+
+
+def _target_sizes(run: Run, n_points: int) -> tuple[int, ...]:
+    """Return the rows of every sample, nearly where they are told by a total."""
+    sizes = []
+    for sample in run.written.samples:
+        if isinstance(sample.target_size, TotalConfig):
+            n_rows = expected_rows(sample, embed_pool.described(run), n_points)
+        else:
+            n_rows = sample.rows_of(n_points)
+        sizes.append(min(n_rows, n_points))
+    return tuple(sizes)
 
 
 def _rows(choice: Choice) -> list[Row]:

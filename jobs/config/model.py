@@ -16,8 +16,9 @@ from pydantic import (
 from jobs.config.batches import BatchesConfig
 from jobs.config.cluster import ClusterConfig
 from jobs.config.embed_options import CODE, pretrained_kind, require_model
-from jobs.config.kinds import HOW, CountsFrom, Format, Name, Place, Positive, Section
+from jobs.config.kinds import HOW, CountsFrom, Format, Place, Positive, Section
 from jobs.config.learnability import LearnabilityConfig
+from jobs.config.samples import SampleConfig
 from jobs.config.secrets import blanked, without_secrets
 from udfs.embedders.built_in import BUILT_IN
 
@@ -141,31 +142,6 @@ class OutliersConfig(Section):
     method: None = None
 
 
-class ShareConfig(Section):
-    """How quotas follow leaves and points below; 0/0 is the paper's equal shares."""
-
-    leaves: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
-    points: Annotated[float, Field(ge=0, le=1)] = 0.0
-
-    @property
-    def power_of_leaves(self) -> float:
-        """The share of leaves, once it is resolved."""
-        if self.leaves == "auto":
-            raise ValueError("share.leaves is not resolved yet")
-        return self.leaves
-
-
-class SampleConfig(Section):
-    """One sample drawn from the tree."""
-
-    name: Name
-    target_size: Positive
-    strategy: Literal["random", "closest"] = "random"
-    replicas: Positive = 1
-    share: ShareConfig = ShareConfig()
-    on_worse_than_uniform: Annotated[Literal["warn", "fail"], HOW] = "warn"
-
-
 class ReportConfig(Section):
     """The report."""
 
@@ -241,6 +217,13 @@ class RunConfig(Section):
         )
         if all(getattr(self.input, key) is None for key in read):
             raise ValueError(self.missing(read[0]))
+        for i, sample in enumerate(self.samples):
+            for key, name in sample.columns.items():
+                if name not in self.input.metadata_names:
+                    raise ValueError(
+                        f"samples.{i}.{key}={name!r} is not among input.metadata="
+                        f"{self.input.metadata_names}; add it there"
+                    )
         if self.report.label is not None and self.report.label not in self.input.metadata_names:
             raise ValueError(
                 f"report.label={self.report.label!r} is not among input.metadata="

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
 from jobs.config.cluster import ClusterConfig
+from jobs.config.samples import TotalConfig
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
 from udfs.kernels.kmeans.resampling import closest_points
@@ -125,14 +126,17 @@ def _resampling(problem: Problem) -> Iterator[str]:
 def _samples(problem: Problem) -> Iterator[str]:
     for i, sample in enumerate(problem.config.samples):
         capacity = problem.n_points * sample.replicas
-        share = sample.target_size / capacity
+        if isinstance(sample.target_size, TotalConfig):
+            continue
+        wanted = sample.rows_of(problem.n_points)
+        share = wanted / capacity
         if share > 1:
             yield (
-                f"samples.{i}.target_size={sample.target_size} exceeds the {capacity} rows that "
+                f"samples.{i}.target_size={wanted} exceeds the {capacity} rows that "
                 f"there are: the sample is the whole pool; lower it, or raise samples.{i}.replicas"
             )
         elif share > LARGE_SHARE:
             yield (
-                f"samples.{i}.target_size={sample.target_size} is {share:.0%} of the pool, so that "
+                f"samples.{i}.target_size={wanted} is {share:.0%} of the pool, so that "
                 f"balancing has little room; lower it to {int(LARGE_SHARE * capacity)} or less"
             )

@@ -164,7 +164,7 @@ class Sizes:
     def search(self) -> Part:
         """Estimate the search for a tree on a hash sample."""
         rows = n_sampled(self.n, self.d)
-        wanted = max(s.target_size for s in self.problem.config.samples)
+        wanted = max(s.rows_of(self.n) for s in self.problem.config.samples)
         drawn = min(rows, wanted * rows / self.n)
         pairs = _TUNE_PASSES * rows * n_leaves(rows)
         judged = min(rows, EVALUATED_ROWS)
@@ -210,8 +210,8 @@ class Sizes:
     def coverage(self) -> Part:
         """Estimate coverage and the page."""
         rows = min(self.n, EVALUATED_ROWS)
-        compared = min(MAX_COMPARED, max(s.target_size for s in self.problem.config.samples))
-        compared = min(compared, self.n)
+        compared = max(s.rows_of(self.n) for s in self.problem.config.samples)
+        compared = min(MAX_COMPARED, compared, self.n)
         near = _COVERAGE_PAIRS * min(1000, rows / 10) + 3.0 * rows + 2.0 * compared
         pairs = N_CLUSTERINGS * rows * near
         seconds = pairs * self.machine.speed.pair_seconds / self.machine.n_threads

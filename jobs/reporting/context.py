@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from jobs.config.model import RunConfig, as_public_dict
+from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.config.secrets import without_secrets
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
@@ -52,10 +53,10 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
             "name": s.name,
             "table": run.published[s.name],
             "n_rows": run.sizes[s.name],
-            "target_size": s.target_size,
+            "target_size": _target(run, s),
             "strategy": s.strategy,
             "reason": None
-            if run.sizes[s.name] == s.target_size
+            if run.sizes[s.name] == _target(run, s)
             else f"the pool has {run.n_points} points, {s.replicas} replicas at most",
         }
         for s in run.config.samples
@@ -74,6 +75,13 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
     )
 
 
+def _target(run: Reported, sample: SampleConfig) -> int:
+    """Return the rows that a sample was to have; of a total, those that came to it."""
+    if isinstance(sample.target_size, TotalConfig):
+        return run.sizes[sample.name]
+    return sample.rows_of(run.n_points)
+
+
 def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
     """Return what a user should not overlook."""
     notes = []
@@ -84,9 +92,9 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
             notes.append(worse_than_uniform(s.name, verdict, given=given, levels=levels))
         if len(given) > 1 and run.sizes[s.name] < levels[-1]:
             notes.append(few_for_top(s.name, run.sizes[s.name], levels[-1]))
-        if run.sizes[s.name] < s.target_size:
+        if run.sizes[s.name] < _target(run, s):
             notes.append(
-                f"{s.name} has {run.sizes[s.name]} rows, not {s.target_size}: that is the "
+                f"{s.name} has {run.sizes[s.name]} rows, not {_target(run, s)}: that is the "
                 "whole pool; lower target_size, or raise replicas"
             )
     tree = rows[(rows["section"] == "tree") & (rows["metric"] == "largest_node_share")]

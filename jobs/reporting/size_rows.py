@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobs.config.model import SampleConfig
+from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.reporting.rows import Row, figure_rows
 
 
@@ -15,10 +15,14 @@ def size_rows(sizes: Mapping[str, float], rejects: Mapping[str, int]) -> list[Ro
     ]
 
 
-def sample_size_rows(sizes: Mapping[str, int], samples: Sequence[SampleConfig]) -> list[Row]:
-    """Return the size of every sample, and its target size."""
+def sample_size_rows(
+    sizes: Mapping[str, int], samples: Sequence[SampleConfig], n_points: int
+) -> list[Row]:
+    """Return the size of every sample, and its target size; if that is a total, the rows of it."""
     rows: list[Row] = []
     for s in samples:
-        size = {"n_sampled": float(sizes[s.name]), "target_size": float(s.target_size)}
+        is_total = isinstance(s.target_size, TotalConfig)
+        wanted = sizes[s.name] if is_total else s.rows_of(n_points)
+        size = {"n_sampled": float(sizes[s.name]), "target_size": float(wanted)}
         rows += figure_rows("size", s.name, size)
     return rows

@@ -6,26 +6,23 @@ from pyspark.sql import functions as F
 from jobs.points.ranks import ranked
 
 
-def draw_points(
-    assignments: DataFrame, quotas: DataFrame, *, strategy: str, seed: int
-) -> DataFrame:
+def draw_points(points: DataFrame, quotas: DataFrame, *, strategy: str, seed: int) -> DataFrame:
     """Fill every leaf's quota with its points in rank order; replicas come after all points.
 
     Parameters
     ----------
-    assignments : id, leaf_id, sq_distance
-    quotas : sample, leaf_id, quota, capacity of the leaf in points, pool_weight, positions; see
-        ``Share.of_leaves``
+    points : id, leaf_id, stratum, sq_distance, and what ``ranked`` knows
+    quotas : of ``Share.of_leaves``
 
     Returns
     -------
     drawn : sample, id, leaf_id, replica, rank, position, pool_weight
     """
-    points = ranked(assignments, strategy=strategy, seed=seed)
     # a point is in the sample once per pass over its leaf that reaches its place
     copies = F.ceil((F.col("quota") - F.col("place")) / F.col("n_points"))
     return (
-        points.join(quotas, on="leaf_id", how="inner")
+        ranked(points, strategy=strategy, seed=seed)
+        .join(quotas, on=["leaf_id", "stratum"], how="inner")
         .where(F.col("place") < F.col("quota"))
         .withColumn("replica", F.explode(F.sequence(F.lit(0), copies.cast("int") - 1)))
         .withColumn("rank", F.col("replica") * F.col("n_points") + F.col("place"))

@@ -1,4 +1,4 @@
-"""A sample's share of the tree: the quota of every node, and what follows from it."""
+"""What one sample takes of the tree: a share of every node, in strata if values have quotas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.config.model import SampleConfig
+from jobs.config.samples import SampleConfig
 from jobs.tables.levels import by_level
 from udfs.kernels.sampling.allocation import (
     Sharing,
@@ -17,6 +17,7 @@ from udfs.kernels.sampling.allocation import (
     pool_weights,
     quotas_down,
 )
+from udfs.kernels.sampling.quotas import admission_order
 
 
 def read_levels(nodes: pa.Table) -> list[TreeLevel]:
@@ -30,51 +31,69 @@ def read_levels(nodes: pa.Table) -> list[TreeLevel]:
     return [TreeLevel(**level) for level in by_level(nodes.rename_columns(names))]
 
 
+def sharing_of(sample: SampleConfig, seed: int) -> Sharing:
+    """Return how a sample's nodes share their quotas."""
+    share = sample.share
+    return Sharing(
+        seed, leaves=share.power_of_leaves, points=share.points, replicas=sample.replicas
+    )
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The tree over some of the points, and the rows to take of them.
+
+    Attributes
+    ----------
+    levels : leaves first
+    """
+
+    levels: Sequence[TreeLevel]
+    size: int
+    sharing: Sharing
+
+    @cached_property
+    def quotas(self) -> list[NDArray[np.int64]]:
+        """The quota of every node, leaves first."""
+        return quotas_down(self.levels, self.size, self.sharing)
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """The order in which the rows are admitted, leaf after leaf, a leaf's rows by rank."""
+        return admitted(self.levels, self.quotas, self.sharing)
+
+
 @dataclass(frozen=True)
 class Share:
     """What one sample takes of every node.
 
     Attributes
     ----------
-    levels : of the tree, leaves first
+    strata : one, unless values of a column have quotas
     """
 
     sample: SampleConfig
-    levels: Sequence[TreeLevel]
-    seed: int
-
-    @cached_property
-    def quotas(self) -> list[NDArray[np.int64]]:
-        """The quota of every node, leaves first."""
-        return quotas_down(self.levels, self.sample.target_size, self._sharing)
+    strata: Sequence[Stratum]
 
     @property
     def size(self) -> int:
         """The rows of the sample."""
-        return int(self.quotas[-1].sum())
-
-    @property
-    def _sharing(self) -> Sharing:
-        share = self.sample.share
-        return Sharing(
-            self.seed,
-            leaves=share.power_of_leaves,
-            points=share.points,
-            replicas=self.sample.replicas,
-        )
+        return sum(int(stratum.quotas[-1].sum()) for stratum in self.strata)
 
     def allocations(self) -> pa.Table:
         """Return every node's capacity and quota : sample, level, node_id, capacity, quota."""
         parts = []
-        for t, (level, quota) in enumerate(zip(self.levels, self.quotas, strict=True), start=1):
-            n_nodes = len(quota)
+        for t in range(len(self.strata[0].levels)):
+            quota = sum(stratum.quotas[t] for stratum in self.strata)
+            capacity = sum(s.sharing.capacities(s.levels[t]) for s in self.strata)
+            n_nodes = len(self.strata[0].levels[t].parents)
             parts.append(
                 pa.table(
                     {
                         "sample": self._named(n_nodes),
-                        "level": pa.array(np.full(n_nodes, t, np.int32)),
+                        "level": pa.array(np.full(n_nodes, t + 1, np.int32)),
                         "node_id": pa.array(np.arange(n_nodes)),
-                        "capacity": pa.array(level.n_points * self.sample.replicas),
+                        "capacity": pa.array(capacity),
                         "quota": pa.array(quota),
                     }
                 )
@@ -86,23 +105,40 @@ class Share:
 
         Returns
         -------
-        quotas : sample, leaf_id, quota, n_points, pool_weight of each of its rows, positions of its
-            rows in the sample, by rank
+        quotas : sample, stratum, leaf_id, quota, n_points, pool_weight of each of its rows,
+            positions of its rows in the sample, by rank
         """
-        quota = self.quotas[0]
-        filled = np.flatnonzero(quota)
-        ends = np.append(0, np.cumsum(quota[filled])).astype(np.int32)
-        positions = admitted(self.levels, self.quotas, self._sharing)
-        return pa.table(
-            {
-                "sample": self._named(len(filled)),
-                "leaf_id": pa.array(filled),
-                "quota": pa.array(quota[filled]),
-                "n_points": pa.array(self.levels[0].n_points[filled]),
-                "pool_weight": pa.array(pool_weights(self.levels, self.quotas)[filled]),
-                "positions": pa.ListArray.from_arrays(pa.array(ends), pa.array(positions)),
-            }
-        )
+        first = np.array([0, *(len(stratum.positions) for stratum in self.strata)]).cumsum()
+        turns = self._turns()
+        parts = []
+        for i, stratum in enumerate(self.strata):
+            quota = stratum.quotas[0]
+            filled = np.flatnonzero(quota)
+            ends = np.append(0, np.cumsum(quota[filled])).astype(np.int32)
+            positions = turns[first[i] + stratum.positions]
+            weights = pool_weights(stratum.levels, stratum.quotas)
+            parts.append(
+                pa.table(
+                    {
+                        "sample": self._named(len(filled)),
+                        "stratum": pa.array(np.full(len(filled), i, np.int32)),
+                        "leaf_id": pa.array(filled),
+                        "quota": pa.array(quota[filled]),
+                        "n_points": pa.array(stratum.levels[0].n_points[filled]),
+                        "pool_weight": pa.array(weights[filled]),
+                        "positions": pa.ListArray.from_arrays(pa.array(ends), pa.array(positions)),
+                    }
+                )
+            )
+        return pa.concat_tables(parts)
+
+    def _turns(self) -> NDArray[np.int64]:
+        """Return the position of each stratum's first, second, ... row, stratum after stratum."""
+        if len(self.strata) == 1:
+            return np.arange(self.strata[0].quotas[0].sum())
+        sizes = np.array([len(stratum.positions) for stratum in self.strata])
+        parents, order = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.uint64)
+        return admission_order(sizes, parents, np.maximum(sizes, 1).astype(np.float64), order)
 
     def _named(self, n: int) -> pa.Array:
         return pa.array([self.sample.name]).take(pa.array(np.zeros(n, int)))

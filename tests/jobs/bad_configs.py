@@ -3,6 +3,10 @@
 from typing import Any, NamedTuple
 
 PLACE = "a path or a name: some text, without ${, which Spark's SQL would replace"
+SIZE = (
+    "a number of rows, a part of the pool between 0 and 1, or a total of a metadata column such as "
+    "{total: 1000000, of: tokens}"
+)
 BASE = {
     "input": {"table": "data/pool", "embedding": "vector"},
     "output": {"root": "data/lake"},
@@ -53,7 +57,21 @@ OVERRIDES = {  # of BASE -> the whole message
         "samples.0.on_worse_than_uniform='stop': want 'warn' or 'fail'"
     ),
     "samples.0.share.points=1.5": "samples.0.share.points=1.5: want at most 1",
-    "samples.0.target_size=-5": "samples.0.target_size=-5: want at least 1",
+    "samples.0.target_size=-5": f"samples.0.target_size=-5: want {SIZE}",
+    "samples.0.target_size=10%": f"samples.0.target_size='10%': want {SIZE}",
+    "samples.0.target_size={total: 5, of: tokens}": (
+        "samples.0.target_size.of='tokens' is not among input.metadata=[]; add it there"
+    ),
+    "samples.0.quotas={by: language, values: {en: {}}}": (
+        "samples.0.quotas.values.en.share is missing; want one of share and count, or min, max or "
+        "both"
+    ),
+    "samples.0.quotas={by: language, values: {en: {min: 3, max: 1}}}": (
+        "samples.0.quotas.values.en.min=3 is more than max=1"
+    ),
+    "samples.0.per_node={level: bottom}": (
+        "samples.0.per_node.level='bottom': want a whole number or 'top'"
+    ),
     "samples.0.strategy=best": "samples.0.strategy='best': want 'random' or 'closest'",
     "samples.0.name=../up": "samples.0.name='../up': want text that matches ^[A-Za-z0-9_]+$",
     "samples=[{name: a, target_size: 1}, {name: A, target_size: 2}]": (

@@ -8,9 +8,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.testing import assertDataFrameEqual
 
-from jobs.config.model import SampleConfig, ShareConfig
+from jobs.config.samples import SampleConfig, ShareConfig
+from jobs.sampling.candidates import anyone
 from jobs.sampling.drawing import draw_points
-from jobs.sampling.shares import Share, read_levels
+from jobs.sampling.shares import Share, Stratum, read_levels, sharing_of
+from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import (
     Sharing,
     TreeLevel,
@@ -23,12 +25,13 @@ FOUR_IN_TWO_LEAVES = [("a", 0, 4.0), ("b", 0, 1.0), ("c", 0, 1.0), ("d", 1, 0.0)
 
 
 def assignments(spark: SparkSession, rows: list[tuple[str, int, float]]) -> DataFrame:
-    return spark.createDataFrame(rows, "id string, leaf_id long, sq_distance double")
+    return anyone(spark.createDataFrame(rows, "id string, leaf_id long, sq_distance double"))
 
 
 def quotas(spark: SparkSession, rows: list[tuple[str, int, int, int]]) -> DataFrame:
     columns = "sample string, leaf_id long, quota long, n_points long"
     leaves = spark.createDataFrame(rows, columns).withColumn("pool_weight", F.lit(1.0))
+    leaves = leaves.withColumn("stratum", F.lit(0))
     return leaves.withColumn("positions", F.sequence(F.lit(0), F.col("quota") - 1))
 
 
@@ -97,21 +100,6 @@ def test_the_tree_comes_leaves_first_node_after_node(spark: SparkSession) -> Non
     assert [leaves.parents.tolist(), leaves.n_points.tolist()] == [[1, 0, 0], [4, 2, 3]]
     assert [top.parents.tolist(), top.n_points.tolist()] == [[0, 0], [5, 4]]
     assert [leaves.n_leaves.tolist(), top.n_leaves.tolist()] == [[1, 1, 1], [2, 1]]
-
-
-def random_tree(rng: np.random.Generator) -> list[TreeLevel]:
-    """Return a tree of three levels over leaves of random sizes, some of them empty."""
-    n_points = rng.integers(0, 40, int(rng.integers(1, 60)))
-    n_leaves = np.ones(len(n_points), np.int64)
-    levels = []
-    for size in (int(rng.integers(1, 12)), int(rng.integers(1, 4)), 1):
-        parents = rng.integers(0, size, len(n_points))
-        levels.append(TreeLevel(parents, n_leaves, n_points))
-        n_leaves, n_points = (
-            np.bincount(parents, weights=x, minlength=size).astype(np.int64)
-            for x in (n_leaves, n_points)
-        )
-    return levels
 
 
 @settings(max_examples=60, deadline=None)
@@ -202,7 +190,7 @@ def test_a_drawn_row_has_its_position_and_weight(spark: SparkSession) -> None:
     points = [(f"p{i:02d}", i % 3, float(i)) for i in range(30)]
     level = TreeLevel(np.zeros(3, int), np.ones(3, int), np.full(3, 10))
     sample = SampleConfig(name="s", target_size=35, replicas=2, share=ShareConfig(leaves=0.0))
-    share = Share(sample, [level], seed=2)
+    share = Share(sample, [Stratum([level], 35, sharing_of(sample, 2))])
     drawn = draw_points(
         assignments(spark, points),
         spark.createDataFrame(share.of_leaves()),

@@ -4,25 +4,36 @@ Source: arXiv 2405.15613, section 3.4, generalised with weights in ``udfs.kernel
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
-from udfs.kernels.sampling.quotas import admission_order, divide_quotas, share_weights
+from udfs.kernels.sampling.quotas import (
+    admission_order,
+    divide_quotas,
+    share_weights,
+    units_below,
+)
 
 
 @dataclass(frozen=True)
 class TreeLevel:
     """What quotas need to know of a level, columns over its nodes : (n_nodes,) int64 each.
 
-    ``parents`` are 0 at the top, below the one root.
+    Attributes
+    ----------
+    parents : 0 at the top, below the one root
+    minima, maxima : the least and the most rows drawn below each node, see ``bounded``; by default
+        none, and all there are
     """
 
     parents: NDArray[np.int64]
     n_leaves: NDArray[np.int64]
     n_points: NDArray[np.int64]
+    minima: NDArray[np.int64] | None = None
+    maxima: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,51 @@ class Sharing:
         """Return the order of the nodes of level t = 1, 2, ... where their claims are equal."""
         return hash_keys(derive_seed(self.seed, t), np.arange(n_nodes))
 
+    def capacities(self, level: TreeLevel) -> NDArray[np.int64]:
+        """Return the most rows that can be drawn below a level's nodes."""
+        return level.n_points * self.replicas if level.maxima is None else level.maxima
+
+
+def restricted(levels: Sequence[TreeLevel], n_points: NDArray[np.int64]) -> list[TreeLevel]:
+    """Return the tree over some of its points; leaves without any do not count.
+
+    Parameters
+    ----------
+    n_points : (n_leaves,) those below each leaf
+    """
+    n_leaves, found = np.minimum(n_points, 1), []
+    for t, level in enumerate(levels):
+        if t:
+            parents, n_nodes = levels[t - 1].parents, len(level.parents)
+            n_leaves, n_points = (units_below(x, parents, n_nodes) for x in (n_leaves, n_points))
+        found.append(TreeLevel(level.parents, n_leaves, n_points))
+    return found
+
+
+def bounded(
+    levels: Sequence[TreeLevel],
+    minima: Sequence[NDArray[np.int64]],
+    maxima: Sequence[NDArray[np.int64]],
+) -> list[TreeLevel]:
+    """Return the tree with bounds on the rows below each node, made consistent from the leaves up.
+
+    A node's rows are at least its children's minima together, and at most their maxima. A minimum
+    may still exceed its maximum.
+
+    Parameters
+    ----------
+    minima, maxima : (n_nodes,) int64 per level, leaves first
+    """
+    found: list[TreeLevel] = []
+    least, most = minima[0], maxima[0]
+    for t, level in enumerate(levels):
+        if t:
+            parents, n_nodes = levels[t - 1].parents, len(level.parents)
+            least = np.maximum(minima[t], units_below(least, parents, n_nodes))
+            most = np.minimum(maxima[t], units_below(most, parents, n_nodes))
+        found.append(replace(level, minima=least, maxima=most))
+    return found
+
 
 def quotas_down(
     levels: Sequence[TreeLevel], target_size: int, sharing: Sharing
@@ -66,8 +122,9 @@ def quotas_down(
     for t in range(len(levels), 0, -1):
         level = levels[t - 1]
         weights, order = sharing.weights(level), sharing.order(t, len(level.parents))
-        capacities = level.n_points * sharing.replicas
-        quotas.insert(0, divide_quotas(quotas[0], level.parents, weights, capacities, order))
+        capacities = sharing.capacities(level)
+        shared = divide_quotas(quotas[0], level.parents, weights, capacities, order, level.minima)
+        quotas.insert(0, shared)
     return quotas[:-1]
 
 
@@ -89,7 +146,8 @@ def admitted(
     positions: NDArray[np.int64] = np.arange(quotas[0].sum())
     for t, (level, quota) in enumerate(zip(levels, quotas, strict=True), start=1):
         order = sharing.order(t, len(quota))
-        positions = admission_order(quota, level.parents, sharing.weights(level), order)[positions]
+        weights = sharing.weights(level)
+        positions = admission_order(quota, level.parents, weights, order, level.minima)[positions]
     return positions
 
 

@@ -30,6 +30,11 @@ def share_weights(
         np.maximum(n_leaves, 1).astype(np.float64) ** leaves
         * np.maximum(n_points, 1).astype(np.float64) ** points
     )
+    return rounded(weights)
+
+
+def rounded(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round weights to few enough bits for every CPU to agree on them."""
     mantissa, exponent = np.frexp(weights)
     kept: NDArray[np.float64] = np.rint(np.ldexp(mantissa, WEIGHT_BITS))
     return np.asarray(np.ldexp(kept, exponent - WEIGHT_BITS), dtype=np.float64)
@@ -61,10 +66,10 @@ def divide_quotas(
     """
     floors: NDArray[np.int64] = np.zeros_like(capacities) if minima is None else minima
     if minima is not None:
-        is_short = (quotas < _below(minima, parents, len(quotas)))[parents]
+        is_short = (quotas < units_below(minima, parents, len(quotas)))[parents]
         capacities = np.where(is_short, minima, capacities)
         floors = np.where(is_short, 0, minima)
-    room, floor = (_below(units, parents, len(quotas)) for units in (capacities, floors))
+    room, floor = (units_below(units, parents, len(quotas)) for units in (capacities, floors))
     child_quotas = np.where((quotas >= room)[parents], capacities, floors)
     is_scarce = (quotas > floor) & (quotas < room)  # the other parents take all or the least
     rivals = np.flatnonzero(is_scarce[parents] & (capacities > floors))
@@ -111,7 +116,7 @@ def admission_order(
     return places
 
 
-def _below(
+def units_below(
     units: NDArray[np.int64], parents: NDArray[np.int64], n_parents: int
 ) -> NDArray[np.int64]:
     """Sum the children's units : (n_parents,) int64."""

@@ -1,0 +1,171 @@
+"""Config of the samples: how large they are, and what they must, may and must not hold."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from jobs.config.kinds import HOW, CountsFrom, Name, Positive, Section
+
+Count = Annotated[int, Field(ge=0)]
+PartOfSample = Annotated[float, Field(ge=0, le=1)]
+
+
+class ShareConfig(Section):
+    """How quotas follow leaves and points below; 0/0 is the paper's equal shares."""
+
+    leaves: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    points: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @property
+    def power_of_leaves(self) -> float:
+        """The share of leaves, once it is resolved."""
+        if self.leaves == "auto":
+            raise ValueError("share.leaves is not resolved yet")
+        return self.leaves
+
+
+class TotalConfig(Section):
+    """A size told by a column, such as tokens: as many rows as its values sum to."""
+
+    total: Annotated[float, Field(gt=0)]
+    of: str
+
+
+def _size(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(value, dict):
+        return TotalConfig.model_validate(value)
+    try:
+        return validate(value)
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "no_size",
+            "a number of rows, a part of the pool between 0 and 1, or a total of a metadata column "
+            "such as {total: 1000000, of: tokens}",
+        ) from error
+
+
+PartOfPool = Annotated[float, Field(gt=0, lt=1)]
+Size = Annotated[Positive | PartOfPool | TotalConfig, WrapValidator(_size)]
+
+
+class WeightConfig(Section):
+    """A column by which rows of a leaf are preferred: drawn in proportion to value^strength."""
+
+    by: str
+    strength: Annotated[float, Field(gt=0, le=100)] = 1.0
+
+
+class ValueQuota(Section):
+    """How many rows of a sample have a value: a share of its size, or counts."""
+
+    share: PartOfSample | None = None
+    count: Count | None = None
+    min: Count | None = None
+    max: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [
+            name for name in ("share", "count", "min", "max") if getattr(self, name) is not None
+        ]
+        if given not in (["share"], ["count"], ["min"], ["max"], ["min", "max"]):
+            found = " beside ".join(given) or "share is missing"
+            raise ValueError(f"{found}; want one of share and count, or min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min={self.min} is more than max={self.max}")
+        return self
+
+    def bounds(self, target_size: int) -> tuple[int, int | None]:
+        """Return the least and the most rows in a sample of a size; None for no limit."""
+        exact = self.count if self.share is None else round(self.share * target_size)
+        return (exact, exact) if exact is not None else (self.min or 0, self.max)
+
+
+class QuotasConfig(Section):
+    """Quotas of a metadata column's values; rows of all others are free."""
+
+    by: str
+    values: Annotated[dict[str, ValueQuota], Field(min_length=1)]
+
+
+class PerNodeConfig(Section):
+    """The least and the most rows below every node of a level; nodes with fewer give all."""
+
+    level: Positive | Literal["top"] = "top"
+    min: Count = 0
+    max: Positive | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max is not None and self.min > self.max:
+            raise ValueError(f"min={self.min} is more than max={self.max}")
+        return self
+
+
+class SampleConfig(Section):
+    """One sample drawn from the tree."""
+
+    name: Name
+    target_size: Size
+    strategy: Literal["random", "closest"] = "random"
+    replicas: Positive = 1
+    share: ShareConfig = ShareConfig()
+    must_include: Annotated[str | None, CountsFrom(None)] = None
+    must_exclude: Annotated[str | None, CountsFrom(None)] = None
+    weight: Annotated[WeightConfig | None, CountsFrom(None)] = None
+    quotas: Annotated[QuotasConfig | None, CountsFrom(None)] = None
+    per_node: Annotated[PerNodeConfig | None, CountsFrom(None)] = None
+    on_worse_than_uniform: Annotated[Literal["warn", "fail"], HOW] = "warn"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The metadata columns that it names, by the config key below the sample."""
+        named: dict[str, Any] = {
+            "target_size.of": getattr(self.target_size, "of", None),
+            "weight.by": getattr(self.weight, "by", None),
+            "quotas.by": getattr(self.quotas, "by", None),
+        }
+        return {key: name for key, name in named.items() if name is not None}
+
+    @property
+    def reads_metadata(self) -> bool:
+        """Whether metadata decide which points it holds."""
+        filters = (self.must_include, self.must_exclude)
+        return bool(self.columns) or any(text is not None for text in filters)
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether anything but the tree decides how many rows a node gives."""
+        given = (self.must_include, self.must_exclude, self.quotas, self.per_node)
+        return any(one is not None for one in given)
+
+    @property
+    def n_strata(self) -> int:
+        """The values with a quota, and one more for all others."""
+        return 1 if self.quotas is None else len(self.quotas.values) + 1
+
+    def rows_of(self, n_points: int) -> int:
+        """Return the rows that it wants of a pool; if a total is wanted, the most it can be."""
+        if isinstance(self.target_size, TotalConfig):
+            return n_points * self.replicas
+        if isinstance(self.target_size, float):
+            return max(1, round(self.target_size * n_points))
+        return self.target_size
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        if self.weight is not None and self.strategy != "random":
+            raise ValueError(
+                f"weight beside strategy={self.strategy!r}, which leaves nothing to chance; want "
+                "strategy: random"
+            )
+        if self.quotas is not None and self.per_node is not None:
+            raise ValueError("quotas beside per_node; want one of them in a sample")
+        return self

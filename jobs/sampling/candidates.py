@@ -1,0 +1,93 @@
+"""The points that a sample may hold: which of them it must, in which strata, and by what weight."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.errors import ConfigError
+from jobs.config.samples import QuotasConfig, SampleConfig, TotalConfig
+from jobs.spark.errors import SPARK_ERRORS, reason
+from jobs.spark.naming import quote
+from jobs.spark.repeatable import require_repeatable
+
+
+def same_candidates(sample: SampleConfig) -> str:
+    """Return a name for what decides a sample's candidates, and their ranks."""
+    named = {"strategy", "must_include", "must_exclude", "weight"}
+    quotas = sample.quotas and [sample.quotas.by, *sample.quotas.values]
+    of = getattr(sample.target_size, "of", None)
+    return f"{sample.model_dump_json(include=named)} {quotas} {of}"
+
+
+def anyone(assignments: DataFrame) -> DataFrame:
+    """Return all points, in one stratum."""
+    return assignments.withColumn("stratum", F.lit(0))
+
+
+def candidates(assignments: DataFrame, described: DataFrame, sample: SampleConfig) -> DataFrame:
+    """Return the points that a sample may hold.
+
+    Parameters
+    ----------
+    assignments : id, leaf_id, sq_distance
+    described : id, and the metadata by name
+
+    Returns
+    -------
+    points : id, leaf_id, sq_distance; stratum INT, the place of the point's value among the quotas,
+        or one more; is_included BOOLEAN, weight DOUBLE and size DOUBLE where the sample needs them
+
+    Raises
+    ------
+    ConfigError
+        If a filter is none.
+    """
+    told = {"stratum": _stratum(sample.quotas)}
+    if sample.must_include is not None:
+        told["is_included"] = _filter(described, sample, "must_include")
+    if sample.must_exclude is not None:
+        told["is_excluded"] = _filter(described, sample, "must_exclude")
+    if sample.weight is not None:
+        value = number_in(sample.weight.by)
+        power = F.pow(value, F.lit(sample.weight.strength))
+        told["weight"] = F.when(value > 0, power)
+    if isinstance(sample.target_size, TotalConfig):
+        told["size"] = number_in(sample.target_size.of)
+    mine = described.select("id", *(column.alias(name) for name, column in told.items()))
+    points = assignments.join(mine, on="id", how="inner")
+    if sample.must_exclude is not None:
+        points = points.where("NOT is_excluded").drop("is_excluded")
+    return points
+
+
+def _stratum(quotas: QuotasConfig | None) -> Column:
+    """Return the place of a point's value among those that have quotas; all others come last."""
+    if quotas is None:
+        return F.lit(0)
+    place = F.lit(len(quotas.values))
+    for i, value in enumerate(quotas.values):
+        place = F.when(F.col(quote(quotas.by)) == F.lit(value), i).otherwise(place)
+    return place.cast("int")
+
+
+def number_in(name: str) -> Column:
+    """Return a column's values as numbers; null where there is none."""
+    value = F.col(quote(name)).try_cast("double")
+    return F.when(~F.isnan(value) & (F.abs(value) < float("inf")), value)
+
+
+def _filter(described: DataFrame, sample: SampleConfig, key: str) -> Column:
+    """Return a filter as a column; rows that it does not decide are not meant."""
+    text, at = getattr(sample, key), f"samples.{sample.name}.{key}"
+    try:
+        kind = described.select(F.expr(text).alias("is_meant")).schema["is_meant"].dataType
+    except SPARK_ERRORS as error:
+        raise ConfigError(
+            f"{at}={text!r} is no filter over the id and the metadata, {described.columns}: "
+            f"{reason(error)}; add missing columns to input.metadata"
+        ) from error
+    if kind.typeName() != "boolean":
+        raise ConfigError(
+            f"{at}={text!r} is {kind.simpleString()}; want a filter, true or false for each row"
+        )
+    require_repeatable(described.where(F.expr(text)), at)
+    return F.coalesce(F.expr(text), F.lit(False))

@@ -1,0 +1,159 @@
+"""A sample's share of the tree under its constraints, or the constraint that cannot be met."""
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.config.errors import ConfigError
+from jobs.config.samples import PerNodeConfig, QuotasConfig, SampleConfig
+from jobs.sampling.counts import Counts
+from jobs.sampling.shares import Share, Stratum, sharing_of
+from udfs.kernels.sampling.allocation import TreeLevel, bounded, quotas_down, restricted
+from udfs.kernels.sampling.quotas import divide_quotas, rounded
+
+log = logging.getLogger(__name__)
+
+_LEAST_WEIGHT = 1e-9  # of values that an unconstrained sample would hardly hold
+
+
+def plan_sample(
+    sample: SampleConfig, levels: Sequence[TreeLevel], counts: Counts, size: int, *, seed: int
+) -> Share:
+    """Return what a sample of some size takes of every node.
+
+    Parameters
+    ----------
+    levels : of the tree, leaves first
+    size : as wanted
+
+    Raises
+    ------
+    ConfigError
+        If the constraints do not allow that size; it names the nearest that they do.
+    """
+    sharing = sharing_of(sample, seed)
+    if not sample.is_constrained:
+        return Share(sample, [Stratum(levels, size, sharing)])
+    n_possible = int(levels[-1].n_points.sum()) * sample.replicas
+    wanted = min(size, n_possible)
+    trees = [
+        _bounded(sample, levels, *of) for of in zip(counts.n_points, counts.n_included, strict=True)
+    ]
+    least, most = (
+        np.array([int(bounds[-1].sum()) for bounds in ends])
+        for ends in zip(*(_bounds(tree) for tree in trees), strict=True)
+    )
+    if sample.quotas is not None:
+        least, most = _quotas(sample, sample.quotas, least, most, wanted)
+    if size >= n_possible:  # as without constraints, all there are
+        wanted = min(wanted, int(most.sum()))
+    _require_reachable(
+        sample, wanted, int(least.sum()), int(most.sum()), int(counts.n_points.sum())
+    )
+    sizes = np.array([wanted])
+    if sample.quotas is not None:
+        free = _expected(sample, levels, counts, wanted, seed)
+        zeros = np.zeros(len(trees), np.int64)
+        weights = rounded(np.maximum(free, _LEAST_WEIGHT))
+        sizes = divide_quotas(sizes, zeros, weights, most, zeros.astype(np.uint64), least)
+    return Share(
+        sample, [Stratum(tree, int(n), sharing) for tree, n in zip(trees, sizes, strict=True)]
+    )
+
+
+def _bounded(
+    sample: SampleConfig,
+    levels: Sequence[TreeLevel],
+    n_points: NDArray[np.int64],
+    n_included: NDArray[np.int64],
+) -> list[TreeLevel]:
+    """Return the tree over a stratum's points, with the bounds on each node's rows."""
+    tree = restricted(levels, n_points)
+    maxima = [level.n_points * sample.replicas for level in tree]
+    minima = [n_included, *(np.zeros_like(level.n_points) for level in tree[1:])]
+    if (given := sample.per_node) is not None:
+        at = _level_of(sample, given, len(tree)) - 1
+        minima[at] = np.maximum(minima[at], np.minimum(given.min, maxima[at]))
+        if given.max is not None:
+            maxima[at] = np.minimum(maxima[at], given.max)
+    tree = bounded(tree, minima, maxima)
+    for t, (least, most) in enumerate(zip(*_bounds(tree), strict=True), start=1):
+        over = np.flatnonzero(least > most)
+        if len(over):
+            raise ConfigError(
+                f"samples.{sample.name}: node {over[0]} of level {t} holds {least[over[0]]:,} rows "
+                f"that must be included, and per_node.max allows {most[over[0]]:,}; raise it to "
+                f"{least[over].max()}, or include fewer"
+            )
+    return tree
+
+
+def _bounds(tree: Sequence[TreeLevel]) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """Return the least and the most rows below each node, by level."""
+    minima = [level.minima for level in tree if level.minima is not None]
+    return minima, [level.maxima for level in tree if level.maxima is not None]
+
+
+def _level_of(sample: SampleConfig, given: PerNodeConfig, n_levels: int) -> int:
+    if given.level == "top":
+        return n_levels
+    if given.level > n_levels:
+        raise ConfigError(
+            f"samples.{sample.name}.per_node.level={given.level}: the tree has {n_levels} levels; "
+            "want one of them, 1 are the leaves, or top"
+        )
+    return given.level
+
+
+def _quotas(
+    sample: SampleConfig,
+    given: QuotasConfig,
+    least: NDArray[np.int64],
+    most: NDArray[np.int64],
+    size: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the least and the most rows of each value with a quota, and of all others."""
+    least, most = least.copy(), most.copy()
+    for i, (value, quota) in enumerate(given.values.items()):
+        low, high = quota.bounds(size)
+        at = f"samples.{sample.name}.quotas.values.{value}"
+        if low > most[i]:
+            raise ConfigError(
+                f"{at}: {low:,} rows are wanted, and {most[i]:,} of that value can be drawn; want "
+                f"at most {most[i]}, or raise replicas"
+            )
+        if high is not None and high < least[i]:
+            raise ConfigError(
+                f"{at}: at most {high:,} rows are wanted, and {least[i]:,} of that value must be "
+                f"included; want {least[i]} or more"
+            )
+        least[i] = max(least[i], low)
+        most[i] = most[i] if high is None else min(most[i], high)
+    return least, most
+
+
+def _require_reachable(
+    sample: SampleConfig, wanted: int, least: int, most: int, n_candidates: int
+) -> None:
+    """Refuse a size that the constraints do not allow."""
+    at = f"samples.{sample.name}: target_size is {wanted:,} rows"
+    if least > wanted:
+        raise ConfigError(f"{at}, and its constraints demand {least:,}; want {least} or more")
+    if most < wanted:
+        why = "quotas" if sample.quotas else "per_node.max" if sample.per_node else ""
+        if n_candidates * sample.replicas < wanted:
+            why = "must_exclude"
+        raise ConfigError(f"{at}, and {why} leaves {most:,}; want {most} or fewer, or relax it")
+
+
+def _expected(
+    sample: SampleConfig, levels: Sequence[TreeLevel], counts: Counts, size: int, seed: int
+) -> NDArray[np.float64]:
+    """Return how many rows of each stratum a sample without quotas would hold : (n_strata,)."""
+    n_all = counts.n_points.sum(axis=0)
+    free = quotas_down(restricted(levels, n_all), size, sharing_of(sample, seed))[0]
+    parts = counts.n_points * free / np.maximum(n_all, 1)
+    return np.array([math.fsum(part) for part in parts])

@@ -1,0 +1,99 @@
+"""A sample whose size is a total, such as tokens: the longest prefix that does not exceed it."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.errors import ConfigError
+from jobs.config.samples import SampleConfig, TotalConfig
+from jobs.sampling.candidates import number_in
+from jobs.sampling.counts import Counts
+
+_MARGIN = 1.25  # over the number of average rows: the first try is mostly enough
+_LEAST = 16  # rows drawn at a try
+
+
+def rows_for_total(
+    sample: SampleConfig,
+    points: DataFrame,
+    counts: Counts,
+    draw: Callable[[int], DataFrame],
+) -> int:
+    """Return the largest number of rows whose sizes sum to at most the wanted total.
+
+    Parameters
+    ----------
+    points : id, size
+    draw : returns the sample of some size : id, position
+
+    Raises
+    ------
+    ConfigError
+        If points have no size, or not even one row fits.
+    """
+    wanted, at = _total(sample), f"samples.{sample.name}.target_size"
+    n_points = int(counts.n_points.sum())
+    if counts.n_without_size:
+        raise ConfigError(
+            f"{at}.of={wanted.of!r}: {counts.n_without_size:,} of {n_points:,} points have no "
+            "number >= 0 there; exclude them with must_exclude, or fill the column"
+        )
+    most = n_points * sample.replicas
+    if counts.total_size * sample.replicas <= wanted.total:
+        return most
+    n_rows, is_cut = int(_MARGIN * wanted.total * n_points / counts.total_size) + _LEAST, False
+    while True:
+        sums = _running_sums(draw(min(n_rows, most)), points)
+        fits = int(np.searchsorted(sums, wanted.total, side="right"))
+        if fits == 0:
+            raise ConfigError(
+                f"{at}.total={wanted.total:g} is less than the first row's {wanted.of}, "
+                f"{sums[0]:g}; want more"
+            )
+        if fits == len(sums):
+            if is_cut or fits >= most:
+                return fits
+            n_rows *= 2
+        elif sample.quotas is None:
+            return fits
+        else:  # quotas depend on the size: what fits is drawn once more
+            n_rows, is_cut = fits, True
+
+
+def _running_sums(drawn: DataFrame, points: DataFrame) -> NDArray[np.float64]:
+    """Return the sums of the sizes of a sample's first 1, 2, ... rows."""
+    rows = drawn.select("id", "position").join(points.select("id", "size"), on="id", how="inner")
+    sizes = rows.select("position", "size").toArrow().sort_by("position")["size"]
+    return np.cumsum(sizes.to_numpy())
+
+
+def expected_rows(sample: SampleConfig, described: DataFrame, n_points: int) -> int:
+    """Return how many rows a sample will have whose size is a total, nearly.
+
+    Parameters
+    ----------
+    described : id, and the metadata by name
+
+    Raises
+    ------
+    ConfigError
+        If no point has a size.
+    """
+    wanted = _total(sample)
+    ((mean,),) = described.agg(F.avg(number_in(wanted.of))).collect()
+    if not mean or mean < 0:
+        raise ConfigError(
+            f"samples.{sample.name}.target_size.of={wanted.of!r}: the mean over the pool is "
+            f"{mean}; want numbers above 0"
+        )
+    mean = float(f"{mean:.2g}")  # its last bits depend on the layout
+    return max(1, min(n_points, int(wanted.total / mean)))
+
+
+def _total(sample: SampleConfig) -> TotalConfig:
+    if not isinstance(sample.target_size, TotalConfig):
+        raise TypeError(f"samples.{sample.name}.target_size={sample.target_size!r} is no total")
+    return sample.target_size

@@ -1,0 +1,201 @@
+"""Samples with constraints, drawn from one tree: what they hold, in which order, and why not."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from jobs import balance_sample, curate, tune_tree
+from jobs.config.errors import ConfigError
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig
+from jobs.explain_point import explain
+from jobs.runs.opening import open_run
+
+N_POINTS = 120
+METADATA = ["language", "tokens", "quality"]
+
+
+def write_pool(spark: SparkSession, path: Path) -> None:
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((N_POINTS, 4))
+    rows = [
+        (f"p{i:03}", x.tolist(), "en" if i % 4 else "de", 10 + i, None if i == 7 else float(i % 5))
+        for i, x in enumerate(X)
+    ]
+    columns = "id string, vector array<double>, language string, tokens long, quality double"
+    spark.createDataFrame(rows, columns).write.format("delta").save(str(path))
+
+
+def config_of(folder: Path, *samples: dict[str, Any], **more: Any) -> RunConfig:
+    even = {"share": {"leaves": 0.0}}
+    named = [{"name": f"s{i}"} | even | sample for i, sample in enumerate(samples)]
+    plain = {
+        "input": {"table": f"{folder}/pool", "embedding": "vector", "metadata": METADATA},
+        "output": {"root": f"{folder}/lake"},
+        "cluster": {"levels": [8, 3], "resampling": {"rounds": 1}},
+        "samples": named,
+    }
+    return parse_config(plain | more)
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("constraints")
+    write_pool(spark, folder / "pool")
+    curate.run(spark, config_of(folder, {"target_size": 20}))
+    return folder
+
+
+@pytest.fixture
+def draw(spark: SparkSession, folder: Path) -> Callable[..., list[list[Row]]]:
+    """Draw samples from the tree; each in the order in which its rows were admitted."""
+
+    def drawn(*samples: dict[str, Any]) -> list[list[Row]]:
+        config = config_of(folder, *samples)
+        balance_sample.run(spark, config)
+        rows = open_run(spark, config).read(balance_sample.STAGE, balance_sample.SAMPLES).collect()
+        found = [[row for row in rows if row["sample"] == f"s{i}"] for i in range(len(samples))]
+        return [sorted(mine, key=lambda row: row.position) for mine in found]
+
+    return drawn
+
+
+Draw = Callable[..., list[list[Row]]]
+
+
+def number(row: Row) -> int:
+    return int(row.id[1:])
+
+
+def is_german(row: Row) -> bool:
+    return number(row) % 4 == 0
+
+
+def test_what_must_be_in_is_in_and_what_must_not_is_not(draw: Draw) -> None:
+    both = {"must_include": "tokens >= 125", "must_exclude": "language = 'de' AND id < 'p100'"}
+    ((*rows,),) = draw({"target_size": 20} | both)
+    assert len({row.id for row in rows}) == len(rows) == 20
+    must = {f"p{i:03}" for i in range(115, N_POINTS)}
+    assert {row.id for row in rows[:5]} == must  # and first of all
+    assert not [row for row in rows if is_german(row) and number(row) < 100]
+
+
+def test_values_have_their_quotas_at_every_size(draw: Draw) -> None:
+    quotas = {"by": "language", "values": {"de": {"share": 0.5}}}
+    ((*rows,),) = draw({"target_size": 40, "quotas": quotas})
+    assert Counter(map(is_german, rows)) == {True: 20, False: 20}
+    assert sum(map(is_german, rows[:10])) == 5
+    assert sum(row.pool_weight for row in rows if is_german(row)) == pytest.approx(30)
+    assert sum(row.pool_weight for row in rows) == pytest.approx(N_POINTS)
+
+
+def test_rows_of_more_weight_are_likelier(draw: Draw) -> None:
+    plain, weighted = draw(
+        {"target_size": 40}, {"target_size": 40, "weight": {"by": "quality", "strength": 4}}
+    )
+    quality = [np.mean([number(row) % 5 for row in rows]) for rows in (plain, weighted)]
+    assert quality[1] > quality[0] + 0.7
+    assert Counter(r.leaf_id for r in plain) == Counter(r.leaf_id for r in weighted)
+    assert not [row for row in weighted if number(row) in (7, 0, 5)]  # no weight: they come last
+
+
+def test_sizes_are_told_in_parts_and_in_totals(draw: Draw) -> None:
+    part, total, small = draw(
+        {"target_size": 0.25},
+        {"target_size": {"total": 1500, "of": "tokens"}},
+        {"target_size": {"total": 400, "of": "tokens"}},
+    )
+    assert len(part) == N_POINTS // 4
+    tokens = [10 + number(row) for row in total]
+    assert 1500 - max(tokens) < sum(tokens) <= 1500
+    assert [row.id for row in total[: len(small)]] == [row.id for row in small]
+    ((*whole,),) = draw({"target_size": {"total": 1e9, "of": "tokens"}})
+    assert len(whole) == N_POINTS
+
+
+def test_quotas_and_totals_agree(draw: Draw) -> None:
+    quotas = {"by": "language", "values": {"de": {"share": 0.5}}}
+    ((*rows,),) = draw({"target_size": {"total": 1000, "of": "tokens"}, "quotas": quotas})
+    assert sum(10 + number(row) for row in rows) <= 1000
+    assert abs(sum(map(is_german, rows)) - len(rows) / 2) <= 0.5
+
+
+def test_a_node_has_its_least_and_its_most(draw: Draw) -> None:
+    ((*rows,),) = draw({"target_size": 24, "per_node": {"level": 1, "min": 2, "max": 4}})
+    counts = Counter(row.leaf_id for row in rows)
+    assert len(rows) == 24
+    assert max(counts.values()) <= 4
+    assert min(counts.values()) >= 2
+    assert len(counts) == 8
+
+
+def test_many_draws_with_constraints_do_not_depend_on_partitions(
+    spark: SparkSession, folder: Path, tmp_path: Path
+) -> None:
+    samples = [
+        {"target_size": 30, "quotas": {"by": "language", "values": {"de": {"min": 12}}}},
+        {"target_size": 30, "weight": {"by": "quality"}, "must_exclude": "tokens < 30"},
+        {"target_size": {"total": 2000, "of": "tokens"}, "must_include": "id = 'p003'"},
+    ]
+    found = []
+    for n in (1, 7):
+        pool = spark.read.format("delta").load(f"{folder}/pool").repartition(n)
+        (tmp_path / str(n)).mkdir()
+        pool.write.format("parquet").save(f"{tmp_path}/{n}/pool")
+        config = config_of(tmp_path / str(n), *samples)
+        curate.run(spark, config)
+        run = open_run(spark, config)
+        rows = run.read(balance_sample.STAGE, balance_sample.SAMPLES).drop("tree_key").collect()
+        found.append(sorted(map(tuple, rows)))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ({"must_exclude": "langage = 'de'"}, "no filter over the id and the metadata.*language"),
+        ({"must_include": "tokens"}, "is string; want a filter, true or false for each row"),
+        ({"must_include": "rand() < 0.5"}, "gives other rows at every read"),
+        ({"must_include": "true"}, "target_size is 20 rows, and its constraints demand 120"),
+        ({"must_exclude": "id >= 'p010'"}, "must_exclude leaves 10; want 10 or fewer"),
+        (
+            {"target_size": {"total": 50, "of": "quality"}},
+            "1 of 120 points have no number >= 0 there; exclude them with must_exclude",
+        ),
+        ({"target_size": {"total": 3, "of": "tokens"}}, "less than the first row's tokens"),
+    ],
+)
+def test_what_cannot_be_drawn_says_so(
+    spark: SparkSession, folder: Path, more: dict[str, Any], match: str
+) -> None:
+    config = config_of(folder, {"target_size": 20} | more)
+    with pytest.raises((ConfigError, Exception), match=match):
+        balance_sample.run(spark, config)
+
+
+def test_an_explanation_knows_the_constraints(spark: SparkSession, folder: Path) -> None:
+    config = config_of(
+        folder,
+        {"name": "without", "target_size": 20, "must_exclude": "id = 'p050'"},
+        {"name": "with", "target_size": 20, "must_include": "id = 'p050'"},
+    )
+    curate.run(spark, config)
+    without, with_it = explain(spark, config, "p050").samples
+    assert without.why_not == "must_exclude: id = 'p050'"
+    assert (with_it.rank, with_it.replicas) == (0, [0])
+
+
+def test_a_tree_is_sought_for_a_total(spark: SparkSession, folder: Path) -> None:
+    wanted = {"target_size": {"total": 1500, "of": "tokens"}, "share": {}}
+    config = config_of(folder, wanted, cluster={"levels": "auto"})
+    assert tune_tree.run(spark, config).levels
+
+
+def test_columns_have_to_be_kept_as_metadata(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"weight.by='stars' is not among input.metadata="):
+        config_of(folder, {"target_size": 20, "weight": {"by": "stars"}})

@@ -1,0 +1,224 @@
+"""Constraints of a sample: by hand, and against an integer program that knows nothing of trees."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from jobs.config.errors import ConfigError
+from jobs.config.samples import (
+    PerNodeConfig,
+    QuotasConfig,
+    SampleConfig,
+    ShareConfig,
+    ValueQuota,
+)
+from jobs.sampling.counts import Counts, all_points
+from jobs.sampling.planned import plan_sample
+from jobs.sampling.shares import Share
+from tests.sampling.trees import random_tree
+from udfs.kernels.sampling.allocation import TreeLevel
+
+EVEN = ShareConfig(leaves=0.0)
+FLAT = [TreeLevel(np.zeros(4, int), np.ones(4, int), np.array([10, 10, 10, 10]))]
+
+
+def sample(target_size: int, **more: object) -> SampleConfig:
+    return SampleConfig(name="s", target_size=target_size, share=EVEN, **more)  # type: ignore[arg-type]
+
+
+def planned(wanted: SampleConfig, levels: Sequence[TreeLevel], counts: Counts) -> Share:
+    return plan_sample(wanted, levels, counts, wanted.rows_of(10**6), seed=3)
+
+
+def of_leaves(share: Share) -> list[list[int]]:
+    return [stratum.quotas[0].tolist() for stratum in share.strata]
+
+
+def counts_of(*n_points: Sequence[int], included: Sequence[Sequence[int]] | None = None) -> Counts:
+    found = np.array(n_points)
+    return Counts(found, np.zeros_like(found) if included is None else np.array(included))
+
+
+def test_what_must_be_included_comes_first() -> None:
+    counts = counts_of([10, 10, 10, 10], included=[[5, 0, 0, 0]])
+    share = planned(sample(8, must_include="x"), FLAT, counts)
+    assert of_leaves(share) == [[5, 1, 1, 1]]
+    first_five = share.of_leaves()["positions"].to_pylist()[0]
+    assert first_five == [0, 1, 2, 3, 4]
+
+
+def test_leaves_without_candidates_give_their_place_to_others() -> None:
+    share = planned(sample(9, must_exclude="x"), FLAT, counts_of([10, 10, 10, 0]))
+    assert of_leaves(share) == [[3, 3, 3, 0]]
+
+
+def test_values_have_their_share_count_and_the_rest() -> None:
+    quotas = QuotasConfig(
+        by="language", values={"en": ValueQuota(share=0.5), "de": ValueQuota(count=2)}
+    )
+    counts = counts_of([5, 5, 0, 0], [5, 0, 5, 0], [0, 5, 5, 10])
+    share = planned(sample(12, quotas=quotas), FLAT, counts)
+    assert [sum(stratum) for stratum in of_leaves(share)] == [6, 2, 4]
+    assert of_leaves(share)[0] == [3, 3, 0, 0]  # and each is balanced
+
+
+def test_bounds_that_do_not_bite_change_nothing() -> None:
+    quotas = QuotasConfig(by="language", values={"en": ValueQuota(min=1, max=11)})
+    counts = counts_of([5, 5, 5, 5], [5, 5, 5, 5])
+    share = planned(sample(12, quotas=quotas), FLAT, counts)
+    assert [sum(stratum) for stratum in of_leaves(share)] == [6, 6]
+
+
+def test_nodes_have_a_least_and_a_most() -> None:
+    wanted = sample(20, per_node=PerNodeConfig(level=1, max=4))
+    with pytest.raises(ConfigError, match=r"per_node.max leaves 16; want 16 or fewer"):
+        planned(wanted, FLAT, all_points(FLAT))
+    skewed = [TreeLevel(np.zeros(3, int), np.ones(3, int), np.array([1000, 9, 2]))]
+    wanted = SampleConfig(
+        name="s", target_size=10, share=ShareConfig(leaves=0.0, points=1.0),
+        per_node=PerNodeConfig(level=1, min=3),
+    )  # fmt: skip
+    assert of_leaves(planned(wanted, skewed, all_points(skewed))) == [[5, 3, 2]]
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ({"must_include": "x"}, "target_size is 3 rows, and its constraints demand 5; want 5"),
+        (
+            {"quotas": QuotasConfig(by="a", values={"b": ValueQuota(count=50)})},
+            r"quotas.values.b: 50 rows are wanted, and 40 of that value can be drawn; want at most",
+        ),
+        (
+            {"quotas": QuotasConfig(by="a", values={"b": ValueQuota(max=2)}), "must_include": "x"},
+            "at most 2 rows are wanted, and 5 of that value must be included; want 5 or more",
+        ),
+        (
+            {"per_node": PerNodeConfig(level=1, max=3), "must_include": "x"},
+            "node 0 of level 1 holds 5 rows that must be included, and per_node.max allows 3",
+        ),
+        ({"per_node": PerNodeConfig(level=2)}, "level=2: the tree has 1 level"),
+    ],
+)
+def test_what_cannot_be_met_is_named(more: dict[str, object], match: str) -> None:
+    strata = 2 if "quotas" in more else 1
+    n_points = [[10] * 4] + [[0] * 4] * (strata - 1)
+    included = [[5, 0, 0, 0]] + [[0] * 4] * (strata - 1)
+    with pytest.raises(ConfigError, match=match):
+        planned(sample(3, **more), FLAT, counts_of(*n_points, included=included))
+
+
+def possible(
+    wanted: SampleConfig,
+    levels: Sequence[TreeLevel],
+    counts: Counts,
+    size: int,
+    exactly: NDArray[np.int64] | None = None,
+) -> bool:
+    """Return whether any sample of that size meets the constraints, by an integer program."""
+    n_strata, n_leaves = counts.n_points.shape
+    n = n_strata * n_leaves
+    rows, low, high = [np.ones(n)], [size], [size]
+    if wanted.quotas is not None:
+        for i, quota in enumerate(wanted.quotas.values.values()):
+            least, most = quota.bounds(size)
+            row = np.zeros((n_strata, n_leaves))
+            row[i] = 1
+            rows.append(row.ravel())
+            low.append(least)
+            high.append(size if most is None else most)
+    if wanted.per_node is not None:
+        node = np.arange(n_leaves)
+        depth = len(levels) if wanted.per_node.level == "top" else wanted.per_node.level
+        for level in levels[: depth - 1]:
+            node = level.parents[node]
+        for j in range(len(levels[depth - 1].parents)):
+            row = np.tile(node == j, (n_strata, 1)).astype(float)
+            there = int(counts.n_points[:, node == j].sum()) * wanted.replicas
+            rows.append(row.ravel())
+            low.append(min(wanted.per_node.min, there))
+            high.append(wanted.per_node.max or there)
+    least, most = counts.n_included, counts.n_points * wanted.replicas
+    if exactly is not None:
+        least = most = exactly
+    found = milp(
+        np.zeros(n),
+        constraints=LinearConstraint(np.array(rows), low, high),
+        integrality=np.ones(n),
+        bounds=Bounds(least.ravel(), most.ravel()),
+    )
+    return bool(found.success)
+
+
+def constraints(rng: np.random.Generator, names: Sequence[str], size: int) -> dict[str, object]:
+    """Return random constraints of some kinds."""
+    more: dict[str, object] = {}
+    if "quotas" in names:
+        kinds = [
+            ValueQuota(share=round(float(rng.random()), 2)),
+            ValueQuota(count=int(rng.integers(0, size + 1))),
+            ValueQuota(min=int(rng.integers(0, size // 2 + 1)), max=size // 2 + 1),
+        ]
+        values = {f"v{i}": kinds[rng.integers(3)] for i in range(int(rng.integers(1, 3)))}
+        more["quotas"] = QuotasConfig(by="language", values=values)
+    if "per_node" in names:
+        least = int(rng.integers(0, 6))
+        level = [1, 2, "top"][rng.integers(3)]
+        more["per_node"] = PerNodeConfig(
+            level=level, min=least, max=int(rng.integers(max(1, least), 60))
+        )
+    for name in ("must_include", "must_exclude"):
+        if name in names:
+            more[name] = "x"
+    return more
+
+
+def random_counts(
+    rng: np.random.Generator, levels: Sequence[TreeLevel], wanted: SampleConfig
+) -> Counts:
+    n = levels[0].n_points
+    kept = rng.binomial(n, 0.7) if wanted.must_exclude else n
+    n_points = rng.multinomial(kept, np.ones(wanted.n_strata) / wanted.n_strata).T
+    included: NDArray[np.int64] = np.zeros_like(n_points)
+    if wanted.must_include:
+        included = rng.binomial(n_points, 0.1)
+    return Counts(n_points, included)
+
+
+ALONE_AND_IN_PAIRS = [
+    ["must_include"], ["must_exclude"], ["quotas"], ["per_node"],
+    ["must_include", "must_exclude"], ["must_include", "quotas"], ["must_include", "per_node"],
+    ["must_exclude", "quotas"], ["must_exclude", "per_node"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", ALONE_AND_IN_PAIRS, ids="+".join)
+@settings(max_examples=25, deadline=None)
+@given(rng=st.integers(0, 2**31).map(np.random.default_rng), replicas=st.integers(1, 2))
+def test_a_sample_exists_exactly_if_an_integer_program_finds_one(
+    names: list[str], rng: np.random.Generator, replicas: int
+) -> None:
+    levels = random_tree(rng, max_leaves=12)
+    n_possible = int(levels[-1].n_points.sum()) * replicas
+    if n_possible < 2:
+        return
+    size = int(rng.integers(1, n_possible))
+    wanted = sample(size, replicas=replicas, **constraints(rng, names, size))
+    counts = random_counts(rng, levels, wanted)
+    try:
+        share = planned(wanted, levels, counts)
+    except ConfigError:
+        assert not possible(wanted, levels, counts, size)
+        return
+    assert share.size == size
+    quotas = np.array(of_leaves(share))
+    assert (quotas >= counts.n_included).all()
+    assert (quotas <= counts.n_points * replicas).all()
+    assert possible(wanted, levels, counts, size, exactly=quotas)
+    positions = np.concatenate(share.of_leaves()["positions"].to_pylist())
+    assert sorted(positions) == list(range(size))
