@@ -10,19 +10,24 @@ Run      evenlake report --config conf/quickstart.yaml
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial, reduce
+from dataclasses import dataclass, replace
+from functools import partial
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
 from jobs.config.version import code_version
+from jobs.gallery.contents import contents
+from jobs.gallery.exemplars import exemplars, shown_nodes
+from jobs.gallery.nodes import Gallery, gallery_of
+from jobs.labels.counts import label_counts, labelled
+from jobs.labels.points import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
+from jobs.labels.probe import CONTROLS, TRAINED_ROWS, probe_rows
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows, vectors_of
 from jobs.points.surviving import held, passed, places_of, sample_among, sample_points, size_of
@@ -38,9 +43,8 @@ from jobs.reporting.exported import content_of, exported
 from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import PageContext, pool_line, render_page
 from jobs.reporting.page import headlines as page_headlines
-from jobs.reporting.point_rows import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
 from jobs.reporting.rows import REPORT_COLUMNS, Row, report_table
-from jobs.reporting.verdicts import verdict_kept, worse_than_uniform
+from jobs.reporting.verdicts import kept_figures, verdict_kept, worse_than_uniform
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run
@@ -105,10 +109,27 @@ def _measure(this: Work) -> Measured:
     # 3. the table and the page
     table = report_table(rows, run.run_id)
     context = page_context(_reported(run), _all_rows(run, table))
-    page = render_page(context).encode()
+    page = render_page(replace(context, gallery=_gallery(run))).encode()
     this.write_all({REPORT: table, ARTIFACTS: artifact(PAGE, "text/html", page)})
     said = tuple(_sentences(context))
-    return Measured(n_rows=len(rows), headlines=_headline_figures(rows), said=said)
+    return Measured(n_rows=len(rows), headlines=kept_figures(rows), said=said)
+
+
+def _gallery(run: Run) -> Gallery | None:
+    """Return nodes to look at, with some of the points that the first sample kept and left out."""
+    n_shown, sample = run.config.report.examples, run.config.samples[0].name
+    if n_shown == 0:
+        return None
+    columns = ("sample", "level", "node_id", "capacity", "quota")
+    allocations = run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, columns)
+    nodes = shown_nodes(allocations, sample)
+    drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
+    drawn = drawn.where((F.col("sample") == sample) & (F.col("replica") == 0))
+    assignments = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
+    picked = exemplars(assignments, drawn, nodes).toArrow()
+    looks = contents(run.pool, run.written, picked["id"])
+    points = picked.to_pandas().merge(looks, on="id", how="left")
+    return gallery_of(sample, allocations, nodes, points, n_shown)
 
 
 def _uniform_draw(run: Run) -> pa.Table:
@@ -138,54 +159,25 @@ def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
 
 def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
     """Return a sample's points, or a hash sample of them if there are too many."""
-    drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
-    ids = drawn.where((F.col("sample") == name) & (F.col("replica") == 0)).select("id")
-    n_ids = run.outcome(balance_sample.STAGE).sizes[name]
+    ids, n_ids = balance_sample.ids_of(run, name), run.outcome(balance_sample.STAGE).sizes[name]
     return sample_among(run, ids, ("report.compared", n_rows), n_ids=n_ids)
 
 
 def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[Row]:
-    """Count labels in the pool, samples and controls in one pass; measure how well they fit."""
+    """Measure how evenly labels spread, how well they follow the vectors, and what they teach."""
     named = F.coalesce(F.col("metadata")[label], F.lit("(none)")).alias("label")
     described = passed(run, run.read(embed_pool.STAGE, embed_pool.METADATA)).select("id", named)
     drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
-    sets = [drawn.select("id", F.concat(F.lit("sample:"), "sample").alias("set"))]
-    for name, table in controls.items():
-        ids = run.spark.createDataFrame(table.select(["id"]))
-        sets.append(ids.withColumn("set", F.lit(f"control:{name}")))
-    members = reduce(DataFrame.unionByName, sets).join(described, on="id", how="inner")
-    pool = described.withColumn("set", F.lit("pool"))
-    counted = pool.unionByName(members).groupBy("set", "label").count().collect()
-    counts: dict[str, dict[str, int]] = {}
-    for row in counted:
-        counts.setdefault(row.set, {})[row.label] = row["count"]
-    wanted = [("report.classified", CLASSIFIED_ROWS)]
-    (points,) = sample_points(run, wanted)
-    (labels,) = sample_rows(described, wanted, size_of(run).n_points, seed=run.config.seed)
-    X = vectors_of(points, run.outcome(cluster_levels.STAGE).grid_unit)
-    y = np.array(labels["label"].to_pylist())  # in the same order, as both are hashed by id
-    return label_point_rows(
-        counts["pool"],
-        {name: counts.get(f"sample:{name}", {}) for name in controls},
-        {name: counts.get(f"control:{name}", {}) for name in controls},
-        knn_accuracy(X, y),
-    )
-
-
-def _headline_figures(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the measures to keep in `runs`."""
-    of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
-    kept = {("coverage", metric) for metric in of_coverage}
-    kept |= {("communities", metric) for metric in (*of_coverage[:3], "effective_communities")}
-    kept |= {("labels", "kl_uniform"), ("balance", "kl_uniform")}
-    figures: dict[str, float] = {}
-    for row in rows:
-        is_whole = row.sample is not None and row.level in (None, 1) and row.key is None
-        if (row.section, row.metric) in kept and is_whole:
-            figures[f"{row.sample}.{row.section}.{row.metric}"] = row.value
-            if row.control is not None:
-                figures[f"{row.sample}.{row.section}.{row.metric}.control"] = row.control
-    return figures
+    counts = label_counts(described, drawn, controls)
+    wanted = [("report.classified", CLASSIFIED_ROWS), *((salt, TRAINED_ROWS) for salt in CONTROLS)]
+    pool, *uniform = sample_points(run, wanted)
+    samples = [_sampled(run, name, TRAINED_ROWS) for name in controls]
+    unit = run.outcome(cluster_levels.STAGE).grid_unit
+    pool, *others = labelled(described, [pool, *samples, *uniform], unit)
+    return [
+        *label_point_rows(*counts, knn_accuracy(pool.X, pool.y)),
+        *probe_rows(dict(zip(controls, others, strict=False)), others[len(samples) :], pool),
+    ]
 
 
 def _all_rows(run: Run, mine: pa.Table) -> pd.DataFrame:
@@ -264,7 +256,7 @@ def page_of(run: Run) -> bytes:
 
 STAGE = Stage(
     name="report_curation",
-    version=3,
+    version=4,
     after=(balance_sample.STAGE,),
     reads=("seed", "report"),
     command="report",

@@ -146,6 +146,7 @@ class ReportConfig(Section):
     """The report."""
 
     label: str | None = None
+    examples: Annotated[int, Field(ge=0, le=12), CountsFrom(4)] = 4
 
 
 class UpdateConfig(Section):

@@ -35,7 +35,9 @@ _EMBEDDABLE = {
 
 
 @computable()
-def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
+def pool_columns(
+    pool: Pool, config: InputConfig, value: str, only: DataFrame | None = None
+) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
     Each is a column, or a SQL expression over the columns. If records can be broken, or vectors be
@@ -44,6 +46,7 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
     Parameters
     ----------
     value : the config key that names the value's column: ``content`` or ``embedding``
+    only : a few ids to keep, in a column ``id``; all by default
 
     Raises
     ------
@@ -75,6 +78,8 @@ def pool_columns(pool: Pool, config: InputConfig, value: str) -> DataFrame:
             f"{key}={getattr(config, value)!r} is {kinds['value'].simpleString()}; want "
             + _EMBEDDABLE[value]
         )
+    if only is not None:
+        selected = selected.join(F.broadcast(only), on="id", how="leftsemi")
     return selected if pool.pointed is None else pool.pointed.opened(selected)
 
 

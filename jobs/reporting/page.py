@@ -20,6 +20,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from jobs.gallery.nodes import Gallery
 from jobs.reporting import figures
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
@@ -48,6 +49,7 @@ class PageContext:
     inputs : input name -> version
     tables : output table -> path
     notes : warnings, most important first
+    gallery : nodes to look at
     """
 
     run_id: str
@@ -60,6 +62,7 @@ class PageContext:
     tables: dict[str, str]
     notes: list[str]
     code_version: str
+    gallery: Gallery | None = None
 
     @cached_property
     def cell(self) -> "CellOf":

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.cells import CellOf
 from jobs.reporting.numbers import human, percent
+from jobs.reporting.rows import Row
 
 
 def verdict_of(cell: CellOf, sample: str | None) -> Verdict | None:
@@ -114,3 +115,19 @@ def few_for_top(name: str, size: int, n_top: int) -> str:
         f"get none, so that shares cannot balance them; set target_size to {2 * n_top} or more, "
         "or leave cluster.levels to auto"
     )
+
+
+def kept_figures(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the measures to keep in `runs`."""
+    of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
+    kept = {("coverage", metric) for metric in of_coverage}
+    kept |= {("communities", metric) for metric in (*of_coverage[:3], "effective_communities")}
+    kept |= {("labels", "kl_uniform"), ("labels", "probe_accuracy"), ("balance", "kl_uniform")}
+    figures: dict[str, float] = {}
+    for row in rows:
+        is_whole = row.sample is not None and row.level in (None, 1) and row.key is None
+        if (row.section, row.metric) in kept and is_whole:
+            figures[f"{row.sample}.{row.section}.{row.metric}"] = row.value
+            if row.control is not None:
+                figures[f"{row.sample}.{row.section}.{row.metric}.control"] = row.control
+    return figures
