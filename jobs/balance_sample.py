@@ -24,7 +24,7 @@ from jobs.config.kinds import POOL
 from jobs.config.model import RunConfig
 from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.planning import costs
-from jobs.points.ranks import ranked
+from jobs.points.ranks import ranked, ranked_apart
 from jobs.points.surviving import size_of, surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.explanation import Explanation, Node, Place
@@ -43,6 +43,7 @@ from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.sampling.allocation import TreeLevel
+from udfs.points import PointReader
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Drawn(Outcome):
 
 
 def _balance(this: Work) -> Drawn:
-    tree, seed = cluster_levels.STAGE, this.config.seed
+    tree = cluster_levels.STAGE
     columns = ("level", "node_id", "parent_id", "n_leaves", "n_points")
     levels = read_levels(this.run.fetch(tree, cluster_levels.NODES, columns))
     parts, shares = [], []
@@ -76,8 +77,7 @@ def _balance(this: Work) -> Drawn:
         points = _candidates(this.run, samples[0])
         theirs = _shares(this, samples, points, levels)
         # 2. points, by rank within their leaf
-        wanted = this.spark.createDataFrame(pa.concat_tables([s.of_leaves() for s in theirs]))
-        parts.append(draw_points(points, wanted, strategy=samples[0].strategy, seed=seed))
+        parts.append(_drawn(this.run, points, theirs))
         shares += theirs
     drawn = reduce(DataFrame.unionByName, parts).withColumn("tree_key", F.lit(this.run.key(tree)))
     sizes = {share.sample.name: share.size for share in shares}
@@ -122,16 +122,36 @@ def _shares(
         plan = partial(plan_sample, sample, levels, counts, seed=this.config.seed)
         n_rows = sample.rows_of(int(levels[-1].n_points.sum()))
         if isinstance(sample.target_size, TotalConfig):
-            n_rows = rows_for_total(sample, points, counts, partial(_drawn, this, points, plan))
+            draw = partial(_drawn_to, this.run, points, plan)
+            n_rows = rows_for_total(sample, points, counts, draw)
         shares.append(plan(n_rows))
     return shares
 
 
-def _drawn(this: Work, points: DataFrame, plan: Callable[[int], Share], n_rows: int) -> DataFrame:
-    """Draw one sample of some size."""
-    share = plan(n_rows)
-    wanted = this.spark.createDataFrame(share.of_leaves())
-    return draw_points(points, wanted, strategy=share.sample.strategy, seed=this.config.seed)
+def _drawn(run: Run, points: DataFrame, shares: Sequence[Share]) -> DataFrame:
+    """Draw samples of the same candidates."""
+    quotas = run.spark.createDataFrame(pa.concat_tables([share.of_leaves() for share in shares]))
+    return draw_points(_ranked(run, points, shares[0].sample, quotas), quotas)
+
+
+def _drawn_to(run: Run, points: DataFrame, plan: Callable[[int], Share], n_rows: int) -> DataFrame:
+    """Draw a sample of some size."""
+    return _drawn(run, points, [plan(n_rows)])
+
+
+def _ranked(run: Run, points: DataFrame, sample: SampleConfig, quotas: DataFrame) -> DataFrame:
+    """Rank the points of each leaf, of those with a quota at least.
+
+    Parameters
+    ----------
+    quotas : leaf_id, stratum, quota
+    """
+    if sample.strategy != "diverse":
+        return ranked(points, strategy=sample.strategy, seed=run.config.seed)
+    wanted = quotas.groupBy("leaf_id", "stratum").agg(F.max("quota").alias("n_wanted"))
+    unit = run.outcome(cluster_levels.STAGE).grid_unit
+    with_vectors = points.join(surviving(run), on="id", how="inner")
+    return ranked_apart(with_vectors, wanted, PointReader(unit, size_of(run).n_features))
 
 
 def _report(run: Run) -> list[Row]:
@@ -172,10 +192,11 @@ def _ranks(run: Run, leaf: int, id_: Id) -> dict[str, int | None]:
     found = []
     groups = list(_alike(run.config.samples))
     for samples in groups:
-        strategy, seed = samples[0].strategy, run.config.seed
-        points = ranked(_candidates(run, samples[0], leaf), strategy=strategy, seed=seed)
+        points = _candidates(run, samples[0], leaf)
+        whole = points.groupBy("leaf_id", "stratum").agg(F.count("*").alias("quota"))
         name = F.lit(samples[0].name).alias("sample")
-        found.append(points.where(is_id(id_)).select(name, "place"))
+        ranks = _ranked(run, points, samples[0], whole).where(is_id(id_))
+        found.append(ranks.select(name, "place"))
     places = {row["sample"]: row.place for row in reduce(DataFrame.unionByName, found).collect()}
     return {s.name: places.get(samples[0].name) for samples in groups for s in samples}
 

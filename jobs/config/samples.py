@@ -114,7 +114,7 @@ class SampleConfig(Section):
 
     name: Name
     target_size: Size
-    strategy: Literal["random", "closest"] = "random"
+    strategy: Literal["random", "closest", "diverse"] = "random"
     replicas: Positive = 1
     share: ShareConfig = ShareConfig()
     must_include: Annotated[str | None, CountsFrom(None)] = None

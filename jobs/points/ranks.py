@@ -3,6 +3,9 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from udfs.points import PointReader
+from udfs.spread import SPREAD_SCHEMA, make_spread
+
 
 def ranked(points: DataFrame, *, strategy: str, seed: int) -> DataFrame:
     """Number the points of every leaf and stratum from 0, in the order in which they are drawn.
@@ -24,6 +27,27 @@ def ranked(points: DataFrame, *, strategy: str, seed: int) -> DataFrame:
     keys += [_rank_key(strategy, seed), F.col("id")]
     by_leaf = Window.partitionBy("leaf_id", "stratum").orderBy(*keys)
     return points.withColumn("place", F.row_number().over(by_leaf) - 1)
+
+
+def ranked_apart(points: DataFrame, wanted: DataFrame, read: PointReader) -> DataFrame:
+    """Number the points of every leaf and stratum from 0, each the farthest from all before it.
+
+    Points beyond those wanted follow by hash.
+
+    Parameters
+    ----------
+    points : id, leaf_id, stratum, sq_distance, embedding; is_included if some must come first
+    wanted : leaf_id, stratum, n_wanted; other leaves are left out
+
+    Returns
+    -------
+    ranked : id, leaf_id, stratum, place
+    """
+    known = ["id", "leaf_id", "stratum", "sq_distance", "embedding", "is_included", "n_wanted"]
+    joined = points.join(F.broadcast(wanted), on=["leaf_id", "stratum"], how="inner")
+    mine = joined.select(F.xxhash64("id").alias("hash"), *(c for c in known if c in joined.columns))
+    schema = SPREAD_SCHEMA.format(id=points.schema["id"].dataType.simpleString())
+    return mine.groupBy("leaf_id", "stratum").applyInArrow(make_spread(read), schema)
 
 
 def _rank_key(strategy: str, seed: int) -> Column:

@@ -3,15 +3,13 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.points.ranks import ranked
 
-
-def draw_points(points: DataFrame, quotas: DataFrame, *, strategy: str, seed: int) -> DataFrame:
+def draw_points(ranked: DataFrame, quotas: DataFrame) -> DataFrame:
     """Fill every leaf's quota with its points in rank order; replicas come after all points.
 
     Parameters
     ----------
-    points : id, leaf_id, stratum, sq_distance, and what ``ranked`` knows
+    ranked : id, leaf_id, stratum, place: from 0 in the leaf and stratum
     quotas : of ``Share.of_leaves``
 
     Returns
@@ -21,8 +19,7 @@ def draw_points(points: DataFrame, quotas: DataFrame, *, strategy: str, seed: in
     # a point is in the sample once per pass over its leaf that reaches its place
     copies = F.ceil((F.col("quota") - F.col("place")) / F.col("n_points"))
     return (
-        ranked(points, strategy=strategy, seed=seed)
-        .join(quotas, on=["leaf_id", "stratum"], how="inner")
+        ranked.join(quotas, on=["leaf_id", "stratum"], how="inner")
         .where(F.col("place") < F.col("quota"))
         .withColumn("replica", F.explode(F.sequence(F.lit(0), copies.cast("int") - 1)))
         .withColumn("rank", F.col("replica") * F.col("n_points") + F.col("place"))

@@ -72,7 +72,7 @@ OVERRIDES = {  # of BASE -> the whole message
     "samples.0.per_node={level: bottom}": (
         "samples.0.per_node.level='bottom': want a whole number or 'top'"
     ),
-    "samples.0.strategy=best": "samples.0.strategy='best': want 'random' or 'closest'",
+    "samples.0.strategy=best": "samples.0.strategy='best': want 'random', 'closest' or 'diverse'",
     "samples.0.name=../up": "samples.0.name='../up': want text that matches ^[A-Za-z0-9_]+$",
     "samples=[{name: a, target_size: 1}, {name: A, target_size: 2}]": (
         "samples.1.name='A' is taken by samples.0; want unique names, whatever their case"

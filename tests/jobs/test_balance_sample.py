@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.testing import assertDataFrameEqual
 
 from jobs.config.samples import SampleConfig, ShareConfig
+from jobs.points.ranks import ranked
 from jobs.sampling.candidates import anyone
 from jobs.sampling.drawing import draw_points
 from jobs.sampling.shares import Share, Stratum, read_levels, sharing_of
@@ -37,10 +38,8 @@ def quotas(spark: SparkSession, rows: list[tuple[str, int, int, int]]) -> DataFr
 
 def test_closest_points_come_first_ties_by_id(spark: SparkSession) -> None:
     drawn = draw_points(
-        assignments(spark, FOUR_IN_TWO_LEAVES),
+        ranked(assignments(spark, FOUR_IN_TWO_LEAVES), strategy="closest", seed=0),
         quotas(spark, [("s", 0, 2, 3), ("s", 1, 1, 1)]),
-        strategy="closest",
-        seed=0,
     )
     expected = [("s", "b", 0, 0, 0), ("s", "c", 0, 0, 1), ("s", "d", 1, 0, 0)]
     got = drawn.select("sample", "id", "leaf_id", "replica", "rank")
@@ -49,10 +48,8 @@ def test_closest_points_come_first_ties_by_id(spark: SparkSession) -> None:
 
 def test_replicas_come_after_every_point_had_its_turn(spark: SparkSession) -> None:
     drawn = draw_points(
-        assignments(spark, FOUR_IN_TWO_LEAVES),
+        ranked(assignments(spark, FOUR_IN_TWO_LEAVES), strategy="closest", seed=0),
         quotas(spark, [("s", 0, 4, 3), ("s", 1, 3, 1)]),
-        strategy="closest",
-        seed=0,
     )
     got = {(r.id, r.replica, r["rank"]) for r in drawn.collect()}
     assert got == {
@@ -73,7 +70,7 @@ def test_draws_do_not_depend_on_partitioning_and_nest(spark: SparkSession) -> No
         {
             (r.sample, r.id, r["rank"])
             for r in draw_points(
-                assignments(spark, points).repartition(n), wanted, strategy="random", seed=3
+                ranked(assignments(spark, points).repartition(n), strategy="random", seed=3), wanted
             ).collect()
         }
         for n in (1, 7)
@@ -192,10 +189,8 @@ def test_a_drawn_row_has_its_position_and_weight(spark: SparkSession) -> None:
     sample = SampleConfig(name="s", target_size=35, replicas=2, share=ShareConfig(leaves=0.0))
     share = Share(sample, [Stratum([level], 35, sharing_of(sample, 2))])
     drawn = draw_points(
-        assignments(spark, points),
+        ranked(assignments(spark, points), strategy="random", seed=2),
         spark.createDataFrame(share.of_leaves()),
-        strategy="random",
-        seed=2,
     ).collect()
     assert sorted(row.position for row in drawn) == list(range(35))
     by_position = sorted(drawn, key=lambda row: row.position)

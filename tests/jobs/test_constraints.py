@@ -125,6 +125,27 @@ def test_quotas_and_totals_agree(draw: Draw) -> None:
     assert abs(sum(map(is_german, rows)) - len(rows) / 2) <= 0.5
 
 
+def test_diverse_rows_lie_farther_from_each_other(draw: Draw) -> None:
+    diverse, plain, small = draw(
+        {"target_size": 40, "strategy": "diverse"},
+        {"target_size": 40},
+        {"target_size": 20, "strategy": "diverse"},
+    )
+    X = np.random.default_rng(5).standard_normal((N_POINTS, 4))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+
+    def closest(rows: list[Row]) -> float:
+        """Return the mean distance to the nearest other row of the same leaf."""
+        found = []
+        for row in rows:
+            mine = [number(r) for r in rows if r.leaf_id == row.leaf_id and r.id != row.id]
+            found.append(np.linalg.norm(X[mine] - X[number(row)], axis=1).min())
+        return float(np.mean(found))
+
+    assert closest(diverse) > 1.2 * closest(plain)
+    assert [row.id for row in diverse[:20]] == [row.id for row in small]
+
+
 def test_a_node_has_its_least_and_its_most(draw: Draw) -> None:
     ((*rows,),) = draw({"target_size": 24, "per_node": {"level": 1, "min": 2, "max": 4}})
     counts = Counter(row.leaf_id for row in rows)
@@ -141,6 +162,7 @@ def test_many_draws_with_constraints_do_not_depend_on_partitions(
         {"target_size": 30, "quotas": {"by": "language", "values": {"de": {"min": 12}}}},
         {"target_size": 30, "weight": {"by": "quality"}, "must_exclude": "tokens < 30"},
         {"target_size": {"total": 2000, "of": "tokens"}, "must_include": "id = 'p003'"},
+        {"target_size": 40, "strategy": "diverse", "must_include": "id < 'p004'"},
     ]
     found = []
     for n in (1, 7):
@@ -185,7 +207,7 @@ def test_an_explanation_knows_the_constraints(spark: SparkSession, folder: Path)
         {"name": "with", "target_size": 20, "must_include": "id = 'p050'"},
     )
     curate.run(spark, config)
-    without, with_it = explain(spark, config, "p050").samples
+    without, with_it = explain(open_run(spark, config), "p050").samples
     assert without.why_not == "must_exclude: id = 'p050'"
     assert (with_it.rank, with_it.replicas) == (0, [0])
 
