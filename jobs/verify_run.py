@@ -1,6 +1,6 @@
 """Verify a run: recompute rows and digests of its tables, and compare them with the ledger's.
 
-Reads    runs, and every table that the run's finished stages wrote
+Reads    runs, and every table that the run's finished stages wrote, all rounds beside it too
 Writes   nothing
 Method   order-free hashes of whole tables; ``Lake.describe``
 Run      evenlake verify RUN_ID --config conf/quickstart.yaml

@@ -14,12 +14,19 @@ from jobs.tables.table import Table
 
 @dataclass(frozen=True)
 class Check:
-    """One table of one stage: rows and digest as found, and as recorded."""
+    """One table of one stage: rows and digest as found, and as recorded.
+
+    Attributes
+    ----------
+    stage : its name; beside a run also the key, as a stage may have several there
+    command : that writes it again
+    """
 
     stage: str
     table: str
     got: str
     want: str
+    command: str = "curate"
 
     @property
     def is_ok(self) -> bool:
@@ -66,30 +73,38 @@ class Verification:
             raise CurationError(
                 f"run {self.run_id} has no finished stage to verify; evenlake curate makes it again"
             )
-        wrong = [check.table for check in self.checks if not check.is_ok]
+        wrong = [check for check in self.checks if not check.is_ok]
         if wrong:
+            again = sorted({f"evenlake {check.command} --full-refresh" for check in wrong})
             raise CurationError(
                 f"{len(wrong)} of {len(self.checks)} tables of run {self.run_id} differ from the "
-                f"ledger: {', '.join(wrong)}; evenlake curate --full-refresh writes them again"
+                f"ledger: {', '.join(check.table for check in wrong)}; {' and '.join(again)} "
+                "writes them again"
             )
 
 
 def verify(lake: Lake, history: History, run: RecordedRun) -> Verification:
-    """Count and hash every table of a run's finished stages, and compare."""
-    checks, skipped = [], {}
-    for stage, event in run.stages.items():
+    """Count and hash every table of a run's finished stages, and compare.
+
+    Of a stage beside the run, every key is checked: all rounds and selections of it.
+    """
+    checks, skipped, recipe = [], {}, history.recipe
+    commands = {stage.name: stage.command for stage in recipe.stages if stage.is_side}
+    for event in [*run.own.values(), *run.beside]:
+        name = f"{event.stage} {event.stage_key}" if event.stage in commands else event.stage
         finished = history.finished(event.stage_key)
         if finished is None:
-            skipped[stage] = history.state_of_key(event.stage_key)
-        else:
-            tables = history.recipe.tables
-            checks += [
-                _check(lake, finished, tables.get(name, name)) for name in sorted(finished.digests)
-            ]
+            skipped[name] = history.state_of_key(event.stage_key)
+            continue
+        command = commands.get(event.stage) or "curate"
+        checks += [
+            _check(lake, finished, recipe.tables.get(table, table), name, command)
+            for table in sorted(finished.digests)
+        ]
     return Verification(run.run_id, checks, skipped)
 
 
-def _check(lake: Lake, finished: Event, table: Table | str) -> Check:
+def _check(lake: Lake, finished: Event, table: Table | str, stage: str, command: str) -> Check:
     name = name_of(table)
     n_rows = finished.metrics.get(ROWS_OF + name)  # older ledgers do not have it
     want = _as_text(None if n_rows is None else int(n_rows), finished.digests[name])
@@ -101,7 +116,7 @@ def _check(lake: Lake, finished: Event, table: Table | str) -> Check:
             got = f"no table at {lake.shown(name)}"
     except SPARK_ERRORS as error:
         got = f"what cannot be read: {reason(error)}"
-    return Check(finished.stage, name, got, want)
+    return Check(stage, name, got, want, command)
 
 
 def _as_text(n_rows: int | None, digest: str) -> str:

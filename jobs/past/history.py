@@ -57,12 +57,12 @@ class History:
         return "cleaned" if last == "finished" else last  # cleaned while the attempt was running
 
     def state_of(self, run: RecordedRun) -> str:
-        """Return a run's state.
+        """Return a run's state, whatever was done beside it.
 
         ``running`` while a process works on one of its stages; ``cleaned`` if it finished but some
         of its rows have been removed since.
         """
-        keys = [e.stage_key for e in run.stages.values()]
+        keys = [e.stage_key for e in run.own.values()]
         if self.running.intersection(keys):
             return "running"
         is_gone = any(self.state_of_key(key) == "cleaned" for key in keys)

@@ -102,14 +102,14 @@ def describe_run(history: History, run: RecordedRun) -> str:
         "published": ",".join(published_by(history, run)) or "-",
     }
     lines = [pairs({name: value}) for name, value in (facts | inputs).items()]
+    ends = [*run.own.values(), *run.beside]
     lines += [
-        pairs({"stage": stage, "key": e.stage_key, "outcome": _outcome(history, e)})
-        for stage, e in run.stages.items()
+        pairs({"stage": e.stage, "key": e.stage_key, "outcome": _outcome(history, e)}) for e in ends
     ]
-    for stage, event in run.stages.items():
+    for event in ends:
         finished = history.finished(event.stage_key)
         for table, digest in sorted(finished.digests.items()) if finished else ():
-            lines.append(pairs({"stage": stage, "table": table, "digest": digest}))
+            lines.append(pairs({"stage": event.stage, "table": table, "digest": digest}))
     lines += map(_event_line, run.events)
     return "\n".join([*lines, "config:", _indented(run)])
 

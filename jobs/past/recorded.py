@@ -48,6 +48,21 @@ class RecordedRun:
         return {name: latest[name] for name in [*known, *(set(latest) - set(known))]}
 
     @cached_property
+    def own(self) -> dict[str, Event]:
+        """The ``stages`` that are the run: not those done beside it, each by its own command."""
+        return {name: e for name, e in self.stages.items() if name not in self._names_beside}
+
+    @cached_property
+    def beside(self) -> list[Event]:
+        """The latest event of every stage key beside the run, such as a round's, oldest first."""
+        latest = {e.stage_key: e for e in self.attempts if e.stage in self._names_beside}
+        return sorted(latest.values(), key=lambda e: e.at)
+
+    @cached_property
+    def _names_beside(self) -> set[str]:
+        return {stage.name for stage in self.recipe_now.stages if stage.is_side}
+
+    @cached_property
     def _last_ends(self) -> list[Event]:
         """The events of the run's last stages; empty while one of them is missing.
 
@@ -68,8 +83,8 @@ class RecordedRun:
 
     @property
     def state(self) -> str:
-        """``finished``, ``failed`` or ``unfinished``."""
-        broken = [e for e in self.stages.values() if e.event not in _ENDS]
+        """``finished``, ``failed`` or ``unfinished``, whatever was done beside it."""
+        broken = [e for e in self.own.values() if e.event not in _ENDS]
         if broken:
             worst = max(broken, key=lambda e: e.at)
             return "failed" if worst.event == "failed" else "unfinished"

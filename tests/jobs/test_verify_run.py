@@ -8,9 +8,11 @@ import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import cluster_levels, embed_pool, verify_run
+from jobs import cluster_levels, embed_pool, score_learnability, verify_run
 from jobs.__main__ import main as evenlake
 from jobs.cluster_levels import NODES
+from jobs.config.errors import CurationError
+from jobs.config.loading import parse_config
 from jobs.config.model import as_dict
 from jobs.runs.opening import open_run
 from tests.jobs.tiny import CLUSTER, EMBED, N_POINTS, config_of
@@ -96,6 +98,29 @@ def test_only_finished_stages_are_verified(spark: SparkSession, curated: Path, r
     found.require()
     assert {check.stage for check in found.checks} == {EMBED}
     assert found.skipped == {CLUSTER: "started"}
+
+
+def test_every_round_beside_a_run_is_verified(
+    spark: SparkSession, curated: Path, root: Path, run_id: str
+) -> None:
+    plain = as_dict(config_of(curated, f"output.root={root}"))
+    sides = {side: {"loss": f"vector[{i}]"} for i, side in enumerate(("online", "reference"))}
+    config = parse_config(plain | {"learnability": {"source": "pool", "rounds": 2} | sides})
+    score_learnability.run(spark, config)
+    run = open_run(spark, config)
+    run.record(score_learnability.STAGE, "started")  # the first round's key: it stays finished
+    keys = [one.name for one in score_learnability.selections(run)]
+    found = verify_run.run(spark, config, run_id)
+    found.require()
+    told = {(check.stage, check.table) for check in found.checks}
+    assert {(f"score_learnability {key}", "learnability") for key in keys} <= told
+    assert not found.skipped
+    spark.sql(f"DELETE FROM delta.`{root}/learnability` WHERE round = 0 AND is_selected")
+    found = verify_run.run(spark, config, run_id)
+    (wrong,) = [check for check in found.checks if not check.is_ok]
+    assert (wrong.stage, wrong.table) == (f"score_learnability {keys[0]}", "learnability")
+    with pytest.raises(CurationError, match="evenlake learnability --full-refresh writes them"):
+        found.require()
 
 
 def test_rows_are_not_compared_where_the_ledger_does_not_count_them(

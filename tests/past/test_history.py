@@ -55,6 +55,33 @@ def test_a_run_with_open_levels_ends_with_its_report_too() -> None:
     assert state_of(told(config, 0, 0, steps[-1])) == "finished"  # a lone report
 
 
+@pytest.mark.parametrize("ends", [["started", "failed"], ["started"], ["finished", "cleaned"]])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_is_done_beside_a_run_leaves_its_state(ends: list[str], is_whole: bool) -> None:
+    run = whole(config_of(), 0, 0)[: None if is_whole else -1]
+    beside = told(config_of(), 0, 1, *(("score_learnability", event) for event in ends))
+    history = history_of([*run, *beside], running=frozenset({"score_learnability"}))
+    assert history.state_of(history.runs[0]) == ("finished" if is_whole else "unfinished")
+    told_of = history.runs[0].stages["score_learnability"]
+    assert told_of.event == next(event for event in reversed(ends) if event != "cleaned")
+    assert history.is_active(history.runs[0], beside[-1].at)  # its rows must stay
+
+
+def test_every_round_beside_a_run_is_known_by_its_key() -> None:
+    one, other = (
+        [replace(e, stage_key=key) for e in told(config_of(), 0, hour, *steps)]
+        for hour, key, steps in [
+            (1, "first", [("score_learnability", "started"), ("score_learnability", "finished")]),
+            (2, "second", [("score_learnability", "failed")]),
+        ]
+    )
+    (run,) = history_of([*whole(config_of(), 0, 0), *one, *other]).runs
+    assert [(e.stage_key, e.event) for e in run.beside] == [
+        ("first", "finished"), ("second", "failed")
+    ]  # fmt: skip
+    assert [*run.own] == [*GIVEN]
+
+
 def test_a_stage_of_another_version_has_to_end_too() -> None:
     stages = (*GIVEN, "gate_outliers")
     ends = [(stage, "finished") for stage in stages]
