@@ -58,8 +58,7 @@ def _learnability(this: Run, wanted: Wanted) -> Cut:
 
 def _drawn(this: Run) -> Cut:
     """Return the rows that were drawn : round, id."""
-    stage = score_learnability.STAGE
-    _require(this, stage)
+    _require(this, score_learnability.STAGE, "learnability.source")
     found = score_learnability.selections(this)
     rows = [each.rows.select(F.lit(each.round).alias("round"), "id") for each in found]
     return reduce(DataFrame.unionByName, rows), [each.name for each in found]
@@ -73,7 +72,7 @@ def _batches(this: Run, wanted: Wanted) -> Cut:
             "selected; leave --batch-size out"
         )
     stage = this.recipe.named(select_batches.STAGE.name) or select_batches.STAGE
-    _require(this, stage)
+    _require(this, stage, "batches.learner")
     rows = this.read(stage, select_batches.BATCHES)
     return renumbered(rows.select("round", "batch_id", "position", "id")), [this.key(stage)]
 
@@ -84,11 +83,12 @@ SOURCES: dict[str, Callable[[Run, Wanted], Cut]] = {
 }
 
 
-def _require(this: Run, stage: Stage[Any]) -> None:
+def _require(this: Run, stage: Stage[Any], key: str) -> None:
+    """Refuse a stage that is off, as its key of the config is null, or that has not finished."""
     if not this.is_on(stage):
         raise ConfigError(
-            f"the config does not turn {stage.name} on, so there is nothing to export; want the "
-            f"config that evenlake {stage.command} ran with"
+            f"{key} is null, so the config does not turn {stage.name} on and there is nothing to "
+            f"export; want the config that evenlake {stage.command} ran with"
         )
     this.require_finished(stage)
 

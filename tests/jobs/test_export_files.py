@@ -326,7 +326,7 @@ def test_a_folder_that_holds_anything_else_is_refused(
         ({"columns": ("Batch_Id",)}, ConfigError, "Batch_Id is there already; id, batch_id, posi"),
         ({"columns": ("label", "Label")}, ConfigError, "Label is there already"),
         ({"rounds": (1, 2)}, InputError, "--rounds 1,2: learnability has no selected row there"),
-        ({"of": "batches", "batch_size": None}, ConfigError, "does not turn select_batches on"),
+        ({"of": "batches", "batch_size": None}, ConfigError, "batches.learner is null, so"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(
@@ -356,7 +356,7 @@ def test_learnability_that_is_off_is_refused(
     spark: SparkSession, folder: Path, tmp_path: Path
 ) -> None:
     this = open_run(spark, config_of(folder))
-    with pytest.raises(ConfigError, match="does not turn score_learnability on"):
+    with pytest.raises(ConfigError, match="learnability.source is null, so"):
         export(this, str(tmp_path / "export"), Wanted(of="learnability", batch_size=2))
 
 
