@@ -12,11 +12,14 @@ Each item is a whole batch, so PyTorch does no batching of its own::
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, default_convert, get_worker_info
+from torch.utils.data._utils.collate import (
+    default_collate_fn_map,
+)  # as its documentation extends it
 
 from jobs.training.batches import N_MARKS, Batches, Reader, State
 from jobs.training.files import Batch
@@ -45,10 +48,39 @@ class TorchBatches(Batches, IterableDataset):  # type: ignore[misc]  # torch has
         Batches.__init__(self, folder, rank=rank, world=world, **options)
         self._marks = torch.zeros(N_MARKS, dtype=torch.int64).share_memory_()
 
+    def __iter__(self) -> Iterator[Batch]:
+        """Pass over one epoch's batches, or what is left of it after ``load_state_dict``."""
+        return map(WholeBatch, super().__iter__())
+
     def reader(self) -> Reader:
         """Return which of a loader's workers this process is, if it is one."""
         info = get_worker_info()
         return Reader() if info is None else Reader(info.id, info.num_workers, is_main=False)
+
+
+class WholeBatch(dict[str, Any]):
+    """A batch as it is trained on: PyTorch is not to make one of several."""
+
+
+def _uncollated(items: Sequence[WholeBatch], **_: Any) -> Batch:
+    """Return the one item of what a ``DataLoader`` takes for a batch; by default it takes one.
+
+    Raises
+    ------
+    ValueError
+        If there are several.
+    """
+    if len(items) > 1:
+        raise ValueError(
+            f"DataLoader(batch_size={len(items)}) over whole batches, which are trained on as they "
+            "are; want batch_size=None, or a BatchLoader; evenlake export --batch-size sets the "
+            "rows of a batch"
+        )
+    batch: Batch = default_convert(items[0])
+    return batch
+
+
+default_collate_fn_map[WholeBatch] = _uncollated  # in workers too, which import this module
 
 
 class BatchLoader:

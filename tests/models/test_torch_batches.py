@@ -158,3 +158,26 @@ def test_what_a_loader_cannot_do_is_refused(folder: str) -> None:
         BatchLoader(TorchBatches(folder), shuffle=True)
     with pytest.raises(ValueError, match="rank=1, world=None; want both or neither"):
         TorchBatches(folder, rank=1)
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_loader_that_was_told_no_batch_size_gives_whole_batches_too(
+    folder: str, n_workers: int
+) -> None:
+    how = {"num_workers": n_workers, "multiprocessing_context": "spawn" if n_workers else None}
+    by_default = DataLoader(TorchBatches(folder), **how)
+    assert len(by_default) == N_BATCHES
+    as_documented = DataLoader(TorchBatches(folder), batch_size=None)
+    for mine, theirs in zip(by_default, as_documented, strict=True):
+        assert mine.keys() == theirs.keys()
+        assert torch.equal(mine["vector"], theirs["vector"])
+        assert (mine["id"], mine["label"]) == (theirs["id"], theirs["label"])
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_several_batches_are_not_made_one(folder: str, n_workers: int) -> None:
+    loader = DataLoader(TorchBatches(folder), batch_size=2, num_workers=n_workers)
+    with pytest.raises(
+        ValueError, match=r"batch_size=2\) over whole batches.* want batch_size=None"
+    ):
+        next(iter(loader))
