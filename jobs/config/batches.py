@@ -4,27 +4,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jobs.config.kinds import POOL, Format, Place, Positive, Section
+from jobs.config.kinds import POOL, Place, Positive, Section, TableConfig
 
 _CHEAPER = "approximation."
 _MOST = 65_536  # pairs of a super-batch: 512 numbers of each of four embeddings take 2 GB
 Temperature = Annotated[float, Field(gt=0, le=300)]  # exp(-2 x 300) is a float64 still
 
 
-class TowersConfig(Section):
-    """A table of one model's embeddings of images and texts, a pair a row; read as the pool is."""
+class TowersConfig(TableConfig):
+    """A table of one model's embeddings of images and texts, a pair a row."""
 
     table: Place
-    format: Format | None = None
-    options: dict[str, str] = {}
-    where: str | None = None
-    version: Annotated[int | None, Field(ge=0)] = None
     id: str = "id"
     image: str = "image"
     text: str = "text"
     temperature: Temperature | None = None
     bias: Annotated[float | None, Field(ge=-1000, le=1000)] = None
-    fingerprint: str | None = None  # of what was found there; any other is refused
 
 
 class ApproximationConfig(Section):

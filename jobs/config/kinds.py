@@ -2,12 +2,13 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 POOL = "pool"  # the source that is no sample
+ROUND = "{round}"  # in the name of a table: the round's number
 HOW = "how, not what: the answer does not depend on it"
 
 
@@ -56,3 +57,25 @@ class Section(BaseModel):
     """A section of the config: frozen, strict about types and unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TableConfig(Section):
+    """A table beside the pool, read as it is; by default the pool itself."""
+
+    table: Place | None = None
+    format: Format | None = None
+    options: dict[str, str] = {}
+    where: str | None = None
+    version: Annotated[int | None, Field(ge=0)] = None
+    fingerprint: str | None = None  # of what was found there; any other is refused
+
+    @property
+    def is_by_round(self) -> bool:
+        """Whether each round has a table of its own."""
+        return self.table is not None and ROUND in self.table
+
+    def at(self, round_: int) -> Self:
+        """Return the table of a round."""
+        if self.table is None:
+            return self
+        return self.model_copy(update={"table": self.table.replace(ROUND, str(round_))})

@@ -4,35 +4,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jobs.config.kinds import HOW, Format, Fraction, Place, Positive, Section
+from jobs.config.kinds import HOW, Fraction, Place, Positive, Section, TableConfig
 
-ROUND = "{round}"  # in the name of a table: the round's number
 Criterion = Literal["learnability", "hard", "easy_reference", "uniform"]
 Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 SIDES = ("online", "reference", "second_reference")
 FORMS = ("loss", "pair", "views", "embedding", "model")
-
-
-class TableConfig(Section):
-    """A table, read as the pool is; by default the pool itself."""
-
-    table: Place | None = None
-    format: Format | None = None
-    options: dict[str, str] = {}
-    where: str | None = None
-    version: Annotated[int | None, Field(ge=0)] = None
-    fingerprint: str | None = None  # of what was found there; any other is refused
-
-    @property
-    def is_by_round(self) -> bool:
-        """Whether each round has a table of its own."""
-        return self.table is not None and ROUND in self.table
-
-    def at(self, round_: int) -> Self:
-        """Return the table of a round."""
-        if self.table is None:
-            return self
-        return self.model_copy(update={"table": self.table.replace(ROUND, str(round_))})
 
 
 class LossesConfig(TableConfig):

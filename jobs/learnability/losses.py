@@ -13,11 +13,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import GflopConfig, LearnabilityConfig, LossesConfig, TableConfig
-from jobs.config.model import InputConfig, RunConfig
+from jobs.config.kinds import TableConfig
+from jobs.config.learnability import GflopConfig, LearnabilityConfig, LossesConfig
+from jobs.config.model import RunConfig
 from jobs.embedding.code import source_of
-from jobs.pool.inputs import Pool, open_pool
-from jobs.pool.joining import Wrong, require_same_ids, with_fingerprint, with_reasons
+from jobs.pool.beside import opened, pinned
+from jobs.pool.inputs import Pool
+from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
 from udfs.embedders.contract import EmbedderError
@@ -49,37 +51,22 @@ def losses_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
         tables = {"clean": classifier.clean} | (
             {"seen": classifier.seen} if classifier.seen else {}
         )
-        pinned = {
+        labelled = {
             name: _pinned(spark, f"learnability.classifier.{name}", table, given.round)
             for name, table in tables.items()
         }
-        update = {"classifier": classifier.model_copy(update=pinned)}
+        update = {"classifier": classifier.model_copy(update=labelled)}
         return config.model_copy(update={"learnability": given.model_copy(update=update)})
     return config.model_copy(update={"learnability": given.model_copy(update=found)})
 
 
 def _pinned(spark: SparkSession, key: str, table: TableConfig, round_: int) -> TableConfig:
-    parts = [] if table.table is None else [opened(spark, key, table.at(round_)).fingerprint]
+    pool, code = None, None
+    if table.table is not None:
+        pool = opened(spark, key, table.at(round_), id="id", content="id")
     if isinstance(table, LossesConfig) and table.model is not None:
-        parts.append(source_of(table.model, f"{key}.model").version)
-    return with_fingerprint(key, table, "+".join(parts) or None)
-
-
-def opened(
-    spark: SparkSession, key: str, table: TableConfig, *, id_: str = "id", content: str = "id"
-) -> Pool:
-    """Open a table as a pool is opened, errors naming the keys of the config that it is from.
-
-    Raises
-    ------
-    InputError
-    """
-    shared = {name: getattr(table, name) for name in ("table", "format", "options", "where")}
-    given = shared | {"version": table.version, "id": id_, "content": content}
-    try:
-        return open_pool(spark, InputConfig.model_validate(given))
-    except InputError as error:
-        raise InputError(str(error).replace("input.", f"{key}.")) from error
+        code = source_of(table.model, f"{key}.model").version
+    return pinned(key, table, pool, code)
 
 
 # --- read -----------------------------------------------------------------------------------------
@@ -115,7 +102,7 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
     id_ = losses.id or (source.pool_id if losses.table is None else "id")
     rows, name = source.pool.rows, source.pool.name
     if losses.table is not None:
-        found = opened(spark, key, losses, id_=id_, content=", ".join(losses.columns))
+        found = opened(spark, key, losses, id=id_, content=", ".join(losses.columns))
         rows, name = found.rows, found.name
     try:
         named = rows.select(

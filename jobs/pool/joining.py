@@ -1,16 +1,12 @@
 """Joins by id of what users bring: ids of one type, and why a row cannot be used."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config.batches import TowersConfig
-from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import TableConfig
-
-TableT = TypeVar("TableT", TableConfig, TowersConfig)
+from jobs.config.errors import InputError
 
 _WHOLE = {"tinyint", "smallint", "int", "bigint"}  # types of ids that join as they are
 
@@ -30,26 +26,6 @@ def with_reasons(rows: DataFrame, wrong: Sequence[Wrong]) -> DataFrame:
         reason = F.when(each.is_so, each.reason).otherwise(reason)
         detail = F.when(each.is_so, each.detail).otherwise(detail)
     return rows.withColumns({"reason": reason, "detail": detail})
-
-
-def with_fingerprint(key: str, table: TableT, found: str | None) -> TableT:
-    """Return a table's config with the fingerprint of what is there.
-
-    Parameters
-    ----------
-    key : of the config, that names the table
-
-    Raises
-    ------
-    ConfigError
-        If the config names another.
-    """
-    if table.fingerprint not in (None, found):
-        raise ConfigError(
-            f"{key}.fingerprint={table.fingerprint!r}, but {table.table or table} is {found!r} "
-            "now; null takes whatever is there"
-        )
-    return table.model_copy(update={"fingerprint": found})
 
 
 def require_same_ids(key: str, pool: DataFrame, other: DataFrame) -> None:

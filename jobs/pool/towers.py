@@ -6,9 +6,9 @@ from pyspark.sql.types import ArrayType, BinaryType, NumericType
 
 from jobs.config.batches import ApproximationConfig, TowersConfig
 from jobs.config.errors import InputError
-from jobs.config.model import InputConfig, RunConfig
-from jobs.pool.inputs import Pool, open_pool
-from jobs.pool.joining import with_fingerprint
+from jobs.config.model import RunConfig
+from jobs.pool.beside import opened, pinned
+from jobs.pool.inputs import Pool
 from jobs.pool.vectors import as_vector
 from jobs.spark.errors import SPARK_ERRORS, reason
 from udfs.joint import PACKED_SCHEMA, make_pack
@@ -42,7 +42,7 @@ def towers_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
 
 
 def _pinned(spark: SparkSession, key: str, towers: TowersConfig) -> TowersConfig:
-    return with_fingerprint(f"batches.{key}", towers, _opened(spark, towers).fingerprint)
+    return pinned(f"batches.{key}", towers, _opened(spark, key, towers))
 
 
 def read_towers(spark: SparkSession, key: str, towers: TowersConfig) -> DataFrame:
@@ -53,7 +53,7 @@ def read_towers(spark: SparkSession, key: str, towers: TowersConfig) -> DataFram
     InputError
         If an expression cannot be computed, or is no vector.
     """
-    rows = _opened(spark, towers).rows
+    rows = _opened(spark, key, towers).rows
     texts = {name: getattr(towers, name) for name in ("id", *TOWERS)}
     try:
         named = rows.select(*(F.expr(text).alias(name) for name, text in texts.items()))
@@ -107,7 +107,6 @@ def _length(rows: DataFrame, name: str) -> Column:
     return F.size(name)
 
 
-def _opened(spark: SparkSession, towers: TowersConfig) -> Pool:
-    shared = {name: getattr(towers, name) for name in ("table", "format", "options", "where")}
-    given = shared | {"version": towers.version, "id": towers.id, "embedding": towers.image}
-    return open_pool(spark, InputConfig.model_validate(given | {"content": towers.text}))
+def _opened(spark: SparkSession, key: str, towers: TowersConfig) -> Pool:
+    columns = {"id": towers.id, "embedding": towers.image, "content": towers.text}
+    return opened(spark, f"batches.{key}", towers, **columns)

@@ -12,6 +12,11 @@ def absolute(path: str) -> str:
     return path.rstrip("/") if urlparse(path).scheme else str(Path(path).absolute())
 
 
+def is_full(path: str) -> bool:
+    """Return whether it is a full path or a URI: neither a relative path nor a table's name."""
+    return bool(urlparse(path).scheme) or Path(path).is_absolute()
+
+
 def is_local(path: str) -> bool:
     """Return whether a path or URI is on this machine's file system."""
     return _STORE.match(path) is None or path.startswith("file:")

@@ -1,12 +1,12 @@
 """Relative paths: they mean this process's folder, or nothing at all."""
 
-from pathlib import Path
 from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 
 from jobs.config.errors import ConfigError
 from jobs.spark.classic import default_file_system
+from jobs.spark.naming import is_full
 
 
 def require_one_meaning(spark: SparkSession, key: str, path: str) -> None:
@@ -19,7 +19,7 @@ def require_one_meaning(spark: SparkSession, key: str, path: str) -> None:
     ------
     ConfigError
     """
-    if urlparse(path).scheme or Path(path).is_absolute():
+    if is_full(path):
         return
     default = default_file_system(spark)
     if default is not None and urlparse(default).scheme == "file":

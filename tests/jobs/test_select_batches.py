@@ -299,7 +299,11 @@ LEARNER = {"table": "{folder}/learner", "temperature": 9.0, "bias": -8.0}
             InputError,
             "batches.batches_per_round=3, but 53 pairs make 2 super-batches of 20; want at most 2",
         ),
-        ({"learner": LEARNER | {"table": "/nowhere/towers"}}, InputError, "/nowhere/towers"),
+        (
+            {"learner": LEARNER | {"table": "/nowhere/towers"}},
+            InputError,
+            "batches.learner.table='/nowhere/towers'",
+        ),
         (
             {"learner": LEARNER | {"bias": None}},
             ConfigError,
