@@ -64,7 +64,7 @@ def _score(this: Work) -> Scored:
         n_rejected = this.n_rows[REJECTS.name]
         _require_some(given, this.n_rows[LEARNABILITY.name], n_rejected)
         # 3. what it is worth and what it took; classifiers learn from it
-        return measured(this, losses, fit, n_rejected)
+        return replace(measured(this, losses, fit, n_rejected), age=_age(this, given))
     except SPARK_ERRORS as error:
         say_why_scoring_failed(error)
         raise
@@ -79,6 +79,21 @@ def _require_some(given: LearnabilityConfig, n_scored: int, n_rejected: int) -> 
             "rejects table names each row: check learnability.online.id and reference.id, or the "
             "classifier's label"
         )
+
+
+def _age(this: Work, given: LearnabilityConfig) -> int:
+    """Return how many rounds in a row, up to the one before, drew by the same losses.
+
+    Draws that do not depend on the model in training, or by code that may load another each time,
+    have none.
+    """
+    online, criterion = given.online, given.criterion
+    is_by_code = online is None or online.form == "model"
+    if given.round == 0 or is_by_code or criterion not in ("learnability", "hard"):
+        return 0
+    before = given.model_copy(update={"round": given.round - 1})
+    drawn_before = this.run.ledger.figures(this.run.key_if(this.stage, {"learnability": before}))
+    return 0 if drawn_before is None else 1 + int(drawn_before.get("age", 0))
 
 
 def _losses(this: Work, given: LearnabilityConfig) -> Judged:

@@ -121,6 +121,7 @@ class Scored(Outcome):
     rejects : how many for each reason
     worth : a ``Worth``; empty if there is no second reference
     gflop : a ``Compute``, as far as known
+    age : how many rounds in a row, up to the one before, drew by the same losses
     """
 
     n_scored: int
@@ -131,6 +132,7 @@ class Scored(Outcome):
     worth: dict[str, float] = per("worth.{}")
     gflop: dict[str, float] = per("gflop.{}")
     rejects: dict[str, int] = per("rejects.{}")
+    age: int = 0
 
 
 def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[str]:
@@ -145,7 +147,13 @@ def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[st
     if found.n_rejected:
         reasons = ", ".join(f"{name} {n:,}" for name, n in sorted(found.rejects.items()))
         rejects = f"; {found.n_rejected:,} rejects ({reasons}), which the table rejects names"
-    worth = Worth(**found.worth) if found.worth else None
+    if found.n_selected == found.n_scored:
+        scores = (
+            f"every row is drawn (keep: {given.keep:g}), so they choose nothing; want a smaller "
+            "learnability.keep, or train on all rows without scoring them"
+        )
+    else:
+        scores = advice(Worth(**found.worth) if found.worth else None, given.criterion)
     compute = Compute(*(found.gflop.get(name) for name in Compute._fields))
     if compute.saving is None:
         cost = "not known; name the GFLOP of a row in learnability.gflop"
@@ -155,11 +163,18 @@ def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[st
             f"{compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, {less} "
             f"than training on every row ({compute.uniform:.3g})"
         )
+    round_ = given.round + later
+    stale = (
+        f"losses: the same as in round {round_ - found.age}, before the model was trained on what "
+        "was drawn; write those of the model as it is now before each round, or name a "
+        "learnability.trainer"
+    )
     return [
-        f"round {given.round + later}: {found.n_selected:,} of {found.n_scored:,} rows drawn by "
+        f"round {round_}: {found.n_selected:,} of {found.n_scored:,} rows drawn by "
         f"{given.criterion}: mean learnability {found.mean_selected:.3g}, "
         f"{found.mean_learnability:.3g} of all{rejects}",
-        f"scores: {advice(worth, given.criterion)}",
+        *([stale] if found.age else []),
+        f"scores: {scores}",
         f"compute: {cost}",
     ]
 

@@ -147,12 +147,23 @@ def test_a_function_trains_between_rounds(spark: SparkSession, folder: Path) -> 
     of = config(folder, **ready(folder, rounds=2, temperature=0.01, keep=0.25))
     found = score_learnability.run(spark, of, train)
     assert len(found) == len(selections) == 2
+    assert [one.age for one in found] == [0, 0]
     with pytest.raises(ConfigError, match=r"\['tabel'\] are no keys of learnability.online"):
         score_learnability.run(spark, of, lambda _: {"tabel": "x"})
     assert not {*selections[0]} & {*selections[1]}  # at a low temperature, the next best
     trained = {"table": f"{folder}/trained-0.parquet"}
     second = config(folder, **ready(folder, online=trained, round=1, temperature=0.01, keep=0.25))
     assert rows_of(spark, second)["is_selected"].sum() == found[1].n_selected  # driven by hand too
+
+
+def test_losses_that_no_training_changed_are_told_by_their_age(
+    spark: SparkSession, folder: Path
+) -> None:
+    shape = ready(folder, keep=0.3, temperature=0.5)
+    found = score_learnability.run(spark, config(folder, **shape, rounds=3))
+    assert [one.age for one in found] == [0, 1, 2]
+    alone = score_learnability.run(spark, config(folder, **shape, round=2, rounds=3))
+    assert alone == found[2:]  # by hand too
 
 
 def test_a_command_trains_between_rounds_once_each(

@@ -1,10 +1,17 @@
 """What scores are worth: sure where references agree, noise where they do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from jobs.config.learnability import GflopConfig
-from jobs.learnability.worth import Compute, advice, compute_of, worth_of
+from jobs.config.learnability import GflopConfig, LearnabilityConfig
+from jobs.learnability.worth import Compute, Scored, advice, compute_of, said_of, worth_of
+
+SCORED = Scored(
+    n_scored=4, n_selected=4, n_rejected=0, mean_learnability=1.0, mean_selected=1.0,
+    worth={"agreement": 0.5, "noise": 0.2, "gain": 2.0, "gain_error": 0.1}, gflop={}, rejects={},
+)  # fmt: skip
 
 
 def test_references_that_agree_share_all_draws() -> None:
@@ -40,3 +47,20 @@ def test_compute_counts_the_references_scoring_once() -> None:
     assert later.score == 100.0
     assert later.saving == pytest.approx(1 - 1600 / 3000)
     assert compute_of(GflopConfig(), 0, 100, 50).saving is None
+
+
+def test_where_every_row_is_drawn_no_advice_is_given_on_scores() -> None:
+    said = said_of(LearnabilityConfig(keep=1.0), SCORED)
+    assert [line for line in said if line.startswith("scores:")] == [
+        "scores: every row is drawn (keep: 1), so they choose nothing; want a smaller "
+        "learnability.keep, or train on all rows without scoring them"
+    ]
+    some = said_of(LearnabilityConfig(), replace(SCORED, n_selected=2))
+    assert not any("choose nothing" in line for line in some)
+    assert any("two references share" in line for line in some)
+
+
+def test_old_losses_are_told_with_the_round_that_they_are_of() -> None:
+    later = said_of(LearnabilityConfig(round=1), replace(SCORED, age=2), later=2)
+    assert [line for line in later if line.startswith("losses: the same as in round 1, before")]
+    assert not any(line.startswith("losses:") for line in said_of(LearnabilityConfig(), SCORED))

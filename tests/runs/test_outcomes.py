@@ -47,6 +47,7 @@ OUTCOMES = [
         worth={"agreement": 0.5, "gain_error": 0.1},
         gflop={},
         rejects={"no_loss": 2},
+        age=1,
     ),
     Selected(
         n_pairs=90, n_rejected=2, n_batches=3, n_drawn=24, n_left=10, joint_learnability=2.5,
