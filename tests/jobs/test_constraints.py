@@ -207,7 +207,7 @@ def test_an_explanation_knows_the_constraints(spark: SparkSession, folder: Path)
         {"name": "with", "target_size": 20, "must_include": "id = 'p050'"},
     )
     curate.run(spark, config)
-    without, with_it = explain(open_run(spark, config), "p050").samples
+    without, with_it = explain(open_run(spark, config), point="p050").samples
     assert without.why_not == "must_exclude: id = 'p050'"
     assert (with_it.rank, with_it.replicas) == (0, [0])
 
