@@ -16,7 +16,7 @@ from jobs.config.learnability import SIDES
 from jobs.config.model import RunConfig
 
 # Keys that accept only their default: the feature is designed but not built yet.
-_NOT_BUILT = ("dedup.", "outliers.", "update.grow")
+_NOT_BUILT = ("dedup.against", "outliers.", "update.grow")
 # Removed keys that configs may still have, and what to say about them.
 _REMOVED = {"cluster.breathing": "levels above the first are no longer fitted by breathing k-means"}
 _YAML_NAMES: dict[type, str] = {list: "a list", str: "text alone"}
@@ -220,7 +220,7 @@ def _dotted(detail: ErrorDetails) -> str:
     """Return the key that an error is about."""
     # a union's branches add their own names to the path: int, constrained-int, list[int]
     parts = [str(part) for part in detail["loc"]]
-    branches = ("int", "float", "str", "bool", "constrained-int", "constrained-float")
+    branches = ("int", "float", "str", "bool", "constrained-int", "constrained-float", "KeepConfig")
     return ".".join(p for p in parts if p not in branches and "[" not in p)
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 
 from jobs.config.batches import BatchesConfig
 from jobs.config.cluster import ClusterConfig
+from jobs.config.dedup import DedupConfig, KeepConfig
 from jobs.config.embed_options import CODE, pretrained_kind, require_model
 from jobs.config.kinds import HOW, CountsFrom, Format, Place, Positive, Section
 from jobs.config.learnability import LearnabilityConfig
@@ -128,14 +129,6 @@ class HygieneConfig(Section):
     max_norm_ratio: Annotated[float, Field(gt=1)] = 1000.0
 
 
-class DedupConfig(Section):
-    """Duplicate removal: exact copies only; near duplicates are not built yet."""
-
-    exact: bool = False
-    threshold: None = None
-    against: Annotated[list[str], Field(max_length=0)] = []
-
-
 class OutliersConfig(Section):
     """The outlier gate; not built yet."""
 
@@ -228,6 +221,12 @@ class RunConfig(Section):
         if self.report.label is not None and self.report.label not in self.input.metadata_names:
             raise ValueError(
                 f"report.label={self.report.label!r} is not among input.metadata="
+                f"{self.input.metadata_names}; add it there"
+            )
+        keep = self.dedup.keep
+        if isinstance(keep, KeepConfig) and keep.by not in self.input.metadata_names:
+            raise ValueError(
+                f"dedup.keep.by={keep.by!r} is not among input.metadata="
                 f"{self.input.metadata_names}; add it there"
             )
         return self

@@ -17,6 +17,7 @@ from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 
 HASH = "hash"  # column of points held in memory: Spark's xxhash64 of the id
+_HELD = ("id", "content_hash", "embedding")
 
 
 class Size(NamedTuple):
@@ -60,9 +61,10 @@ def _source(run: Run) -> tuple[Stage[Any], Callable[[Run], DataFrame]]:
 
 
 def _gates(run: Run) -> list[Stage[Any]]:
-    """Return the finished gates: those after the running stage are not finished."""
+    """Return the finished gates that turned anyone away; none after the running stage has."""
     gates = (stage for stage in run.recipe.on(run.written) if stage.turned_away is not None)
-    return [gate for gate in gates if run.has_finished(gate)]
+    finished = (gate for gate in gates if run.has_finished(gate))
+    return [gate for gate in finished if run.outcome(gate).n_turned_away]
 
 
 def held(run: Run) -> pa.Table | None:
@@ -70,20 +72,34 @@ def held(run: Run) -> pa.Table | None:
 
     Returns
     -------
-    points : id, hash, embedding; in no particular order
+    points : id, content_hash, embedding, hash; in no particular order
     """
     if not is_held(*size_of(run)):
         return None
-    name = ",".join(run.key(stage) for stage in (_source(run)[0], *_gates(run)))
+    source, gates = _source(run)[0], _gates(run)
+    name = ",".join(run.key(stage) for stage in (source, *gates))
     if name not in run.held:
-        run.held[name] = hashed(surviving(run)).toArrow()
+        all_of_them = run.held.get(run.key(source))
+        if all_of_them is None:
+            run.held[name] = hashed(surviving(run, *_HELD)).toArrow()
+        else:
+            run.held[name] = _without(all_of_them, gates, run)
     return run.held[name]
 
 
+def _without(points: pa.Table, gates: Sequence[Stage[Any]], run: Run) -> pa.Table:
+    """Return the points in memory that passed some gates."""
+    for gate in gates:
+        if gate.turned_away is not None:
+            gone = gate.turned_away(run).toArrow()["id"].cast(points["id"].type)
+            points = points.filter(pa.compute.invert(pa.compute.is_in(points["id"], gone)))
+    return points
+
+
 def hold(run: Run, source: Stage[Any], points: DataFrame) -> pa.Table:
-    """Collect all points of a stage, other columns included; keep id, hash and embedding."""
+    """Collect all points of a stage, other columns included; keep those of ``held``."""
     table = hashed(points).toArrow()
-    run.held[run.key(source)] = table.select(["id", HASH, "embedding"])
+    run.held[run.key(source)] = table.select([*_HELD, HASH])
     return table
 
 

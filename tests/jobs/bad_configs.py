@@ -77,7 +77,11 @@ OVERRIDES = {  # of BASE -> the whole message
     "samples=[{name: a, target_size: 1}, {name: A, target_size: 2}]": (
         "samples.1.name='A' is taken by samples.0; want unique names, whatever their case"
     ),
-    "dedup.threshold=0.9": "dedup.threshold=0.9: not built yet; leave it at its default",
+    "dedup.threshold=95": "dedup.threshold=95: want at most 1",
+    "dedup.keep=first": "dedup.keep='first': want 'closest' or a mapping of its keys",
+    "dedup={threshold: 0.9, keep: {by: quality}}": (
+        "dedup.keep.by='quality' is not among input.metadata=[]; add it there"
+    ),
     "outliers.method=knn": "outliers.method='knn': not built yet; leave it at its default",
     "embed.model=sentence-transformers:all-MiniLM-L6-v2": (
         "input.content is missing; embed.model='sentence-transformers:all-MiniLM-L6-v2' reads the "

@@ -18,7 +18,7 @@ from jobs.tune_tree import Tuned
 CLUSTERED = Clustered(n_nodes=(8, 3), n_empty=(0, 1), n_blocks=2, grid_unit=2.0**-24, inertia=1.5)
 OUTCOMES = [
     Embedded(n_pool=9, n_rejected=2, n_points=7, n_features=4, largest_norm=1.25),
-    Deduplicated(n_turned_away=2),
+    Deduplicated(n_turned_away=2, n_near=1),
     Tuned(
         levels=(300, 150), rounds=(3, 0), share_leaves=0.25, n_sampled=90, n_tried=12,
         relative_coverage=0.75, best_relative_coverage=0.5,

@@ -58,6 +58,7 @@ _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
 _SHORT = 32  # bytes; from here on XXH64 works differently
+_SPARK_SEED = np.uint64(42)
 
 
 def xxhash64_on(hashes: NDArray[np.int64], *values: str | int) -> NDArray[np.int64]:
@@ -92,8 +93,7 @@ def _xxh64(content: bytes, seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
     h = seeds + _P5 + np.uint64(len(content))
     at = 0
     while len(content) - at >= 8:
-        word = np.frombuffer(content, "<u8", 1, at)
-        h = _rotated(h ^ (_rotated(word * _P2, 31) * _P1), 27) * _P1 + _P4
+        h = _with_word(h, np.frombuffer(content, "<u8", 1, at))
         at += 8
     if len(content) - at >= 4:
         word = np.frombuffer(content, "<u4", 1, at).astype(np.uint64)
@@ -101,6 +101,22 @@ def _xxh64(content: bytes, seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
         at += 4
     for byte in content[at:]:
         h = _rotated(h ^ (np.array([byte], np.uint64) * _P5), 11) * _P1
+    return _avalanche(h)
+
+
+def xxhash64_of(contents: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Hash contents of fewer than 32 bytes, as Spark's ``xxhash64`` does : (n, n_words) -> (n,)."""
+    h = np.full(len(contents), _SPARK_SEED + _P5 + np.uint64(8 * contents.shape[1]))
+    for words in contents.T:
+        h = _with_word(h, words)
+    return _avalanche(h).view(np.int64)
+
+
+def _with_word(h: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return _rotated(h ^ (_rotated(word * _P2, 31) * _P1), 27) * _P1 + _P4
+
+
+def _avalanche(h: NDArray[np.uint64]) -> NDArray[np.uint64]:
     h = (h ^ (h >> np.uint64(33))) * _P2
     h = (h ^ (h >> np.uint64(29))) * _P3
     return h ^ (h >> np.uint64(32))

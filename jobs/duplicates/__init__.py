@@ -1,0 +1,1 @@
+"""Duplicates: exact copies, near ones, and which of several stays."""

@@ -1,0 +1,157 @@
+"""Near copies: similar pairs, searched in cells, and who of them stays.
+
+Method   cosine above a threshold in a point's two nearest coarse cells, as SemDeDup searches in
+         one (arXiv 2303.09540); a group is a point and those similar to itself, not a chain of them
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from threadpoolctl import threadpool_limits
+
+from jobs.clustering.sizes import bins_of, n_solving_bins
+from jobs.clustering.spark_points import keys_of_partitions
+from jobs.config.errors import GuardError
+from jobs.duplicates.exact import FOUND
+from jobs.points.hash_sample import sample_of, sample_rows
+from jobs.points.surviving import HASH, places_of
+from jobs.runs.work import Work
+from jobs.spark.frames import kept_no_more, kept_on_disk
+from jobs.spark.host import n_threads
+from jobs.spark.session import n_slots
+from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.near.cells import SAMPLE_PER_CELL, TwoNearest, fit_search_cells, n_cells_for
+from udfs.kernels.near.groups import keepers_of
+from udfs.kernels.near.pairs import Pairs
+from udfs.near import (
+    PAIRS_SCHEMA,
+    POINT,
+    ROUTED_SCHEMA,
+    DirectionReader,
+    Ranking,
+    by_cell,
+    make_route,
+    make_search,
+    similar_in,
+)
+
+MOST_PAIRS = 100_000_000  # that the driver has room for: at about 100 bytes each, with their points
+_SALT = "find_duplicates.cells"
+_LEAST_SAMPLED = 2048
+_ROUTED_ROWS = 8192  # at once
+
+
+@dataclass(frozen=True)
+class Near:
+    """A search for near copies.
+
+    Attributes
+    ----------
+    read : of the points' vectors
+    threshold : the least cosine similarity
+    seed : of the sample that cells are fitted on, and of the fit
+    """
+
+    read: DirectionReader
+    threshold: float
+    ranking: Ranking
+    seed: int
+
+    def n_sampled(self, n_points: int) -> int:
+        """Return the number of points that cells are fitted on."""
+        return max(_LEAST_SAMPLED, SAMPLE_PER_CELL * n_cells_for(n_points))
+
+    def cells(self, sample: pa.Table, n_points: int) -> NDArray[np.float32]:
+        """Fit the cells on a hash sample of the points."""
+        X = np.concatenate([self.read(batch) for batch in sample.to_batches()])
+        seed = derive_seed(self.seed, -4)
+        with threadpool_limits(1):  # the threads are the solver's own
+            return fit_search_cells(X, n_cells_for(n_points), seed=seed, n_threads=n_threads())
+
+    def in_memory(self, points: pa.Table) -> pa.Table:
+        """Return the near copies among points in memory.
+
+        Parameters
+        ----------
+        points : id, group_id, embedding, hash; rank if there is one
+
+        Returns
+        -------
+        found : columns of ``duplicates``
+        """
+        n_sampled = self.n_sampled(len(points))
+        sample = sample_of(points, points[HASH], _SALT, n_sampled, seed=self.seed)
+        C = self.cells(sample, len(points))
+        route = make_route(self.read, lambda: C, np.zeros(len(C), np.int32))
+        some = points.to_batches(max_chunksize=_ROUTED_ROWS)
+        with threadpool_limits(1), ThreadPoolExecutor(n := n_threads()) as threads:
+            routed = threads.map(lambda i: [*route(iter(some[i::n]))], range(n))
+            cells = by_cell((b for part in routed for b in part), len(C[0]), self.ranking)
+            pairs = threads.map(lambda cell: similar_in(cell, self.threshold), cells)
+            return self._resolved(pa.concat_tables(pairs))
+
+    def on_executors(self, this: Work, points: DataFrame, n_points: int) -> pa.Table:
+        """Return the near copies among points in a DataFrame, as ``in_memory`` does.
+
+        Raises
+        ------
+        GuardError
+            If more pairs are similar than fit the driver.
+        """
+        wanted = [(_SALT, self.n_sampled(n_points))]
+        rows = points.select("id", "embedding")
+        (sample,) = sample_rows(rows, wanted, n_points, seed=self.seed)
+        C = self.cells(sample, n_points)
+        bins = self._bins(this, sample, C, n_points)
+        kinds = {f.name: f.dataType.simpleString() for f in points.schema}
+        kinds = {"id": kinds["id"], "rank": kinds.get("rank", "double")}
+        route = make_route(self.read, this.ship(C).get, bins)
+        routed = points.mapInArrow(route, ROUTED_SCHEMA.format(**kinds))
+        n_bins = len(np.unique(bins))
+        search = make_search(self.read.n_features, self.threshold, self.ranking)
+        pairs = kept_on_disk(
+            routed.repartition(n_bins, "bin").mapInArrow(search, PAIRS_SCHEMA.format(**kinds))
+        )
+        try:
+            if (n_pairs := pairs.count()) > MOST_PAIRS:
+                raise GuardError(
+                    f"dedup.threshold={self.threshold}: {n_pairs} pairs are similar, want at most "
+                    f"{MOST_PAIRS}; raise it, or turn near copies away by input.where"
+                )
+            return self._resolved(pairs.toArrow())
+        finally:
+            kept_no_more(pairs)
+
+    def _bins(
+        self, this: Work, sample: pa.Table, C: NDArray[np.float32], n_points: int
+    ) -> NDArray[np.int32]:
+        """Return the key of each cell's bin : (n_cells,)."""
+        two_nearest = TwoNearest(Centroids(C))
+        cells = [two_nearest(self.read(batch))[0].ravel() for batch in sample.to_batches()]
+        n_sampled = np.bincount(np.concatenate(cells), minlength=len(C))
+        n_bytes = 2 * 4 * n_points * self.read.n_features  # each point is in two cells
+        n_bins = n_solving_bins(n_bytes, len(C), n_slots(this.spark))
+        return keys_of_partitions(this.spark, n_bins)[bins_of(n_sampled, n_bins)]
+
+    def _resolved(self, pairs: pa.Table) -> pa.Table:
+        """Find who stays : columns of PAIRS_SCHEMA -> of ``duplicates``."""
+        better = pairs.select([f"better_{name}" for name in POINT]).rename_columns([*POINT])
+        ends = pa.concat_tables([pairs.select([*POINT]), better])
+        points = ends.group_by([*POINT]).aggregate([])
+        points = points.take(pa.array(self.ranking(points)))
+        row, other = (
+            places_of(pairs[name], points["id"]).to_numpy().astype(np.int64)
+            for name in ("id", "better_id")
+        )
+        cosine = pairs["cosine_similarity"].to_numpy()
+        keeper, cosine = keepers_of(Pairs(row, other, cosine), len(points))
+        gone = np.flatnonzero(keeper != np.arange(len(points)))
+        copies, keepers = points.take(pa.array(gone)), points.take(pa.array(keeper[gone]))
+        similarity = pa.array(cosine[gone], pa.float32())
+        columns = (copies["id"], keepers["group_id"], keepers["id"], similarity)
+        return pa.table(dict(zip(FOUND, columns, strict=True)))
