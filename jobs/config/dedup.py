@@ -1,10 +1,12 @@
 """Config of duplicate removal: what is a copy of what, and which of them stays."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from jobs.config.kinds import CountsFrom, Section
+from jobs.config.kinds import HOW, CountsFrom, Place, Section, TableConfig
+
+AGAINST_THRESHOLD = 0.95  # of similarity to an evaluation set, where none is given
 
 
 class KeepConfig(Section):
@@ -12,6 +14,21 @@ class KeepConfig(Section):
 
     by: str
     order: Literal["asc", "desc"] = "asc"
+
+
+class AgainstConfig(TableConfig):
+    """An evaluation set, read and embedded as the pool is.
+
+    Attributes
+    ----------
+    id, content : columns or expressions; the pool's by default
+    """
+
+    table: Place
+    id: str | None = None
+    content: str | None = None
+    # of what was found there; enters the stage's key separately
+    fingerprint: Annotated[str | None, HOW] = None
 
 
 class DedupConfig(Section):
@@ -22,14 +39,28 @@ class DedupConfig(Section):
     exact : of points with the same content, one stays
     threshold : cosine similarity from which points are near duplicates
     keep : which one stays: the closest to its cell's centroid, or by a column of the metadata
+    against : evaluation sets; points that are in them, or similar, are turned away
     """
 
     exact: bool = False
     threshold: Annotated[float | None, Field(gt=0, le=1), CountsFrom(None)] = None
     keep: Annotated[Literal["closest"] | KeepConfig, CountsFrom("closest")] = "closest"
-    against: Annotated[list[str], Field(max_length=0), CountsFrom([])] = []
+    against: Annotated[list[AgainstConfig], CountsFrom([])] = []
 
     @property
     def is_on(self) -> bool:
         """Whether anything is turned away."""
-        return self.exact or self.threshold is not None
+        return self.exact or self.threshold is not None or bool(self.against)
+
+    @property
+    def against_threshold(self) -> float:
+        """The cosine similarity from which a point is in an evaluation set."""
+        return AGAINST_THRESHOLD if self.threshold is None else self.threshold
+
+    @field_validator("against", mode="before")
+    @classmethod
+    def _named(cls, tables: Any) -> Any:
+        """Take a name alone for a table."""
+        if not isinstance(tables, list):
+            return tables
+        return [{"table": table} if isinstance(table, str) else table for table in tables]

@@ -19,7 +19,7 @@ Plain = Mapping[str, Any]
 # Removed keys count with their old default, so that lineages and stage keys stay the same.
 _GONE = {"cluster": {"breathing": "auto"}}
 # Sections other than the input whose options may hold credentials.
-_WITH_OPTIONS = ("embed", "learnability", "batches")
+_WITH_OPTIONS = ("embed", "dedup", "learnability", "batches")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:

@@ -13,15 +13,12 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
 from jobs.config.learnability import ClassifierConfig, GflopConfig, LabelledConfig
-from jobs.config.model import InputConfig
 from jobs.embedding.chosen import chosen
-from jobs.learnability.alike import embedded_alike
 from jobs.learnability.classifier import Arrays, Labelled, gflop_of, started, trained_on
 from jobs.learnability.losses import Judged
+from jobs.points.alike import embedded_alike, read_alike
 from jobs.points.surviving import surviving
-from jobs.pool.beside import named_as, opened
 from jobs.pool.columns import pool_columns
-from jobs.pool.inputs import with_pointed
 from jobs.pool.joining import Wrong, with_reasons
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
@@ -106,19 +103,8 @@ def _labelled(
     this: Work, embedded_by: Stage[Any], name: str, table: LabelledConfig, label: str
 ) -> Labelled:
     """Embed a labelled table as the pool was; return its rows in an order of their content."""
-    key, config = f"learnability.classifier.{name}", this.config
-    spec = chosen(config).spec
-    column = table.content or getattr(config.input, spec.reads)
-    pool = opened(this.spark, key, table, id="'-'", content=column)
-    given = InputConfig.model_validate(
-        {"table": str(table.table), "id": "'-'", spec.reads: column}
-        | {"embedding_type": config.input.embedding_type, "base": config.input.base}
-        | {"metadata": [f"{table.label or label} AS {_LABEL}"]}
-    )
-    with named_as(key):
-        rows = pool_columns(pool, given, spec.reads)
-        if spec.opens_paths and rows.schema["value"].dataType.typeName() == "string":
-            rows = pool_columns(with_pointed(pool, rows, given), given, spec.reads)
+    key, named = f"learnability.classifier.{name}", f"{table.label or label} AS {_LABEL}"
+    rows = read_alike(this, key, table, id_="'-'", content=table.content, metadata=[named])
     gated = embedded_alike(this, embedded_by, rows, f"{key}={table.table!r}")
     wanted = gated.select(
         "embedding", "content_hash", F.col("metadata")[_LABEL].alias(_LABEL), "reason"

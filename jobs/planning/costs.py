@@ -6,7 +6,7 @@ Each function is the ``cost`` of one stage's declaration.
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from jobs.clustering.sizes import is_routed, n_packing_bins, n_solving_bins
+from jobs.clustering.sizes import LOCAL_BYTES, is_routed, n_packing_bins, n_solving_bins
 from jobs.planning.level_parts import BIN_COPIES, CELL_SKEW, level_parts, tree_bytes
 from jobs.planning.machine import (
     ASSIGN_PER_POINT,
@@ -15,6 +15,7 @@ from jobs.planning.machine import (
     DRIVER_BASE,
     EMBED_PER_BYTE,
     EVENT_SECONDS,
+    FETCH_PER_BYTE,
     JVM_BASE,
     JVM_GARBAGE,
     JVM_OUTSIDE,
@@ -34,6 +35,7 @@ from jobs.planning.machine import (
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Part, Problem
 from jobs.tuning.families import n_leaves, n_sampled
+from udfs.kernels.near.cells import SAMPLE_PER_CELL, n_cells_for
 from udfs.kernels.passes.sources import BLOCK_ROWS
 
 # Copies of the stages' own constants; tests compare them.
@@ -43,6 +45,8 @@ N_CLUSTERINGS = 3
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
 _TUNE_PASSES = 60.0  # over the hash sample against all its leaves, all rungs together
 _TUNE_DRAWS = 60.0  # draws compared with the rows that judge them
+_CELLS_UNEVEN = 1.5  # pairs in cells of unequal size, over those in equal ones
+_NEAR_COPIES = 6.0  # of the vectors in a search on the driver: fetched, in two cells, sorted
 _COMMUNITY_SECONDS = 1e-4  # a point: the communities of its neighbour graph
 
 LEAF_BYTES = 4 + 4 + 4  # a leaf's copies during assignment: as shipped, by cell, the GEMM's side
@@ -69,6 +73,15 @@ def embed(sizes: "Sizes") -> Iterator[Part]:
     yield sizes.spark(
         "embed_pool", "embed", EMBED_PER_BYTE, per_row, cold=True, tables=2, shuffles=2
     )
+
+
+def deduplicate(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate the search for copies: exact ones by hash, near ones in each point's two cells."""
+    given = sizes.problem.config.dedup
+    if given.exact:
+        yield sizes.spark("find_duplicates", "exact copies", 0, DRAW_PER_POINT)
+    if given.threshold is not None:
+        yield sizes.near_copies()
 
 
 def tune(sizes: "Sizes") -> Iterator[Part]:
@@ -159,6 +172,27 @@ class Sizes:
             stage, part, None, "spark", self.n_blocks, 1.0,
             worker=WORKER_BASE + worker, jvm=self.jvm, seconds=seconds,
             shuffled=shuffles * self.n_bytes, **sizes,
+        )  # fmt: skip
+
+    def near_copies(self) -> Part:
+        """Estimate the search for near copies."""
+        n_cells, speed = n_cells_for(self.n), self.machine.speed
+        in_cell = 2.0 * self.n / n_cells
+        pairs = self.n * n_cells + _CELLS_UNEVEN * n_cells * in_cell**2 / 2
+        work = 2 * self.n * speed.row_seconds + pairs * speed.pair_seconds
+        sample = min(self.n, SAMPLE_PER_CELL * n_cells) * 4.0 * self.d
+        if self.problem.n_bytes <= LOCAL_BYTES:
+            return self.spark(
+                "find_duplicates", "near copies", FETCH_PER_BYTE, DRAW_PER_POINT,
+                seconds=work / self.machine.n_threads, flops=2.0 * self.d * pairs,
+                driver=_NEAR_COPIES * self.n_bytes, gathered=self.n_bytes,
+            )  # fmt: skip
+        n_bins = n_solving_bins(2 * self.problem.n_bytes, n_cells, self.machine.n_slots)
+        return self.spark(
+            "find_duplicates", "near copies", 2 * ROUTE_PER_BYTE, DRAW_PER_POINT, shuffles=2,
+            seconds=work / self.machine.n_slots, flops=2.0 * self.d * pairs,
+            shipped=4.0 * self.d * n_cells, driver=2 * sample, gathered=sample,
+            worker=BIN_COPIES * CELL_SKEW * 2 * self.n_bytes / n_bins,
         )  # fmt: skip
 
     def search(self) -> Part:

@@ -27,29 +27,30 @@ class Size(NamedTuple):
     n_features: int
 
 
-def surviving(run: Run, *columns: str) -> DataFrame:
+def surviving(run: Run, *columns: str, before: Stage[Any] | None = None) -> DataFrame:
     """Return the points that passed every gate that is on.
 
     Parameters
     ----------
     columns : id and embedding by default
+    before : a gate; only those before it count
     """
     _, points = _source(run)
-    return passed(run, points(run)).select(*(columns or ("id", "embedding")))
+    return passed(run, points(run), before=before).select(*(columns or ("id", "embedding")))
 
 
-def passed(run: Run, rows: DataFrame) -> DataFrame:
+def passed(run: Run, rows: DataFrame, *, before: Stage[Any] | None = None) -> DataFrame:
     """Return the rows, matched by id, that passed every gate that is on."""
-    for gate in _gates(run):
+    for gate in _gates(run, before):
         if gate.turned_away is not None:
             rows = rows.join(gate.turned_away(run), on="id", how="left_anti")
     return rows
 
 
-def size_of(run: Run) -> Size:
+def size_of(run: Run, *, before: Stage[Any] | None = None) -> Size:
     """Return how many points passed every gate that is on, and the length of their vectors."""
     accepted = run.outcome(_source(run)[0])
-    n_gone = sum(run.outcome(gate).n_turned_away for gate in _gates(run))
+    n_gone = sum(run.outcome(gate).n_turned_away for gate in _gates(run, before))
     return Size(accepted.n_points - n_gone, accepted.n_features)
 
 
@@ -60,28 +61,34 @@ def _source(run: Run) -> tuple[Stage[Any], Callable[[Run], DataFrame]]:
     return source
 
 
-def _gates(run: Run) -> list[Stage[Any]]:
+def _gates(run: Run, before: Stage[Any] | None = None) -> list[Stage[Any]]:
     """Return the finished gates that turned anyone away; none after the running stage has."""
-    gates = (stage for stage in run.recipe.on(run.written) if stage.turned_away is not None)
+    earlier = run.recipe.stages if before is None else run.recipe.before(before)
+    on = run.recipe.on(run.written)
+    gates = (s for s in earlier if s in on and s.turned_away is not None)
     finished = (gate for gate in gates if run.has_finished(gate))
     return [gate for gate in finished if run.outcome(gate).n_turned_away]
 
 
-def held(run: Run) -> pa.Table | None:
+def held(run: Run, *, before: Stage[Any] | None = None) -> pa.Table | None:
     """Return the surviving points in memory, or None if there are too many.
+
+    Parameters
+    ----------
+    before : a gate; only those before it count
 
     Returns
     -------
     points : id, content_hash, embedding, hash; in no particular order
     """
-    if not is_held(*size_of(run)):
+    if not is_held(*size_of(run, before=before)):
         return None
-    source, gates = _source(run)[0], _gates(run)
+    source, gates = _source(run)[0], _gates(run, before)
     name = ",".join(run.key(stage) for stage in (source, *gates))
     if name not in run.held:
         all_of_them = run.held.get(run.key(source))
         if all_of_them is None:
-            run.held[name] = hashed(surviving(run, *_HELD)).toArrow()
+            run.held[name] = hashed(surviving(run, *_HELD, before=before)).toArrow()
         else:
             run.held[name] = _without(all_of_them, gates, run)
     return run.held[name]
@@ -113,20 +120,24 @@ def hashed(points: DataFrame) -> DataFrame:
     return points.withColumn(HASH, F.xxhash64("id"))
 
 
-def sample_points(run: Run, wanted: Sequence[tuple[str, int]]) -> list[pa.Table]:
+def sample_points(
+    run: Run, wanted: Sequence[tuple[str, int]], *, before: Stage[Any] | None = None
+) -> list[pa.Table]:
     """Return independent hash samples of the surviving points.
 
     Parameters
     ----------
     wanted : (salt, n_rows) each; all points if there are fewer
+    before : a gate; only those before it count
 
     Returns
     -------
     samples : for each salt the points with the smallest id hashes, in that order
     """
-    points = held(run)
+    points = held(run, before=before)
     if points is None:
-        return sample_rows(surviving(run), wanted, size_of(run).n_points, seed=run.written.seed)
+        rows, n_rows = surviving(run, before=before), size_of(run, before=before).n_points
+        return sample_rows(rows, wanted, n_rows, seed=run.written.seed)
     return [
         sample_of(points, points[HASH], salt, n_rows, seed=run.written.seed)
         for salt, n_rows in wanted

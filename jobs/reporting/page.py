@@ -102,6 +102,8 @@ def pool_line(context: PageContext) -> str:
         fates.append(f"{human(sum(n for _, n in rejects))} rejects ({reasons})")
     if copies := cell("duplicates", None, None, "n_copies").value:
         fates.append(f"{human(copies)} of the points are copies of others")
+    if known := cell("duplicates", None, None, "n_contaminated").value:
+        fates.append(f"{human(known)} of them are in evaluation sets")
     return f"pool: {', '.join(fates)}"
 
 

@@ -79,6 +79,11 @@ OVERRIDES = {  # of BASE -> the whole message
     ),
     "dedup.threshold=95": "dedup.threshold=95: want at most 1",
     "dedup.keep=first": "dedup.keep='first': want 'closest' or a mapping of its keys",
+    "dedup.against=[{tabel: /lake/benchmark}]": (
+        "dedup.against.0.table: missing; every config needs it\n"
+        "dedup.against.0.tabel: unknown key; did you mean dedup.against.table?"
+    ),
+    "dedup.against=/lake/benchmark": "dedup.against='/lake/benchmark': want a list",
     "dedup={threshold: 0.9, keep: {by: quality}}": (
         "dedup.keep.by='quality' is not among input.metadata=[]; add it there"
     ),

@@ -11,6 +11,7 @@ from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.near.cells import TwoNearest, fit_search_cells, n_cells_for
 from udfs.kernels.near.groups import keepers_of
 from udfs.kernels.near.pairs import MOST_BETTER, Pairs, better_neighbours, cosines
+from udfs.kernels.near.similarities import distinct_rows, nearest_others, proposed_threshold
 
 UNIT = 2.0**-24
 
@@ -143,3 +144,45 @@ def test_who_stays_has_no_neighbour_that_stays_and_who_goes_has_its_keeper(
         assert stays[keeper[point]] and (point, int(keeper[point])) in edges
         better = [b for a, b in edges if a == point and stays[b]]
         assert keeper[point] == min(better)
+
+
+# --- similarities ---------------------------------------------------------------------------------
+
+
+def test_nearest_others_are_those_of_all_distances(seed: int) -> None:
+    X = random_points(seed, 300)
+    nearest, cosine = nearest_others(X, 100)
+    every = np.array([cosines(X, X, np.full(300, i), np.arange(300)) for i in range(100)])
+    every[np.arange(100), np.arange(100)] = -1
+    assert np.array_equal(cosine, every[np.arange(100), nearest])
+    assert cosine == pytest.approx(every.max(axis=1), abs=1e-6)
+
+
+def test_of_equal_rows_the_first_counts() -> None:
+    X = random_points(1, 4)
+    assert distinct_rows(X[[2, 1, 2, 0, 1, 3]]).tolist() == [0, 1, 3, 5]
+
+
+def test_a_threshold_lies_in_the_valley_below_a_mass_of_copies(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bulk = rng.normal(0.6, 0.05, 950)
+    threshold = proposed_threshold(np.append(bulk, rng.uniform(0.96, 1, 50)))
+    assert threshold == pytest.approx(0.95)
+    # a bulk that reaches up to the copies
+    broad = np.minimum(rng.normal(0.75, 0.05, 950), 1)
+    threshold = proposed_threshold(np.append(broad, rng.uniform(0.97, 1, 50)))
+    assert threshold is not None
+    assert 0.9 <= threshold <= 0.97
+
+
+@pytest.mark.parametrize(("middle", "width"), [(0.5, 0.1), (0.9, 0.03), (0.97, 0.01), (0.2, 0.01)])
+def test_without_such_a_mass_no_threshold_is_proposed(
+    seed: int, middle: float, width: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    assert proposed_threshold(np.clip(rng.normal(middle, width, 1000), -1, 1)) is None
+
+
+def test_all_points_being_copies_are_no_valley() -> None:
+    assert proposed_threshold(np.ones(1000)) is None
+    assert proposed_threshold(np.empty(0)) is None

@@ -55,6 +55,26 @@ def estimate(tried: Problem, machine: Machine) -> list[Part]:
     return costs.estimate(tried, machine, RECIPE.on(tried.config))
 
 
+def near(n: int, d: int = 256) -> Part:
+    """Return the search for near copies in a plan."""
+    tried = problem(n, [10], d=d)
+    dedup = tried.config.dedup.model_copy(update={"threshold": 0.95})
+    config = tried.config.model_copy(update={"dedup": dedup})
+    return part(estimate(replace(tried, config=config), MACHINE), "near copies")
+
+
+def test_near_copies_by_hand_and_where_they_are_searched() -> None:
+    small, large = near(100_000), near(1_000_000)
+    # to 195 cells, and in each half the pairs of 1026 points, half as many again as cells differ
+    pairs = 100_000 * 195 + 1.5 * 195 * (200_000 / 195) ** 2 / 2
+    assert small.flops == pytest.approx(2 * 256 * pairs)
+    assert (small.shuffled, small.worker) == (0, WORKER_BASE)
+    assert large.shuffled == 2 * 4 * 256 * 1_000_000  # twice the vectors
+    assert large.flops / 1e6**2 < 0.2 * 2 * 256  # far from all pairs
+    without = estimate(problem(1000, [10]), MACHINE)
+    assert [p.part for p in without if p.stage == "find_duplicates"] == ["exact copies"]
+
+
 def make_plan(tried: Problem, machine: Machine) -> Plan:
     return plan.make_plan(tried, machine, RECIPE.on(tried.config))
 

@@ -1,5 +1,6 @@
-"""Another table's rows, embedded as the pool's were."""
+"""Another table's rows, read and embedded as the pool's were."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,16 +9,57 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
+from jobs.config.kinds import TableConfig
+from jobs.config.model import InputConfig
 from jobs.embedding.chosen import chosen
 from jobs.embedding.gating import gate_rows
 from jobs.embedding.learning import learned
 from jobs.points.surviving import size_of
+from jobs.pool.beside import named_as, opened
+from jobs.pool.columns import pool_columns
+from jobs.pool.inputs import with_pointed
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.shared import ARTIFACTS
 from udfs.blocks import from_bytes
 from udfs.embed import make_loader
+
+
+def read_alike(
+    this: Work,
+    key: str,
+    table: TableConfig,
+    *,
+    id_: str,
+    content: str | None,
+    metadata: Sequence[str] = (),
+) -> DataFrame:
+    """Return another table's rows as ``pool_columns`` returns the pool's: id, value, metadata.
+
+    Parameters
+    ----------
+    key : of the config, that names the table
+    content : the column that the embedder reads; the pool's if it is None
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or lacks a column.
+    """
+    config = this.config
+    spec = chosen(config).spec
+    column = content or getattr(config.input, spec.reads)
+    pool = opened(this.spark, key, table, id=id_, content=column)
+    given = InputConfig.model_validate(
+        {"table": str(table.table), "id": id_, spec.reads: column, "metadata": [*metadata]}
+        | {"embedding_type": config.input.embedding_type, "base": config.input.base}
+    )
+    with named_as(key):
+        rows = pool_columns(pool, given, spec.reads)
+        if spec.opens_paths and rows.schema["value"].dataType.typeName() == "string":
+            rows = pool_columns(with_pointed(pool, rows, given), given, spec.reads)
+    return rows
 
 
 def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) -> DataFrame:
