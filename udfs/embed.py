@@ -11,6 +11,7 @@ The UDFs are marked non-deterministic, though they are not: Spark would otherwis
 on the embedding or its reason below the projection, and embed every row twice.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -80,16 +81,20 @@ def make_gated_embed(
     normalize: bool = True,
     batch_size: int = BATCH_SIZE,
     counter: Any | None = None,
+    is_costly: bool = False,
 ) -> Any:
     """Return a UDF: a content column -> STRUCT of GATED_SCHEMA.
 
     Either ``reason`` is null, or ``embedding`` and ``norm`` are; ``norm`` is the L2 norm before
-    normalisation. Parameters as in `make_embed`; ``counter`` is an accumulator of rows embedded.
+    normalisation. Parameters as in `make_embed`; ``counter`` is an accumulator of rows embedded; a
+    costly embedder is given each of a task's contents once.
     """
     key = uuid4().hex
 
     def embed(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         embedder = load_once(key, load_embedder)
+        if is_costly:
+            embedder = each_once(embedder)
         for frame in embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size):
             if counter is not None:
                 counter.add(len(frame))
@@ -123,6 +128,41 @@ def load_once(key: str, load: Callable[[], Loaded]) -> Loaded:
     return found
 
 
+def each_once(embedder: Embedder) -> Embedder:
+    """Return an embedder that remembers: a content that comes again is not embedded again.
+
+    Raises
+    ------
+    ValueError
+        If the embedder does not return one vector and one reason per value.
+    """
+    known: dict[bytes, tuple[NDArray[np.float32], Any, Any]] = {}
+
+    def embed(values: pd.Series) -> Embedded:
+        keys = [_digest(value) for value in values]
+        new = {key: i for i, key in enumerate(keys) if key not in known}
+        if new:
+            found = embedder(values.iloc[[*new.values()]])
+            _require_whole(found, len(new))
+            known.update(zip(new, zip(*found, strict=True), strict=True))
+        vectors, reasons, details = zip(*(known[key] for key in keys), strict=True)
+        told = [np.empty(len(keys), dtype=object) for _ in range(2)]
+        told[0][:], told[1][:] = reasons, details
+        return Embedded(np.stack(vectors), *told)
+
+    return embed
+
+
+def _digest(value: Any) -> bytes:
+    """Name a content: a text, bytes, an array of numbers, or None."""
+    if value is None:
+        return b""
+    content = value if isinstance(value, str | bytes) else np.ascontiguousarray(value).tobytes()
+    kind = b"t" if isinstance(value, str) else b"b"
+    content = content.encode() if isinstance(content, str) else content
+    return hashlib.blake2b(content, digest_size=16, person=kind).digest()
+
+
 def embed_batches(
     batches: Iterator[pd.Series], embedder: Embedder, *, normalize: bool, batch_size: int
 ) -> Iterator[pd.DataFrame]:
@@ -153,12 +193,7 @@ def gate(embedded: Embedded, *, n_values: int, normalize: bool) -> Gated:
     """
     vectors = np.asarray(embedded.vectors, dtype=np.float32)
     reasons, details = embedded.reasons.copy(), embedded.details.copy()
-    if vectors.ndim != 2 or {len(vectors), len(reasons), len(details)} != {n_values}:
-        raise ValueError(
-            f"the embedder returned vectors {vectors.shape}, {len(reasons)} reasons and "
-            f"{len(details)} details for {n_values} values; want ({n_values}, n_features) and "
-            f"{n_values} of each"
-        )
+    _require_whole(embedded, n_values)
     found = check_vectors(vectors)
     for i in np.flatnonzero(pd.isna(reasons) & ~pd.isna(found)):
         reasons[i], details[i] = found[i], _explain(found[i], vectors[i])
@@ -166,6 +201,16 @@ def gate(embedded: Embedded, *, n_values: int, normalize: bool) -> Gated:
     norms = row_norms(vectors)
     norms[~is_fit] = np.nan
     return Gated(normalize_rows(vectors, norms) if normalize else vectors, norms, reasons, details)
+
+
+def _require_whole(embedded: Embedded, n_values: int) -> None:
+    shape, (_, reasons, details) = np.shape(embedded.vectors), embedded
+    if len(shape) != 2 or {shape[0], len(reasons), len(details)} != {n_values}:
+        raise ValueError(
+            f"the embedder returned vectors {shape}, {len(reasons)} reasons and "
+            f"{len(details)} details for {n_values} values; want ({n_values}, n_features) and "
+            f"{n_values} of each"
+        )
 
 
 def _explain(reason: str, vector: NDArray[np.float32]) -> str | None:

@@ -24,6 +24,8 @@ MAX_TASKS = 20_000
 class Spread:
     """How the rows of a costly embedder are spread: over tasks of their own, and counted.
 
+    Rows of the same content are in the same task, which embeds them once.
+
     Attributes
     ----------
     counter : an accumulator of the rows embedded; None: the session has none
@@ -70,11 +72,12 @@ def gate_rows(
         normalize=config.normalize,
         batch_size=(spread and spread.n_at_once) or config.batch_size,
         counter=spread and spread.counter,
+        is_costly=spread is not None,
     )
     is_told = "malformed" in rows.columns
     malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
     if spread is not None:
-        rows = rows.repartition(spread.n_tasks, "id")
+        rows = rows.repartition(spread.n_tasks, F.xxhash64("value"))  # copies meet in one task
     nameless = [
         _Wrong(malformed.isNotNull(), "malformed", F.substring(malformed, 1, _SHOWN_OF_RECORD)),
         _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),

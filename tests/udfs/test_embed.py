@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from udfs.embed import (
     GATED_SCHEMA,
     MAX_LOADED,
+    each_once,
     embed_batches,
     gate,
     load_once,
@@ -95,6 +96,32 @@ def test_an_embedder_that_loses_a_row_is_refused():
     embedded = make_embedder(2)(pd.Series([[1.0, 2.0]]))
     with pytest.raises(ValueError, match=r"vectors \(1, 2\), 1 reasons .* for 3 values"):
         gate(embedded, n_values=3, normalize=True)
+
+
+@given(st.lists(vectors, min_size=1, max_size=9), st.integers(1, 4))
+def test_a_content_is_embedded_once_and_its_copies_get_the_same(values, n_batches):
+    given_ = []
+
+    def embedder(column):
+        given_.extend(map(repr, column))
+        return make_embedder(2)(column)
+
+    once, column = each_once(embedder), pd.Series(values, dtype=object)
+    parts = [part for part in np.array_split(np.arange(len(column)), n_batches) if len(part)]
+    found = [once(column.iloc[part]) for part in parts]
+    whole = make_embedder(2)(column)
+    for name in ("vectors", "reasons", "details"):
+        joined = np.concatenate([getattr(part, name) for part in found])
+        assert joined.tolist() == getattr(whole, name).tolist()
+    assert len(given_) == len(set(given_)) == len(set(map(repr, values)))
+
+
+def test_texts_and_bytes_are_told_apart():
+    once = each_once(lambda column: Embedded(
+        np.array([[len(column)]] * len(column), np.float32),
+        *(np.full(len(column), None, dtype=object) for _ in range(2)),
+    ))  # fmt: skip
+    assert once(pd.Series(["a", b"a", "", b"", None, "a"])).vectors.ravel().tolist() == [5.0] * 6
 
 
 def test_an_embedder_is_loaded_once_and_the_least_recent_is_dropped():
