@@ -1,7 +1,7 @@
-"""Near duplicates on the executors: points to their two nearest cells, cells to similar pairs.
+"""Near duplicates on the executors: points to their nearest cells, cells to similar pairs.
 
 Spark shape map: rows of id, group_id and embedding, ARRAY<FLOAT> of n_features, perhaps with a
-rank -> a row of ROUTED_SCHEMA for each of the two cells, the vector as BINARY; all rows of some
+rank -> a row of ROUTED_SCHEMA for each of its cells, the vector as BINARY; all rows of some
 cells -> rows of PAIRS_SCHEMA.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.exact.hygiene import normalize_rows, row_norms
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.near.cells import TwoNearest
+from udfs.kernels.near.cells import NearestCells, searched_within
 from udfs.kernels.near.pairs import better_neighbours
 from udfs.points import Batches, OnBatches, as_binary, put_in_order
 
@@ -71,32 +71,40 @@ class Ranking:
 
 
 def make_route(
-    read: DirectionReader, load_cells: Callable[[], NDArray[np.float32]], bins: NDArray[np.int32]
+    read: DirectionReader,
+    threshold: float,
+    load_cells: Callable[[], NDArray[np.float32]],
+    bins: NDArray[np.int32],
 ) -> OnBatches:
-    """Make the function that sends points to their two nearest cells, rows of ROUTED_SCHEMA.
+    """Make the function that sends points to the cells they are searched in: ROUTED_SCHEMA.
 
     Where points have no rank, it is the squared distance to the nearest cell's centroid.
 
     Parameters
     ----------
+    threshold : the cosine of similar points
     load_cells : runs on the worker, (n_cells, n_features)
     bins : (n_cells,) int32, the key of each cell's bin
     """
 
     def route(batches: Batches) -> Batches:
-        two_nearest = TwoNearest(Centroids(load_cells()))
+        nearest = NearestCells(Centroids(load_cells()), searched_within(threshold, UNIT))
         for batch in batches:
             if batch.num_rows == 0:
                 continue
             X = read(batch)
-            cells, sq_dist = two_nearest(X)
+            cells, sq_dist = nearest(X)
             has_rank = "rank" in batch.schema.names
             rank = batch.column("rank") if has_rank else pa.array(sq_dist)
-            vectors = as_binary(X, np.arange(len(X) + 1))
-            point = [batch.column("id"), batch.column("group_id"), rank, vectors]
-            for cell in np.ascontiguousarray(cells.T):
+            point = pa.record_batch(
+                [batch.column("id"), batch.column("group_id"), rank], names=[*POINT]
+            )
+            for column in cells.T:
+                (rows,) = np.nonzero(column >= 0)
+                cell, mine = column[rows], point.take(pa.array(rows))
+                vectors = as_binary(X[rows], np.arange(len(rows) + 1))
                 yield pa.RecordBatch.from_arrays(
-                    [pa.array(bins[cell]), pa.array(cell), *point],
+                    [pa.array(bins[cell]), pa.array(cell), *mine.columns, vectors],
                     names=["bin", "cell", *POINT, "vector"],
                 )
 

@@ -1,7 +1,7 @@
 """Near copies: similar pairs, searched in cells, and who of them stays.
 
-Method   cosine above a threshold in a point's two nearest coarse cells, as SemDeDup searches in
-         one (arXiv 2303.09540); a group is a point and those similar to itself, not a chain of them
+Method   cosine above a threshold in a point's nearest coarse cells, as SemDeDup searches in one
+         (arXiv 2303.09540); a group is a point and those similar to itself, not a chain of them
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -25,13 +25,20 @@ from jobs.spark.host import n_threads
 from jobs.spark.session import n_slots
 from udfs.kernels.exact.hashing import derive_seed
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.near.cells import SAMPLE_PER_CELL, TwoNearest, fit_search_cells, n_cells_for
+from udfs.kernels.near.cells import (
+    SAMPLE_PER_CELL,
+    NearestCells,
+    fit_search_cells,
+    n_cells_for,
+    searched_within,
+)
 from udfs.kernels.near.groups import keepers_of
 from udfs.kernels.near.pairs import Pairs
 from udfs.near import (
     PAIRS_SCHEMA,
     POINT,
     ROUTED_SCHEMA,
+    UNIT,
     DirectionReader,
     Ranking,
     by_cell,
@@ -83,17 +90,24 @@ class Near:
         Returns
         -------
         found : columns of ``duplicates``
+
+        Raises
+        ------
+        GuardError
+            If too many pairs are similar.
         """
         n_sampled = self.n_sampled(len(points))
         sample = sample_of(points, points[HASH], _SALT, n_sampled, seed=self.seed)
         C = self.cells(sample, len(points))
-        route = make_route(self.read, lambda: C, np.zeros(len(C), np.int32))
+        route = make_route(self.read, self.threshold, lambda: C, np.zeros(len(C), np.int32))
         some = points.to_batches(max_chunksize=_ROUTED_ROWS)
         with threadpool_limits(1), ThreadPoolExecutor(n := n_threads()) as threads:
             routed = threads.map(lambda i: [*route(iter(some[i::n]))], range(n))
             cells = by_cell((b for part in routed for b in part), len(C[0]), self.ranking)
             pairs = threads.map(lambda cell: similar_in(cell, self.threshold), cells)
-            return self._resolved(pa.concat_tables(pairs))
+            found = pa.concat_tables(pairs)
+        self._require_few(len(found))
+        return self._resolved(found)
 
     def on_executors(self, this: Work, points: DataFrame, n_points: int) -> pa.Table:
         """Return the near copies among points in a DataFrame, as ``in_memory`` does.
@@ -110,7 +124,7 @@ class Near:
         bins = self._bins(this, sample, C, n_points)
         kinds = {f.name: f.dataType.simpleString() for f in points.schema}
         kinds = {"id": kinds["id"], "rank": kinds.get("rank", "double")}
-        route = make_route(self.read, this.ship(C).get, bins)
+        route = make_route(self.read, self.threshold, this.ship(C).get, bins)
         routed = points.mapInArrow(route, ROUTED_SCHEMA.format(**kinds))
         n_bins = len(np.unique(bins))
         search = make_search(self.read.n_features, self.threshold, self.ranking)
@@ -118,23 +132,27 @@ class Near:
             routed.repartition(n_bins, "bin").mapInArrow(search, PAIRS_SCHEMA.format(**kinds))
         )
         try:
-            if (n_pairs := pairs.count()) > MOST_PAIRS:
-                raise GuardError(
-                    f"dedup.threshold={self.threshold}: {n_pairs} pairs are similar, want at most "
-                    f"{MOST_PAIRS}; raise it, or turn near copies away by input.where"
-                )
+            self._require_few(pairs.count())
             return self._resolved(pairs.toArrow())
         finally:
             kept_no_more(pairs)
+
+    def _require_few(self, n_pairs: int) -> None:
+        if n_pairs > MOST_PAIRS:
+            raise GuardError(
+                f"dedup.threshold={self.threshold}: {n_pairs} pairs are similar, want at most "
+                f"{MOST_PAIRS}; raise it, or turn near copies away by input.where"
+            )
 
     def _bins(
         self, this: Work, sample: pa.Table, C: NDArray[np.float32], n_points: int
     ) -> NDArray[np.int32]:
         """Return the key of each cell's bin : (n_cells,)."""
-        two_nearest = TwoNearest(Centroids(C))
-        cells = [two_nearest(self.read(batch))[0].ravel() for batch in sample.to_batches()]
-        n_sampled = np.bincount(np.concatenate(cells), minlength=len(C))
-        n_bytes = 2 * 4 * n_points * self.read.n_features  # each point is in two cells
+        nearest = NearestCells(Centroids(C), searched_within(self.threshold, UNIT))
+        cells = np.concatenate([nearest(self.read(batch))[0] for batch in sample.to_batches()])
+        n_sampled = np.bincount(cells[cells >= 0], minlength=len(C))
+        n_sent = n_sampled.sum() * n_points // len(cells)
+        n_bytes = int(4 * n_sent * self.read.n_features)
         n_bins = n_solving_bins(n_bytes, len(C), n_slots(this.spark))
         return keys_of_partitions(this.spark, n_bins)[bins_of(n_sampled, n_bins)]
 

@@ -45,8 +45,9 @@ N_CLUSTERINGS = 3
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
 _TUNE_PASSES = 60.0  # over the hash sample against all its leaves, all rungs together
 _TUNE_DRAWS = 60.0  # draws compared with the rows that judge them
+_SEARCHED = 2.5  # cells of a point, at most three
 _CELLS_UNEVEN = 1.5  # pairs in cells of unequal size, over those in equal ones
-_NEAR_COPIES = 6.0  # of the vectors in a search on the driver: fetched, in two cells, sorted
+_NEAR_COPIES = 6.0  # of the vectors in a search on the driver: fetched, in cells, sorted
 _COMMUNITY_SECONDS = 1e-4  # a point: the communities of its neighbour graph
 
 LEAF_BYTES = 4 + 4 + 4  # a leaf's copies during assignment: as shipped, by cell, the GEMM's side
@@ -76,7 +77,7 @@ def embed(sizes: "Sizes") -> Iterator[Part]:
 
 
 def deduplicate(sizes: "Sizes") -> Iterator[Part]:
-    """Estimate the search for copies: exact ones by hash, near ones in each point's two cells."""
+    """Estimate the search for copies: exact ones by hash, near ones in each point's cells."""
     given = sizes.problem.config.dedup
     if given.exact:
         yield sizes.spark("find_duplicates", "exact copies", 0, DRAW_PER_POINT)
@@ -157,7 +158,7 @@ class Sizes:
         per_point: float = 0.0,
         *,
         tables: int = 1,
-        shuffles: int = 0,
+        shuffles: float = 0,
         worker: float = 0.0,
         cold: bool = False,
         seconds: float = 0.0,
@@ -177,7 +178,7 @@ class Sizes:
     def near_copies(self) -> Part:
         """Estimate the search for near copies."""
         n_cells, speed = n_cells_for(self.n), self.machine.speed
-        in_cell = 2.0 * self.n / n_cells
+        in_cell = _SEARCHED * self.n / n_cells
         pairs = self.n * n_cells + _CELLS_UNEVEN * n_cells * in_cell**2 / 2
         work = 2 * self.n * speed.row_seconds + pairs * speed.pair_seconds
         sample = min(self.n, SAMPLE_PER_CELL * n_cells) * 4.0 * self.d
@@ -187,12 +188,14 @@ class Sizes:
                 seconds=work / self.machine.n_threads, flops=2.0 * self.d * pairs,
                 driver=_NEAR_COPIES * self.n_bytes, gathered=self.n_bytes,
             )  # fmt: skip
-        n_bins = n_solving_bins(2 * self.problem.n_bytes, n_cells, self.machine.n_slots)
+        n_bins = n_solving_bins(
+            round(_SEARCHED * self.problem.n_bytes), n_cells, self.machine.n_slots
+        )
         return self.spark(
-            "find_duplicates", "near copies", 2 * ROUTE_PER_BYTE, DRAW_PER_POINT, shuffles=2,
-            seconds=work / self.machine.n_slots, flops=2.0 * self.d * pairs,
+            "find_duplicates", "near copies", _SEARCHED * ROUTE_PER_BYTE, DRAW_PER_POINT,
+            shuffles=_SEARCHED, seconds=work / self.machine.n_slots, flops=2.0 * self.d * pairs,
             shipped=4.0 * self.d * n_cells, driver=2 * sample, gathered=sample,
-            worker=BIN_COPIES * CELL_SKEW * 2 * self.n_bytes / n_bins,
+            worker=BIN_COPIES * CELL_SKEW * _SEARCHED * self.n_bytes / n_bins,
         )  # fmt: skip
 
     def search(self) -> Part:

@@ -103,7 +103,7 @@ def pool_line(context: PageContext) -> str:
     if copies := cell("duplicates", None, None, "n_copies").value:
         fates.append(f"{human(copies)} of the points are copies of others")
     if known := cell("duplicates", None, None, "n_contaminated").value:
-        fates.append(f"{human(known)} of them are in evaluation sets")
+        fates.append(f"{human(known)} of the points are in evaluation sets")
     return f"pool: {', '.join(fates)}"
 
 

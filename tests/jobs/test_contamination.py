@@ -12,9 +12,10 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from jobs import embed_pool, find_duplicates
-from jobs.config.errors import ConfigError, InputError
+from jobs.config.errors import ConfigError, GuardError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
+from jobs.duplicates import finding
 from jobs.explain_point import explain
 from jobs.points import surviving as door
 from jobs.recipe import RECIPE
@@ -86,8 +87,8 @@ def test_what_is_in_an_evaluation_set_goes_wherever_it_is_compared(
     assert door.size_of(run).n_points == door.surviving(run).count() == N_POINTS - 3
     assert str(explain(run, point="p07").gate) == f"rejected: contaminated, {same}"
 
-    monkeypatch.setattr(find_duplicates, "LOCAL_BYTES", 0)
-    for module in (door, runs, find_duplicates):
+    monkeypatch.setattr(finding, "LOCAL_BYTES", 0)
+    for module in (door, runs, finding):
         monkeypatch.setattr(module, "HANDED_BYTES", 0)
     assert rejects(done(spark, config_of(folder, root="executors"))) == found
     # at another threshold, which near copies have too
@@ -108,6 +109,8 @@ def test_what_an_evaluation_set_is_at_is_part_of_the_key_and_of_no_lineage(
     pinned = before.written.dedup.against[1].fingerprint
     with pytest.raises(ConfigError, match=rf"dedup.against.1.fingerprint='{pinned}', but .* now"):
         open_run(spark, config_of(folder, f"dedup.against.1.fingerprint={pinned}"))
+    with pytest.raises(GuardError, match="all 60 points are in evaluation sets"):
+        done(spark, config_of(folder, f"dedup.against=['{folder}/pool']", root="all"))
     with pytest.raises(InputError, match=r"dedup\.against\.0\.table='.*nothing' cannot be read"):
         open_run(spark, config_of(folder, f"dedup.against=['{folder}/nothing']"))
 

@@ -107,8 +107,16 @@ def test_copies_reach_no_leaf_and_no_sample(run: Run, summary: RunSummary) -> No
 
 def test_the_report_counts_copies_and_the_page_shows_them(run: Run, summary: RunSummary) -> None:
     stored = run.read(report_curation.STAGE, REPORT).where("section = 'duplicates'")
-    figures = {row.metric: row.value for row in stored.collect()}
-    assert figures == {"n_copies": 6, "n_groups": 3, "most_copies_of_one": 3}
+    rows = stored.collect()
+    figures = {row.metric: row.value for row in rows if row.key is None}
+    assert figures == {
+        "n_copies": 6, "n_near": 0, "n_contaminated": 0, "n_groups": 3, "most_copies_of_one": 3,
+    }  # fmt: skip
+    shown = {row.key: row.value for row in rows if row.metric == "copies"}
+    assert shown == {"a and p07": 3, "p33 and p34b": 2, "p20 and z": 1}
+    shares = {row.key: row.value for row in rows if row.metric == "share_by_nearest_cosine"}
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["0.99 to 1"] >= 2 / (N_DISTINCT + 1)  # the near copy, and what it is near to
     labels = run.read(report_curation.STAGE, REPORT).where(
         "section = 'labels' AND metric = 'count' AND sample IS NULL"
     )

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from jobs import embed_pool, find_duplicates
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
+from jobs.duplicates import finding
 from jobs.explain_point import explain
 from jobs.points import surviving as door
 from jobs.runs import run as runs
@@ -157,8 +158,8 @@ def test_an_explanation_says_how_similar_it_is(pool: Pool) -> None:
 
 @pytest.fixture
 def on_executors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(find_duplicates, "LOCAL_BYTES", 0)
-    for module in (door, runs, find_duplicates):
+    monkeypatch.setattr(finding, "LOCAL_BYTES", 0)
+    for module in (door, runs, finding):
         monkeypatch.setattr(module, "HANDED_BYTES", 0)
     yield
 

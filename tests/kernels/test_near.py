@@ -1,4 +1,4 @@
-"""Near duplicates: the two nearest cells, similar pairs, and who stays."""
+"""Near duplicates: the nearest cells, similar pairs, and who stays."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from udfs.kernels.exact.grid import to_grid
 from udfs.kernels.exact.nearest import Centroids
-from udfs.kernels.near.cells import TwoNearest, fit_search_cells, n_cells_for
+from udfs.kernels.near.cells import (
+    NearestCells,
+    fit_search_cells,
+    n_cells_for,
+    searched_within,
+)
 from udfs.kernels.near.groups import keepers_of
 from udfs.kernels.near.pairs import MOST_BETTER, Pairs, better_neighbours, cosines
 from udfs.kernels.near.similarities import distinct_rows, nearest_others, proposed_threshold
@@ -78,20 +83,25 @@ def test_of_many_equal_points_each_keeps_only_its_best() -> None:
 # --- cells ----------------------------------------------------------------------------------------
 
 
-def test_the_two_nearest_cells_are_those_of_exact_distances(seed: int) -> None:
+@pytest.mark.parametrize("within", [0.0, 0.1, 4.0])
+def test_the_cells_of_a_point_are_those_of_exact_distances(seed: int, within: float) -> None:
     rng = np.random.default_rng(seed)
     C = on_grid(rng.standard_normal((70, 8)))
-    C = np.vstack([C, C[:5]])  # ties
+    C = np.vstack([C, C[:5], C[:3]])  # ties
     X = np.vstack([on_grid(rng.standard_normal((3000, 8))), C[:10]])
-    cells, sq_dist = TwoNearest(Centroids(C))(X)
+    cells, sq_dist = NearestCells(Centroids(C), within / UNIT**2)(X)
     every = ((X[:, None].astype(float) - C) ** 2).sum(axis=2)
-    assert np.array_equal(cells, np.argsort(every, axis=1, kind="stable")[:, :2])
+    nearest = np.argsort(every, axis=1, kind="stable")[:, :3]
+    is_far = (
+        np.take_along_axis(every, nearest, axis=1) > every.min(axis=1)[:, None] + within / UNIT**2
+    )
+    assert np.array_equal(cells, np.where(is_far, -1, nearest))
     assert np.array_equal(sq_dist, every.min(axis=1))
 
 
 def test_of_a_single_cell_there_is_no_second() -> None:
     X = random_points(3, 20)
-    cells, _ = TwoNearest(Centroids(X[:1]))(X)
+    cells, _ = NearestCells(Centroids(X[:1]), 4.0)(X)
     assert cells.tolist() == [[0]] * 20
 
 
@@ -105,11 +115,11 @@ def test_similar_points_share_a_cell(seed: int) -> None:
     Y = X + 0.3 * rng.standard_normal(X.shape)  # cosine .96
     X, Y = on_grid(X), on_grid(Y)
     C = fit_search_cells(X[:1000], 30, seed=seed)
-    two = TwoNearest(Centroids(C))
-    mine, theirs = two(X)[0], two(Y)[0]
-    shared = (mine[:, :, None] == theirs[:, None]).any(axis=(1, 2))
+    nearest = NearestCells(Centroids(C), searched_within(0.95, UNIT))
+    mine, theirs = nearest(X)[0], nearest(Y)[0]
+    shared = ((mine[:, :, None] == theirs[:, None]) & (mine >= 0)[:, :, None]).any(axis=(1, 2))
     similar = cosines(X, Y, np.arange(6000), np.arange(6000)) >= 0.95
-    assert shared[similar].mean() > 0.97
+    assert shared[similar].mean() > 0.99
     assert 15 <= len(C) <= 60
 
 

@@ -65,11 +65,11 @@ def near(n: int, d: int = 256) -> Part:
 
 def test_near_copies_by_hand_and_where_they_are_searched() -> None:
     small, large = near(100_000), near(1_000_000)
-    # to 195 cells, and in each half the pairs of 1026 points, half as many again as cells differ
-    pairs = 100_000 * 195 + 1.5 * 195 * (200_000 / 195) ** 2 / 2
+    # to 195 cells, and in each half the pairs of 1282 points, half as many again as cells differ
+    pairs = 100_000 * 195 + 1.5 * 195 * (250_000 / 195) ** 2 / 2
     assert small.flops == pytest.approx(2 * 256 * pairs)
     assert (small.shuffled, small.worker) == (0, WORKER_BASE)
-    assert large.shuffled == 2 * 4 * 256 * 1_000_000  # twice the vectors
+    assert large.shuffled == 2.5 * 4 * 256 * 1_000_000  # cells of a point
     assert large.flops / 1e6**2 < 0.2 * 2 * 256  # far from all pairs
     without = estimate(problem(1000, [10]), MACHINE)
     assert [p.part for p in without if p.stage == "find_duplicates"] == ["exact copies"]
