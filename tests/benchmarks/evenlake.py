@@ -51,6 +51,7 @@ def config_for(files: Files, root: str, cluster: dict[str, Any], target_size: in
             "seed": _SEED,
             "input": {"table": files.pool, "embedding": "embedding"},
             "output": {"root": root},
+            "dedup": {"exact": False},
             "cluster": cluster,
             "samples": [{"name": "balanced", "target_size": target_size, "share": {"leaves": 0.0}}],
         }

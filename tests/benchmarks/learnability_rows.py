@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs import balance_sample, cluster_levels, embed_pool, score_learnability
+from jobs import balance_sample, cluster_levels, embed_pool, find_duplicates, score_learnability
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, SparkConfig
 from jobs.runs.opening import open_run
@@ -58,7 +58,7 @@ def main() -> None:
     try:
         write_inputs(folder, n)
         run = open_run(spark, config(folder, 0))
-        for stage in (embed_pool, cluster_levels, balance_sample):
+        for stage in (embed_pool, find_duplicates, cluster_levels, balance_sample):
             run.do(stage.STAGE)
         drawing, writing = [], []
         for round_ in range(REPEATS + 1):  # the first is to warm up

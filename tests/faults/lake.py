@@ -17,7 +17,10 @@ from tests.quality.mixture import config_for, write_pool
 Content = dict[str, tuple[int, str]]
 
 # the disturbed run's
-STAGES = ("embed_pool", "tune_tree", "cluster_levels", "balance_sample", "report_curation")
+STAGES = (
+    "embed_pool", "find_duplicates", "tune_tree", "cluster_levels", "balance_sample",
+    "report_curation",
+)  # fmt: skip
 PASSING = ("artifacts", "blocks", "checkpoints")  # hold the page's time, or depend on the solver
 LONG = {"resampling": {"rounds": 12}, "checkpoint_interval": 2}  # a level loop of a minute
 SHORT = {"levels": [200, 20], "resampling": {"rounds": 1}}

@@ -56,6 +56,7 @@ def config_of(pool: Path, root: Path, solver: str, split: str) -> RunConfig:
             "input": {"table": str(pool), "embedding": "embedding"},
             "output": {"root": str(root)},
             "embed": {"normalize": False},
+            "dedup": {"exact": False},  # ties
             "cluster": {
                 "levels": [100, 12],
                 "solver": solver,

@@ -16,7 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import balance_sample, cluster_levels, curate, embed_pool
+from jobs import balance_sample, cluster_levels, curate, embed_pool, find_duplicates
 from jobs.config.errors import ConfigError, CurationError, GuardError, InputError
 from jobs.config.loading import load_config, parse_config
 from jobs.config.model import RunConfig, SparkConfig
@@ -179,6 +179,7 @@ def test_the_sample_has_its_size_and_none_of_the_bad_rows(
     embedded: Callable[[str], Embedded], pool: str
 ) -> None:
     run = embedded(pool).run
+    run.do(find_duplicates.STAGE)
     run.do(cluster_levels.STAGE)
     run.do(balance_sample.STAGE)
     sampled = {id_ for (id_,) in rows_of(run, "samples", "id")}

@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import cluster_levels, curate, embed_pool
+from jobs import cluster_levels, curate, embed_pool, find_duplicates
 from jobs.config.errors import InputChangedError
 from jobs.config.loading import parse_config
 from jobs.config.model import InputConfig, RunConfig
@@ -124,6 +124,7 @@ def test_a_pool_that_is_written_while_it_is_read_gives_its_pinned_version(
     rows.withColumn("id", F.col("id") + 1000).write.format("delta").mode("append").save(path)
     run.do(embed_pool.STAGE)
     spark.sql(f"UPDATE delta.`{path}` SET vector = array(7D, 7D) WHERE id < 20")
+    run.do(find_duplicates.STAGE)
     run.do(cluster_levels.STAGE)
     spark.sql(f"DELETE FROM delta.`{path}` WHERE id > 5")
     assert samples(curate.curate(run), "busy") == expected

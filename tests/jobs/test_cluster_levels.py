@@ -27,6 +27,7 @@ def run_on(spark: SparkSession, folder: Path, **cluster: Any) -> Run:
             "input": {"table": f"{folder}/pool", "embedding": "vector"},
             "output": {"root": f"{folder}/{'_'.join(['lake', *cluster])}"},
             "embed": {"normalize": False},
+            "dedup": {"exact": False},
             "cluster": {"levels": LEVELS, "resampling": {"rounds": 2}} | cluster,
             "samples": [{"name": "s", "target_size": 10, "share": {"leaves": 0.0}}],
         }

@@ -11,7 +11,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import BinaryType, IntegerType, LongType, StringType
 
-from jobs import balance_sample, cluster_levels, embed_pool, explain_point
+from jobs import balance_sample, cluster_levels, embed_pool, explain_point, find_duplicates
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import InputError
 from jobs.config.loading import parse_config
@@ -53,7 +53,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     spark.createDataFrame(rows, COLUMNS).coalesce(1).write.format("delta").save(f"{folder}/pool")
     config = config_of(folder)
     this = open_run(spark, config)
-    for job in (embed_pool, cluster_levels, balance_sample):
+    for job in (embed_pool, find_duplicates, cluster_levels, balance_sample):
         this.do(job.STAGE)
     (folder / "my.yaml").write_text(yaml.safe_dump(as_dict(config)))
     return folder

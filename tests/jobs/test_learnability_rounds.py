@@ -13,7 +13,14 @@ import pytest
 from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from jobs import balance_sample, cluster_levels, embed_pool, explain_point, score_learnability
+from jobs import (
+    balance_sample,
+    cluster_levels,
+    embed_pool,
+    explain_point,
+    find_duplicates,
+    score_learnability,
+)
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.config.loading import parse_config
@@ -62,7 +69,7 @@ def folder(
     for name, losses in {"online": pool.online, "reference": pool.reference}.items():
         pq.write_table(pa.table({"id": np.arange(n), "loss": losses}), folder / f"{name}.parquet")
     run = open_run(spark, config(folder, source=None))
-    for stage in (embed_pool, cluster_levels, balance_sample):
+    for stage in (embed_pool, find_duplicates, cluster_levels, balance_sample):
         run.do(stage.STAGE)
     return folder
 

@@ -17,6 +17,7 @@ from jobs import (
     cluster_levels,
     curate,
     embed_pool,
+    find_duplicates,
     list_runs,
     publish_samples,
     report_curation,
@@ -207,7 +208,12 @@ def test_superseded_runs_go_and_what_the_current_one_stands_on_stays(
     history = read_history(lake, RECIPE)
     assert history.state_of(history.find(old.run_id)) == "cleaned"
     again, redone = open_run(spark, first), (EMBED, CLUSTER, SAMPLE)
-    for stage in (embed_pool.STAGE, cluster_levels.STAGE, balance_sample.STAGE):
+    for stage in (
+        embed_pool.STAGE,
+        find_duplicates.STAGE,
+        cluster_levels.STAGE,
+        balance_sample.STAGE,
+    ):
         again.do(stage)
     keys = {old.keys[stage] for stage in redone}
     rows = {where: found for where, found in content(lake).items() if where[1] in keys}

@@ -11,7 +11,7 @@ import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import cluster_levels, curate, embed_pool, tune_tree
+from jobs import cluster_levels, curate, embed_pool, find_duplicates, tune_tree
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.loading import parse_config
@@ -23,7 +23,10 @@ from tests.jobs.determinism import write_files
 from tests.pools import grouped_mixture
 
 N_POINTS, TARGET_SIZE = 4000, 300
-STAGES = ["embed_pool", "tune_tree", "cluster_levels", "balance_sample", "report_curation"]
+STAGES = [
+    "embed_pool", "find_duplicates", "tune_tree", "cluster_levels", "balance_sample",
+    "report_curation",
+]  # fmt: skip
 MISFIT = {"levels": [1000, 20, 3], "resampling": {"rounds": 0}}
 
 
@@ -134,8 +137,8 @@ def test_the_choice_is_the_same_for_any_partitioning(
 ) -> None:
     config = config_of(folder / str(n_files))
     run = open_run(spark, config)
-    run.do(embed_pool.STAGE)
-    run.do(tune_tree.STAGE)
+    for job in (embed_pool, find_duplicates, tune_tree):
+        run.do(job.STAGE)
     figures, mine = run.figures(tune_tree.STAGE), summary.metrics["tune_tree"]
     assert set(figures) == set(mine)
     assert {n: v for n, v in figures.items() if n != "seconds"} == {
@@ -154,7 +157,7 @@ def test_an_event_counts_once_where_the_share_alone_is_left_open(
 ) -> None:
     config = config_of(folder, cluster={"levels": [8], "resampling": {"rounds": 0}})
     run = open_run(spark, config)
-    for job in (embed_pool, tune_tree):
+    for job in (embed_pool, find_duplicates, tune_tree):
         run.do(job.STAGE)
     open_run(spark, config, is_refresh=True).do(cluster_levels.STAGE)
     again = open_run(spark, config)

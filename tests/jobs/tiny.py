@@ -14,9 +14,16 @@ from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.tables.lake import Lake
 
-EMBED, TUNE, CLUSTER = "embed_pool", "tune_tree", "cluster_levels"
+EMBED, DEDUP = "embed_pool", "find_duplicates"
+TUNE, CLUSTER = "tune_tree", "cluster_levels"
 SAMPLE, REPORT = "balance_sample", "report_curation"
-GIVEN = (EMBED, CLUSTER, SAMPLE, REPORT)  # the stages of a config that leaves nothing to auto
+GIVEN = (
+    EMBED,
+    DEDUP,
+    CLUSTER,
+    SAMPLE,
+    REPORT,
+)  # the stages of a config that leaves nothing to auto
 N_POINTS, N_LATER, TARGET_SIZE = 60, 6, 20
 SECRET = "hunter2"
 Configure = Callable[..., RunConfig]  # from overrides

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import balance_sample, cluster_levels, embed_pool
+from jobs import balance_sample, cluster_levels, embed_pool, find_duplicates
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.runs.opening import open_run
@@ -65,7 +65,7 @@ def sampled_concepts(run: Run, n_concepts: int) -> np.ndarray:
 def curate_planted(spark: SparkSession, config) -> tuple[Run, dict[str, Any]]:
     """Embed, cluster and sample; return the run and its figures."""
     run = open_run(spark, config)
-    for job in (embed_pool, cluster_levels, balance_sample):
+    for job in (embed_pool, find_duplicates, cluster_levels, balance_sample):
         run.do(job.STAGE)
     n_concepts = run.pool.rows.agg(F.max("concept")).collect()[0][0] + 1
     counts = sampled_concepts(run, n_concepts)

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from jobs import balance_sample, cluster_levels, embed_pool, score_learnability
+from jobs import balance_sample, cluster_levels, embed_pool, find_duplicates, score_learnability
 from jobs.config.loading import parse_config
 from jobs.runs.opening import open_run
 from tests.quality.noisy_digits import NoisyDigits, noisy_digits
@@ -40,7 +40,7 @@ def scores(spark: SparkSession, folder: Path, pool: NoisyDigits) -> pd.DataFrame
         },
     }
     run = open_run(spark, parse_config(plain, ()))
-    for stage in (embed_pool, cluster_levels, balance_sample):
+    for stage in (embed_pool, find_duplicates, cluster_levels, balance_sample):
         run.do(stage.STAGE)
     score_learnability.score(run)
     rows = run.read(score_learnability.STAGE, score_learnability.LEARNABILITY).toPandas()

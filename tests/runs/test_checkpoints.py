@@ -33,6 +33,7 @@ def config_of(folder: Path, *, interval: int = 300, **cluster: Any) -> RunConfig
         {
             "input": {"table": f"{folder}/pool", "embedding": "embedding"},
             "output": {"root": f"{folder}/lake"},
+            "dedup": {"exact": False},
             "cluster": TREE | cluster,
             "samples": SAMPLES,
         }

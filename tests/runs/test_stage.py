@@ -4,7 +4,7 @@ import pytest
 
 from jobs.recipe import RECIPE
 from jobs.runs.stage import Recipe
-from tests.jobs.tiny import CLUSTER, EMBED, GIVEN, SAMPLE, TUNE
+from tests.jobs.tiny import CLUSTER, DEDUP, EMBED, GIVEN, SAMPLE, TUNE
 from tests.past.recorded_runs import AUTO, config_of
 from tests.runs.world import stage
 
@@ -20,11 +20,11 @@ POOL = "pool@0"
         "spark.driver_memory=2g": GIVEN,
         "retention.days=7": GIVEN,
         "input.options.password=rotated": GIVEN,
-        "report.label=label": (EMBED, CLUSTER, SAMPLE),
-        "samples.0.target_size=12": (EMBED, CLUSTER),
-        "samples.0.share.leaves=1": (EMBED, CLUSTER),
-        "cluster.levels=[7,3]": (EMBED,),
-        "cluster.resampling.rounds=2": (EMBED,),
+        "report.label=label": (EMBED, DEDUP, CLUSTER, SAMPLE),
+        "samples.0.target_size=12": (EMBED, DEDUP, CLUSTER),
+        "samples.0.share.leaves=1": (EMBED, DEDUP, CLUSTER),
+        "cluster.levels=[7,3]": (EMBED, DEDUP),
+        "cluster.resampling.rounds=2": (EMBED, DEDUP),
         "seed=1": (),
         "embed.normalize=false": (),
         "input.where=label='a'": (),
