@@ -17,6 +17,7 @@ from jobs import (
     cluster_levels,
     embed_pool,
     find_duplicates,
+    gate_outliers,
     plan_run,
     publish_samples,
     report_curation,
@@ -70,6 +71,10 @@ def curate(this: Run) -> RunSummary:
         # Copies would make spuriously dense leaves: one of each stays.
         if this.is_on(find_duplicates.STAGE):
             this.do(find_duplicates.STAGE)
+
+        # Scattered points would get a leaf each, and a large part of every sample.
+        if this.is_on(gate_outliers.STAGE):
+            this.do(gate_outliers.STAGE)
 
         # The levels that fit the data, if the config leaves them open: trees over a hash sample are
         # judged by how well their samples cover the pool.

@@ -5,6 +5,7 @@ from jobs import (
     cluster_levels,
     embed_pool,
     find_duplicates,
+    gate_outliers,
     report_curation,
     score_learnability,
     select_batches,
@@ -16,6 +17,7 @@ RECIPE = Recipe(
     (
         embed_pool.STAGE,
         find_duplicates.STAGE,
+        gate_outliers.STAGE,
         tune_tree.STAGE,
         cluster_levels.STAGE,
         balance_sample.STAGE,

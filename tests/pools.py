@@ -68,6 +68,15 @@ def scattered_mixture(
     return _shuffled(X, np.r_[concepts, np.full(n_thin + n_dense, -1)], rng)
 
 
+def scattered_over(pool: Pool, seed: int, *, share: float) -> Pool:
+    """Add scatter (concept -1), uniform over the sphere, as a share of all points."""
+    X, concepts = pool
+    rng = np.random.default_rng((seed, 1))
+    n_scattered = round(share * len(X) / (1 - share))
+    scatter = rng.standard_normal((n_scattered, X.shape[1]), dtype=np.float32)
+    return _shuffled(np.concatenate([X, scatter]), np.r_[concepts, np.full(n_scattered, -1)], rng)
+
+
 def _unit(X: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True))
 

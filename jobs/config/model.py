@@ -130,9 +130,10 @@ class HygieneConfig(Section):
 
 
 class OutliersConfig(Section):
-    """The outlier gate; not built yet."""
+    """The outlier gate."""
 
-    method: None = None
+    method: Literal["knn"] | None = None
+    max_score: Annotated[float, Field(gt=0), CountsFrom(6.0)] = 6.0
 
 
 class ReportConfig(Section):

@@ -95,8 +95,8 @@ def rendered(template: str, **values: Any) -> str:
 def pool_line(context: PageContext) -> str:
     """Say in a line for a terminal what became of the pool's rows."""
     cell = context.cell
-    n_rows, n_points = (cell("size", None, None, f"n_{name}").value for name in ("pool", "points"))
-    fates = [f"{human(n_rows)} rows read", f"{human(n_points)} points"]
+    n_rows = cell("size", None, None, "n_pool").value
+    fates = [f"{human(n_rows)} rows read", f"{human(_n_points(cell))} points"]
     if rejects := _rejects(context.rows):
         reasons = ", ".join(f"{reason} {human(n)}" for reason, n in rejects)
         fates.append(f"{human(sum(n for _, n in rejects))} rejects ({reasons})")
@@ -116,6 +116,22 @@ def headlines(context: PageContext) -> list[str]:
             f"{sample['name']}: {_headline(cell, sample)}{side_said(cell, sample['name'])}"
         )
     return lines
+
+
+def _n_points(cell: CellOf) -> float | None:
+    """Return the number of points without those that were outliers."""
+    n = cell("size", None, None, "n_points").value
+    return None if n is None else n - _n_outliers(cell)
+
+
+def _n_rejected(cell: CellOf) -> float | None:
+    """Return the number of rejects, outliers among them."""
+    n = cell("size", None, None, "n_rejected").value
+    return None if n is None else n + _n_outliers(cell)
+
+
+def _n_outliers(cell: CellOf) -> float:
+    return cell("outliers", None, None, "n_turned_away").value or 0
 
 
 def _finalize(value: Any) -> Any:
@@ -142,6 +158,8 @@ def _view(context: PageContext) -> dict[str, Any]:
         "headlines": [_headline(cell, sample) for sample in context.samples],
         "verdicts": [verdict_said(cell, name) for name in names],
         "tuned": _tuned(rows),
+        "n_points": _n_points(cell),
+        "n_rejected": _n_rejected(cell),
         "rejects": _rejects(rows),
         "others": _others(rows),
         "label_shares": figures.label_shares(rows, sample=None)["pool"].tolist(),
@@ -167,7 +185,7 @@ def _level_title(cell: CellOf, levels: Sequence[int], level: int) -> str:
 
 def _headline(cell: CellOf, sample: Mapping[str, Any]) -> str:
     """Describe a sample in one sentence: its size and how even it is over independent nodes."""
-    n_points = cell("size", None, None, "n_points").value
+    n_points = _n_points(cell)
     n_nodes = cell("coverage", None, None, "n_nodes").value
     before = cell("coverage", None, None, "effective_nodes").value
     after, control = cell("coverage", sample["name"], None, "effective_nodes")

@@ -16,7 +16,7 @@ from jobs.recipe import RECIPE
 from tests.jobs.bad_configs import BASE
 
 SHAPE_NO_ROW = ("output", "retention", "spark")  # where rows go and stay, and what computes them
-NOT_BUILT = ("outliers", "update")  # they have only one value
+NOT_BUILT = ("update",)  # it has only one value
 HOW_NOT_WHAT = {  # -> an override
     "cluster.solver": "cluster.solver=spark",
     "cluster.checkpoint_interval": "cluster.checkpoint_interval=7",

@@ -87,7 +87,8 @@ OVERRIDES = {  # of BASE -> the whole message
     "dedup={threshold: 0.9, keep: {by: quality}}": (
         "dedup.keep.by='quality' is not among input.metadata=[]; add it there"
     ),
-    "outliers.method=knn": "outliers.method='knn': not built yet; leave it at its default",
+    "outliers.method=lof": "outliers.method='lof': want 'knn'",
+    "outliers={method: knn, max_score: 0}": "outliers.max_score=0: want more than 0",
     "embed.model=sentence-transformers:all-MiniLM-L6-v2": (
         "input.content is missing; embed.model='sentence-transformers:all-MiniLM-L6-v2' reads the "
         "column that it names"

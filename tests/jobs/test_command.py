@@ -49,6 +49,7 @@ def test_curate_ends_with_the_samples_and_the_report(folder: Path, capsys: Captu
     assert list(result["stage_keys"]) == [
         "embed_pool",
         "find_duplicates",
+        "gate_outliers",
         "tune_tree",
         "cluster_levels",
         "balance_sample",

@@ -8,6 +8,7 @@ from jobs.balance_sample import Drawn
 from jobs.cluster_levels import Clustered
 from jobs.embed_pool import Embedded
 from jobs.find_duplicates import Deduplicated
+from jobs.gate_outliers import Gated
 from jobs.recipe import RECIPE
 from jobs.report_curation import Measured
 from jobs.runs.outcomes import Outcome, per, unkept
@@ -19,6 +20,7 @@ CLUSTERED = Clustered(n_nodes=(8, 3), n_empty=(0, 1), n_blocks=2, grid_unit=2.0*
 OUTCOMES = [
     Embedded(n_pool=9, n_rejected=2, n_points=7, n_features=4, largest_norm=1.25),
     Deduplicated(n_turned_away=2, n_near=1),
+    Gated(n_turned_away=3, median=0.5, mad=0.125),
     Tuned(
         levels=(300, 150), rounds=(3, 0), share_leaves=0.25, n_sampled=90, n_tried=12,
         relative_coverage=0.75, best_relative_coverage=0.5,

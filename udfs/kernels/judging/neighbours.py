@@ -2,8 +2,7 @@
 
 Two points are joined if one is among the other's nearest; the edge weighs as many neighbours as
 they share (Jarvis and Patrick, "Clustering using a similarity measure based on shared near
-neighbors", 1973), a whole number. As in ``kernels.exact.nearest``, a float32 GEMM proposes and
-exact float64 distances decide.
+neighbors", 1973), a whole number.
 """
 
 from collections.abc import Callable
@@ -12,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.exact.nearest import Buffers, Centroids, error_bound, scores_of, sq_distances
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.exact.neighbours import ROWS, nearest_among
 
 N_NEIGHBOURS = 15
-_ROWS = 256  # whose scores are held at once
 _EDGES = 1 << 14  # whose neighbours are compared at once
 
 
@@ -66,25 +65,13 @@ def nearest_neighbours(
         return np.empty((len(points), 0), np.int64)
     centroids = Centroids(points)
     _ = centroids.folded, centroids.largest_norm  # once, before the threads
-    found = run(lambda i: _of_rows(centroids, i, k), range(0, len(points), _ROWS))
+
+    def find(start: int) -> NDArray[np.int64]:
+        X = points[start : start + ROWS]
+        return nearest_among(X, centroids, k, own=np.arange(start, start + len(X))).labels
+
+    found = run(find, range(0, len(points), ROWS))
     return np.concatenate([*found])  # type: ignore[misc]
-
-
-def _of_rows(centroids: Centroids, start: int, k: int) -> NDArray[np.int64]:
-    """Find the neighbours of _ROWS points : (n_rows, k)."""
-    points = centroids.vectors
-    X = points[start : start + _ROWS]
-    rows = np.arange(len(X))
-    scores = np.hstack([part.copy() for part in scores_of(X, centroids, Buffers())])
-    scores[rows, start + rows] = -np.inf
-    # all of the true nearest score within two errors of the k-th best score
-    kth = np.partition(scores, -k, axis=1)[:, -k]
-    row, candidate = np.nonzero(scores >= (kth - 2 * error_bound(X, centroids))[:, None])
-    pieces = (slice(i, i + _EDGES) for i in range(0, len(row), _EDGES))
-    sq_dist = np.concatenate([sq_distances(X[row[s]], points[candidate[s]]) for s in pieces])
-    order = np.lexsort((candidate, sq_dist, row))
-    first = np.searchsorted(row[order], rows)  # each row's nearest
-    return np.asarray(candidate[order][first[:, None] + np.arange(k)], np.int64)
 
 
 def _n_shared(

@@ -1,0 +1,134 @@
+"""Nearest neighbours: a float32 GEMM proposes, exact float64 distances decide.
+
+As in ``kernels.exact.nearest``: all of a row's k nearest score within twice the error bound of its
+k-th best score.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.exact.nearest import Buffers, Centroids, error_bound, scores_of, sq_distances
+
+ROWS = 256  # whose scores are held at once
+_PAIRS = 1 << 14  # whose distances are computed at once
+
+
+class Neighbours(NamedTuple):
+    """The k nearest of every row, the nearest first; where there are fewer, -1 at infinity.
+
+    Attributes
+    ----------
+    labels : (n_samples, k) int64, indices of points
+    sq_dist : (n_samples, k) float64, exact, in squared grid units
+    """
+
+    labels: NDArray[np.int64]
+    sq_dist: NDArray[np.float64]
+
+
+def nearest_among(
+    X: NDArray[np.float32],
+    points: Centroids,
+    k: int,
+    *,
+    own: NDArray[np.int64] | None = None,
+    buffers: Buffers | None = None,
+) -> Neighbours:
+    """Find every row's k nearest points, ties to the lowest index.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) grid coordinates
+    points : (n_points, n_features), the points searched
+    own : (n_samples,), the point that is the row itself and none of its neighbours; -1 is none
+    """
+    buffers = buffers or Buffers()
+    own = np.full(len(X), -1) if own is None else own
+    parts = [
+        _of_rows(X[i : i + ROWS], points, k, own[i : i + ROWS], buffers)
+        for i in range(0, len(X), ROWS)
+    ]
+    none = Neighbours(np.empty((0, k), np.int64), np.empty((0, k)))
+    return Neighbours(*map(np.concatenate, zip(none, *parts, strict=True)))
+
+
+def nearest_of(parts: Sequence[Neighbours], k: int) -> Neighbours:
+    """Return the k nearest of the same rows' neighbours in several sets, ties to the lowest index.
+
+    Parameters
+    ----------
+    parts : labels among the points of all sets, (n_samples, k_i) each
+    """
+    labels, sq_dist = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+    order = np.lexsort((labels, sq_dist), axis=1)[:, :k]
+    return Neighbours(*(np.take_along_axis(each, order, axis=1) for each in (labels, sq_dist)))
+
+
+def first_copies(X: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
+    """Mark the first n copies of every distinct row : (n_samples,).
+
+    More of them find each other at no distance all the same, and would cost their number squared.
+    """
+    rows = np.ascontiguousarray(X + np.float32(0))  # which turns -0 into 0
+    _, copy_of = np.unique(rows.view(np.dtype((np.void, rows.strides[0]))), return_inverse=True)
+    copy_of = copy_of.ravel()
+    order = np.argsort(copy_of, kind="stable")
+    starts = np.searchsorted(copy_of[order], copy_of[order])
+    is_first = np.empty(len(X), np.bool_)
+    is_first[order] = np.arange(len(X)) - starts < n
+    return is_first
+
+
+def _of_rows(
+    X: NDArray[np.float32], points: Centroids, k: int, own: NDArray[np.int64], buffers: Buffers
+) -> Neighbours:
+    """Find the neighbours of at most ROWS rows."""
+    # 1. the points that score within the error of the k-th best
+    row, candidate = _candidates(X, points, k, own, buffers)
+    # 2. exact distances decide among them
+    pieces = (slice(i, i + _PAIRS) for i in range(0, len(row), _PAIRS))
+    exact = [sq_distances(X[row[s]], points.vectors[candidate[s]]) for s in pieces]
+    sq_dist = np.concatenate([*exact, np.empty(0)])
+    order = np.lexsort((candidate, sq_dist, row))
+    row, candidate, sq_dist = row[order], candidate[order], sq_dist[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(X)))[row]
+    is_near = rank < k
+    at = row[is_near], rank[is_near]
+    found = Neighbours(np.full((len(X), k), -1), np.full((len(X), k), np.inf))
+    found.labels[at], found.sq_dist[at] = candidate[is_near], sq_dist[is_near]
+    return found
+
+
+def _candidates(
+    X: NDArray[np.float32], points: Centroids, k: int, own: NDArray[np.int64], buffers: Buffers
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and points whose distances are to be computed : (n_pairs,) each."""
+    slack = (2 * error_bound(X, points))[:, None] if len(points.vectors) else np.zeros((len(X), 1))
+    best = np.full((len(X), k), -np.inf, np.float32)  # scores so far, ascending
+    kept: list[tuple[NDArray[Any], ...]] = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
+    start = 0
+    for scores in scores_of(X, points, buffers):
+        mine = np.flatnonzero((own >= start) & (own < start + scores.shape[1]))
+        scores[mine, own[mine] - start] = -np.inf
+        best = np.sort(np.hstack([best, _largest(scores, k)]), axis=1)[:, -k:]
+        row, column = np.nonzero(scores >= _below(best[:, :1] - slack))
+        kept.append((row, column + start, scores[row, column]))
+        start += scores.shape[1]
+    row, candidate, score = (np.concatenate(each) for each in zip(*kept, strict=True))
+    is_near = score >= _below(best[:, :1] - slack)[row, 0]
+    return row[is_near], candidate[is_near]
+
+
+def _below(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Round down, and no number to one that all scores but those left out reach."""
+    lowest = np.finfo(np.float32).min
+    return np.maximum(np.nextafter(numbers.astype(np.float32), np.float32(-np.inf)), lowest)
+
+
+def _largest(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return every row's k largest scores, or all if there are fewer, in no order."""
+    k = min(k, scores.shape[1])
+    return np.asarray(np.partition(scores, -k, axis=1)[:, -k:])
