@@ -70,8 +70,10 @@ def _gate(this: Work) -> Gated:
         first = first.withColumn("score", spread.score(F.col("distance")))
         # 2. who looks too far away asks again, in more cells
         is_far = F.coalesce(F.col("score") > limit, F.lit(True))
-        again = _with_distance(search.again(first.where(is_far)), pool.unit)
-        again = _kept(kept, again.withColumn("score", spread.score(F.col("distance"))))
+        again = first.where(is_far)
+        if not search.is_complete:
+            again = _with_distance(search.again(again), pool.unit)
+            again = _kept(kept, again.withColumn("score", spread.score(F.col("distance"))))
         outliers = again.where(F.col("score") > limit)
         # 3. the rejects, and what they are judged by
         n_outliers = this.write(REJECTS, _rejects(outliers, limit))

@@ -28,6 +28,7 @@ from jobs.gallery.nodes import Gallery, gallery_of
 from jobs.labels.counts import label_counts, labelled
 from jobs.labels.points import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
 from jobs.labels.probe import CONTROLS, TRAINED_ROWS, probe_rows
+from jobs.outliers.scatter import scatter_rows
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows, vectors_of
 from jobs.points.surviving import held, passed, places_of, sample_among, sample_points, size_of
@@ -43,8 +44,8 @@ from jobs.reporting.exported import content_of, exported
 from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import PageContext, pool_line, render_page
 from jobs.reporting.page import headlines as page_headlines
-from jobs.reporting.rows import REPORT_COLUMNS, Row, report_table
-from jobs.reporting.verdicts import kept_figures, verdict_kept, worse_than_uniform
+from jobs.reporting.rows import REPORT_COLUMNS, Row, headline_figures, report_table
+from jobs.reporting.verdicts import verdict_kept, worse_than_uniform
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run
@@ -103,7 +104,9 @@ def _measure(this: Work) -> Measured:
         ),
         {name: drawn["leaf_id"].to_numpy() for name, drawn in controls.items()},
     )
-    rows += coverage_rows(*_coverage_inputs(run))
+    sampled, judges = _coverage_inputs(run)
+    rows += coverage_rows(sampled, judges)
+    rows += scatter_rows(run, judges.evaluated[0], sampled, judges.unit)
     if run.config.report.label is not None:
         rows += _label_rows(run, run.config.report.label, controls)
     # 3. the table and the page
@@ -112,7 +115,7 @@ def _measure(this: Work) -> Measured:
     page = render_page(replace(context, gallery=_gallery(run))).encode()
     this.write_all({REPORT: table, ARTIFACTS: artifact(PAGE, "text/html", page)})
     said = tuple(_sentences(context))
-    return Measured(n_rows=len(rows), headlines=kept_figures(rows), said=said)
+    return Measured(n_rows=len(rows), headlines=headline_figures(rows), said=said)
 
 
 def _gallery(run: Run) -> Gallery | None:

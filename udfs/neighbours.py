@@ -1,4 +1,4 @@
-"""Nearest neighbours inside coarse cells: points sent to their nearest cells, and searched there.
+"""Nearest neighbours: of all points, searched in coarse cells, and of a few, among all points.
 
 A row's copy in a cell can be a *member*, found by others, and can *ask* for its own neighbours.
 """
@@ -8,12 +8,32 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from udfs.kernels.exact.nearest import Buffers, Centroids
-from udfs.kernels.exact.neighbours import first_copies, nearest_among
+from udfs.kernels.exact.neighbours import first_copies, nearest_among, smallest
 from udfs.points import Batches, OnBatches, PointReader
 from udfs.shipping import Shipped
 
 IN_CELLS = "bin int, cell int, is_member boolean, asks boolean"
 NEIGHBOURS_SCHEMA = "id {id}, nearest array<struct<sq_distance: double, id: {id}>>"
+
+
+NEAREST_SCHEMA = "sq_dist binary"
+
+
+def make_nearest(read: PointReader, few: Shipped, k: int) -> OnBatches:
+    """Make the function that finds the k nearest of a task's points for each of a few vectors.
+
+    The result is one row per task, (n_few, k) float64 squared distances, ascending.
+    """
+
+    def nearest(batches: Batches) -> Batches:
+        X, buffers = few.get(), Buffers()
+        closest = np.full((len(X), k), np.inf)
+        for batch in batches:
+            found = nearest_among(X, Centroids(read.vectors(batch)), k, buffers=buffers).sq_dist
+            closest = smallest([closest, found], k)
+        yield pa.RecordBatch.from_arrays([pa.array([closest.tobytes()])], names=["sq_dist"])
+
+    return nearest
 
 
 def make_send(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> OnBatches:

@@ -54,16 +54,22 @@ def _by_score(scored: DataFrame) -> list[Row]:
 
 def _examples(outliers: DataFrame, n_outliers: int) -> list[Row]:
     """Return the scores of the worst, of those in the middle, and of those just above the limit."""
-    ordered = outliers.select("id", "score").orderBy(F.desc("score"), "id")
+    ordered = outliers.orderBy(F.desc("score"), "id")
     starts = {
         "worst": 0,
         "middle": max(0, (n_outliers - _N_EXAMPLES) // 2),
         "just_above_the_limit": max(0, n_outliers - _N_EXAMPLES),
     }
-    return [
-        _row(str(row.id), f"score_{name}", row.score)
+    parts = [
+        ordered.offset(start).limit(_N_EXAMPLES).select("id", "score", F.lit(name).alias("name"))
         for name, start in starts.items()
-        for row in ordered.offset(start).limit(_N_EXAMPLES).collect()
+    ]
+    found = sorted(reduce(DataFrame.unionByName, parts).collect(), key=lambda r: (-r.score, r.id))
+    return [
+        _row(str(r.id), f"score_{name}", r.score)
+        for name in starts
+        for r in found
+        if r.name == name
     ]
 
 

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -46,3 +48,17 @@ def spread_of(rows: DataFrame, *, largest: float) -> Spread:
     deviation = F.abs(F.col("distance") - F.lit(median)).alias("deviation")
     mad = exact_median(apart.select(deviation), "deviation", largest=largest)
     return Spread(median, mad or 0.0)
+
+
+def scores_of(distances: NDArray[np.float64], pool: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores, by the spread of a sample of the pool's distances : (n,), (m,) -> (n,)."""
+    apart = pool[pool > 0]
+    if len(apart) == 0:
+        return np.zeros(len(distances))
+    median = _lower_median(apart)
+    mad = _lower_median(abs(apart - median))
+    return (distances - median) / (NORMAL * mad) if mad else np.zeros(len(distances))
+
+
+def _lower_median(values: NDArray[np.float64]) -> float:
+    return float(np.sort(values)[(len(values) - 1) // 2])

@@ -57,6 +57,11 @@ class Search:
     centroids: Shipped
     n_points: NDArray[np.int64]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the first search has seen all points, so that another finds nothing new."""
+        return len(self.n_points) == 1
+
     def once(self) -> DataFrame:
         """Let every point ask in its nearest cell: id, sq_distance, nearest_id.
 

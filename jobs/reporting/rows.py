@@ -129,3 +129,19 @@ def _label_figures(counts: Mapping[str, int], labels: list[str]) -> dict[str, fl
         "effective_labels": effective_number(values),
         "n_labels": float((values > 0).sum()),
     }
+
+
+def headline_figures(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the measures to keep in `runs`."""
+    of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
+    kept = {("coverage", metric) for metric in of_coverage}
+    kept |= {("communities", metric) for metric in (*of_coverage[:3], "effective_communities")}
+    kept |= {("labels", "kl_uniform"), ("labels", "probe_accuracy"), ("balance", "kl_uniform")}
+    figures: dict[str, float] = {}
+    for row in rows:
+        is_whole = row.sample is not None and row.level in (None, 1) and row.key is None
+        if (row.section, row.metric) in kept and is_whole:
+            figures[f"{row.sample}.{row.section}.{row.metric}"] = row.value
+            if row.control is not None:
+                figures[f"{row.sample}.{row.section}.{row.metric}.control"] = row.control
+    return figures

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobs.judging.verdict import Gap, Verdict
+from jobs.judging.verdict import MAX_ERRORS, Gap, Verdict
 from jobs.reporting.cells import CellOf
 from jobs.reporting.numbers import human, percent
-from jobs.reporting.rows import Row
 
 
 def verdict_of(cell: CellOf, sample: str | None) -> Verdict | None:
@@ -117,17 +116,21 @@ def few_for_top(name: str, size: int, n_top: int) -> str:
     )
 
 
-def kept_figures(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the measures to keep in `runs`."""
-    of_coverage = ("coverage_distance", "coverage_gap", "coverage_gap_error", "effective_nodes")
-    kept = {("coverage", metric) for metric in of_coverage}
-    kept |= {("communities", metric) for metric in (*of_coverage[:3], "effective_communities")}
-    kept |= {("labels", "kl_uniform"), ("labels", "probe_accuracy"), ("balance", "kl_uniform")}
-    figures: dict[str, float] = {}
-    for row in rows:
-        is_whole = row.sample is not None and row.level in (None, 1) and row.key is None
-        if (row.section, row.metric) in kept and is_whole:
-            figures[f"{row.sample}.{row.section}.{row.metric}"] = row.value
-            if row.control is not None:
-                figures[f"{row.sample}.{row.section}.{row.metric}.control"] = row.control
-    return figures
+def scatter_said(cell: CellOf, sample: str, *, most: float) -> str | None:
+    """Return a proposal to gate outliers, if a sample has more of them than chance explains.
+
+    Parameters
+    ----------
+    most : the share of the pool that the gate may turn away
+    """
+    mine, pool = cell("scatter", sample, None, "share_above")
+    error = cell("scatter", sample, None, "share_error").value
+    if mine is None or pool is None or error is None or pool > most:
+        return None
+    if mine - pool <= MAX_ERRORS * error:
+        return None
+    return (
+        f"{sample} is to {percent(mine)} scatter, points far from all others, and the pool to "
+        f"{percent(pool)} (± {percent(error)}, the standard error of the difference): set "
+        "outliers.method: knn to turn them away"
+    )

@@ -9,21 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import SparkSession
+from threadpoolctl import threadpool_limits
 
-from jobs import balance_sample, cluster_levels, embed_pool, gate_outliers
-from jobs.config.model import RunConfig, SparkConfig
+from jobs import embed_pool, gate_outliers
+from jobs.config.cluster import ClusterConfig
+from jobs.config.loading import parse_config
+from jobs.config.model import SparkConfig
 from jobs.outliers.search import N_NEIGHBOURS
 from jobs.runs.opening import open_run
-from jobs.runs.run import Run
 from jobs.spark.session import start_local
 from jobs.tables.shared import REJECTS
+from jobs.tuning.trials import SampledTree
+from tests.benchmarks.machine import n_cores
 from tests.pools import Pool, grouped_mixture, scattered_over
-from tests.quality.mixture import config_for, write_pool
+from tests.quality.mixture import write_pool
+from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.judging.measures import kl_to_uniform
 
 SCATTERED = 0.02  # of the pool
-METHODS = ("null", "knn")
+N_FEATURES = 128
+PICKS = 10  # per concept
 
 
 @dataclass(frozen=True)
@@ -35,45 +42,54 @@ class Found:
     n_concept_points_gone: int
     n_scatter_kept: int
     kl: float
-    seconds: float
 
     def __str__(self) -> str:
         """Return it as one line."""
         return (
             f"scatter in the sample {self.scatter_in_sample:.2%}, concepts lost {self.n_lost}, "
             f"their points turned away {self.n_concept_points_gone}, scatter kept "
-            f"{self.n_scatter_kept}, KL {self.kl:.3f}, gate {self.seconds:.1f} s"
+            f"{self.n_scatter_kept}, KL {self.kl:.3f}"
         )
 
 
-def measure(spark: SparkSession, config: RunConfig, pool: Pool) -> Found:
-    """Curate a pool without its report, and compare with what was planted.
+def gated(spark: SparkSession, pool: Pool, folder: Path) -> tuple[NDArray[np.bool_], float]:
+    """Return who is turned away, and the gate's seconds."""
+    write_pool(pool, folder / "pool.parquet")
+    plain = {
+        "input": {"table": f"{folder}/pool.parquet", "embedding": "embedding"},
+        "output": {"root": f"{folder}/lake"},
+        "outliers": {"method": "knn"},
+        "samples": [{"name": "s", "target_size": 10}],
+    }
+    run = open_run(spark, parse_config(plain))
+    run.do(embed_pool.STAGE)
+    run.do(gate_outliers.STAGE)
+    gone = np.zeros(len(pool[1]), bool)
+    gone[run.read(gate_outliers.STAGE, REJECTS).select("id").toArrow()["id"].to_numpy()] = True
+    return gone, run.metrics["gate_outliers"]["seconds"]
 
-    A concept is lost if it had more points than count as each other's neighbours, and none is left.
+
+def sampled(pool: Pool, gone: NDArray[np.bool_], levels: list[int]) -> Found:
+    """Draw a balanced sample of those that stay, and compare with what was planted.
+
+    A concept is lost if it had more points than may vouch for each other, and none is left.
     """
-    run, y = open_run(spark, config), pool[1]
-    on = (embed_pool.STAGE, gate_outliers.STAGE, cluster_levels.STAGE, balance_sample.STAGE)
-    for stage in on:
-        if run.is_on(stage):
-            run.do(stage)
-    gone = np.zeros(len(y), bool)
-    if run.is_on(gate_outliers.STAGE):
-        gone[_ids(run, gate_outliers.STAGE, REJECTS)] = True
-    had, left = (np.bincount(y[mine]) for mine in (y >= 0, (y >= 0) & ~gone))
-    left = np.pad(left, (0, len(had) - len(left)))
-    drawn = y[_ids(run, balance_sample.STAGE, balance_sample.SAMPLES)]
+    X, y = pool[0][~gone], pool[1][~gone]
+    cluster = ClusterConfig.model_validate(
+        {"levels": levels, "split": "off", "resampling": {"rounds": 3}, "tol": 1e-3}
+    )
+    with threadpool_limits(1):
+        tree = SampledTree(to_grid(X, grid_unit(1.0)), cluster, seed=0, n_threads=n_cores())
+        drawn = y[tree.draw(len(levels), PICKS * levels[-1], 0.0)]
+    had = np.bincount(pool[1][pool[1] >= 0])
+    left = np.bincount(y[y >= 0], minlength=len(had))
     return Found(
         scatter_in_sample=float((drawn < 0).mean()),
         n_lost=int(((had > N_NEIGHBOURS) & (left == 0)).sum()),
-        n_concept_points_gone=int((gone & (y >= 0)).sum()),
-        n_scatter_kept=int((~gone & (y < 0)).sum()),
+        n_concept_points_gone=int((had - left).sum()),
+        n_scatter_kept=int((y < 0).sum()),
         kl=kl_to_uniform(np.bincount(drawn[drawn >= 0], minlength=len(had))),
-        seconds=run.metrics.get("gate_outliers", {}).get("seconds", 0.0),
     )
-
-
-def _ids(run: Run, stage, table) -> np.ndarray:
-    return run.read(stage, table).select("id").toArrow()["id"].to_numpy()
 
 
 def main() -> None:
@@ -83,26 +99,22 @@ def main() -> None:
     parser.add_argument("--concepts", type=int, default=1000)
     asked = parser.parse_args()
     spark = start_local(SparkConfig(master="local[2]", driver_memory="4g", shuffle_partitions=4))
-    groups = {"unrelated": (asked.concepts, 1), "grouped": (asked.concepts // 10, 10)}
-    for name, (n_groups, per_group) in groups.items():
-        made = grouped_mixture(
-            0, n_points=asked.points, n_groups=n_groups, per_group=per_group, n_features=128
+    for name, per_group in {"unrelated": 1, "grouped": 10}.items():
+        concepts = grouped_mixture(
+            0,
+            n_points=asked.points,
+            n_groups=asked.concepts // per_group,
+            per_group=per_group,
+            n_features=N_FEATURES,
         )
-        pool = scattered_over(made, 0, share=SCATTERED)
+        pool, levels = (
+            scattered_over(concepts, 0, share=SCATTERED),
+            [4 * asked.concepts, asked.concepts],
+        )
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "pool.parquet"
-            write_pool(pool, path)
-            for method in METHODS:
-                levels = [4 * asked.concepts, asked.concepts]
-                cluster = {"levels": levels, "resampling": {"rounds": 3}}
-                config = config_for(path, Path(folder) / "lake", 10 * asked.concepts, cluster)
-                outliers = config.outliers.model_copy(
-                    update={"method": None if method == "null" else method}
-                )
-                config = config.model_copy(update={"outliers": outliers})
-                print(
-                    f"{name}, outliers.method {method}: {measure(spark, config, pool)}", flush=True
-                )
+            gone, seconds = gated(spark, pool, Path(folder))
+        print(f"{name}, gate ({seconds:.0f} s): {sampled(pool, gone, levels)}", flush=True)
+        print(f"{name}, none: {sampled(pool, np.zeros_like(gone), levels)}", flush=True)
     spark.stop()
 
 

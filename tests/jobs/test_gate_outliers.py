@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
@@ -15,14 +16,20 @@ from jobs.config.model import RunConfig
 from jobs.curate import RunSummary
 from jobs.explain_point import explain
 from jobs.outliers import search
+from jobs.outliers.scatter import scatter_rows
 from jobs.past.checking import verify
 from jobs.past.history import read_history
 from jobs.points import surviving as door
+from jobs.points.medians import exact_median
 from jobs.recipe import RECIPE
+from jobs.reporting.cells import index_of
+from jobs.reporting.rows import REPORT_COLUMNS, figure_rows
+from jobs.reporting.verdicts import scatter_said
 from jobs.runs import run as runs
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.tables.shared import REJECTS, REPORT
+from udfs.kernels.exact.grid import grid_unit, to_grid
 
 N_CONCEPTS, PER_CONCEPT, N_FEATURES = 6, 20, 8
 FAR = {"far": 9.0, "pair-a": -7.0, "pair-b": -7.0}  # id: its place on an axis of its own
@@ -175,7 +182,7 @@ def test_files_cells_and_where_points_are_held_change_nothing(
 def test_copies_and_pools_too_small_have_no_outliers(
     spark: SparkSession, tmp_path: Path, n_points: int
 ) -> None:
-    x = np.ones(3, np.float32)
+    x = np.arange(3, dtype=np.float32)
     write(spark, tmp_path / "pool", {f"p{i:02}": x for i in range(n_points)}, 1)
     run = gated(spark, config_of(tmp_path, "lake"))
     outcome = run.outcome(gate_outliers.STAGE)
@@ -202,3 +209,49 @@ def test_it_enters_the_keys_after_it_where_it_is_on_and_none_where_it_is_off(fol
     assert RECIPE.lineage(plain) == RECIPE.lineage(
         config_of(folder, "lake", "outliers.method=null")
     )
+
+
+def test_where_it_is_off_the_report_estimates_what_it_would_find(
+    spark: SparkSession, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = open_run(spark, config_of(folder, "lake", "outliers.method=null"))
+    unit = grid_unit(off.outcome(embed_pool.STAGE).largest_norm)
+    X = to_grid(np.array([*pool().values()]), unit)
+    above = np.array([*scores(pool()).values()]) > 6
+    some = np.flatnonzero(above)[:2].tolist() + np.flatnonzero(~above)[:6].tolist()
+    rows = scatter_rows(off, X, {"s": X[some]}, unit)
+    figures = {(row.sample, row.metric): row.value for row in rows}
+    assert figures[None, "share_above"] == above.mean()
+    assert figures["s", "share_above"] == 0.25
+    variance = above.mean() * (1 - above.mean()) / len(X) + 0.25 * 0.75 / 8
+    assert figures["s", "share_error"] == pytest.approx(variance**0.5)
+    monkeypatch.setattr(door, "HANDED_BYTES", 0)
+    assert scatter_rows(off, X, {"s": X[some]}, unit) == rows
+    assert scatter_rows(run, X, {"s": X}, unit) == []  # it is on
+    assert scatter_rows(off, X[~above], {"s": X[~above]}, unit) == []
+
+
+@pytest.mark.parametrize(
+    ("mine", "error", "said"),
+    [(0.4, 0.01, "s is to 40% scatter"), (0.4, 0.2, None), (0.01, 0.0, None)],
+)
+def test_it_is_proposed_where_a_sample_has_more_scatter_than_chance_explains(
+    mine: float, error: float, said: str | None
+) -> None:
+    figures = {"share_above": mine, "share_error": error}
+    rows = figure_rows("scatter", "s", figures, control={"share_above": 0.02})
+    cell = index_of(pd.DataFrame(rows, columns=REPORT_COLUMNS))
+    found = scatter_said(cell, "s", most=0.1)
+    assert found is None if said is None else str(found).startswith(said)
+    assert scatter_said(cell, "s", most=0.01) is None  # the gate would stop the run
+    assert scatter_said(cell, "t", most=0.1) is None
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 999])
+def test_medians_are_exact_whatever_the_partitions(spark: SparkSession, n: int) -> None:
+    values = np.random.default_rng(n).gamma(2.0, size=n).round(2)
+    rows = spark.createDataFrame([(float(v),) for v in values] + [(None,)], "v double")
+    wanted = float(np.sort(values)[(n - 1) // 2]) if n else None
+    for n_partitions in (1, 7):
+        found = exact_median(rows.repartition(n_partitions), "v", largest=20.0)
+        assert found == wanted

@@ -55,16 +55,9 @@ def nearest_among(
     return Neighbours(*map(np.concatenate, zip(none, *parts, strict=True)))
 
 
-def nearest_of(parts: Sequence[Neighbours], k: int) -> Neighbours:
-    """Return the k nearest of the same rows' neighbours in several sets, ties to the lowest index.
-
-    Parameters
-    ----------
-    parts : labels among the points of all sets, (n_samples, k_i) each
-    """
-    labels, sq_dist = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
-    order = np.lexsort((labels, sq_dist), axis=1)[:, :k]
-    return Neighbours(*(np.take_along_axis(each, order, axis=1) for each in (labels, sq_dist)))
+def smallest(sq_dist: Sequence[NDArray[np.float64]], k: int) -> NDArray[np.float64]:
+    """Return the k smallest of the same rows' distances in several sets : (n_samples, k)."""
+    return np.sort(np.concatenate(sq_dist, axis=1), axis=1)[:, :k]
 
 
 def first_copies(X: NDArray[np.float32], n: int) -> NDArray[np.bool_]:

@@ -1,0 +1,84 @@
+"""What the gate would find if it were on: scatter's share of the samples beside that of the pool.
+
+A few points of the pool and of each sample, chosen by hash, look for their neighbours among all
+points: among a sample of them, the members of small concepts would look alone.
+"""
+
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from jobs.outliers.scores import scores_of
+from jobs.outliers.search import N_NEIGHBOURS
+from jobs.points.hash_sample import vectors_of
+from jobs.points.surviving import held, surviving
+from jobs.reporting.rows import Row, figure_rows
+from jobs.runs.run import Run
+from jobs.spark.host import n_threads
+from jobs.spark.shipping import ship
+from udfs.kernels.exact.nearest import Centroids
+from udfs.kernels.exact.neighbours import ROWS, nearest_among, smallest
+from udfs.neighbours import NEAREST_SCHEMA, make_nearest
+from udfs.points import PointReader
+
+SCORED_ROWS = 2000  # of the pool, and of each sample
+_K = N_NEIGHBOURS + 1  # the nearest is the point itself
+
+Vectors = NDArray[np.float32]
+
+
+def scatter_rows(run: Run, pool: Vectors, samples: Mapping[str, Vectors], unit: float) -> list[Row]:
+    """Return the shares of points above ``outliers.max_score``; none if the gate is on, or all 0.
+
+    ``share_above`` is that of a sample, its control that of the pool; ``share_error`` is the
+    standard error of their difference.
+
+    Parameters
+    ----------
+    pool, samples : (n, n_features) grid coordinates, in order of hash
+    """
+    if run.config.outliers.method is not None:
+        return []
+    parts = [pool[:SCORED_ROWS], *(X[:SCORED_ROWS] for X in samples.values())]
+    found = np.sqrt(_sq_distances(run, np.concatenate(parts), unit)[:, -1])
+    of_pool, *of_samples = np.split(found, np.cumsum([len(X) for X in parts])[:-1])
+    limit = run.config.outliers.max_score
+    above = [scores_of(each, of_pool) > limit for each in (of_pool, *of_samples)]
+    return _rows(above[0], dict(zip(samples, above[1:], strict=True)))
+
+
+def _rows(pool: NDArray[np.bool_], samples: Mapping[str, NDArray[np.bool_]]) -> list[Row]:
+    if not (pool.any() or any(above.any() for above in samples.values())):
+        return []
+    share = float(pool.mean())
+    rows = figure_rows("scatter", None, {"share_above": share})
+    for name, above in samples.items():
+        mine = float(above.mean())
+        error = math.sqrt(share * (1 - share) / len(pool) + mine * (1 - mine) / max(1, len(above)))
+        figures, control = {"share_above": mine, "share_error": error}, {"share_above": share}
+        rows += figure_rows("scatter", name, figures, control=control)
+    return rows
+
+
+def _sq_distances(run: Run, X: Vectors, unit: float) -> NDArray[np.float64]:
+    """Return the distances of points to the nearest of all, themselves included : (n, _K)."""
+    points = held(run)
+    if points is None:
+        few, rows = ship(run.spark, X), surviving(run, "embedding")
+        find = make_nearest(PointReader(unit, X.shape[1]), few, _K)
+        try:
+            parts = rows.mapInArrow(find, NEAREST_SCHEMA).toArrow()["sq_dist"]
+        finally:
+            few.release()
+        each = [np.frombuffer(part.as_py()).reshape(len(X), _K) for part in parts]
+        return smallest(each, _K)
+    among = Centroids(vectors_of(points, unit))
+    _ = among.folded, among.largest_norm  # once, before the threads
+    with threadpool_limits(1), ThreadPoolExecutor(n_threads()) as threads:
+        runs = [X[i : i + ROWS] for i in range(0, len(X), ROWS)]
+        found = threads.map(lambda some: nearest_among(some, among, _K).sq_dist, runs)
+        return np.concatenate([*found])
