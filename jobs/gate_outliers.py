@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
 from jobs import embed_pool
+from jobs.clustering.sizes import n_solving_bins
 from jobs.clustering.spark_points import SparkPoints
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
@@ -24,6 +25,7 @@ from jobs.outliers.rows import outlier_rows
 from jobs.outliers.scores import spread_of
 from jobs.outliers.search import Search, cells_of, n_cells
 from jobs.planning.costs import Sizes
+from jobs.planning.level_parts import BIN_COPIES
 from jobs.planning.machine import ROUTE_PER_BYTE
 from jobs.planning.problem import Part
 from jobs.points.surviving import held, size_of, surviving
@@ -137,11 +139,13 @@ def _cost(sizes: Sizes) -> Iterator[Part]:
     """Estimate the search: twice each point's nearest cells, and the members of one."""
     cells = n_cells(sizes.n, sizes.d)
     pairs = sizes.n * (2.0 * cells + 2.0 * sizes.n / cells)
-    speed = sizes.machine.speed
+    speed, n_slots = sizes.machine.speed, sizes.machine.n_slots
+    bins = n_solving_bins(2 * sizes.problem.n_bytes, cells, n_slots)
     yield sizes.spark(
         "gate_outliers", "neighbours", 3 * ROUTE_PER_BYTE, shuffles=3, tables=2,
         flops=2.0 * sizes.d * pairs,
-        seconds=_SEARCH_SLOWER * pairs * speed.pair_seconds / sizes.machine.n_slots,
+        seconds=_SEARCH_SLOWER * pairs * speed.pair_seconds / n_slots,
+        worker=BIN_COPIES * 2 * sizes.n_bytes / bins,
     )  # fmt: skip
 
 

@@ -91,17 +91,11 @@ def _measure(this: Work) -> Measured:
     control = _uniform_draw(run)
     sizes = run.outcome(balance_sample.STAGE).sizes
     controls = {name: control.slice(0, size) for name, size in sizes.items()}
+    nodes = ("level", "node_id", "parent_id", "n_points")
+    quotas = ("sample", "level", "node_id", "quota")
     rows += node_rows(
-        run.fetch(
-            cluster_levels.STAGE,
-            cluster_levels.NODES,
-            ("level", "node_id", "parent_id", "n_points"),
-        ),
-        run.fetch(
-            balance_sample.STAGE,
-            balance_sample.ALLOCATIONS,
-            ("sample", "level", "node_id", "quota"),
-        ),
+        run.fetch(cluster_levels.STAGE, cluster_levels.NODES, nodes),
+        run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, quotas),
         {name: drawn["leaf_id"].to_numpy() for name, drawn in controls.items()},
     )
     sampled, judges = _coverage_inputs(run)

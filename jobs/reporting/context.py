@@ -10,9 +10,10 @@ import yaml
 from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.config.secrets import without_secrets
+from jobs.judging.scatter import Scatter
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
-from jobs.reporting.verdicts import few_for_top, scatter_said, verdict_of, worse_than_uniform
+from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 
@@ -90,8 +91,9 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
         verdict = verdict_of(cell, s.name)
         if verdict is not None and verdict.state == "worse":
             notes.append(worse_than_uniform(s.name, verdict, given=given, levels=levels))
-        most = run.written.hygiene.max_reject_fraction
-        if (scatter := scatter_said(cell, s.name, most=most)) is not None:
+        shares = cell("scatter", s.name, None, "share_above")
+        found = Scatter(*shares, cell("scatter", s.name, None, "share_error").value)
+        if scatter := found.said(s.name, most=run.written.hygiene.max_reject_fraction):
             notes.append(scatter)
         if len(given) > 1 and run.sizes[s.name] < levels[-1]:
             notes.append(few_for_top(s.name, run.sizes[s.name], levels[-1]))

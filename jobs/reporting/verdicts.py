@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobs.judging.verdict import MAX_ERRORS, Gap, Verdict
+from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.cells import CellOf
 from jobs.reporting.numbers import human, percent
 
@@ -113,24 +113,4 @@ def few_for_top(name: str, size: int, n_top: int) -> str:
         f"{name} has {size} rows for the {n_top} nodes of the top level: at least {n_top - size} "
         f"get none, so that shares cannot balance them; set target_size to {2 * n_top} or more, "
         "or leave cluster.levels to auto"
-    )
-
-
-def scatter_said(cell: CellOf, sample: str, *, most: float) -> str | None:
-    """Return a proposal to gate outliers, if a sample has more of them than chance explains.
-
-    Parameters
-    ----------
-    most : the share of the pool that the gate may turn away
-    """
-    mine, pool = cell("scatter", sample, None, "share_above")
-    error = cell("scatter", sample, None, "share_error").value
-    if mine is None or pool is None or error is None or pool > most:
-        return None
-    if mine - pool <= MAX_ERRORS * error:
-        return None
-    return (
-        f"{sample} is to {percent(mine)} scatter, points far from all others, and the pool to "
-        f"{percent(pool)} (± {percent(error)}, the standard error of the difference): set "
-        "outliers.method: knn to turn them away"
     )

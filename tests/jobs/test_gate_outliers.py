@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
@@ -15,6 +14,7 @@ from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.curate import RunSummary
 from jobs.explain_point import explain
+from jobs.judging.scatter import Scatter
 from jobs.outliers import search
 from jobs.outliers.scatter import scatter_rows
 from jobs.past.checking import verify
@@ -22,9 +22,6 @@ from jobs.past.history import read_history
 from jobs.points import surviving as door
 from jobs.points.medians import exact_median
 from jobs.recipe import RECIPE
-from jobs.reporting.cells import index_of
-from jobs.reporting.rows import REPORT_COLUMNS, figure_rows
-from jobs.reporting.verdicts import scatter_said
 from jobs.runs import run as runs
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
@@ -233,18 +230,19 @@ def test_where_it_is_off_the_report_estimates_what_it_would_find(
 
 @pytest.mark.parametrize(
     ("mine", "error", "said"),
-    [(0.4, 0.01, "s is to 40% scatter"), (0.4, 0.2, None), (0.01, 0.0, None)],
+    [
+        (0.4, 0.01, "40.0% of s and 2.0% of the pool "),
+        (0.4, 0.2, None),
+        (0.01, 0.0, None),
+    ],
 )
 def test_it_is_proposed_where_a_sample_has_more_scatter_than_chance_explains(
     mine: float, error: float, said: str | None
 ) -> None:
-    figures = {"share_above": mine, "share_error": error}
-    rows = figure_rows("scatter", "s", figures, control={"share_above": 0.02})
-    cell = index_of(pd.DataFrame(rows, columns=REPORT_COLUMNS))
-    found = scatter_said(cell, "s", most=0.1)
-    assert found is None if said is None else str(found).startswith(said)
-    assert scatter_said(cell, "s", most=0.01) is None  # the gate would stop the run
-    assert scatter_said(cell, "t", most=0.1) is None
+    found = Scatter(mine, 0.02, error)
+    assert str(found.said("s", most=0.1)).startswith(str(said))
+    assert found.said("s", most=0.01) is None  # the gate would stop the run
+    assert Scatter(None, None, None).said("s", most=0.1) is None
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 999])
