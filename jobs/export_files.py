@@ -1,4 +1,6 @@
-"""Export a selection, or batches, as plain Parquet files that trainers read batch by batch.
+"""Export a sample, a selection or batches as files that trainers read.
+
+Of a sample: see ``jobs.export_sample``. Of a selection, or of batches:
 
 Reads    learnability (the drawn rows) or batches; the pool's columns, at the pinned version
 Writes   DIR: part-*.parquet of batch_id, position, id and the columns, in this order; _index.json,
@@ -7,7 +9,7 @@ Run      evenlake export DIR --of learnability --batch-size 256 --columns text -
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial, reduce
 from typing import Annotated, Any
@@ -17,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import score_learnability, select_batches
-from jobs.cli.command import execute, fail
+from jobs.cli.command import Job, execute, fail
 from jobs.cli.log_style import LogFormat, LogStyle
 from jobs.cli.options import (
     PASS_ON,
@@ -31,10 +33,14 @@ from jobs.cli.options import (
 )
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
+from jobs.export_sample import export_sample
 from jobs.exporting.cutting import Round, cut_into_batches, renumbered, rounds_of
 from jobs.exporting.folder import Folder
+from jobs.exporting.formats import FORMATS
+from jobs.exporting.slots import row_bytes
 from jobs.exporting.wanted import Exported, Wanted
-from jobs.exporting.writing import Layout, row_bytes, write_files
+from jobs.exporting.wanted_sample import WantedSample, parse_endings, parse_splits
+from jobs.exporting.writing import Layout, write_files
 from jobs.pool.columns import named_columns
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
@@ -112,7 +118,7 @@ def export(this: Run, folder: str, wanted: Wanted) -> Exported:
     columns = None
     if wanted.columns:
         columns = named_columns(this.pool, this.written.input, wanted.columns)
-    target = Folder(this.spark, folder)
+    target = Folder(this.spark, folder, Index)
     with this.queries():
         cut, rounds = _those(cut, wanted)
         source = asdict(wanted) | {
@@ -125,7 +131,7 @@ def export(this: Run, folder: str, wanted: Wanted) -> Exported:
         }
         if (index := target.claim(source)) is not None:
             return Exported(target.path, index, is_new=False)
-        size = row_bytes(cut, columns, this.config.seed)
+        size = row_bytes(cut.drop("round"), columns, this.config.seed)
         layout = Layout.of(rounds, row_bytes=size, file_bytes=wanted.file_mb * 2**20)
         files = write_files(target, cut, columns, layout)
     this.pool.require_unchanged()
@@ -163,13 +169,30 @@ def run(spark: SparkSession, config: RunConfig, folder: str, **wanted: Any) -> E
 FolderArgument = Annotated[
     str, typer.Argument(metavar="DIR", help="Where to: a path or URI; before key=value.")
 ]
-OfOption = Annotated[str, typer.Option("--of", help="The table: learnability or batches.")]
-ColumnsOption = Annotated[str, typer.Option("--columns", help="Columns of the pool to add: a,b.")]
+OfOption = Annotated[str | None, typer.Option("--of", help="A table: learnability or batches.")]
+SampleOption = Annotated[str | None, typer.Option("--sample", help="A sample of the config.")]
+ColumnsOption = Annotated[
+    str | None, typer.Option("--columns", help="Columns of the pool: a,b; of a sample all, if not.")
+]
 SizeOption = Annotated[
     int | None, typer.Option("--batch-size", help="Rows of a batch, for learnability.")
 ]
 RoundsOption = Annotated[
     str | None, typer.Option("--rounds", help="Rounds to export, such as 0,1; all by default.")
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help=f"Of a sample: {', '.join(FORMATS)}.")
+]
+OrderOption = Annotated[
+    str | None,
+    typer.Option("--order", help="Of a sample: position (its first files are balanced), shuffle."),
+]
+SplitOption = Annotated[
+    str | None, typer.Option("--split", help="Of a sample: train=.98,val=.02; copies together.")
+]
+ExtensionOption = Annotated[
+    str | None,
+    typer.Option("--extension", help="Columns as files in a tar: image=jpg,caption=txt."),
 ]
 FileOption = Annotated[float, typer.Option("--file-mb", help="Files are at most this large.")]
 
@@ -181,8 +204,50 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
         raise ConfigError(f"--rounds {text}: want numbers, such as 0,1") from error
 
 
+def _job(
+    folder: str,
+    of: str | None,
+    sample: str | None,
+    columns: str | None,
+    file_mb: float,
+    of_batches: Mapping[str, Any],
+    of_samples: Mapping[str, str | None],
+) -> Job:
+    """Return the job that options ask for.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if (of is None) == (sample is None):
+        raise ConfigError("want one of --of, for selected rows and batches, and --sample")
+    others, whose = (of_batches, "--of") if sample is not None else (of_samples, "--sample")
+    if strange := [name for name, value in others.items() if value is not None]:
+        raise ConfigError(f"{', '.join(strange)}: an option of {whose}; leave it out")
+    names = None if columns is None else tuple(n.strip() for n in columns.split(",") if n.strip())
+    if sample is None:
+        wanted = Wanted(
+            of=str(of),
+            columns=names or (),
+            batch_size=of_batches["--batch-size"],
+            rounds=_numbers(of_batches["--rounds"]),
+            file_mb=file_mb,
+        )
+        return partial(export, folder=folder, wanted=wanted)
+    of_sample = WantedSample(
+        sample=sample,
+        columns=names,
+        format=of_samples["--format"] or "parquet",
+        order=of_samples["--order"] or "position",
+        splits=parse_splits(of_samples["--split"]),
+        endings=parse_endings(of_samples["--extension"]),
+        file_mb=file_mb,
+    )
+    return partial(export_sample, folder=folder, wanted=of_sample)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Export a selection or batches."""
+    """Export a sample, a selection or batches."""
     app = typer.Typer(add_completion=False)
 
     @app.command("export", help=(__doc__ or "").splitlines()[0], context_settings=PASS_ON)
@@ -190,10 +255,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         context: typer.Context,
         folder: FolderArgument,
         config: ConfigOption,
-        of: OfOption,
-        columns: ColumnsOption = "",
+        of: OfOption = None,
+        sample: SampleOption = None,
+        columns: ColumnsOption = None,
         batch_size: SizeOption = None,
         rounds: RoundsOption = None,
+        format_: FormatOption = None,
+        order: OrderOption = None,
+        split: SplitOption = None,
+        extension: ExtensionOption = None,
         file_mb: FileOption = 256,
         result: ResultOption = None,
         verbose: VerboseOption = False,
@@ -201,18 +271,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_format: LogFormatOption = LogFormat.text,
     ) -> None:
         logs = LogStyle(log_format, quiet)
+        of_batches = {"--batch-size": batch_size, "--rounds": rounds}
+        of_samples = {
+            "--format": format_, "--order": order, "--split": split, "--extension": extension
+        }  # fmt: skip
         try:
-            wanted = Wanted(
-                of=of,
-                columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
-                batch_size=batch_size,
-                rounds=_numbers(rounds),
-                file_mb=file_mb,
-            )
+            job = _job(folder, of, sample, columns, file_mb, of_batches, of_samples)
         except ConfigError as error:
             raise typer.Exit(fail(error, logs)) from error
         options = Options(config, context.args, result, is_verbose=verbose, logs=logs)
-        raise typer.Exit(execute(partial(export, folder=folder, wanted=wanted), options))
+        raise typer.Exit(execute(job, options))
 
     return exit_code(app, argv, name="export")
 

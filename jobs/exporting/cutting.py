@@ -1,11 +1,12 @@
-"""Rows cut into batches, and batches numbered: the same on any layout of the rows."""
+"""Rows numbered and cut into batches, and batches numbered: the same on any layout of the rows."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-_PART_BITS = 10  # a round is numbered in 1024 parts of its hash range, not in one task
+_PART_BITS = 10  # rows are numbered in 1024 parts of their key's range, not in one task
 
 
 class Round(NamedTuple):
@@ -15,6 +16,44 @@ class Round(NamedTuple):
     first_batch: int
     n_batches: int
     n_rows: int
+
+
+def by_hash(*columns: str, seed: int) -> tuple[Column, Column]:
+    """Return the key of a shuffle, and its part of all keys' range; see ``numbered``."""
+    key = F.xxhash64(columns[0], F.lit("export"), F.lit(seed), *map(F.col, columns[1:]))
+    return key, F.shiftright(key, 64 - _PART_BITS)
+
+
+def by_number(column: str, n: int) -> tuple[Column, Column]:
+    """Return numbers below n as the key of an order, and its part; see ``numbered``."""
+    return F.col(column), F.expr(f"{column} * {1 << _PART_BITS} DIV {n}")
+
+
+def numbered(
+    rows: DataFrame, group: str, order: tuple[Column, Column], ties: Sequence[str]
+) -> DataFrame:
+    """Number the rows of each group from 0.
+
+    Parameters
+    ----------
+    group : the column that tells the groups apart
+    order : by ``by_hash`` or ``by_number``
+    ties : the columns that decide between equal keys
+
+    Returns
+    -------
+    numbered : the same, plus place BIGINT
+    """
+    key, part = order
+    keyed = rows.withColumns({"_key": key, "_part": part})
+    counts = keyed.groupBy(group, "_part").agg(F.count("*").alias("_n"))
+    earlier = Window.partitionBy(group).orderBy("_part").rowsBetween(Window.unboundedPreceding, -1)
+    before = F.coalesce(F.sum("_n").over(earlier), F.lit(0))
+    offsets = counts.select(group, "_part", before.alias("_before"))
+    inside = Window.partitionBy(group, "_part").orderBy("_key", *ties)
+    ranked = keyed.join(F.broadcast(offsets), on=[group, "_part"], how="inner")
+    place = F.col("_before") + F.row_number().over(inside) - 1
+    return ranked.select(*rows.columns, place.alias("place"))
 
 
 def cut_into_batches(drawn: DataFrame, *, batch_size: int, seed: int) -> DataFrame:
@@ -28,20 +67,11 @@ def cut_into_batches(drawn: DataFrame, *, batch_size: int, seed: int) -> DataFra
     -------
     cut : round, batch (from 0 in each round), position (from 0 in each batch), id
     """
-    key = F.xxhash64("id", F.lit("export"), F.lit(seed), F.col("round"))
-    part = F.shiftright(key, 64 - _PART_BITS)  # in the keys' order
-    keyed = drawn.select("round", "id", key.alias("key"), part.alias("part"))
-    counts = keyed.groupBy("round", "part").agg(F.count("*").alias("n"))
-    earlier = Window.partitionBy("round").orderBy("part").rowsBetween(Window.unboundedPreceding, -1)
-    offset = F.coalesce(F.sum("n").over(earlier), F.lit(0))
-    offsets = counts.select("round", "part", offset.alias("offset"))
-    inside = Window.partitionBy("round", "part").orderBy("key", "id")
-    rank = F.col("offset") + F.row_number().over(inside) - 1
-    ranked = keyed.join(F.broadcast(offsets), on=["round", "part"], how="inner")
-    return ranked.select("round", rank.alias("rank"), "id").select(
+    shuffled = numbered(drawn, "round", by_hash("id", "round", seed=seed), ["id"])
+    return shuffled.select(
         "round",
-        F.expr(f"rank DIV {int(batch_size)}").alias("batch"),
-        F.expr(f"rank % {int(batch_size)}").cast("int").alias("position"),
+        F.expr(f"place DIV {int(batch_size)}").alias("batch"),
+        F.expr(f"place % {int(batch_size)}").cast("int").alias("position"),
         "id",
     )
 
@@ -63,8 +93,8 @@ def renumbered(batches: DataFrame) -> DataFrame:
         .distinct()
         .withColumn("batch", (F.row_number().over(in_order) - 1).cast("bigint"))
     )
-    numbered = batches.join(F.broadcast(numbers), on=["round", "batch_id"], how="inner")
-    return numbered.select("round", "batch", F.col("position").cast("int"), "id")
+    found = batches.join(F.broadcast(numbers), on=["round", "batch_id"], how="inner")
+    return found.select("round", "batch", F.col("position").cast("int"), "id")
 
 
 def rounds_of(cut: DataFrame) -> list[Round]:

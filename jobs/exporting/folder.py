@@ -2,41 +2,89 @@
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 from pyspark.sql import SparkSession
 
-from jobs.config.errors import ConfigError
+from jobs.config.errors import ConfigError, CurationError
 from jobs.spark.naming import absolute
 from jobs.spark.relative import require_one_meaning
-from jobs.training.index import INDEX, UNFINISHED, Index, located, read_index
+from jobs.training.index import INDEX, UNFINISHED, located, without_hadoop
 
 Source = Mapping[str, Any]  # what is exported, as plain data
 
-_PART = re.compile(r"part-\d{5,}\.parquet")
+HERE = "."  # the folder itself, as the place of a table
+BATCH_FILES = r"part-\d{5,}\.parquet"
 _CLAIM, _ROWS = "source.json", "rows"  # in the sub-folder of an unfinished export
 
 
-class Folder:
-    """A folder for exported files, on any store that both Spark and pyarrow know."""
+class AnyFile(Protocol):
+    """A file of an index, or a folder of files."""
 
-    def __init__(self, spark: SparkSession, path: str) -> None:
+    @property
+    def path(self) -> str:
+        """Where it is, relative to the folder."""
+
+
+class AnyIndex(Protocol):
+    """What the last file of an export tells."""
+
+    @property
+    def source(self) -> Source:
+        """What was exported."""
+
+    @property
+    def files(self) -> Sequence[AnyFile]:
+        """Its files."""
+
+    def to_json(self) -> str:
+        """Return it as text."""
+
+    @classmethod
+    def from_json(cls: "type[IndexT]", text: str, where: str) -> "IndexT":
+        """Read the text; raise ValueError if it is none."""
+
+
+IndexT = TypeVar("IndexT", bound=AnyIndex)
+
+
+class Folder(Generic[IndexT]):
+    """A folder for exported files, on any store that both Spark and pyarrow know.
+
+    Parameters
+    ----------
+    kind : of the index
+    own : regular expression of the names that an export of this kind puts there
+    """
+
+    def __init__(
+        self, spark: SparkSession, path: str, kind: type[IndexT], own: str = BATCH_FILES
+    ) -> None:
         require_one_meaning(spark, "DIR", path)
-        self.path = absolute(path)
+        self.path, self._kind, self._own = absolute(path), kind, re.compile(own)
         try:
-            self.system, self._inside = located(self.path)
+            self.system, self.inside = located(self.path)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+
+    def table_path(self, name: str) -> str:
+        """Return the path or URI of the folder itself, or of one in it."""
+        return self.path if name == HERE else f"{self.path}/{name}"
+
+    def native_path(self, name: str) -> str:
+        """Return the same as a library knows it that has nothing of Hadoop's."""
+        is_local = isinstance(self.system, fs.LocalFileSystem)
+        return self._at(name) if is_local else without_hadoop(self.table_path(name))
 
     @property
     def rows_path(self) -> str:
         """Where Spark writes, before files are moved to their places."""
         return f"{self.path}/{UNFINISHED}/{_ROWS}"
 
-    def claim(self, source: Source) -> Index | None:
+    def claim(self, source: Source) -> IndexT | None:
         """Make the folder ready for an export, or return the index if it holds that very export.
 
         What an earlier attempt at the same export left behind is removed.
@@ -48,9 +96,8 @@ class Folder:
         """
         there = self._names()
         if INDEX in there:
-            index = self._index()
-            self._refuse_other(index.source, source, "an export")
-            self._require_files(index, there)
+            index = self._index(source)
+            self._require_files(index)
             self._remove_unfinished()
             return index
         others = sorted(name for name in there if name != UNFINISHED)
@@ -63,8 +110,13 @@ class Folder:
         self._write(f"{UNFINISHED}/{_CLAIM}", json.dumps(source))
         return None
 
-    def written(self) -> list[str]:
-        """Return the Parquet files that Spark has written, relative to the folder.
+    def make_rows(self) -> str:
+        """Make the folder of ``rows_path``; return its path in the file system."""
+        self.system.create_dir(path := self._at(f"{UNFINISHED}/{_ROWS}"))
+        return path
+
+    def written(self, suffix: str) -> list[str]:
+        """Return the files that Spark has written, relative to the folder.
 
         Raises
         ------
@@ -75,19 +127,20 @@ class Folder:
             self._at(f"{UNFINISHED}/{_ROWS}"), recursive=True, allow_not_found=True
         )
         found = [info.path for info in self.system.get_file_info(place)]
-        files = sorted(path for path in found if path.endswith(".parquet"))
+        files = sorted(path for path in found if path.endswith(suffix))
         if not files:
-            raise ConfigError(
-                f"DIR={self.path!r}: Spark has written there, but this process sees no file; want "
-                "a folder that both see, such as a URI (s3://..., hdfs://...) or a shared mount"
-            )
-        return [path[len(self._inside) + 1 :] for path in files]
+            raise self.unseen()
+        return [path[len(self.inside) + 1 :] for path in files]
 
     def place(self, path: str, name: str) -> None:
         """Move a written file to its place."""
         self.system.move(self._at(path), self._at(name))
 
-    def finish(self, index: Index) -> None:
+    def make(self, name: str) -> None:
+        """Make a sub-folder."""
+        self.system.create_dir(self._at(name))
+
+    def finish(self, index: IndexT) -> None:
         """Write the index, which makes the export whole."""
         self._write(f"{UNFINISHED}/{INDEX}", index.to_json())
         self.place(f"{UNFINISHED}/{INDEX}", INDEX)
@@ -100,20 +153,28 @@ class Folder:
     # --- what is there ----------------------------------------------------------------------------
 
     def _at(self, name: str) -> str:
-        return f"{self._inside}/{name}"
+        return self.inside if name == HERE else f"{self.inside}/{name}"
 
     def _names(self) -> set[str]:
-        info = self.system.get_file_info(self._inside)
+        info = self.system.get_file_info(self.inside)
         if info.type == fs.FileType.File:
             raise self._refusal("is a file")
-        place = fs.FileSelector(self._inside, allow_not_found=True)
+        place = fs.FileSelector(self.inside, allow_not_found=True)
         return {found.base_name for found in self.system.get_file_info(place)}
 
-    def _index(self) -> Index:
+    def _index(self, source: Source) -> IndexT:
+        """Read the index, once its source is the one that is wanted."""
         try:
-            return read_index(self.path)
-        except ValueError as error:
+            with self.system.open_input_stream(self._at(INDEX)) as file:
+                text = file.read().decode()
+            got = dict(json.loads(text)["source"])
+            index = self._kind.from_json(text, self.path) if got == source else None
+        except (ValueError, KeyError, TypeError) as error:
             raise self._refusal(f"holds an index that cannot be read: {error}") from error
+        if index is None:
+            self._refuse_other(got, source, "an export")
+            raise self._refusal("holds another export")
+        return index
 
     def _refuse_other(self, got: Source, want: Source, what: str) -> None:
         names = [name for name in {**want, **got} if got.get(name) != want.get(name)]
@@ -123,7 +184,7 @@ class Folder:
 
     def _refuse_unfinished(self, others: list[str], source: Source) -> None:
         """Refuse what is not left behind by an attempt at the same export."""
-        strangers = [name for name in others if not _PART.fullmatch(name)]
+        strangers = [name for name in others if not self._own.fullmatch(name)]
         if strangers:
             raise self._refusal(f"holds {_few(strangers)} beside an unfinished export")
         try:
@@ -135,10 +196,27 @@ class Folder:
             return  # broken off before its first file
         self._refuse_other(claimed, source, "an unfinished export")
 
-    def _require_files(self, index: Index, there: set[str]) -> None:
-        lost = [file.path for file in index.files if file.path not in there]
+    def _require_files(self, index: IndexT) -> None:
+        names = [file.path for file in index.files]
+        found = self.system.get_file_info([self._at(name) for name in names])
+        lost = [n for n, i in zip(names, found, strict=True) if i.type == fs.FileType.NotFound]
         if lost:
             raise self._refusal(f"holds this export, but has lost {_few(lost)}")
+
+    # --- what is wrong ----------------------------------------------------------------------------
+
+    def unseen(self) -> ConfigError:
+        """Return the error for files that were written elsewhere."""
+        return ConfigError(
+            f"DIR={self.path!r}: Spark has written there, but this process sees no file; want "
+            "a folder that both see, such as a URI (s3://..., hdfs://...) or a shared mount"
+        )
+
+    def disturbed(self, found: str) -> CurationError:
+        """Return the error for files that nobody but another process can have written."""
+        return CurationError(
+            f"Spark wrote {found}; is another export to this folder under way? Run this one again"
+        )
 
     def _refusal(self, found: str) -> ConfigError:
         return ConfigError(
@@ -154,8 +232,9 @@ class Folder:
 
     def _clear(self, names: list[str]) -> None:
         """Remove the files of an earlier attempt, its claim last."""
-        for name in names:
-            self.system.delete_file(self._at(name))
+        for info in self.system.get_file_info([self._at(name) for name in names]):
+            is_folder = info.type == fs.FileType.Directory
+            (self.system.delete_dir if is_folder else self.system.delete_file)(info.path)
         self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:

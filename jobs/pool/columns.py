@@ -83,6 +83,11 @@ def pool_columns(
     return selected if pool.pointed is None else pool.pointed.opened(selected)
 
 
+def columns_of(pool: Pool) -> list[str]:
+    """Return the names of the pool's columns."""
+    return well_formed(pool.rows).columns
+
+
 @computable()
 def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> DataFrame:
     """Select ``id`` and columns of the pool as they are.
@@ -92,7 +97,7 @@ def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> Data
     InputError
         If one is missing.
     """
-    known = well_formed(pool.rows).columns
+    known = columns_of(pool)
     for name in names:
         if name not in known:
             raise InputError(

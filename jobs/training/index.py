@@ -89,6 +89,12 @@ class Index:
         return self
 
 
+def without_hadoop(uri: str) -> str:
+    """Return a URI whose store is named as others than Hadoop name it."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{_HADOOPS.get(scheme, scheme)}{separator}{rest}"
+
+
 def located(folder: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of a path or URI, and the path in it.
 
@@ -97,12 +103,10 @@ def located(folder: str) -> tuple[fs.FileSystem, str]:
     ValueError
         If pyarrow knows no such store.
     """
-    scheme, is_uri, rest = folder.partition("://")
-    if not is_uri:
+    if "://" not in folder:
         return fs.LocalFileSystem(), str(Path(folder.removeprefix("file:")).absolute())
-    uri = f"{_HADOOPS.get(scheme, scheme)}://{rest}".rstrip("/")
     try:
-        system, path = fs.FileSystem.from_uri(uri)
+        system, path = fs.FileSystem.from_uri(without_hadoop(folder).rstrip("/"))
     except (ValueError, OSError, NotImplementedError) as error:
         raise ValueError(
             f"{folder!r} cannot be opened by pyarrow: {error}; want a path, or a URI of a store "

@@ -236,6 +236,43 @@ FILES = {  # what a config file holds -> the whole message after its path
     ),
 }
 
+EXPORTS = {  # options of evenlake export -> the whole message
+    "--of batches --sample s": "want one of --of, for selected rows and batches, and --sample",
+    "--sample s --batch-size 8": "--batch-size: an option of --of; leave it out",
+    "--of batches --split a=1": "--split: an option of --sample; leave it out",
+    "--sample s --format csv": (
+        "--format csv: want one of parquet, jsonl, jsonl.gz, webdataset, delta, lance"
+    ),
+    "--sample s --order rank": "--order rank: want one of position, shuffle",
+    "--sample s --file-mb 0": "--file-mb 0.0: want more than 0",
+    "--sample s --split train=.9,val=.2": (
+        "--split train=9/10,val=1/5: the shares sum to 1.1; want 1, such as train=.98,val=.02"
+    ),
+    "--sample s --split train=1,val=0": (
+        "--split train=1,val=0: val has no share; want more than 0, or leave it out"
+    ),
+    "--sample s --split train=most": (
+        "--split train=most: want shares as numbers, such as train=.98,val=.02"
+    ),
+    "--sample s --split train": (
+        "--split train: want names, each once, with values: train=.98,val=.02"
+    ),
+    "--sample s --split ../up=1": (
+        "--split ../up=1: '../up' becomes a folder; want letters, digits, - and _, and the first a "
+        "letter or digit"
+    ),
+    "--sample s --split a=.5,A=.5": (
+        "--split a=1/2,A=1/2: two names differ in case alone; want others"
+    ),
+    "--sample s --extension image=jpg": (
+        "--extension image=jpg: parquet has no files of columns; want it with --format webdataset, "
+        "or left out"
+    ),
+    "--sample s --format webdataset --extension text=json": (
+        "--extension text=json: want small letters and digits, such as text=jpg, and not json, "
+        "which holds the other columns"
+    ),
+}
 SPARK = "(what Spark says)"
 CHECK = "; check input.format, input.version and input.options"
 PATH = "; want a path that this session can read"

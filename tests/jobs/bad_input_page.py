@@ -13,6 +13,7 @@ from tests.jobs.bad_configs import (
     BAD_JAVAS,
     CODE,
     DOOR,
+    EXPORTS,
     FILES,
     GUARDS,
     OVERRIDES,
@@ -79,6 +80,8 @@ def _lines() -> Iterator[str]:
     yield CODE_AFTERWORD
     yield "\n## Tables and columns\n"
     yield from _messages("the config says", DOOR | AFTER_EMBEDDING)
+    yield "\n## Exports\n"
+    yield from _messages("evenlake export DIR", EXPORTS)
     yield "\n## Sessions\n"
     yield from _messages("the session has", SESSIONS, is_code=False)
     yield "\n## Machines\n"

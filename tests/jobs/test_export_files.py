@@ -30,7 +30,7 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Recipe, Stage
 from jobs.tables.table import Table
 from jobs.training.batches import Batches
-from jobs.training.index import INDEX, UNFINISHED, read_index
+from jobs.training.index import INDEX, UNFINISHED, Index, read_index
 from tests.jobs.tiny import N_POINTS, config_of, write_curated
 
 SIZE = 4
@@ -290,7 +290,7 @@ def test_a_folder_that_holds_anything_else_is_refused(
 
     def refused(name: str, said: str, **other: Any) -> None:
         with pytest.raises(ConfigError, match=said) as error:
-            Folder(spark, str(tmp_path / name)).claim(source | other)
+            Folder(spark, str(tmp_path / name), Index).claim(source | other)
         want = "want a folder that is empty, new, or an earlier export of the same: name another"
         assert want in str(error.value)
 
@@ -313,7 +313,7 @@ def test_a_folder_that_holds_anything_else_is_refused(
     (tmp_path / "file").touch()
     refused("file", "is a file")
     with pytest.raises(ConfigError, match="that pyarrow.fs knows, such as s3://"):
-        Folder(spark, "nowhere://x/y")
+        Folder(spark, "nowhere://x/y", Index)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,183 @@
+"""The formats that a sample can be exported in: files by Spark or by workers, or one table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.errors import ConfigError
+from jobs.exporting.bands import Part
+from jobs.exporting.folder import Folder
+from jobs.exporting.sample_index import SampleIndex, Shard
+from jobs.exporting.slots import SLOT, in_order, require_rows, write_slots
+from jobs.spark.observing import observed
+from udfs.points import OnBatches
+from udfs.shards.fragments import make_fragment
+from udfs.shards.numbered import SHARDS_SCHEMA, make_write
+from udfs.shards.tars import Members, make_tar
+
+
+class Rows(NamedTuple):
+    """The rows to write.
+
+    Attributes
+    ----------
+    frame : what is written, and _evenlake_file; each file's rows in one task
+    order : of the rows of a file
+    parts : the splits, or the whole
+    endings : of the columns that are files of their own in a tar
+    """
+
+    frame: DataFrame
+    order: Sequence[Column | str]
+    parts: Sequence[Part]
+    endings: Mapping[str, str | None]
+
+    @property
+    def n_rows(self) -> int:
+        """The rows of all splits."""
+        return sum(part.n_rows for part in self.parts)
+
+    @property
+    def n_files(self) -> int:
+        """The files of all splits."""
+        return sum(part.n_files for part in self.parts)
+
+
+SampleFolder = Folder[SampleIndex]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form of exported rows.
+
+    Attributes
+    ----------
+    own : regular expression of the names that it puts into a folder
+    write : everything, to its place
+    module : that it needs on the driver and the workers; the extra has its name
+    """
+
+    own: str
+    write: Callable[[SampleFolder, Rows], list[Shard]]
+    module: str | None = None
+
+    def require(self, name: str) -> None:
+        """Refuse a format whose library is not installed.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if self.module is not None and find_spec(self.module) is None:
+            raise ConfigError(
+                f"--format {name}: the package {self.module} is not installed; pip install "
+                f"'evenlake[{self.module}]' on the driver and the workers"
+            )
+
+
+# --- numbered files -------------------------------------------------------------------------------
+
+
+def _by_spark(
+    folder: SampleFolder, rows: Rows, *, kind: str, options: Mapping[str, str], ending: str
+) -> list[Shard]:
+    """Have Spark write numbered files."""
+    frame, count = observed(rows.frame, F.count("*").alias("n"))
+    its_ending = ending.replace("jsonl", "json")
+    by_slot = write_slots(folder, in_order(frame, *rows.order), kind, options, its_ending)
+    require_rows(folder, (count() or {"n": 0})["n"], rows.n_rows)
+    return _placed(folder, rows, by_slot, ending)
+
+
+def _tars(folder: SampleFolder, rows: Rows) -> list[Shard]:
+    """Have workers write tar files."""
+    inside = folder.make_rows()
+    write = make_tar(folder.system, inside, Members("position", dict(rows.endings)))
+    told = _written(folder, rows, make_write(write, SLOT))
+    by_name = {path.rpartition("/")[2]: path for path in folder.written(".tar")}
+    if not set(told.values()) <= set(by_name):
+        raise folder.unseen()
+    return _placed(folder, rows, {slot: by_name[name] for slot, name in told.items()}, ".tar")
+
+
+def _written(folder: SampleFolder, rows: Rows, write: OnBatches) -> dict[int, str]:
+    """Have workers write all shards; return what they tell of each."""
+    found = in_order(rows.frame, *rows.order).mapInArrow(write, SHARDS_SCHEMA).collect()
+    require_rows(folder, sum(row.n_rows for row in found), rows.n_rows)
+    return {row.shard: row.written for row in found}
+
+
+def _placed(
+    folder: SampleFolder, rows: Rows, by_slot: Mapping[int, str], ending: str
+) -> list[Shard]:
+    """Move the written files to their places."""
+    if sorted(by_slot) != [*range(rows.n_files)]:
+        raise folder.disturbed(f"{len(by_slot)} files, want {rows.n_files}")
+    shards = []
+    for part in rows.parts:
+        if part.name is not None:
+            folder.make(part.name)
+        for i, n_rows in enumerate(part.rows_of_files):
+            folder.place(by_slot[part.first + i], path := part.path(i, ending))
+            shards.append(Shard(path, part.name, n_rows))
+    return shards
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _delta(folder: SampleFolder, rows: Rows) -> list[Shard]:
+    """Have Spark write a Delta table for each split, a file for each band."""
+    spark = rows.frame.sparkSession
+    for part in rows.parts:
+        is_mine = F.col(SLOT).between(part.first, part.first + part.n_files - 1)
+        mine = in_order(rows.frame.where(is_mine), *rows.order).drop(SLOT)
+        path = folder.table_path(part.folder)
+        options = {"maxRecordsPerFile": str(max(part.rows_of_files))}
+        mine.write.format("delta").mode("overwrite").options(**options).save(path)
+        require_rows(folder, spark.read.format("delta").load(path).count(), part.n_rows)
+    return _tables(rows)
+
+
+def _lance(folder: SampleFolder, rows: Rows) -> list[Shard]:
+    """Have workers write fragments, and commit a Lance dataset of them for each split."""
+    import lance
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    paths = [folder.native_path(part.folder) for part in rows.parts]
+    firsts = [part.first for part in rows.parts]
+    told = _written(folder, rows, make_write(make_fragment(firsts, paths), SLOT))
+    schema = to_arrow_schema(rows.frame.drop(SLOT).schema)
+    for part, path in zip(rows.parts, paths, strict=True):
+        fragments = [
+            lance.FragmentMetadata.from_json(told[part.first + i]) for i in range(part.n_files)
+        ]
+        lance.LanceDataset.commit(path, lance.LanceOperation.Overwrite(schema, fragments))
+    return _tables(rows)
+
+
+def _tables(rows: Rows) -> list[Shard]:
+    return [Shard(part.folder, part.name, part.n_rows) for part in rows.parts]
+
+
+def _files(kind: str, ending: str, **options: str) -> Format:
+    write = partial(
+        _by_spark, kind=kind, options={"maxRecordsPerFile": "0"} | options, ending=ending
+    )
+    return Format(rf"part-\d{{5,}}{ending}".replace(".", r"\."), write)
+
+
+_JSON: dict[str, Any] = {"ignoreNullFields": "false"}
+FORMATS: dict[str, Format] = {
+    "parquet": _files("parquet", ".parquet", compression="snappy"),
+    "jsonl": _files("json", ".jsonl", **_JSON),
+    "jsonl.gz": _files("json", ".jsonl.gz", compression="gzip", **_JSON),
+    "webdataset": Format(r"part-\d{5,}\.tar", _tars),
+    "delta": Format(r"_delta_log|\.?part-.*\.parquet(\.crc)?", _delta),
+    "lance": Format(r"data|_(transactions|versions|indices|deletions)", _lance, module="lance"),
+}
