@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": ("run_demo", "Write the example pool and curate it: a balanced sample, a report."),
     "plan": ("plan_run", "Estimate what a run will take, and whether it fits, before it runs."),
     "explain": ("explain_point", "Explain one id: its path through the run, and why it was drawn."),
-    "export": ("export_files", "Export a selection, or batches, as Parquet files for trainers."),
+    "export": ("export_files", "Export a sample, a selection or batches for trainers."),
     "doctor": (
         "check_environment",
         "Check Python, Java, Spark, Delta, memory, disk and the config.",

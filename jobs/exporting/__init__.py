@@ -1,1 +1,1 @@
-"""Selections and batches as plain Parquet files, whole batches each, that a trainer can read."""
+"""Samples, selections and batches as files that a trainer reads; the folder they go to."""

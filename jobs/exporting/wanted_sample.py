@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from jobs.config.errors import ConfigError
+from jobs.exporting.folder import HERE
 from jobs.exporting.formats import FORMATS
 from jobs.exporting.sample_index import SampleIndex
 
@@ -163,7 +164,8 @@ class ExportedSample:
         for split in index.splits or (None,):
             paths = [file.path for file in index.files if file.split == split]
             n_rows = index.n_rows if split is None else index.splits[split]
-            lines.append(f"{n_rows:,} rows in {_range_of(paths)}")
+            if paths != [HERE]:
+                lines.append(f"{n_rows:,} rows in {_range_of(paths)}")
         return "\n".join(lines)
 
 
