@@ -163,18 +163,14 @@ class Folder(Generic[IndexT]):
         return {found.base_name for found in self.system.get_file_info(place)}
 
     def _index(self, source: Source) -> IndexT:
-        """Read the index, once its source is the one that is wanted."""
+        """Read the index, if its source is the one that is wanted."""
         try:
             with self.system.open_input_stream(self._at(INDEX)) as file:
                 text = file.read().decode()
-            got = dict(json.loads(text)["source"])
-            index = self._kind.from_json(text, self.path) if got == source else None
+            self._refuse_other(dict(json.loads(text)["source"]), source, "an export")
+            return self._kind.from_json(text, self.path)
         except (ValueError, KeyError, TypeError) as error:
             raise self._refusal(f"holds an index that cannot be read: {error}") from error
-        if index is None:
-            self._refuse_other(got, source, "an export")
-            raise self._refusal("holds another export")
-        return index
 
     def _refuse_other(self, got: Source, want: Source, what: str) -> None:
         names = [name for name in {**want, **got} if got.get(name) != want.get(name)]
@@ -184,17 +180,16 @@ class Folder(Generic[IndexT]):
 
     def _refuse_unfinished(self, others: list[str], source: Source) -> None:
         """Refuse what is not left behind by an attempt at the same export."""
-        strangers = [name for name in others if not self._own.fullmatch(name)]
-        if strangers:
-            raise self._refusal(f"holds {_few(strangers)} beside an unfinished export")
         try:
             with self.system.open_input_stream(self._at(f"{UNFINISHED}/{_CLAIM}")) as file:
-                claimed = json.loads(file.read())
+                self._refuse_other(json.loads(file.read()), source, "an unfinished export")
         except (OSError, ValueError) as error:
             if others:
                 raise self._refusal("holds an unfinished export of who knows what") from error
             return  # broken off before its first file
-        self._refuse_other(claimed, source, "an unfinished export")
+        strangers = [name for name in others if not self._own.fullmatch(name)]
+        if strangers:
+            raise self._refusal(f"holds {_few(strangers)} beside an unfinished export")
 
     def _require_files(self, index: IndexT) -> None:
         names = [file.path for file in index.files]

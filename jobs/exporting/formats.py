@@ -1,5 +1,6 @@
 """The formats that a sample can be exported in: files by Spark or by workers, or one table."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from udfs.points import OnBatches
 from udfs.shards.fragments import make_fragment
 from udfs.shards.numbered import SHARDS_SCHEMA, make_write
 from udfs.shards.tars import Members, make_tar
+
+_ODD_NAME = re.compile(r"[ ,;{}()\n\t=]")  # what Delta's own names cannot hold
 
 
 class Rows(NamedTuple):
@@ -139,6 +142,8 @@ def _delta(folder: SampleFolder, rows: Rows) -> list[Shard]:
         mine = in_order(rows.frame.where(is_mine), *rows.order).drop(SLOT)
         path = folder.table_path(part.folder)
         options = {"maxRecordsPerFile": str(max(part.rows_of_files))}
+        if any(map(_ODD_NAME.search, mine.columns)):
+            options["delta.columnMapping.mode"] = "name"
         mine.write.format("delta").mode("overwrite").options(**options).save(path)
         require_rows(folder, spark.read.format("delta").load(path).count(), part.n_rows)
     return _tables(rows)

@@ -46,6 +46,7 @@ def write_pool(folder: Path) -> None:
         "text": [f"text of {i}, näïve" for i in range(N)],
         "image": [None if i % 9 == 0 else (JPG, PNG)[i % 2] for i in range(N)],
         "label": [None if i % 7 == 0 else "ab"[i % 2] for i in range(N)],
+        "odd name": [*range(N)],
     }
     pq.write_table(pa.table(columns), folder / "pool.parquet")
 
@@ -76,7 +77,7 @@ def sample(opened: Run) -> dict[int, dict[str, Any]]:
     drawn = opened.read(balance_sample.STAGE, balance_sample.SAMPLES).where("sample = 's'")
     paths = opened.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).select("id", "path")
     rows = drawn.join(paths, "id").join(opened.pool.rows, "id").toArrow()
-    names = [*OWN, "vector", "text", "image", "label"]
+    names = [*OWN, "vector", "text", "image", "label", "odd name"]
     return {row["position"]: row for row in rows.select(names).to_pylist()}
 
 
@@ -117,7 +118,8 @@ def test_rows_are_the_samples_with_all_columns_of_the_pool(
     rows = [row for shard in shards(whole) for row in shard]
     assert {row["position"]: row for row in rows} == sample
     assert len(rows) == whole.index.n_rows == SIZE
-    assert whole.index.columns == [*OWN, "vector", "text", "image", "label"] == [*rows[0]]
+    assert whole.index.columns == [*rows[0]]
+    assert [*rows[0]] == [*OWN, "vector", "text", "image", "label", "odd name"]
 
 
 def test_files_are_bands_of_positions_shuffled_inside(whole: ExportedSample) -> None:
@@ -243,7 +245,7 @@ def test_webdataset_reads_what_was_exported_the_same_on_any_layout(
         assert files[f"{key}.txt"].decode() == row["text"]
         image = files.get(f"{key}.jpg", files.get(f"{key}.png"))
         assert image == row["image"]
-        rest = {name: row[name] for name in (*OWN, "vector", "label")}
+        rest = {name: row[name] for name in (*OWN, "vector", "label", "odd name")}
         assert json.loads(files[f"{key}.json"]) == rest
     last = done[0].index.files[0].path.replace("00000", f"{{00000..{_last(done[0]):05}}}")
     assert f"32 rows in {last}" in str(done[0])
@@ -293,6 +295,8 @@ def test_after_any_crash_the_same_command_makes_the_same_files(
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(Folder, "place", crash_at(name))
             to()
+    with pytest.raises(ConfigError, match="unfinished export of something else: format='parquet'"):
+        to(format="jsonl")
     done = to()
     assert done.is_new
     assert content(Path(done.folder)) == content(Path(whole.folder))
@@ -306,10 +310,11 @@ def test_a_table_that_was_not_finished_is_written_anew(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Folder, "finish", crash)
-        to(format="delta", columns=("label",))
-    done = to(format="delta", columns=("label",))
+        to(format="delta", columns=("label", "odd name"))
+    done = to(format="delta", columns=("label", "odd name"))
     rows = spark.read.format("delta").load(done.folder).toArrow()
     assert sorted(rows["position"].to_pylist()) == [*range(SIZE)]
+    assert rows.column_names == [*OWN, "label", "odd name"]
     assert not (Path(done.folder) / UNFINISHED).exists()
 
 
