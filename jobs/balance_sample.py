@@ -20,9 +20,7 @@ from pyspark.sql import functions as F
 
 from jobs import cluster_levels, embed_pool
 from jobs.config.errors import ConfigError
-from jobs.config.kinds import POOL
 from jobs.config.model import RunConfig
-from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.planning import costs
 from jobs.points.ranks import ranked, ranked_apart
 from jobs.points.surviving import size_of, surviving
@@ -41,6 +39,8 @@ from jobs.sampling.drawing import draw_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
+from jobs.sections.kinds import POOL
+from jobs.sections.samples import SampleConfig, TotalConfig
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.points import PointReader

@@ -19,7 +19,6 @@ from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import LearnabilityConfig
 from jobs.config.model import RunConfig
 from jobs.learnability import classified
 from jobs.learnability.draws import drawn, scored
@@ -44,6 +43,7 @@ from jobs.runs.opening import open_run, reopened
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
+from jobs.sections.learnability import LearnabilityConfig
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT

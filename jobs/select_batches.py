@@ -17,7 +17,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, embed_pool
-from jobs.config.batches import BatchesConfig
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
 from jobs.pairing.page import batch_page, batch_rows
@@ -35,6 +34,7 @@ from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
+from jobs.sections.batches import BatchesConfig
 from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import REJECTS, REPORT
 from jobs.tables.table import GENERATION, Table

@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 from jobs import embed_pool
 from jobs.config.model import RunConfig
 from jobs.config.resolving import needs_tuning, resolved
-from jobs.config.samples import TotalConfig
 from jobs.planning import costs
 from jobs.points.hash_sample import vectors_of
 from jobs.points.surviving import sample_points, size_of
@@ -30,6 +29,7 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sampling.totals import expected_rows
+from jobs.sections.samples import TotalConfig
 from jobs.spark.host import n_threads
 from jobs.tables.shared import REPORT
 from jobs.tuning.families import n_sampled

@@ -6,7 +6,7 @@ Both the solver and the planner use these.
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 
 LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool's vectors to the driver up to this size
 TAKEN_BYTES = 64 << 20  # the same for a resampling round: a pass is short compared with a job

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import Level, levels_of, state_of
 from jobs.clustering.sizes import max_cell_rows
-from jobs.config.cluster import ClusterConfig
 from jobs.config.errors import ConfigError
+from jobs.sections.cluster import ClusterConfig
 from udfs.kernels.cells.coarse import CellTooLarge
 from udfs.kernels.cells.routing import Routing
 from udfs.kernels.cells.split import fit_split

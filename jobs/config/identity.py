@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from jobs.config.kinds import HOW, CountsFrom
 from jobs.config.model import RunConfig, as_dict
 from jobs.config.secrets import blanked, without_authority
+from jobs.sections.kinds import HOW, CountsFrom
 
 Plain = Mapping[str, Any]
 

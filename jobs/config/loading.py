@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 
 from jobs.config.embed_options import CODE
 from jobs.config.errors import ConfigError
-from jobs.config.learnability import SIDES
 from jobs.config.model import RunConfig
+from jobs.sections.learnability import SIDES
 
 # Keys that accept only their default: the feature is designed but not built yet.
 _NOT_BUILT = ("update.grow",)

@@ -13,14 +13,14 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.config.batches import BatchesConfig
-from jobs.config.cluster import ClusterConfig
-from jobs.config.dedup import DedupConfig, KeepConfig
 from jobs.config.embed_options import CODE, pretrained_kind, require_model
-from jobs.config.kinds import HOW, CountsFrom, Format, Place, Positive, Section
-from jobs.config.learnability import LearnabilityConfig
-from jobs.config.samples import SampleConfig
 from jobs.config.secrets import blanked, without_secrets
+from jobs.sections.batches import BatchesConfig
+from jobs.sections.cluster import ClusterConfig
+from jobs.sections.dedup import DedupConfig, KeepConfig
+from jobs.sections.kinds import HOW, CountsFrom, Format, Place, Positive, Section
+from jobs.sections.learnability import LearnabilityConfig
+from jobs.sections.samples import SampleConfig
 from udfs.embedders.built_in import BUILT_IN
 
 EmbeddingType = Literal[

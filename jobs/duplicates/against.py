@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
-from jobs.config.dedup import AgainstConfig
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.config.secrets import without_secrets
@@ -20,6 +19,7 @@ from jobs.pool.beside import opened, pinned
 from jobs.pool.ids import shown
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
+from jobs.sections.dedup import AgainstConfig
 from jobs.spark.host import n_threads
 from udfs.contamination import HASH_BYTES, MATCHED_SCHEMA, SAME, make_match
 from udfs.near import DirectionReader

@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.clustering.sizes import LOCAL_BYTES
-from jobs.config.dedup import DedupConfig, KeepConfig
 from jobs.config.errors import GuardError
 from jobs.duplicates.against import contaminated_among, contaminated_in, known_rows
 from jobs.duplicates.exact import copies_among, copies_in, group_ids, settled_among, settled_in
@@ -23,6 +22,7 @@ from jobs.points.surviving import hashed, held, size_of, surviving
 from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
+from jobs.sections.dedup import DedupConfig, KeepConfig
 from jobs.spark.frames import as_frame, kept_no_more, kept_on_disk
 from jobs.tables.table import Table
 from udfs.near import DirectionReader

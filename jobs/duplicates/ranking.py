@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config.dedup import DedupConfig, KeepConfig
+from jobs.sections.dedup import DedupConfig, KeepConfig
 from udfs.near import Ranking
 
 

@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
-from jobs.config.learnability import ClassifierConfig, GflopConfig, LabelledConfig
 from jobs.embedding.chosen import chosen
 from jobs.learnability.classifier import Arrays, Labelled, gflop_of, started, trained_on
 from jobs.learnability.losses import Judged
@@ -22,6 +21,7 @@ from jobs.pool.columns import pool_columns
 from jobs.pool.joining import Wrong, with_reasons
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
+from jobs.sections.learnability import ClassifierConfig, GflopConfig, LabelledConfig
 from jobs.tables.shared import ARTIFACTS
 from udfs.blocks import from_bytes, to_bytes
 from udfs.losses import CLASSIFIERS, make_classified

@@ -15,7 +15,7 @@ from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
 from jobs.config.errors import InputError
-from jobs.config.learnability import ClassifierConfig
+from jobs.sections.learnability import ClassifierConfig
 
 Arrays = Mapping[str, NDArray[Any]]
 MIN_CLEAN = 2  # rows of each class

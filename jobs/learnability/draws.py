@@ -11,7 +11,7 @@ from operator import and_
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.config.learnability import LearnabilityConfig
+from jobs.sections.learnability import LearnabilityConfig
 
 CRITERIA = ("hard", "easy_reference", "learnability")  # and uniform, which is 0 for all
 _BUCKETS = 256.0  # of keys, in a unit of the scores or of the noise, whichever is larger

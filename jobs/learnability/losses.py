@@ -13,13 +13,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.kinds import TableConfig
-from jobs.config.learnability import GflopConfig, LearnabilityConfig, LossesConfig
 from jobs.config.model import RunConfig
 from jobs.embedding.code import source_of
 from jobs.pool.beside import opened, pinned
 from jobs.pool.inputs import Pool
 from jobs.pool.joining import Wrong, require_same_ids, with_reasons
+from jobs.sections.kinds import TableConfig
+from jobs.sections.learnability import GflopConfig, LearnabilityConfig, LossesConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
 from udfs.embedders.contract import EmbedderError

@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
-from jobs.config.learnability import LearnabilityConfig
 from jobs.learnability import classified
 from jobs.learnability.draws import CRITERIA
 from jobs.learnability.losses import Judged
@@ -17,6 +16,7 @@ from jobs.learnability.worth import Compute, Scored, Worth, as_figures, compute_
 from jobs.points.hash_sample import sample_rows
 from jobs.reporting.rows import Row, figure_rows, report_table
 from jobs.runs.work import Work
+from jobs.sections.learnability import LearnabilityConfig
 from jobs.spark.frames import as_table
 from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
 from jobs.tables.table import GENERATION, Table

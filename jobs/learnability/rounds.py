@@ -15,8 +15,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, CurationError
-from jobs.config.learnability import LossesConfig, TrainerConfig
 from jobs.config.model import RunConfig
+from jobs.sections.learnability import LossesConfig, TrainerConfig
 
 log = logging.getLogger(__name__)
 

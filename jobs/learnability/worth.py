@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.learnability import GflopConfig, LearnabilityConfig
 from jobs.runs.outcomes import Outcome, per
+from jobs.sections.learnability import GflopConfig, LearnabilityConfig
 
 Floats = NDArray[np.float64]
 N_ERRORS = 2.0  # standard errors that a gain has to exceed

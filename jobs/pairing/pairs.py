@@ -6,11 +6,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.config.batches import BatchesConfig, TowersConfig
 from jobs.config.errors import InputError
 from jobs.points.hash_sample import sample_rows
 from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.pool.towers import TOWERS, packed_towers, read_towers
+from jobs.sections.batches import BatchesConfig, TowersConfig
 from udfs.joint import coordinates_of
 from udfs.kernels.joint.fitting import fit
 from udfs.kernels.joint.losses import FORMS, Calibration, Floats

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
-from jobs.config.cluster import ClusterConfig
-from jobs.config.samples import TotalConfig
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
+from jobs.sections.cluster import ClusterConfig
+from jobs.sections.samples import TotalConfig
 from udfs.kernels.kmeans.resampling import closest_points
 
 MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500k)

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from jobs.config.cluster import FLAT_CLUSTERS, ClusterConfig
 from jobs.planning.advice import cell_limit
 from jobs.planning.level_parts import BIN_COPIES, sums_bytes, tree_bytes
 from jobs.planning.machine import EXECUTOR_OUTSIDE, GIB, JVM_BASE, WORKER_BASE, Machine
 from jobs.planning.problem import Part, Problem
+from jobs.sections.cluster import FLAT_CLUSTERS, ClusterConfig
 
 _HEAP_BASE = 0.3 * GIB  # Spark and Delta themselves
 _HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to write, and in flight

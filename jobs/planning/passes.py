@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from jobs.clustering.sizes import comes_to_driver, max_cell_rows
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from udfs.kernels.cells.coarse import SAMPLE_PER_CELL
 from udfs.kernels.kmeans.minibatch import count_batches, schedule, takes_minibatches
 from udfs.kernels.kmeans.resampling import closest_points

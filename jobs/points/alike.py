@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
-from jobs.config.kinds import TableConfig
 from jobs.config.model import InputConfig
 from jobs.embedding.chosen import chosen
 from jobs.embedding.gating import gate_rows
@@ -20,6 +19,7 @@ from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import with_pointed
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
+from jobs.sections.kinds import TableConfig
 from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.shared import ARTIFACTS
 from udfs.blocks import from_bytes

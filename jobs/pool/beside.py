@@ -9,9 +9,9 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.kinds import TableConfig
 from jobs.config.model import InputConfig
 from jobs.pool.inputs import Pool, open_pool
+from jobs.sections.kinds import TableConfig
 from jobs.spark.naming import absolute, is_full
 from jobs.spark.relative import require_one_meaning
 

@@ -4,12 +4,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType
 
-from jobs.config.batches import ApproximationConfig, TowersConfig
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.pool.beside import opened, pinned
 from jobs.pool.inputs import Pool
 from jobs.pool.vectors import as_vector
+from jobs.sections.batches import ApproximationConfig, TowersConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from udfs.joint import PACKED_SCHEMA, make_pack
 

@@ -8,12 +8,12 @@ import pandas as pd
 import yaml
 
 from jobs.config.model import RunConfig, as_public_dict
-from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.config.secrets import without_secrets
 from jobs.judging.scatter import Scatter
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
 from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
+from jobs.sections.samples import SampleConfig, TotalConfig
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 

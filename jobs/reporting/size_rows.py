@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.reporting.rows import Row, figure_rows
+from jobs.sections.samples import SampleConfig, TotalConfig
 
 
 def size_rows(sizes: Mapping[str, float], rejects: Mapping[str, int]) -> list[Row]:

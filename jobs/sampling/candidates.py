@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
-from jobs.config.samples import QuotasConfig, SampleConfig, TotalConfig
+from jobs.sections.samples import QuotasConfig, SampleConfig, TotalConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.naming import quote
 from jobs.spark.repeatable import require_repeatable

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.config.errors import ConfigError
-from jobs.config.samples import PerNodeConfig, QuotasConfig, SampleConfig
 from jobs.sampling.counts import Counts
 from jobs.sampling.shares import Share, Stratum, sharing_of
+from jobs.sections.samples import PerNodeConfig, QuotasConfig, SampleConfig
 from udfs.kernels.sampling.allocation import TreeLevel, bounded, quotas_down, restricted
 from udfs.kernels.sampling.quotas import divide_quotas, rounded
 

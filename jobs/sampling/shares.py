@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.config.samples import SampleConfig
+from jobs.sections.samples import SampleConfig
 from jobs.tables.levels import by_level
 from udfs.kernels.sampling.allocation import (
     Sharing,

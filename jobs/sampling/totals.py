@@ -8,9 +8,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
-from jobs.config.samples import SampleConfig, TotalConfig
 from jobs.sampling.candidates import number_in
 from jobs.sampling.counts import Counts
+from jobs.sections.samples import SampleConfig, TotalConfig
 
 _MARGIN = 1.25  # over the number of average rows: the first try is mostly enough
 _LEAST = 16  # rows drawn at a try

@@ -7,7 +7,7 @@ the size of the top, and the levels between it and the leaves are filled in.
 
 from dataclasses import dataclass
 
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 
 MIN_SAMPLED = 20_000  # points of the hash sample; with fewer, a thousand concepts look like noise
 SAMPLED_NUMBERS = 5_000_000  # with short vectors, more points can be tried in the same time

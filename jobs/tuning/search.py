@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.cluster import ClusterConfig
 from jobs.judging.judge import Judge
 from jobs.judging.views import views_of
+from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.families import RATIOS, Family, families
 from jobs.tuning.trials import (
     NOISE,

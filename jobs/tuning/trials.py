@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
-from jobs.config.cluster import ClusterConfig
 from jobs.judging.judge import Judged
+from jobs.sections.cluster import ClusterConfig
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.judging.measures import exact_mean

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from tests.benchmarks.machine import n_cores
 from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.judging.measures import kl_to_uniform

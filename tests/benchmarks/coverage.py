@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.config.cluster import ClusterConfig
 from jobs.judging.judge import Judge
 from jobs.judging.views import Views
+from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import SampledTree

@@ -14,11 +14,11 @@ from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
 from jobs import embed_pool, gate_outliers
-from jobs.config.cluster import ClusterConfig
 from jobs.config.loading import parse_config
 from jobs.config.model import SparkConfig
 from jobs.outliers.search import N_NEIGHBOURS
 from jobs.runs.opening import open_run
+from jobs.sections.cluster import ClusterConfig
 from jobs.spark.session import start_local
 from jobs.tables.shared import REJECTS
 from jobs.tuning.trials import SampledTree

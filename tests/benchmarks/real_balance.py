@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from jobs.config.cluster import ClusterConfig
 from jobs.judging import views
 from jobs.judging.judge import Judge
+from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.families import n_leaves
 from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import SampledTree

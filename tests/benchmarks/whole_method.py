@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jobs.clustering.tree import grow_tree
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from tests.benchmarks.balance import draw
 from tests.pools import zipf_mixture
 from udfs.kernels.exact.grid import to_grid

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jobs.clustering.level import levels_of, state_of
 from jobs.clustering.tree import grow_tree
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from udfs.kernels.passes.journal import Journal, State
 from udfs.kernels.passes.sources import blocks_of
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.clustering.tree import grow_tree
-from jobs.config.cluster import ClusterConfig
 from jobs.config.errors import ConfigError
+from jobs.sections.cluster import ClusterConfig
 from udfs.kernels.passes.sources import blocks_of
 
 

@@ -7,12 +7,12 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from jobs.config.cluster import ClusterConfig
 from jobs.config.identity import identity, picked
-from jobs.config.kinds import HOW, CountsFrom
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.recipe import RECIPE
+from jobs.sections.cluster import ClusterConfig
+from jobs.sections.kinds import HOW, CountsFrom
 from tests.jobs.bad_configs import BASE
 
 SHAPE_NO_ROW = ("output", "retention", "spark")  # where rows go and stay, and what computes them

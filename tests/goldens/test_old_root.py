@@ -11,8 +11,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, curate, embed_pool
-from jobs.config.cluster import ClusterConfig
-from jobs.config.kinds import CountsFrom
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.past.checking import verify
@@ -22,6 +20,8 @@ from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.stage import Recipe, Stage
 from jobs.runs.work import Work
+from jobs.sections.cluster import ClusterConfig
+from jobs.sections.kinds import CountsFrom
 from jobs.tables.lake import Lake
 from jobs.tables.table import Table
 

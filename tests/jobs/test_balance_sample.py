@@ -8,11 +8,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.testing import assertDataFrameEqual
 
-from jobs.config.samples import SampleConfig, ShareConfig
 from jobs.points.ranks import ranked
 from jobs.sampling.candidates import anyone
 from jobs.sampling.drawing import draw_points
 from jobs.sampling.shares import Share, Stratum, read_levels, sharing_of
+from jobs.sections.samples import SampleConfig, ShareConfig
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import (
     Sharing,

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.config.batches import TowersConfig
 from jobs.config.errors import ConfigError, InputError
-from jobs.config.learnability import LossesConfig
 from jobs.pool.beside import named_as, opened, pinned
 from jobs.pool.inputs import Pool
+from jobs.sections.batches import TowersConfig
+from jobs.sections.learnability import LossesConfig
 
 
 def pool_at(name: str) -> Pool:

@@ -14,7 +14,6 @@ from pyspark.sql import functions as F
 from jobs import explain_point, score_learnability
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputChangedError, InputError
-from jobs.config.learnability import LearnabilityConfig
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
 from jobs.learnability.draws import drawn
@@ -22,6 +21,7 @@ from jobs.learnability.draws import scored as scored_rows
 from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
+from jobs.sections.learnability import LearnabilityConfig
 from tests.jobs.tiny import N_POINTS, config_of, write_curated
 
 STAGE = score_learnability.STAGE

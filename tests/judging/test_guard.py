@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.config.cluster import ClusterConfig
 from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.coverage_rows import Judges, coverage_rows
 from jobs.reporting.verdicts import few_for_top
+from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.trials import SampledTree
 from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.exact.hashing import derive_seed, hash_keys

@@ -8,9 +8,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.config.errors import ConfigError, CurationError, InputError
-from jobs.config.learnability import LossesConfig
 from jobs.learnability.losses import Source, read_losses
 from jobs.pool.inputs import Pool
+from jobs.sections.learnability import LossesConfig
 from udfs.kernels.learning.losses import LOSS_GRID, instance_losses
 
 N = 40

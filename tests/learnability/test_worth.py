@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.config.learnability import GflopConfig, LearnabilityConfig
 from jobs.learnability.worth import Compute, Scored, advice, compute_of, said_of, worth_of
+from jobs.sections.learnability import GflopConfig, LearnabilityConfig
 
 SCORED = Scored(
     n_scored=4, n_selected=4, n_rejected=0, mean_learnability=1.0, mean_selected=1.0,

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from jobs.config.cluster import ClusterConfig
 from jobs.outliers.scores import scores_of
 from jobs.outliers.search import N_ASKED_AGAIN, N_NEIGHBOURS
+from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.trials import SampledTree
 from tests.pools import grouped_mixture, scattered_over
 from udfs.kernels.cells.coarse import fit_cells

@@ -22,9 +22,9 @@ from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
-from jobs.config.learnability import LearnabilityConfig
 from jobs.config.model import SparkConfig
 from jobs.learnability.draws import drawn, scored
+from jobs.sections.learnability import LearnabilityConfig
 from jobs.spark.session import start_local
 
 CRITERIA = ("uniform", "hard", "easy_reference", "learnability")

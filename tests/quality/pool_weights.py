@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.trials import SampledTree
 from tests.pools import Pool, scattered_mixture, zipf_mixture
 from udfs.kernels.exact.grid import grid_unit, to_grid

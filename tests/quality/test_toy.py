@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.clustering.tree import grow_tree
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from udfs.kernels.exact.grid import from_grid, grid_unit, to_grid
 from udfs.kernels.passes.sources import blocks_of
 

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from jobs.config.errors import ConfigError
-from jobs.config.samples import (
+from jobs.sampling.counts import Counts, all_points
+from jobs.sampling.planned import plan_sample
+from jobs.sampling.shares import Share
+from jobs.sections.samples import (
     PerNodeConfig,
     QuotasConfig,
     SampleConfig,
     ShareConfig,
     ValueQuota,
 )
-from jobs.sampling.counts import Counts, all_points
-from jobs.sampling.planned import plan_sample
-from jobs.sampling.shares import Share
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import TreeLevel
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.families import (
     MAX_LEAVES,
     MIN_STEP,

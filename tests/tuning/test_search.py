@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.config.cluster import ClusterConfig
+from jobs.sections.cluster import ClusterConfig
 from jobs.tune_tree import _rows
 from jobs.tuning.search import Choice, Problem, search
 from jobs.tuning.trials import SampledTree, Trial, chosen_of

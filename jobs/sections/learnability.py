@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jobs.config.kinds import HOW, Fraction, Place, Positive, Section, TableConfig
+from jobs.sections.kinds import HOW, Fraction, Place, Positive, Section, TableConfig
 
 Criterion = Literal["learnability", "hard", "easy_reference", "uniform"]
 Pair = Annotated[list[str], Field(min_length=2, max_length=2)]

@@ -11,7 +11,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from jobs.config.kinds import HOW, CountsFrom, Name, Positive, Section
+from jobs.sections.kinds import HOW, CountsFrom, Name, Positive, Section
 
 Count = Annotated[int, Field(ge=0)]
 PartOfSample = Annotated[float, Field(ge=0, le=1)]

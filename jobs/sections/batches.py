@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from jobs.config.kinds import POOL, Place, Positive, Section, TableConfig
+from jobs.sections.kinds import POOL, Place, Positive, Section, TableConfig
 
 _CHEAPER = "approximation."
 _MOST = 65_536  # pairs of a super-batch: 512 numbers of each of four embeddings take 2 GB

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_serializer, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from jobs.config.kinds import HOW, Fraction, Positive, Section
+from jobs.sections.kinds import HOW, Fraction, Positive, Section
 
 FLAT_CLUSTERS = 5000  # split: auto splits level 1 above this
 FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as splitting costs their resampling

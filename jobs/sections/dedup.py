@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from jobs.config.kinds import HOW, CountsFrom, Place, Section, TableConfig
+from jobs.sections.kinds import HOW, CountsFrom, Place, Section, TableConfig
 
 AGAINST_THRESHOLD = 0.95  # of similarity to an evaluation set, where none is given
 
