@@ -132,7 +132,7 @@ class HygieneConfig(Section):
 class OutliersConfig(Section):
     """The outlier gate."""
 
-    method: Literal["knn"] | None = None
+    method: Annotated[Literal["knn"] | None, CountsFrom(None)] = None
     max_score: Annotated[float, Field(gt=0), CountsFrom(6.0)] = 6.0
 
 
