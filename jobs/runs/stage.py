@@ -186,15 +186,10 @@ class Recipe:
         return hash_of(sorted((name, key) for name, key in keys.items() if name in is_on))
 
     def lineage(self, written: RunConfig) -> str:
-        """Return a hash of the config behind a published sample, whatever the input's version.
-
-        Sections of which nothing counts add nothing, so that a stage that is new, or new by
-        default, leaves a sample with the config that published it.
-        """
+        """Return a hash of the config behind a published sample, whatever the input's version."""
         upstream = self.all_upstream(self.publishing)
-        before = [stage for stage in self.stages if stage in upstream]
+        before = [stage for stage in self.on(written) if stage in upstream]
         read = picked(identity(written), [path for stage in before for path in stage.reads])
-        read = {section: counted for section, counted in read.items() if counted != {}}
         return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
 
     def resolved(self, written: RunConfig, figures: Mapping[str, Mapping[str, float]]) -> RunConfig:

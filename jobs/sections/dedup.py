@@ -42,7 +42,7 @@ class DedupConfig(Section):
     against : evaluation sets; points that are in them, or similar, are turned away
     """
 
-    exact: Annotated[bool, CountsFrom(True)] = True
+    exact: bool = True
     threshold: Annotated[float | None, Field(gt=0, le=1), CountsFrom(None)] = None
     keep: Annotated[Literal["closest"] | KeepConfig, CountsFrom("closest")] = "closest"
     against: Annotated[list[AgainstConfig], CountsFrom([])] = []
