@@ -183,6 +183,7 @@ FORMATS: dict[str, Format] = {
     "jsonl": _files("json", ".jsonl", **_JSON),
     "jsonl.gz": _files("json", ".jsonl.gz", compression="gzip", **_JSON),
     "webdataset": Format(r"part-\d{5,}\.tar", _tars),
-    "delta": Format(r"_delta_log|\.?part-.*\.parquet(\.crc)?", _delta),
+    # with odd names, Delta's files are in folders of two letters
+    "delta": Format(r"_delta_log|[A-Za-z0-9]{2}|\.?part-.*\.parquet(\.crc)?", _delta),
     "lance": Format(r"data|_(transactions|versions|indices|deletions)", _lance, module="lance"),
 }
