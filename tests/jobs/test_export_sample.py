@@ -18,13 +18,14 @@ from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, curate, export_sample
 from jobs.__main__ import main as evenlake
-from jobs.config.errors import ConfigError, CurationError, InputError
+from jobs.config.errors import ConfigError, CurationError, InputChangedError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
 from jobs.export_sample import export_sample as export
 from jobs.exporting import formats
 from jobs.exporting.folder import Folder
 from jobs.exporting.wanted_sample import OWN, ExportedSample, WantedSample, parse_splits
+from jobs.pool.inputs import Pool
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.sampling.shares import Share, read_levels
@@ -355,6 +356,15 @@ def test_ids_that_the_pool_has_not_are_counted(
     for form in ("webdataset", "jsonl"):
         with pytest.raises(InputError, match="of 40 rows have no row of their id in the pool"):
             to(form, format=form, columns=("label",))
+
+
+def test_of_a_pool_that_changed_meanwhile_nothing_is_finished(
+    to: Callable[..., ExportedSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pool, "_listed_now", lambda self: "other")
+    with pytest.raises(InputChangedError, match="got files of fingerprint other"):
+        to(format="jsonl", columns=())
+    assert not (tmp_path / "export" / INDEX).exists()
 
 
 # --- what cannot be meant -------------------------------------------------------------------------
