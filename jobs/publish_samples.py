@@ -36,7 +36,7 @@ def require_publishable(this: Run) -> Marks:
     ConfigError
         Unless the run was told to replace such samples.
     """
-    mine = this.recipe.lineage(this.written)
+    mine, known = this.recipe.lineage(this.written), this.recipe.lineages(this.written)
     marks: Marks = {}
     for sample in this.config.samples:
         table = f"sample_{sample.name}"
@@ -51,7 +51,7 @@ def require_publishable(this: Run) -> Marks:
                 f"{table} is there and no published sample; name this sample otherwise, or say "
                 "--replace-sample"
             )
-        if owner != mine:
+        if owner not in known:
             raise ConfigError(
                 f"{table} was published by another config (lineage {owner}, this one is {mine}); "
                 "name this sample otherwise, or say --replace-sample"

@@ -18,6 +18,8 @@ Plain = Mapping[str, Any]
 
 # Removed keys count with their old default, so that lineages and stage keys stay the same.
 _GONE = {"cluster": {"breathing": "auto"}}
+# Defaults that have changed, with what they were: a config may have meant either.
+_CHANGED = {"dedup": {"exact": False}}
 # Sections other than the input whose options may hold credentials.
 _WITH_OPTIONS = ("embed", "dedup", "learnability", "batches")
 
@@ -35,6 +37,15 @@ def identity(config: RunConfig) -> dict[str, Any]:
     same = blanked(way, without_authority) | {"version": None}
     others = {k: blanked(plain[k], without_authority) for k in _WITH_OPTIONS if k in plain}
     return plain | {"input": plain["input"] | same} | others
+
+
+def as_before(config: RunConfig) -> RunConfig:
+    """Return the config as an earlier version read it, for keys whose defaults have changed."""
+    sections = {
+        section: getattr(config, section).model_copy(update=keys)
+        for section, keys in _CHANGED.items()
+    }
+    return config.model_copy(update=sections)
 
 
 def _counted(model: BaseModel, plain: Plain) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class History:
         return any(
             later.state == "finished"
             and later.finished_at > run.last.at
-            and later.lineage == run.lineage
+            and run.lineage in later.lineages
             for later in self.runs
             if later.run_id != run.run_id
         )

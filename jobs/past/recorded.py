@@ -108,6 +108,13 @@ class RecordedRun:
         except ConfigError:
             return None
 
+    @property
+    def lineages(self) -> set[str]:
+        """Return the lineages that it goes on with; empty if its own is unknown."""
+        if self.config is None or self.lineage is None:
+            return set()
+        return self.recipe_now.lineages(self.config)
+
     @cached_property
     def lineage(self) -> str | None:
         """Return the lineage of its config; None if a blanked value may have made a difference."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from jobs.config.identity import Plain, identity, picked
+from jobs.config.identity import Plain, as_before, identity, picked
 from jobs.config.model import RunConfig
 from jobs.runs.outcomes import Outcome
 from jobs.tables.table import Table
@@ -191,6 +191,14 @@ class Recipe:
         before = [stage for stage in self.on(written) if stage in upstream]
         read = picked(identity(written), [path for stage in before for path in stage.reads])
         return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
+
+    def lineages(self, written: RunConfig) -> set[str]:
+        """Return the lineages that a config goes on with: its own, and that of an earlier version.
+
+        A config that leaves out a key whose default has changed has another lineage now, and must
+        not lose its published sample by that.
+        """
+        return {self.lineage(written), self.lineage(as_before(written))}
 
     def resolved(self, written: RunConfig, figures: Mapping[str, Mapping[str, float]]) -> RunConfig:
         """Return the config with ``auto`` replaced by what stages chose.

@@ -39,7 +39,9 @@ def as_table(rows: Sequence[Sequence[Any]], schema: str) -> pa.Table:
 
 def as_frame(spark: SparkSession, table: pa.Table) -> DataFrame:
     """Return a table as a DataFrame, to be written in as few files as its size allows."""
-    frame = spark.createDataFrame(table)
+    # Spark takes a small table whose first batch is empty for an empty one
+    batches = [batch for batch in table.to_batches() if batch.num_rows]
+    frame = spark.createDataFrame(pa.Table.from_batches(batches, table.schema))
     return frame.coalesce(1 if table.nbytes <= _ONE_FILE else n_slots(spark))
 
 

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, curate, embed_pool
+from jobs.config.identity import as_before
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.past.checking import verify
@@ -120,6 +121,7 @@ def test_a_new_stage_leaves_old_runs_finished_and_reuses_their_stages(
     spark: SparkSession, config: RunConfig
 ) -> None:
     grown = RECIPE.with_stages(COUNT)
+    config = as_before(config)
     lake = Lake(spark, config.output)
     (old,) = read_history(lake, grown).runs
     assert old.state == "finished"

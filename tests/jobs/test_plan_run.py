@@ -47,7 +47,9 @@ def test_a_plan_counts_the_rows_that_match_and_writes_nothing(
     assert machine["overhead"] is None  # no container
     # the two workers share the host
     assert machine["worker_limit"] == max(WORKER_LIMIT, machine["host"] / 2)
-    stages = ["embed_pool", "cluster_levels", "balance_sample", "report_curation"]
+    stages = [
+        "embed_pool", "find_duplicates", "cluster_levels", "balance_sample", "report_curation",
+    ]  # fmt: skip
     assert list(dict.fromkeys(part["stage"] for part in plan["parts"])) == stages
     assert plan["refusals"] == []
     assert not (folder / "lake").exists()

@@ -65,6 +65,13 @@ def test_what_was_chosen_has_the_keys_that_it_has_when_written() -> None:
     assert chosen[TUNE] == RECIPE.keys(auto, POOL)[TUNE]
 
 
+def test_a_default_that_has_changed_loses_nobody_a_published_sample() -> None:
+    now, before = config_of(), config_of("dedup.exact=false")
+    assert RECIPE.lineage(now) != RECIPE.lineage(before)
+    assert RECIPE.lineages(now) == {RECIPE.lineage(now), RECIPE.lineage(before)}
+    assert RECIPE.lineages(before) == {RECIPE.lineage(before)}
+
+
 def test_a_recipe_wants_its_stages_in_order() -> None:
     first = stage("first")
     second = stage("second", after=(first,))
