@@ -16,6 +16,7 @@ from functools import reduce
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from jobs import embed_pool
 from jobs.config.model import RunConfig
@@ -32,7 +33,7 @@ from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
-from jobs.tables.shared import REJECTS
+from jobs.tables.shared import REJECTS, rejects_shown
 from jobs.tables.table import GENERATION, Table
 
 DUPLICATES = Table(
@@ -88,6 +89,24 @@ def _turned_away(run: Run) -> DataFrame:
     return reduce(DataFrame.unionByName, ids)
 
 
+def _shows(run: Run) -> DataFrame:
+    """Return copies beside the ids that stay for them, and contaminated points."""
+    found, shown_ = run.outcome(STAGE), []
+    if found.n_copies:
+        text = F.format_string("cosine similarity %.3f", "cosine_similarity")
+        is_near, reason = F.col("cosine_similarity") < 1, F.lit("duplicate")
+        columns = {
+            "beside_id": F.col("keeper_id"),
+            "reason": F.when(is_near, F.lit("near duplicate")).otherwise(reason),
+            "detail": F.when(is_near, text).otherwise(F.lit("the same content")),
+        }
+        copies = run.read(STAGE, DUPLICATES).withColumns(columns)
+        shown_.append(copies.select("id", *columns))
+    if found.n_contaminated:
+        shown_.append(rejects_shown(run.read(STAGE, REJECTS)))
+    return reduce(DataFrame.unionByName, shown_)
+
+
 def _report(run: Run) -> list[Row]:
     """Count copies and their groups; say how similar the points before were."""
     found = run.outcome(STAGE)
@@ -135,6 +154,7 @@ STAGE = Stage(
     outcome=Deduplicated,
     work=_find,
     turned_away=_turned_away,
+    shows=_shows,
     cost=costs.deduplicate,
     report=_report,
     explain=_explain,

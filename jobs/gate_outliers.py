@@ -38,7 +38,7 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.spark.frames import kept_no_more, kept_on_disk
-from jobs.tables.shared import REJECTS, REPORT
+from jobs.tables.shared import REJECTS, REPORT, rejects_shown
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
@@ -135,6 +135,10 @@ def _turned_away(run: Run) -> DataFrame:
     return run.read(STAGE, REJECTS).select("id")
 
 
+def _shows(run: Run) -> DataFrame:
+    return rejects_shown(run.read(STAGE, REJECTS))
+
+
 def _cost(sizes: Sizes) -> Iterator[Part]:
     """Estimate the search: twice each point's nearest cells, and the members of one."""
     cells = n_cells(sizes.n, sizes.d)
@@ -167,6 +171,7 @@ STAGE = Stage(
     outcome=Gated,
     work=_gate,
     turned_away=_turned_away,
+    shows=_shows,
     cost=_cost,
     explain=_explain,
 )

@@ -22,16 +22,22 @@ from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
 from jobs.config.version import code_version
-from jobs.gallery.contents import contents
-from jobs.gallery.exemplars import exemplars, shown_nodes
-from jobs.gallery.nodes import Gallery, gallery_of
+from jobs.gallery.view import looked_at
 from jobs.labels.counts import label_counts, labelled
 from jobs.labels.points import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
 from jobs.labels.probe import CONTROLS, TRAINED_ROWS, probe_rows
 from jobs.outliers.scatter import scatter_rows
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows, vectors_of
-from jobs.points.surviving import held, passed, places_of, sample_among, sample_points, size_of
+from jobs.points.surviving import (
+    held,
+    passed,
+    places_of,
+    sample_among,
+    sample_points,
+    shown_by_gates,
+    size_of,
+)
 from jobs.reporting.context import Reported, page_context
 from jobs.reporting.coverage_rows import (
     MAX_COMPARED,
@@ -106,27 +112,26 @@ def _measure(this: Work) -> Measured:
     # 3. the table and the page
     table = report_table(rows, run.run_id)
     context = page_context(_reported(run), _all_rows(run, table))
-    page = render_page(replace(context, gallery=_gallery(run))).encode()
+    page = render_page(_with_examples(run, context)).encode()
     this.write_all({REPORT: table, ARTIFACTS: artifact(PAGE, "text/html", page)})
     said = tuple(_sentences(context))
     return Measured(n_rows=len(rows), headlines=headline_figures(rows), said=said)
 
 
-def _gallery(run: Run) -> Gallery | None:
-    """Return nodes to look at, with some of the points that the first sample kept and left out."""
-    n_shown, sample = run.config.report.examples, run.config.samples[0].name
-    if n_shown == 0:
-        return None
+def _with_examples(run: Run, context: PageContext) -> PageContext:
+    """Add points to look at, unless the config asks for none."""
+    if run.config.report.examples == 0:
+        return context
     columns = ("sample", "level", "node_id", "capacity", "quota")
-    allocations = run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, columns)
-    nodes = shown_nodes(allocations, sample)
-    drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
-    drawn = drawn.where((F.col("sample") == sample) & (F.col("replica") == 0))
-    assignments = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
-    picked = exemplars(assignments, drawn, nodes).toArrow()
-    looks = contents(run.pool, run.written, picked["id"])
-    points = picked.to_pandas().merge(looks, on="id", how="left")
-    return gallery_of(sample, allocations, nodes, points, n_shown)
+    gallery, gone = looked_at(
+        run.pool,
+        run.config,
+        run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, columns),
+        run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS),
+        run.read(balance_sample.STAGE, balance_sample.SAMPLES),
+        shown_by_gates(run),
+    )
+    return replace(context, gallery=gallery, turned_away=gone)
 
 
 def _uniform_draw(run: Run) -> pa.Table:

@@ -63,6 +63,22 @@ def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> 
     return picked.select("id", "node_id", "is_kept", "place")
 
 
+def few_turned_away(rows: DataFrame, n_shown: int) -> DataFrame:
+    """Pick a few of what gates turned away, by hash, for every reason.
+
+    Parameters
+    ----------
+    rows : id, beside_id, reason, detail
+
+    Returns
+    -------
+    picked : the same, plus place
+    """
+    order = (F.xxhash64("id", F.lit("turned away")), "id")
+    place = F.row_number().over(Window.partitionBy("reason").orderBy(*order)) - 1
+    return rows.withColumn("place", place).where(F.col("place") < n_shown)
+
+
 def names(texts: Sequence[str]) -> list[str]:
     """Name documents by the terms that are most their own: class-based TF-IDF.
 

@@ -1,6 +1,7 @@
 """The gallery of a page: nodes with their names, how much of each was kept, and what they hold."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,11 +98,13 @@ def gallery_of(
     return Gallery(sample, level, int((whole["capacity"] > 0).sum()), uniform, shown)
 
 
+def exemplar_of(row: Mapping[Any, Any]) -> Exemplar:
+    """Return a point to look at : id, text, picture."""
+    return Exemplar(_text(row["id"]), _snippet(row["text"]), _data_uri(row["picture"]))
+
+
 def _exemplars(points: pd.DataFrame, n_shown: int) -> list[Exemplar]:
-    return [
-        Exemplar(_text(row["id"]), _snippet(row["text"]), _data_uri(row["picture"]))
-        for row in points.head(n_shown).to_dict("records")
-    ]
+    return [exemplar_of(row) for row in points.head(n_shown).to_dict("records")]
 
 
 def _text(id_: Any) -> str:

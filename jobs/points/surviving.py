@@ -4,7 +4,7 @@ Small pools are collected to the driver once per run, and handed from stage to s
 are read from their table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -45,6 +45,13 @@ def passed(run: Run, rows: DataFrame, *, before: Stage[Any] | None = None) -> Da
         if gate.turned_away is not None:
             rows = rows.join(gate.turned_away(run), on="id", how="left_anti")
     return rows
+
+
+def shown_by_gates(run: Run) -> Iterator[DataFrame]:
+    """Return what each gate turned away, to look at, if it did: see ``Stage.shows``."""
+    for gate in _gates(run):
+        if gate.shows is not None and run.outcome(gate).n_turned_away:
+            yield gate.shows(run)
 
 
 def size_of(run: Run, *, before: Stage[Any] | None = None) -> Size:

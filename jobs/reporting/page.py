@@ -9,7 +9,7 @@ value that slipped through could neither run nor load anything.
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from typing import Any
@@ -21,6 +21,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from jobs.gallery.nodes import Gallery
+from jobs.gallery.turned_away import Gone
 from jobs.reporting import figures
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
@@ -50,6 +51,7 @@ class PageContext:
     tables : output table -> path
     notes : warnings, most important first
     gallery : nodes to look at
+    turned_away : points that gates turned away, by reason, to look at
     """
 
     run_id: str
@@ -63,6 +65,7 @@ class PageContext:
     notes: list[str]
     code_version: str
     gallery: Gallery | None = None
+    turned_away: list[tuple[str, list[Gone]]] = field(default_factory=list)
 
     @cached_property
     def cell(self) -> "CellOf":

@@ -57,6 +57,8 @@ class Stage(Generic[O_co]):
     points : for the stage that makes the points: reads the ids and embeddings it accepted
     turned_away : for a gate: reads the ids that go no further, ``n_turned_away`` in its outcome.
         Every stage that reads points builds on the gates before it, without naming them
+    shows : for a gate: reads what it turned away, to look at a few: id, beside_id (another id, to
+        be seen beside it, or null), reason, detail
     cost : its parts of a plan; see ``jobs.planning``
     report : its rows of the report; see ``jobs.reporting``
     explain : adds what it did with one id to an explanation; see ``jobs.reporting.explanation``
@@ -80,6 +82,7 @@ class Stage(Generic[O_co]):
     pins: "Callable[[SparkSession, RunConfig], RunConfig] | None" = None
     points: "Callable[[Run], DataFrame] | None" = None
     turned_away: "Callable[[Run], DataFrame] | None" = None
+    shows: "Callable[[Run], DataFrame] | None" = None
     cost: Callable[[Any], Iterable[Any]] | None = None
     report: "Callable[[Run], list[Any]] | None" = None
     explain: "Callable[[Run, Any, Any], Any] | None" = None

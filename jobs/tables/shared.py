@@ -3,6 +3,8 @@
 import hashlib
 
 import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs.tables.table import GENERATION, Table
 
@@ -21,3 +23,10 @@ def artifact(name: str, media_type: str, content: bytes) -> pa.Table:
     digest = hashlib.sha256(content).hexdigest()
     columns = {"name": name, "media_type": media_type, "sha256": digest, "content": content}
     return pa.table({column: [value] for column, value in columns.items()})
+
+
+def rejects_shown(rejects: DataFrame) -> DataFrame:
+    """Return rejects to look at : id, beside_id, reason, detail; see ``Stage.shows``."""
+    return rejects.select(
+        "id", F.expr("if(false, id, null)").alias("beside_id"), "reason", "detail"
+    )

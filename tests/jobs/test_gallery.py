@@ -17,6 +17,7 @@ from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.gallery.exemplars import N_NODES, exemplars, names, shown_nodes
 from jobs.gallery.nodes import gallery_of
+from jobs.gallery.turned_away import turned_away
 from udfs.examples import PICTURE_SIZE, make_examples
 
 N_POINTS = 48
@@ -121,6 +122,7 @@ def write_pool(spark: SparkSession, folder: Path) -> None:
         rows.append(
             (f"p{i:02}", text, bytearray(png(color)), rng.standard_normal(4).tolist(), kind)
         )
+    rows.append(("copy", *rows[3][1:]))
     columns = "id string, text string, image binary, vector array<double>, kind string"
     spark.createDataFrame(rows, columns).coalesce(1).write.parquet(f"{folder}/pool")
 
@@ -155,6 +157,8 @@ def test_texts_are_shown_with_names(spark: SparkSession, folder: Path) -> None:
     assert "purring whiskers kitten number" in page
     assert 'class="title">' in page
     assert "node 0" not in page  # they have names
+    assert "Turned away" in page
+    assert "the same content as the one that stays" in " ".join(page.split())
 
 
 def test_images_are_shown_as_pictures(spark: SparkSession, folder: Path) -> None:
@@ -171,3 +175,22 @@ def test_vectors_are_shown_by_their_metadata(spark: SparkSession, folder: Path) 
     assert "kind: cats" in page
     without = page_of(spark, config_of(folder, "vectors", given, report={"examples": 0}))
     assert "What was kept, what was left out" not in without
+
+
+def test_what_gates_turned_away_is_shown_beside_what_stays() -> None:
+    picked = pd.DataFrame(
+        {
+            "id": ["b", "c"], "beside_id": ["a", None], "reason": ["near duplicate", "outlier"],
+            "detail": ["cosine similarity 0.990", "score 9.1"], "place": 0,
+        }
+    )  # fmt: skip
+    looks = pd.DataFrame({"id": ["a", "b"], "text": ["first", "second"], "picture": None})
+    (near, (copy,)), (outlier, (alone,)) = turned_away(picked, looks)
+    assert (near, copy.point.text, copy.detail) == (
+        "near duplicate", "second", "cosine similarity 0.990",
+    )  # fmt: skip
+    assert copy.beside is not None
+    assert (copy.beside.id, copy.beside.text) == ("a", "first")
+    assert (outlier, alone.point.id, alone.point.text, alone.beside) == (
+        "outlier", "c", None, None,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""All that a page shows of single points, read from the pool in one go."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.model import RunConfig
+from jobs.gallery.contents import contents
+from jobs.gallery.exemplars import exemplars, few_turned_away, shown_nodes
+from jobs.gallery.nodes import Gallery, gallery_of
+from jobs.gallery.turned_away import Gone, turned_away
+from jobs.pool.inputs import Pool
+
+
+def looked_at(
+    pool: Pool,
+    config: RunConfig,
+    allocations: pa.Table,
+    assignments: DataFrame,
+    drawn: DataFrame,
+    gone: Iterable[DataFrame],
+) -> tuple[Gallery, list[tuple[str, list[Gone]]]]:
+    """Return points that the first sample kept and left out, and points that gates turned away.
+
+    Parameters
+    ----------
+    allocations : sample, level, node_id, capacity, quota
+    assignments : id, path
+    drawn : sample, id, replica, position
+    gone : id, beside_id, reason, detail; of each gate
+    """
+    n_shown, sample = config.report.examples, config.samples[0].name
+    nodes = shown_nodes(allocations, sample)
+    mine = drawn.where((F.col("sample") == sample) & (F.col("replica") == 0))
+    picked = exemplars(assignments, mine, nodes).toArrow()
+    few = [few_turned_away(rows, n_shown).toArrow() for rows in gone]
+    ids = [picked["id"], *(table[name] for table in few for name in ("id", "beside_id"))]
+    looks = contents(pool, config, pa.chunked_array([chunk for x in ids for chunk in x.chunks]))
+    points = picked.to_pandas().merge(looks, on="id", how="left")
+    reasons = [reason for table in few for reason in turned_away(table.to_pandas(), looks)]
+    return gallery_of(sample, allocations, nodes, points, n_shown), reasons
