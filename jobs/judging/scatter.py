@@ -17,6 +17,13 @@ class Scatter(NamedTuple):
     pool: float | None
     error: float | None
 
+    @property
+    def is_more(self) -> bool:
+        """Whether the sample has more of them than the pool, beyond chance."""
+        if self.sample is None or self.pool is None or self.error is None:
+            return False
+        return self.sample - self.pool > MAX_ERRORS * self.error
+
     def said(self, name: str, *, most: float) -> str | None:
         """Return a proposal to turn the gate on, if the sample has more of them than the pool.
 
@@ -25,9 +32,7 @@ class Scatter(NamedTuple):
         name : of the sample
         most : the share of the pool that the gate may turn away
         """
-        if self.sample is None or self.pool is None or self.error is None or self.pool > most:
-            return None
-        if self.sample - self.pool <= MAX_ERRORS * self.error:
+        if not self.is_more or (self.pool or 0) > most:
             return None
         return (
             f"{self.sample:.1%} of {name} and {self.pool:.1%} of the pool are scatter, points far "
