@@ -170,7 +170,8 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     for sample in samples:
         replicas = [row.replica for row in drawn if row.sample == sample.name]
         rank, quota = ranks[sample.name], leaf.quotas[sample.name]
-        why_not = None if replicas else f"rank {rank}, its leaf's quota is {quota}"
+        among = " among the rows of its value" if sample.quotas else ""
+        why_not = None if replicas else f"rank {rank}{among}, its leaf's quota is {quota}"
         if rank is None:
             why_not = f"must_exclude: {sample.must_exclude}"
         places.append(Place(sample.name, replicas, rank, why_not))

@@ -58,7 +58,7 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
             "strategy": s.strategy,
             "reason": None
             if run.sizes[s.name] == _target(run, s)
-            else f"the pool has {run.n_points} points, {s.replicas} replicas at most",
+            else _why(run, s),
         }
         for s in run.config.samples
     ]
@@ -83,6 +83,13 @@ def _target(run: Reported, sample: SampleConfig) -> int:
     return sample.rows_of(run.n_points)
 
 
+def _why(run: Reported, sample: SampleConfig) -> str:
+    """Say why a sample has fewer rows than it was to have."""
+    if sample.is_constrained:
+        return "its constraints leave no more"
+    return f"the pool has {run.n_points} points, {sample.replicas} replicas at most"
+
+
 def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
     """Return what a user should not overlook."""
     notes = []
@@ -99,8 +106,8 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
             notes.append(few_for_top(s.name, run.sizes[s.name], levels[-1]))
         if run.sizes[s.name] < _target(run, s):
             notes.append(
-                f"{s.name} has {run.sizes[s.name]} rows, not {_target(run, s)}: that is the "
-                "whole pool; lower target_size, or raise replicas"
+                f"{s.name} has {run.sizes[s.name]} rows, not {_target(run, s)}: {_why(run, s)}; "
+                "lower target_size, or raise replicas"
             )
     tree = rows[(rows["section"] == "tree") & (rows["metric"] == "largest_node_share")]
     for level, share in zip(tree["level"], tree["value"], strict=True):
