@@ -418,11 +418,10 @@ DOOR = {  # overrides -> the whole message; {at} is the folder
 }
 AFTER_EMBEDDING = {  # the same, if only the points can tell
     "cluster.levels=[13]": (
-        "cluster.levels[0]=13 exceeds its input of 12 points; lower it or drop level 1"
+        "cluster.levels[0]=13 exceeds its input of 6 points; lower it or drop level 1"
     ),
     "cluster.levels=[8,3]": (
-        "cluster.levels[0]=8: n_clusters=8 should be <= 6, the number of distinct points; lower it "
-        "or drop the level"
+        "cluster.levels[0]=8 exceeds its input of 6 points; lower it or drop level 1"
     ),
     "input.id=cast(id as string)": (
         "output holds ids of type int, input.id='cast(id as string)' is string; one root holds "
@@ -522,12 +521,12 @@ GUARDS = {  # what the pool is -> how it ends
         2,
         _ONE_LEVEL,
     ),
-    "all rows alike, and more than one cluster": Guarded(
+    "all rows alike, copies kept, and more than one cluster": Guarded(
         12 * [[1.0, 2.0]],
         "cluster.levels[0]=2: n_clusters=2 should be <= 1, the number of distinct points; lower it "
         "or drop the level",
         2,
-        _ONE_LEVEL,
+        (*_ONE_LEVEL, "dedup.exact=false"),
     ),
 }
 SESSIONS = {  # what the session has -> the message

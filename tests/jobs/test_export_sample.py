@@ -28,7 +28,9 @@ from jobs.exporting.wanted_sample import OWN, ExportedSample, WantedSample, pars
 from jobs.pool.inputs import Pool
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
-from jobs.sampling.shares import Share, read_levels
+from jobs.sampling.counts import all_points
+from jobs.sampling.planned import plan_sample
+from jobs.sampling.shares import read_levels
 from jobs.training.index import INDEX, UNFINISHED, Index, read_index
 from tests.jobs.bad_configs import EXPORTS
 
@@ -57,6 +59,7 @@ def config_of(folder: Path) -> RunConfig:
     plain = {
         "input": {"table": f"{folder}/pool.parquet", "embedding": "vector"},
         "output": {"root": f"{folder}/lake"},
+        "dedup": {"exact": False},
         "cluster": {"levels": [8, 3], "resampling": {"rounds": 1}},
         "samples": [sample, sample | {"name": "twice", "target_size": 2 * N, "replicas": 2}],
     }
@@ -142,8 +145,9 @@ def test_the_first_files_are_a_balanced_sample_of_their_size(
     levels, found = read_levels(nodes), Counter[int]()
     for shard in shards(whole):
         found.update(row["leaf_id"] for row in shard)
-        config = opened.config.samples[0].model_copy(update={"target_size": found.total()})
-        wanted = Share(config, levels, opened.config.seed).quotas[0]
+        sample, seed = opened.config.samples[0], opened.config.seed
+        share = plan_sample(sample, levels, all_points(levels), found.total(), seed=seed)
+        wanted = share.strata[0].quotas[0]
         assert dict(found) == {leaf: n for leaf, n in enumerate(wanted.tolist()) if n}
 
 

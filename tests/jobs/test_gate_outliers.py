@@ -57,6 +57,7 @@ def config_of(folder: Path, root: str, *overrides: str, pool: str = "pool") -> R
         "input": {"table": f"{folder}/{pool}", "embedding": "vector", "metadata": ["label"]},
         "output": {"root": f"{folder}/{root}"},
         "embed": {"normalize": False},
+        "dedup": {"exact": False},
         "outliers": {"method": "knn"},
         "cluster": {"levels": [8, 2], "resampling": {"rounds": 1}},
         "samples": [{"name": "s", "target_size": 1000, "share": {"leaves": 0.0}}],

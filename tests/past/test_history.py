@@ -83,7 +83,7 @@ def test_every_round_beside_a_run_is_known_by_its_key() -> None:
 
 
 def test_a_stage_of_another_version_has_to_end_too() -> None:
-    stages = (*GIVEN, "gate_outliers")
+    stages = (*GIVEN, "tell_fortunes")
     ends = [(stage, "finished") for stage in stages]
     assert state_of(told(config_of(), 0, 0, *ends[:-1], stages=stages)) == "unfinished"
     assert state_of(told(config_of(), 0, 0, *ends, stages=stages)) == "finished"
