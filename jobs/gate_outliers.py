@@ -42,9 +42,7 @@ from jobs.tables.shared import REJECTS, REPORT, rejects_shown
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
-_SEARCH_SLOWER = (
-    3.0  # than the search for one nearest centroid, per pair: a partition of the scores
-)
+_SEARCH_SLOWER = 3.0  # per pair, than the search for one nearest centroid: scores are partitioned
 OUTLIER = "outlier"  # the reason of their rejects
 
 

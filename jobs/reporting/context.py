@@ -56,9 +56,7 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
             "n_rows": run.sizes[s.name],
             "target_size": _target(run, s),
             "strategy": s.strategy,
-            "reason": None
-            if run.sizes[s.name] == _target(run, s)
-            else _why(run, s),
+            "reason": None if run.sizes[s.name] == _target(run, s) else _why(run, s),
         }
         for s in run.config.samples
     ]
