@@ -22,12 +22,13 @@ from jobs import cluster_levels, embed_pool
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.planning import costs
+from jobs.points.hash_sample import sample_rows
 from jobs.points.ranks import ranked, ranked_apart
-from jobs.points.surviving import size_of, surviving
+from jobs.points.surviving import held, places_of, sample_points, size_of, surviving
 from jobs.pool.ids import Id, is_id
-from jobs.reporting.explanation import Explanation, Node, Place
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import sample_size_rows
+from jobs.runs.explanation import Explanation, Node, Place
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
@@ -208,6 +209,25 @@ def ids_of(run: Run, source: str) -> DataFrame:
         return surviving(run, "id")
     samples = run.read(STAGE, SAMPLES)
     return samples.where((F.col("sample") == source) & (F.col("replica") == 0)).select("id")
+
+
+def first_of(run: Run, name: str, n_rows: int) -> DataFrame:
+    """Return the points among a sample's first rows, each once : id, position."""
+    samples = run.read(STAGE, SAMPLES).where((F.col("sample") == name) & (F.col("replica") == 0))
+    return samples.where(F.col("position") < n_rows).select("id", "position")
+
+
+def uniform_draw(run: Run, salt: str) -> pa.Table:
+    """Return the points with the smallest hashes, as many as in the largest sample: id, leaf_id."""
+    wanted, tree = (salt, max(run.outcome(STAGE).sizes.values())), cluster_levels.STAGE
+    if held(run) is None:
+        assignments = run.read(tree, cluster_levels.ASSIGNMENTS).select("id", "leaf_id")
+        n_points, seed = size_of(run).n_points, run.config.seed
+        (drawn,) = sample_rows(assignments, [wanted], n_points, seed=seed)
+        return drawn
+    (drawn,) = sample_points(run, [wanted])
+    assignments = run.fetch(tree, cluster_levels.ASSIGNMENTS, ("id", "leaf_id"))
+    return assignments.take(places_of(drawn["id"], assignments["id"]))
 
 
 def require_source(run: Run, key: str, source: str | None) -> None:

@@ -31,10 +31,10 @@ from jobs.config.model import RunConfig
 from jobs.planning import costs
 from jobs.points.surviving import held, size_of, surviving
 from jobs.pool.ids import Id, is_id
-from jobs.reporting.explanation import Explanation, Node
 from jobs.reporting.node_rows import tree_rows
 from jobs.reporting.rows import Row
 from jobs.runs.checkpoints import CHECKPOINTS, Checkpoints
+from jobs.runs.explanation import Explanation, Node
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
@@ -215,6 +215,12 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     rows = nodes.orderBy("level").collect()
     found = [Node(row.level, row.node_id, row.n_points, quotas={}) for row in rows]
     return replace(so_far, path=found)
+
+
+def nodes_of(run: Run, level: int) -> pa.Table:
+    """Return the nodes of one level : node_id, n_points, centroid."""
+    nodes = run.read(STAGE, NODES).where(F.col("level") == level)
+    return nodes.select("node_id", "n_points", "centroid").toArrow()
 
 
 STAGE = Stage(

@@ -27,9 +27,9 @@ from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
 from jobs.pool.columns import pool_columns
 from jobs.pool.ids import Id, is_id
-from jobs.reporting.explanation import Explanation, Gate
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import size_rows
+from jobs.runs.explanation import Explanation, Gate
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.pace import paced

@@ -28,7 +28,7 @@ from jobs.cli.options import (
     exit_code,
 )
 from jobs.pool.ids import parse_id, shown
-from jobs.reporting.explanation import Explanation, Place
+from jobs.runs.explanation import Explanation, Place
 from jobs.runs.run import Run
 from jobs.tables.shared import REJECTS
 

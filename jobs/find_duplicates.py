@@ -26,8 +26,8 @@ from jobs.duplicates.report_rows import N_COMPARED, group_rows, similarity_rows
 from jobs.planning import costs
 from jobs.points.surviving import sample_points
 from jobs.pool.ids import Id, is_id, shown
-from jobs.reporting.explanation import Explanation, Gate
 from jobs.reporting.rows import Row, figure_rows
+from jobs.runs.explanation import Explanation, Gate
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run

@@ -30,8 +30,8 @@ from jobs.planning.machine import ROUTE_PER_BYTE
 from jobs.planning.problem import Part
 from jobs.points.surviving import held, size_of, surviving
 from jobs.pool.ids import Id, is_id
-from jobs.reporting.explanation import Explanation, Gate
 from jobs.reporting.rows import report_table
+from jobs.runs.explanation import Explanation, Gate
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run

@@ -23,14 +23,15 @@ from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
 from jobs.config.version import code_version
 from jobs.gallery.view import looked_at
-from jobs.labels.counts import label_counts, labelled
-from jobs.labels.points import CLASSIFIED_ROWS, knn_accuracy, label_point_rows
-from jobs.labels.probe import CONTROLS, TRAINED_ROWS, probe_rows
+from jobs.labels.measured import measured_labels
+from jobs.labels.probe import TRAINED_ROWS
 from jobs.outliers.scatter import scatter_rows
+from jobs.pictures.leaf_map import map_rows, mapped_level
+from jobs.pictures.size_curve import size_rows
+from jobs.pictures.tiles import tile_rows
 from jobs.planning import costs
-from jobs.points.hash_sample import sample_rows, vectors_of
+from jobs.points.hash_sample import vectors_of
 from jobs.points.surviving import (
-    held,
     passed,
     places_of,
     sample_among,
@@ -42,7 +43,6 @@ from jobs.reporting.context import Reported, page_context
 from jobs.reporting.coverage_rows import (
     MAX_COMPARED,
     Judges,
-    Vectors,
     coverage_rows,
     wanted_samples,
 )
@@ -57,7 +57,7 @@ from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
-from jobs.tables.shared import ARTIFACTS, REPORT, artifact
+from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact, rejects_shown
 
 log = logging.getLogger(__name__)
 
@@ -94,19 +94,21 @@ def _measure(this: Work) -> Measured:
     for stage in run.recipe.on(run.written):
         rows += stage.report(run) if stage.report is not None else []
     # 2. against a uniform draw: over the tree's nodes, on independent clusterings, over labels
-    control = _uniform_draw(run)
+    control = balance_sample.uniform_draw(run, "report.control")
     sizes = run.outcome(balance_sample.STAGE).sizes
     controls = {name: control.slice(0, size) for name, size in sizes.items()}
-    nodes = ("level", "node_id", "parent_id", "n_points")
-    quotas = ("sample", "level", "node_id", "quota")
-    rows += node_rows(
-        run.fetch(cluster_levels.STAGE, cluster_levels.NODES, nodes),
-        run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, quotas),
-        {name: drawn["leaf_id"].to_numpy() for name, drawn in controls.items()},
-    )
-    sampled, judges = _coverage_inputs(run)
-    rows += coverage_rows(sampled, judges)
-    rows += scatter_rows(run, judges.evaluated[0], sampled, judges.unit)
+    columns = ("level", "node_id", "parent_id", "n_points")
+    nodes = run.fetch(cluster_levels.STAGE, cluster_levels.NODES, columns)
+    columns = ("sample", "level", "node_id", "quota")
+    quotas = run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, columns)
+    leaves = {name: drawn["leaf_id"].to_numpy() for name, drawn in controls.items()}
+    rows += node_rows(nodes, quotas, leaves)
+    first = run.config.samples[0].name
+    rows += tile_rows(nodes, quotas, first)
+    level = mapped_level(run.outcome(cluster_levels.STAGE).n_nodes)
+    centroids = cluster_levels.nodes_of(run, level)
+    rows += map_rows(level, centroids, quotas, first)
+    rows += _judged_rows(run)
     if run.config.report.label is not None:
         rows += _label_rows(run, run.config.report.label, controls)
     # 3. the table and the page
@@ -123,40 +125,46 @@ def _with_examples(run: Run, context: PageContext) -> PageContext:
     if run.config.report.examples == 0:
         return context
     columns = ("sample", "level", "node_id", "capacity", "quota")
-    gallery, gone = looked_at(
+    gone = [*shown_by_gates(run)]
+    if run.outcome(embed_pool.STAGE).n_rejected:
+        gone.append(rejects_shown(run.read(embed_pool.STAGE, REJECTS)))
+    gallery, turned_away = looked_at(
         run.pool,
         run.config,
         run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, columns),
         run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS),
         run.read(balance_sample.STAGE, balance_sample.SAMPLES),
-        shown_by_gates(run),
+        gone,
     )
-    return replace(context, gallery=gallery, turned_away=gone)
+    return replace(context, gallery=gallery, turned_away=turned_away)
 
 
-def _uniform_draw(run: Run) -> pa.Table:
-    """Return the points with the smallest hashes, as many as in the largest sample: id, leaf_id."""
-    largest = max(run.outcome(balance_sample.STAGE).sizes.values())
-    tree, wanted = cluster_levels.STAGE, ("report.control", largest)
-    if held(run) is None:
-        assignments = run.read(tree, cluster_levels.ASSIGNMENTS).select("id", "leaf_id")
-        n_points, seed = size_of(run).n_points, run.config.seed
-        (drawn,) = sample_rows(assignments, [wanted], n_points, seed=seed)
-        return drawn
-    (drawn,) = sample_points(run, [wanted])
-    assignments = run.fetch(tree, cluster_levels.ASSIGNMENTS, ("id", "leaf_id"))
-    return assignments.take(places_of(drawn["id"], assignments["id"]))
-
-
-def _coverage_inputs(run: Run) -> tuple[dict[str, Vectors], Judges]:
-    """Return the vectors of the samples, and the points that judge them."""
-    sizes = run.outcome(balance_sample.STAGE).sizes
+def _judged_rows(run: Run) -> list[Row]:
+    """Measure the samples on independent clusterings, and the first one by size."""
+    sizes, first = run.outcome(balance_sample.STAGE).sizes, run.config.samples[0].name
     compared = {name: min(size, MAX_COMPARED) for name, size in sizes.items()}
     unit = run.outcome(cluster_levels.STAGE).grid_unit
     tables = sample_points(run, wanted_samples(max(compared.values())))
     vectors = [vectors_of(table, unit) for table in tables]
     judges = Judges(vectors[::2], vectors[1::2], run.config.seed, unit)
-    return {name: vectors_of(_sampled(run, name, n), unit) for name, n in compared.items()}, judges
+    points = {name: _sampled(run, name, n) for name, n in compared.items()}
+    sampled = {name: vectors_of(table, unit) for name, table in points.items()}
+    prefix = _prefix(run, first, None if sizes[first] > MAX_COMPARED else points[first])
+    return [
+        *coverage_rows(sampled, judges),
+        *size_rows(first, vectors_of(prefix, unit), judges),
+        *scatter_rows(run, judges.evaluated[0], sampled, unit),
+    ]
+
+
+def _prefix(run: Run, name: str, points: pa.Table | None) -> pa.Table:
+    """Return a sample's first points, by position; ``points`` are all of them, if they are few."""
+    first = balance_sample.first_of(run, name, MAX_COMPARED)
+    order = first.toArrow().sort_by("position")
+    if points is None:
+        wanted = ("report.prefix", MAX_COMPARED)
+        points = sample_among(run, first.select("id"), wanted, n_ids=len(order))
+    return points.take(places_of(order["id"], points["id"]))
 
 
 def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
@@ -166,20 +174,13 @@ def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
 
 
 def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[Row]:
-    """Measure how evenly labels spread, how well they follow the vectors, and what they teach."""
+    """Measure a named label."""
     named = F.coalesce(F.col("metadata")[label], F.lit("(none)")).alias("label")
     described = passed(run, run.read(embed_pool.STAGE, embed_pool.METADATA)).select("id", named)
     drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
-    counts = label_counts(described, drawn, controls)
-    wanted = [("report.classified", CLASSIFIED_ROWS), *((salt, TRAINED_ROWS) for salt in CONTROLS)]
-    pool, *uniform = sample_points(run, wanted)
-    samples = [_sampled(run, name, TRAINED_ROWS) for name in controls]
+    samples = {name: _sampled(run, name, TRAINED_ROWS) for name in controls}
     unit = run.outcome(cluster_levels.STAGE).grid_unit
-    pool, *others = labelled(described, [pool, *samples, *uniform], unit)
-    return [
-        *label_point_rows(*counts, knn_accuracy(pool.X, pool.y)),
-        *probe_rows(dict(zip(controls, others, strict=False)), others[len(samples) :], pool),
-    ]
+    return measured_labels(run, described, drawn, controls, samples, unit)
 
 
 def _all_rows(run: Run, mine: pa.Table) -> pd.DataFrame:
@@ -258,7 +259,7 @@ def page_of(run: Run) -> bytes:
 
 STAGE = Stage(
     name="report_curation",
-    version=4,
+    version=5,
     after=(balance_sample.STAGE,),
     reads=("seed", "report"),
     command="report",

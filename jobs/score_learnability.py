@@ -36,9 +36,9 @@ from jobs.learnability.rounds import Selection, Trainer, each_round, one_round
 from jobs.learnability.worth import Scored, said_of
 from jobs.planning import costs
 from jobs.pool.ids import Id
-from jobs.reporting.explanation import Explanation
 from jobs.reporting.exported import exported
 from jobs.reporting.rows import REPORT_COLUMNS
+from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run, reopened
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage

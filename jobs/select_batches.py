@@ -25,10 +25,10 @@ from jobs.pairing.super_batches import super_batches
 from jobs.planning import costs
 from jobs.pool.ids import Id, is_id
 from jobs.pool.towers import towers_pinned
-from jobs.reporting.explanation import Explanation
 from jobs.reporting.exported import exported
 from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.reporting.side_page import render_side_page
+from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run

@@ -11,7 +11,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 N_NODES = 24
 LEAST_NODES = 8  # of the level that is shown, if one has so many
-READ_PER_NODE = 30  # points kept, and as many left out: texts to name a node by
+N_LARGEST = 36  # further nodes, of any level: those that stand out in the picture of the tree
+READ_PER_NODE = 12  # points kept, and as many left out: texts to name a node by
+_OF_GROUP = 3  # copies shown of one point
 _N_TERMS = 4
 _TERM = r"(?u)\b[^\W\d_]{3,}\b"
 
@@ -38,45 +40,101 @@ def shown_nodes(allocations: pa.Table, sample: str) -> pd.DataFrame:
     return shown
 
 
-def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> DataFrame:
-    """Pick points of nodes: those that a sample admitted first, and others by hash.
+def largest_nodes(allocations: pa.Table, sample: str, shown: pd.DataFrame) -> pd.DataFrame:
+    """Choose the largest nodes of all levels, besides those that are shown anyway.
 
     Parameters
     ----------
-    assignments : id, path
-    drawn : id, position; of one sample, each id once
-    nodes : of ``shown_nodes``
+    allocations : sample, level, node_id, capacity, quota
+    shown : level, node_id
 
     Returns
     -------
-    points : id, node_id, is_kept, place
+    nodes : level, node_id, capacity, quota; the largest first, a node before those below it
     """
-    level = int(nodes["level"].iloc[0])
-    node = F.get("path", F.lit(level - 1))
-    points = assignments.select("id", node.alias("node_id"))
-    points = points.where(F.col("node_id").isin(nodes["node_id"].tolist()))
-    points = points.join(drawn.select("id", "position"), on="id", how="left")
-    points = points.withColumn("is_kept", F.col("position").isNotNull())
+    mine = allocations.to_pandas().query("sample == @sample and capacity > 0")
+    mine = mine.sort_values(["capacity", "level", "node_id"], ascending=[False, False, True])
+    mine = mine.head(N_LARGEST + len(shown))
+    is_shown = pd.MultiIndex.from_frame(mine[["level", "node_id"]]).isin(
+        pd.MultiIndex.from_frame(shown[["level", "node_id"]])
+    )
+    largest: pd.DataFrame = mine[~is_shown].head(N_LARGEST)
+    return largest[["level", "node_id", "capacity", "quota"]]
+
+
+def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> DataFrame:
+    """Pick points of nodes: those admitted first, others by hash, and the ends of their leaves.
+
+    Parameters
+    ----------
+    assignments : id, path, sq_distance
+    drawn : id, position; of one sample, each id once
+    nodes : level, node_id
+
+    Returns
+    -------
+    points : id, level, node_id, kind (kept, left, closest or farthest), place
+    """
+    points = _below(assignments, nodes).join(drawn.select("id", "position"), on="id", how="left")
+    kind = F.when(F.col("position").isNotNull(), "kept").otherwise("left").alias("kind")
+    points = points.select("id", "level", "node_id", "sq_distance", "position", kind)
     order = ("position", F.xxhash64("id", F.lit("exemplars")), "id")
-    place = F.row_number().over(Window.partitionBy("node_id", "is_kept").orderBy(*order)) - 1
-    picked = points.withColumn("place", place).where(F.col("place") < READ_PER_NODE)
-    return picked.select("id", "node_id", "is_kept", "place")
+    node = ("level", "node_id")
+    place = F.row_number().over(Window.partitionBy(*node, "kind").orderBy(*order)) - 1
+    some = points.withColumn("place", place).where(F.col("place") < READ_PER_NODE)
+    # a point alone in its leaf is at its centre, and says nothing of the node
+    is_alone = (F.col("sq_distance") == 0).alias("is_alone")
+    ends = points.groupBy(*node).agg(
+        F.min(F.struct(is_alone, "sq_distance", "id")).alias("closest"),
+        F.max(F.struct("sq_distance", "id")).alias("farthest"),
+    )
+    columns = ("id", *node, "kind", "place")
+    found = some.select(*columns)
+    for end in ("closest", "farthest"):
+        one = ends.withColumns({"id": F.col(f"{end}.id"), "kind": F.lit(end), "place": F.lit(0)})
+        found = found.unionByName(one.select(*columns))
+    return found
+
+
+def _below(assignments: DataFrame, nodes: pd.DataFrame) -> DataFrame:
+    """Return the points below nodes, once for each : id, sq_distance, level, node_id."""
+    by_level: dict[int, list[int]] = {}
+    for level, node in zip(nodes["level"].tolist(), nodes["node_id"].tolist(), strict=True):
+        by_level.setdefault(level, []).append(node)
+    of_levels = [
+        F.when(
+            (at := F.get("path", F.lit(level - 1))).isin(mine),
+            F.struct(F.lit(level).alias("level"), at.alias("node_id")),
+        )
+        for level, mine in by_level.items()
+    ]
+    of_point = F.explode(F.array_compact(F.array(*of_levels))).alias("node")
+    return assignments.select("id", "sq_distance", of_point).select(
+        "id", "sq_distance", "node.level", "node.node_id"
+    )
 
 
 def few_turned_away(rows: DataFrame, n_shown: int) -> DataFrame:
-    """Pick a few of what gates turned away, by hash, for every reason.
+    """Pick a few of what gates turned away, by hash, for every reason: whole groups of copies.
 
     Parameters
     ----------
     rows : id, beside_id, reason, detail
+    n_shown : points that stay, for each reason, with up to three that do not; alone where none does
 
     Returns
     -------
-    picked : the same, plus place
+    picked : the same, plus group, place
     """
+    whose = F.coalesce("beside_id", "id")
+    grouped = rows.withColumn("whose", whose)
+    by_hash = (F.xxhash64("whose", F.lit("turned away")), "whose")
+    group = F.dense_rank().over(Window.partitionBy("reason").orderBy(*by_hash)) - 1
     order = (F.xxhash64("id", F.lit("turned away")), "id")
-    place = F.row_number().over(Window.partitionBy("reason").orderBy(*order)) - 1
-    return rows.withColumn("place", place).where(F.col("place") < n_shown)
+    place = F.row_number().over(Window.partitionBy("reason", "whose").orderBy(*order)) - 1
+    few = grouped.withColumn("group", group).where(F.col("group") < n_shown)
+    few = few.withColumn("place", place).where(F.col("place") < _OF_GROUP)
+    return few.drop("whose")
 
 
 def names(texts: Sequence[str]) -> list[str]:

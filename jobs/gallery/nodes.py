@@ -1,7 +1,7 @@
 """The gallery of a page: nodes with their names, how much of each was kept, and what they hold."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,10 @@ class ShownNode:
     name : words that are its own; None if it holds no texts
     n_points, n_kept : below it, in the pool and in the sample
     share, bar : of its points that were kept; the same beside the largest share shown
+    closest, farthest : the points nearest to and farthest from the centre of their leaf
     """
 
+    level: int
     node_id: int
     n_points: int
     n_kept: int
@@ -41,17 +43,30 @@ class ShownNode:
     bar: float
     kept: list[Exemplar] = field(default_factory=list)
     left: list[Exemplar] = field(default_factory=list)
+    closest: list[Exemplar] = field(default_factory=list)
+    farthest: list[Exemplar] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Nodes of one level, and the share that a uniform sample would keep of each."""
+    """Nodes of one level, and the share that a uniform sample would keep of each.
+
+    Attributes
+    ----------
+    others : further nodes, of any level
+    """
 
     sample: str
     level: int
     n_nodes: int
     uniform_share: float
     nodes: list[ShownNode]
+    others: list[ShownNode] = field(default_factory=list)
+
+    @property
+    def details(self) -> dict[tuple[int, int], ShownNode]:
+        """All nodes that there are points of, by level and node."""
+        return {(node.level, node.node_id): node for node in (*self.nodes, *self.others)}
 
     @property
     def uniform_bar(self) -> float:
@@ -60,42 +75,60 @@ class Gallery:
 
 
 def gallery_of(
-    sample: str, allocations: pa.Table, nodes: pd.DataFrame, points: pd.DataFrame, n_shown: int
+    sample: str,
+    allocations: pa.Table,
+    nodes: Sequence[pd.DataFrame],
+    points: pd.DataFrame,
+    n_shown: int,
 ) -> Gallery:
-    """Return some of the nodes of a level, with exemplars.
+    """Return some of the nodes of a level, and others, with exemplars.
 
     Parameters
     ----------
     allocations : sample, level, capacity, quota
-    nodes : level, node_id, capacity, quota; those to show
-    points : id, node_id, is_kept, place, text, picture; text or picture may be null
+    nodes : level, node_id, capacity, quota; of the gallery, then the others
+    points : id, level, node_id, kind, place, text, picture; text or picture may be null
     n_shown : exemplars of each kind
     """
-    points = points.sort_values(["node_id", "is_kept", "place"], kind="stable")
-    by_node = dict(tuple(points.groupby("node_id")))
-    nothing = points.iloc[:0]
-    theirs = [by_node.get(node, nothing) for node in nodes["node_id"]]
-    level = int(nodes["level"].iloc[0])
-    whole = allocations.to_pandas().query("sample == @sample and level == @level")
+    shown = [row for part in nodes for row in part.to_dict("records")]
+    points = points.sort_values(["level", "node_id", "kind", "place"], kind="stable")
+    by_node = dict(tuple(points.groupby(["level", "node_id"])))
+    theirs = [by_node.get((n["level"], n["node_id"]), points.iloc[:0]) for n in shown]
     named: list[str] = []
     if points["text"].notna().any():
         named = names([" ".join(mine["text"].dropna()) for mine in theirs])
-    shares = (nodes["quota"] / nodes["capacity"]).tolist()
-    shown = [
-        ShownNode(
-            node_id=int(node["node_id"]),
-            n_points=int(node["capacity"]),
-            n_kept=int(node["quota"]),
-            name=named[i] if named else None,
-            share=shares[i],
-            bar=shares[i] / max(*shares, 1e-9),
-            kept=_exemplars(theirs[i][theirs[i]["is_kept"]], n_shown),
-            left=_exemplars(theirs[i][~theirs[i]["is_kept"]], n_shown),
-        )
-        for i, node in enumerate(nodes.to_dict("records"))
+    first = nodes[0]
+    most = max(*(first["quota"] / first["capacity"]), 1e-9)
+    found = [
+        _shown(node, mine, named[i] if named else None, most, n_shown)
+        for i, (node, mine) in enumerate(zip(shown, theirs, strict=True))
     ]
+    level = int(first["level"].iloc[0])
+    whole = allocations.to_pandas().query("sample == @sample and level == @level")
     uniform = float(whole["quota"].sum() / whole["capacity"].sum())
-    return Gallery(sample, level, int((whole["capacity"] > 0).sum()), uniform, shown)
+    n_nodes, n_first = int((whole["capacity"] > 0).sum()), len(first)
+    return Gallery(sample, level, n_nodes, uniform, found[:n_first], found[n_first:])
+
+
+def _shown(
+    node: Mapping[Any, Any], points: pd.DataFrame, name: str | None, most: float, n_shown: int
+) -> ShownNode:
+    """Return a node to look at; ``most`` is the largest share kept of any."""
+    of_kind = {
+        str(kind): [exemplar_of(row) for row in mine.head(n_shown).to_dict("records")]
+        for kind, mine in points.groupby("kind")
+    }
+    share = node["quota"] / node["capacity"]
+    return ShownNode(
+        level=int(node["level"]),
+        node_id=int(node["node_id"]),
+        n_points=int(node["capacity"]),
+        n_kept=int(node["quota"]),
+        name=name,
+        share=share,
+        bar=min(1.0, share / most),
+        **of_kind,
+    )
 
 
 def exemplar_of(row: Mapping[Any, Any]) -> Exemplar:
@@ -103,11 +136,9 @@ def exemplar_of(row: Mapping[Any, Any]) -> Exemplar:
     return Exemplar(_text(row["id"]), _snippet(row["text"]), _data_uri(row["picture"]))
 
 
-def _exemplars(points: pd.DataFrame, n_shown: int) -> list[Exemplar]:
-    return [exemplar_of(row) for row in points.head(n_shown).to_dict("records")]
-
-
 def _text(id_: Any) -> str:
+    if id_ is None:
+        return "(no id)"
     return id_.hex() if isinstance(id_, bytes | bytearray) else str(id_)
 
 

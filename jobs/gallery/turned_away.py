@@ -9,11 +9,10 @@ from jobs.gallery.nodes import Exemplar, exemplar_of
 
 @dataclass(frozen=True)
 class Gone:
-    """A point that was turned away; beside it, if there is one, the point that stays for it."""
+    """Points that were turned away, each with why; beside them the point that stays for them."""
 
-    point: Exemplar
+    points: list[tuple[Exemplar, str]]
     beside: Exemplar | None
-    detail: str
 
 
 def turned_away(picked: pd.DataFrame, looks: pd.DataFrame) -> list[tuple[str, list[Gone]]]:
@@ -21,7 +20,7 @@ def turned_away(picked: pd.DataFrame, looks: pd.DataFrame) -> list[tuple[str, li
 
     Parameters
     ----------
-    picked : id, beside_id or null, reason, detail, place
+    picked : id, beside_id or null, reason, detail, group, place
     looks : id, text, picture
     """
     by_id = {row["id"]: row for row in looks.to_dict("records")}
@@ -29,18 +28,14 @@ def turned_away(picked: pd.DataFrame, looks: pd.DataFrame) -> list[tuple[str, li
     def seen(id_: object) -> Exemplar:
         return exemplar_of(by_id.get(id_) or {"id": id_, "text": None, "picture": None})
 
-    ordered = picked.sort_values(["reason", "place"], kind="stable")
+    def gone(group: pd.DataFrame) -> Gone:
+        rows = group.to_dict("records")
+        stays = rows[0]["beside_id"]
+        points = [(seen(row["id"]), str(row["detail"] or "")) for row in rows]
+        return Gone(points, None if pd.isna(stays) else seen(stays))
+
+    ordered = picked.sort_values(["reason", "group", "place"], kind="stable")
     return [
-        (
-            str(reason),
-            [
-                Gone(
-                    seen(row["id"]),
-                    None if pd.isna(row["beside_id"]) else seen(row["beside_id"]),
-                    str(row["detail"] or ""),
-                )
-                for row in mine.to_dict("records")
-            ],
-        )
+        (str(reason), [gone(group) for _, group in mine.groupby("group", sort=False)])
         for reason, mine in ordered.groupby("reason", sort=True)
     ]

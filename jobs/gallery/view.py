@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
+import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.model import RunConfig
 from jobs.gallery.contents import contents
-from jobs.gallery.exemplars import exemplars, few_turned_away, shown_nodes
+from jobs.gallery.exemplars import exemplars, few_turned_away, largest_nodes, shown_nodes
 from jobs.gallery.nodes import Gallery, gallery_of
 from jobs.gallery.turned_away import Gone, turned_away
 from jobs.pool.inputs import Pool
@@ -27,14 +28,15 @@ def looked_at(
     Parameters
     ----------
     allocations : sample, level, node_id, capacity, quota
-    assignments : id, path
+    assignments : id, path, sq_distance
     drawn : sample, id, replica, position
     gone : id, beside_id, reason, detail; of each gate
     """
     n_shown, sample = config.report.examples, config.samples[0].name
-    nodes = shown_nodes(allocations, sample)
+    shown = shown_nodes(allocations, sample)
+    nodes = [shown, largest_nodes(allocations, sample, shown)]
     mine = drawn.where((F.col("sample") == sample) & (F.col("replica") == 0))
-    picked = exemplars(assignments, mine, nodes).toArrow()
+    picked = exemplars(assignments, mine, pd.concat(nodes)).toArrow()
     few = [few_turned_away(rows, n_shown).toArrow() for rows in gone]
     ids = [picked["id"], *(table[name] for table in few for name in ("id", "beside_id"))]
     looks = contents(pool, config, pa.chunked_array([chunk for x in ids for chunk in x.chunks]))

@@ -7,6 +7,7 @@ their spread is the uncertainty that the verdict has to allow for.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,12 @@ class Judges:
     seed: int
     unit: float
 
+    @cached_property
+    def panels(self) -> list["Panel"]:
+        """Each hash sample's nodes and communities."""
+        seeds = [derive_seed(self.seed, 1, i) for i in range(len(self.evaluated))]
+        return [_panel(X, seed) for X, seed in zip(self.evaluated, seeds, strict=True)]
+
 
 def wanted_samples(n_drawn: int) -> list[tuple[str, int]]:
     """Return the hash samples that judges need, as (salt, n_rows), alternating between the two."""
@@ -68,8 +75,7 @@ def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges) -> list[Row]:
     sampled : sample -> its vectors, or a hash sample of them
     """
     with threadpool_limits(1):
-        seeds = [derive_seed(judges.seed, 1, i) for i in range(len(judges.evaluated))]
-        panels = [_panel(X, seed) for X, seed in zip(judges.evaluated, seeds, strict=True)]
+        panels = judges.panels
         rows = _pool_rows(panels)
         for name, points in sampled.items():
             mine = [panel.measured(points, judges.unit) for panel in panels]
@@ -85,7 +91,7 @@ def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
     """One hash sample's nodes and communities; -1 is no community."""
 
     nodes: IndependentNodes
@@ -93,6 +99,7 @@ class _Panel:
 
     @property
     def has_communities(self) -> bool:
+        """Whether there are two communities at least."""
         return bool(self.communities.max(initial=0) > 0)
 
     def measured(self, sampled: Vectors, unit: float) -> dict[str, Figures]:
@@ -110,12 +117,12 @@ class _Panel:
         }
 
 
-def _panel(X: Vectors, seed: int) -> _Panel:
+def _panel(X: Vectors, seed: int) -> Panel:
     nodes = cluster_independently(X, seed=seed, n_threads=n_threads())
-    return _Panel(nodes, find_communities(X, seed=seed, n_threads=n_threads()))
+    return Panel(nodes, find_communities(X, seed=seed, n_threads=n_threads()))
 
 
-def _pool_rows(panels: Sequence[_Panel]) -> list[Row]:
+def _pool_rows(panels: Sequence[Panel]) -> list[Row]:
     """Return the pool's own spread, the mean over the hash samples."""
     nodes = [np.bincount(panel.nodes.labels, minlength=panel.nodes.n_nodes) for panel in panels]
     figures = {

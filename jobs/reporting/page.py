@@ -22,6 +22,11 @@ from plotly.offline import get_plotlyjs
 
 from jobs.gallery.nodes import Gallery
 from jobs.gallery.turned_away import Gone
+from jobs.pictures.kept import LEGEND
+from jobs.pictures.map_view import map_view
+from jobs.pictures.size_curve import SECTION as SIZES
+from jobs.pictures.size_curve import size_figure, size_said
+from jobs.pictures.tree_view import tree_views
 from jobs.reporting import figures
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
@@ -29,8 +34,19 @@ from jobs.reporting.verdicts import side_said, verdict_said
 
 _DRAWN = {  # sections that the page lays out itself; any others become plain tables
     "size", "rejects", "tune", "balance", "node_sizes", "lorenz", "coverage", "communities",
-    "labels", "tree",
+    "labels", "tree", "nodes", "map", SIZES,
 }  # fmt: skip
+_STYLES = ("reporting/page.css", "pictures/pictures.css")
+_COMPARED = [  # beside each other for every sample: section, level, metrics with title and kind
+    ("coverage", None, [("coverage_distance", "Coverage distance", "human"),
+                        ("coverage_gap", "Beside uniform", "percent"),
+                        ("effective_nodes", "Effective independent nodes", "human")]),
+    ("communities", None, [("effective_communities", "Effective communities", "human")]),
+    ("balance", 1, [("effective_nodes", "Effective leaves", "human"),
+                    ("nodes_reached", "Leaves reached", "human")]),
+    ("labels", None, [("effective_labels", "Effective labels", "human"),
+                      ("probe_accuracy", "Linear probe", "percent")]),
+]  # fmt: skip
 _MOST_OTHERS = 100  # rows of such a table
 
 
@@ -75,13 +91,14 @@ class PageContext:
 
 def render_page(context: PageContext) -> str:
     """Return the page as HTML text, to be written as UTF-8."""
-    return rendered("page.html.j2", context=context, **_view(context))
+    return rendered("reporting/page.html.j2", context=context, **_view(context))
 
 
 def rendered(template: str, **values: Any) -> str:
-    """Fill in one of the room's templates, with plotly.js and the style at hand."""
-    place = resources.files("jobs.reporting")
+    """Fill in a room's template, with plotly.js and the style at hand."""
+    place = resources.files("jobs")
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: place.joinpath(name).read_text("utf-8")),
         autoescape=True,
         finalize=_finalize,
         undefined=jinja2.StrictUndefined,
@@ -90,8 +107,10 @@ def rendered(template: str, **values: Any) -> str:
     )
     environment.filters |= {"human": human, "percent": percent, "csp_hash": _csp_hash}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "sort_keys": True}
-    return environment.from_string(place.joinpath(template).read_text("utf-8")).render(
-        plotly_js=get_plotlyjs(), style=place.joinpath("page.css").read_text("utf-8"), **values
+    environment.globals |= {"kept_legend": LEGEND}
+    styles = (place.joinpath(name).read_text("utf-8") for name in _STYLES)
+    return environment.get_template(template).render(
+        plotly_js=get_plotlyjs(), style="".join(styles), **values
     )
 
 
@@ -154,11 +173,17 @@ def _view(context: PageContext) -> dict[str, Any]:
         for kind, figure in _figures(rows, name, levels)
         if figure.data
     }
+    details = {} if context.gallery is None else context.gallery.details
+    views = tree_views(rows, cell, details)
     return {
         "cell": cell,
+        "views": views,
+        "compared": list(_compared(cell, names)),
+        "leaf_map": map_view(rows, details, frozenset(view.key for view in views)),
         "levels": [(level, _level_title(cell, levels, level)) for level in levels],
         "names": names,
         "headlines": [_headline(cell, sample) for sample in context.samples],
+        "sizes_said": [size_said(rows, name) for name in names],
         "verdicts": [verdict_said(cell, name) for name in names],
         "tuned": _tuned(rows),
         "n_points": _n_points(cell),
@@ -171,12 +196,23 @@ def _view(context: PageContext) -> dict[str, Any]:
     }
 
 
+def _compared(
+    cell: CellOf, names: Sequence[str | None]
+) -> Iterator[tuple[str, int | None, list[tuple[str, str, str]]]]:
+    """Yield the measures that any sample has: section, level, and metrics with title and kind."""
+    for section, level, measures in _COMPARED:
+        found = [cell(section, name, level, m[0]).value for name in names for m in measures]
+        if any(value is not None for value in found):
+            yield section, level, measures
+
+
 def _figures(
     rows: pd.DataFrame, sample: str | None, levels: Sequence[int]
 ) -> Iterator[tuple[str, go.Figure]]:
     for level in levels:
         yield f"sizes-{level}", figures.node_size_figure(rows, sample=sample, level=level)
         yield f"lorenz-{level}", figures.lorenz_figure(rows, sample=sample, level=level)
+    yield "by-size", size_figure(rows, sample)
     yield "labels", figures.label_figure(rows, sample=sample)
 
 

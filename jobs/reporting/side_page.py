@@ -75,7 +75,7 @@ def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
         if (figure := _drawn(chart, rows, rounds)) is not None
     }
     return rendered(
-        "side.html.j2",
+        "reporting/side.html.j2",
         page=page,
         rounds=columns,
         table=table,

@@ -61,7 +61,7 @@ class Stage(Generic[O_co]):
         be seen beside it, or null), reason, detail
     cost : its parts of a plan; see ``jobs.planning``
     report : its rows of the report; see ``jobs.reporting``
-    explain : adds what it did with one id to an explanation; see ``jobs.reporting.explanation``
+    explain : adds what it did with one id to an explanation; see ``jobs.runs.explanation``
     publishes : for the stage whose samples trainers read: row counts by sample, from its outcome.
         The lineage covers what is upstream of it
     """

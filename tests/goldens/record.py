@@ -22,7 +22,12 @@ from tests.goldens.recipes import CONFIGS, FINGERPRINT, RUNS, base, write_pool
 
 HERE = Path(__file__).parent
 KEYS, TABLES = HERE / "keys.json", HERE / "tables.json"
-_CURVES = ("node_sizes", "lorenz")  # in the report: long, and from the same counts as its figures
+_CURVES = (
+    "node_sizes",
+    "lorenz",
+    "nodes",
+    "map",
+)  # in the report: long, from the same counts as its figures
 
 
 def keys_of(config: RunConfig) -> dict[str, Any]:

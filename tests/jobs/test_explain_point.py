@@ -18,7 +18,7 @@ from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
 from jobs.explain_point import explain, id_last
 from jobs.pool.ids import is_id, parse_id
-from jobs.reporting.explanation import Explanation
+from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 

@@ -15,7 +15,15 @@ from pyspark.sql import SparkSession
 from jobs import curate
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
-from jobs.gallery.exemplars import N_NODES, exemplars, names, shown_nodes
+from jobs.gallery.exemplars import (
+    N_NODES,
+    READ_PER_NODE,
+    exemplars,
+    few_turned_away,
+    largest_nodes,
+    names,
+    shown_nodes,
+)
 from jobs.gallery.nodes import gallery_of
 from jobs.gallery.turned_away import turned_away
 from udfs.examples import PICTURE_SIZE, make_examples
@@ -51,32 +59,64 @@ def test_nodes_are_named_by_words_that_are_their_own() -> None:
     assert names(["", "12 34"]) == ["", ""]
 
 
-def test_points_are_those_admitted_first_and_others_by_hash(spark: SparkSession) -> None:
+def test_the_largest_nodes_of_all_levels_are_shown_too() -> None:
+    table = allocations({1: [5, 7, 0, 1], 2: [12, 1]})
+    shown = pd.DataFrame({"level": [1], "node_id": [1]})
+    found = largest_nodes(table, "s", shown)
+    assert list(zip(found["level"], found["node_id"], strict=True)) == [
+        (2, 0), (1, 0), (2, 1), (1, 3),
+    ]  # fmt: skip
+
+
+def test_points_are_those_admitted_first_others_by_hash_and_the_ends(spark: SparkSession) -> None:
     points = spark.createDataFrame(
-        [(f"p{i}", [i % 8, i % 2]) for i in range(64)], "id string, path array<long>"
+        [(f"p{i:02}", [i % 8, i % 2], float(i)) for i in range(64)],
+        "id string, path array<long>, sq_distance double",
     )
-    drawn = spark.createDataFrame([("p0", 1), ("p8", 0), ("p1", 2)], "id string, position long")
-    nodes = pd.DataFrame({"level": [1, 1], "node_id": [0, 3]})
+    drawn = spark.createDataFrame([("p00", 1), ("p08", 0), ("p01", 2)], "id string, position long")
+    nodes = pd.DataFrame({"level": [1, 1, 2], "node_id": [0, 3, 1]})
     found = [
         sorted(map(tuple, exemplars(points.repartition(n), drawn, nodes).collect())) for n in (1, 7)
     ]
     assert found[0] == found[1]
-    kept = [(id_, place) for id_, node, is_kept, place in found[0] if is_kept and node == 0]
-    assert kept == [("p0", 1), ("p8", 0)]
-    assert {node for _, node, _, _ in found[0]} == {0, 3}
-    assert len(found[0]) == 16
+    of_kind: dict[str, list[Any]] = {}
+    for id_, level, node, kind, place in found[0]:
+        of_kind.setdefault(f"{level}.{node} {kind}", []).append((id_, place))
+    assert of_kind["1.0 kept"] == [("p00", 1), ("p08", 0)]
+    assert of_kind["2.1 kept"] == [("p01", 0)]
+    assert {key: len(points) for key, points in of_kind.items() if "left" in key} == {
+        "1.0 left": 6, "1.3 left": 8, "2.1 left": READ_PER_NODE,
+    }  # fmt: skip
+    ends = {key: ids[0][0] for key, ids in of_kind.items() if "est" in key}
+    assert ends == {  # p00 is alone in its leaf, as far as one can tell
+        "1.0 closest": "p08", "1.0 farthest": "p56", "1.3 closest": "p03", "1.3 farthest": "p59",
+        "2.1 closest": "p01", "2.1 farthest": "p63",
+    }  # fmt: skip
+
+
+def test_copies_of_a_point_are_shown_together(spark: SparkSession) -> None:
+    rows = [(f"c{i:02}", f"k{i % 5}", "duplicate", "") for i in range(40)]
+    rows += [(f"o{i}", None, "outlier", "") for i in range(4)]
+    gone = spark.createDataFrame(rows, "id string, beside_id string, reason string, detail string")
+    found = few_turned_away(gone, 2).toPandas()
+    copies = found[found["reason"] == "duplicate"]
+    assert copies.groupby("beside_id").size().tolist() == [3, 3]
+    assert copies.groupby("group")["beside_id"].nunique().tolist() == [1, 1]
+    assert (found["reason"] == "outlier").sum() == 2
 
 
 def test_a_gallery_says_how_much_of_each_node_was_kept() -> None:
     picked = pd.DataFrame(
         {
-            "id": ["a", "b", b"\x01"], "node_id": [0, 0, 1], "is_kept": [True, False, True],
-            "place": 0, "text": [" two\n words ", "x" * 500, None], "picture": [None, None, b"jpg"],
+            "id": ["a", "b", b"\x01", "c"], "level": 1, "node_id": [0, 0, 1, 2],
+            "kind": ["kept", "left", "kept", "farthest"],
+            "place": 0, "text": [" two\n words ", "x" * 500, None, None],
+            "picture": [None, None, b"jpg", None],
         }
     )  # fmt: skip
     table = allocations({1: [8, 2, 30]})
-    nodes = table.to_pandas().iloc[:2]
-    found = gallery_of("s", table, nodes, picked, 4)
+    nodes = table.to_pandas()
+    found = gallery_of("s", table, [nodes.iloc[:2], nodes.iloc[2:]], picked, 4)
     assert found.uniform_share == pytest.approx(6 / 40)
     assert [(n.n_points, n.n_kept, n.share, n.bar) for n in found.nodes] == [
         (8, 2, 0.25, 0.25), (2, 2, 1.0, 1.0),
@@ -85,6 +125,7 @@ def test_a_gallery_says_how_much_of_each_node_was_kept() -> None:
     assert len(found.nodes[0].left[0].text or "") == 160
     assert (found.nodes[1].kept[0].id, found.nodes[1].left) == ("01", [])
     assert (found.nodes[1].kept[0].picture or "").startswith("data:image/jpeg;base64,")
+    assert [point.id for point in found.details[1, 2].farthest] == ["c"]
 
 
 def png(color: tuple[int, int, int], size: tuple[int, int] = (400, 200)) -> bytes:
@@ -158,7 +199,7 @@ def test_texts_are_shown_with_names(spark: SparkSession, folder: Path) -> None:
     assert 'class="title">' in page
     assert "node 0" not in page  # they have names
     assert "Turned away" in page
-    assert "the same content as the one that stays" in " ".join(page.split())
+    assert "the same content" in page
 
 
 def test_images_are_shown_as_pictures(spark: SparkSession, folder: Path) -> None:
@@ -180,17 +221,19 @@ def test_vectors_are_shown_by_their_metadata(spark: SparkSession, folder: Path) 
 def test_what_gates_turned_away_is_shown_beside_what_stays() -> None:
     picked = pd.DataFrame(
         {
-            "id": ["b", "c"], "beside_id": ["a", None], "reason": ["near duplicate", "outlier"],
-            "detail": ["cosine similarity 0.990", "score 9.1"], "place": 0,
+            "id": ["b", "d", "c"], "beside_id": ["a", "a", None],
+            "reason": ["near duplicate", "near duplicate", "outlier"],
+            "detail": ["cosine similarity 0.990", "cosine similarity 0.970", "score 9.1"],
+            "group": 0, "place": [0, 1, 0],
         }
     )  # fmt: skip
     looks = pd.DataFrame({"id": ["a", "b"], "text": ["first", "second"], "picture": None})
-    (near, (copy,)), (outlier, (alone,)) = turned_away(picked, looks)
-    assert (near, copy.point.text, copy.detail) == (
-        "near duplicate", "second", "cosine similarity 0.990",
-    )  # fmt: skip
-    assert copy.beside is not None
-    assert (copy.beside.id, copy.beside.text) == ("a", "first")
-    assert (outlier, alone.point.id, alone.point.text, alone.beside) == (
-        "outlier", "c", None, None,
-    )  # fmt: skip
+    (near, (copies,)), (outlier, (alone,)) = turned_away(picked, looks)
+    assert near == "near duplicate"
+    assert [(point.text or point.id, why) for point, why in copies.points] == [
+        ("second", "cosine similarity 0.990"), ("d", "cosine similarity 0.970"),
+    ]  # fmt: skip
+    assert copies.beside is not None
+    assert (copies.beside.id, copies.beside.text) == ("a", "first")
+    ((point, _),) = alone.points
+    assert (outlier, point.id, point.text, alone.beside) == ("outlier", "c", None, None)

@@ -1,0 +1,105 @@
+"""Coverage by size: how far the points lie from ever longer prefixes of a sample.
+
+Every prefix of a sample, by position, is the balanced sample of its size, so that one draw says how
+large a sample needs to be.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from jobs.reporting.coverage_rows import Judges
+from jobs.reporting.figures import control_figure, label_text
+from jobs.reporting.numbers import human
+from jobs.reporting.rows import Row
+from jobs.spark.host import n_threads
+from udfs.kernels.judging.coverage import IndependentNodes, distances_to, mean_by_label
+from udfs.kernels.judging.measures import exact_mean
+
+SECTION = "coverage_by_size"
+_MOST_SIZES = 9  # each twice as large as the one before
+
+Vectors = NDArray[np.float32]
+
+
+def size_rows(sample: str, prefix: Vectors, judges: Judges) -> list[Row]:
+    """Return the coverage distance of prefixes and of uniform samples of their sizes.
+
+    Parameters
+    ----------
+    prefix : (n, n_features) grid coordinates, in order of position
+    judges : of which the first judges
+    """
+    sizes = sizes_up_to(len(prefix))
+    with threadpool_limits(1):
+        nodes, uniform = judges.panels[0].nodes, judges.uniform[0]
+        mine, theirs = (list(_coverage(nodes, X, sizes)) for X in (prefix, uniform))
+    return [
+        Row(
+            sample, SECTION, None, None, float(size), "coverage_distance",
+            value * judges.unit, control * judges.unit,
+        )
+        for size, value, control in zip(sizes, mine, theirs, strict=True)
+    ]  # fmt: skip
+
+
+def sizes_up_to(n: int) -> list[int]:
+    """Return sizes that double up to the largest."""
+    halves = (n >> power for power in range(_MOST_SIZES))
+    return sorted({size for size in halves if size > 0})
+
+
+def _coverage(nodes: IndependentNodes, sampled: Vectors, sizes: Sequence[int]) -> Iterator[float]:
+    """Yield the coverage distance of each prefix, from one pass over all sampled points."""
+    nearest = np.full(len(nodes.points), np.inf)
+    for start, stop in zip([0, *sizes], sizes, strict=False):
+        found = distances_to(nodes.points, sampled[start:stop], n_threads=n_threads())
+        nearest = np.minimum(nearest, found)
+        yield exact_mean(mean_by_label(nodes.labels, nearest))
+
+
+def size_figure(rows: pd.DataFrame, sample: str | None) -> go.Figure:
+    """Draw coverage distance by size, beside that of uniform samples; sizes on a log axis.
+
+    Parameters
+    ----------
+    rows : the `report` table
+    """
+    mine = _of(rows, sample)
+    if mine.empty:
+        return go.Figure()
+    names = (label_text(sample), "uniform control")
+    figure = control_figure(mine["x"], mine["value"], mine["control"], names, "rows")
+    ticks = {"tickvals": mine["x"].tolist(), "ticktext": [human(x) for x in mine["x"]]}
+    figure.update_xaxes(type="log", **ticks)
+    return figure.update_yaxes(title_text="coverage distance", rangemode="tozero")
+
+
+def size_said(rows: pd.DataFrame, sample: str | None) -> str:
+    """Say which size covers as well as the whole uniform sample does; empty if none is known.
+
+    Parameters
+    ----------
+    rows : the `report` table
+    """
+    mine = _of(rows, sample)
+    if len(mine) < 2:
+        return ""
+    whole, last = mine["x"].iloc[-1], mine["control"].iloc[-1]
+    enough = mine[mine["value"] <= last]
+    if enough.empty or enough["x"].iloc[0] == whole:
+        return ""
+    return (
+        f"Its first {human(enough['x'].iloc[0])} rows cover the pool as well as {human(whole)} "
+        "uniform ones."
+    )
+
+
+def _of(rows: pd.DataFrame, sample: str | None) -> pd.DataFrame:
+    """Return a sample's rows, the smallest size first."""
+    mine = rows[(rows["section"] == SECTION) & (rows["sample"] == sample)]
+    return mine.sort_values("x", kind="stable")
