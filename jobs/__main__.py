@@ -24,6 +24,7 @@ COMMANDS = {
         "check_environment",
         "Check Python, Java, Spark, Delta, memory, disk and the config.",
     ),
+    "diff": ("diff_runs", "Compare two runs: configs, inputs, samples, figures."),
     "runs": ("list_runs", "List the runs of a root, show one, or clean up after them."),
     "verify": ("verify_run", "Check a run's tables against the ledger: rows and digests."),
     "example-data": ("write_example", "Write the example pool that conf/quickstart.yaml reads."),

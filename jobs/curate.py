@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Curate a pool."""
     from jobs.cli.command import job_main
 
-    return job_main(curate, argv, name="curate")
+    return job_main(curate, argv, name="curate", has_page=True)
 
 
 if __name__ == "__main__":

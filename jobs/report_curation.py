@@ -46,7 +46,7 @@ from jobs.reporting.coverage_rows import (
     coverage_rows,
     wanted_samples,
 )
-from jobs.reporting.exported import content_of, exported
+from jobs.reporting.exported import Exported, content_of, exported
 from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import PageContext, pool_line, render_page
 from jobs.reporting.page import headlines as page_headlines
@@ -257,6 +257,12 @@ def page_of(run: Run) -> bytes:
     return content_of(run.fetch(STAGE, ARTIFACTS, ("name", "content")), PAGE)
 
 
+def _show(this: Run) -> Exported:
+    """Report, and write the page next to the tables."""
+    this.do(STAGE)
+    return Exported(headlines(this), export_page(this))
+
+
 STAGE = Stage(
     name="report_curation",
     version=5,
@@ -284,9 +290,9 @@ def run(spark: SparkSession, config: RunConfig) -> Measured:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Report on the samples."""
-    from jobs.cli.command import stage_main
+    from jobs.cli.command import job_main
 
-    return stage_main(STAGE, argv)
+    return job_main(_show, argv, name="report", summary=STAGE.summary, has_page=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from jobs.cli.options import (
     exit_code,
     parse_options,
 )
+from jobs.cli.pages import open_page, require_page
 from jobs.config.errors import ConfigError, CurationError
 from jobs.config.loading import load_config
 from jobs.config.model import RunConfig
@@ -61,15 +62,35 @@ def stage_main(stage: Stage[Any], argv: Sequence[str] | None) -> int:
     return job_main(job, argv, name=stage.command or stage.name, summary=stage.summary)
 
 
-def job_main(job: Job, argv: Sequence[str] | None, *, name: str, summary: str | None = None) -> int:
+def job_main(
+    job: Job,
+    argv: Sequence[str] | None,
+    *,
+    name: str,
+    summary: str | None = None,
+    has_page: bool = False,
+) -> int:
     """Parse a job's command line and execute it.
+
+    Parameters
+    ----------
+    has_page : whether its outcome is ``Paged``
 
     Returns
     -------
     exit_code : 0 done, 1 failed, 2 bad config or input, 3 a guard refused
     """
     doc = summary or (sys.modules[job.__module__].__doc__ or name).splitlines()[0]
-    return parse_options(lambda options: execute(job, options), argv, name=name, summary=doc)
+
+    def do(options: Options) -> int:
+        try:
+            if options.opens_page:
+                require_page(name, has_page=has_page)
+        except ConfigError as error:
+            return fail(error, options.logs)
+        return execute(job, options)
+
+    return parse_options(do, argv, name=name, summary=doc)
 
 
 def lake_main(
@@ -119,6 +140,8 @@ def execute(job: Job, options: Options) -> int:
         outcome = job(this)
         _print(outcome)
         _write_result(options.result, this, "ok", outcome)
+        if options.opens_page:
+            open_page(outcome)
 
     try:  # so that an earlier run's result is not taken for this one's
         _write_result(options.result, None, "running")

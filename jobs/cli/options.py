@@ -38,6 +38,9 @@ QuietOption = Annotated[
 LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", help="Write log lines on stderr as text or as JSON.")
 ]
+OpenOption = Annotated[
+    bool, typer.Option("--open", help="Open the page in a browser: of curate, report and diff.")
+]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace-sample", help="Take over sample tables of another config.")
 ]
@@ -55,6 +58,7 @@ class Options:
     if_running: IfRunning = IfRunning.wait
     is_verbose: bool = False
     logs: LogStyle = PLAIN
+    opens_page: bool = False
 
 
 def parse_options(
@@ -74,10 +78,11 @@ def parse_options(
         verbose: VerboseOption = False,
         quiet: QuietOption = False,
         log_format: LogFormatOption = LogFormat.text,
+        open: OpenOption = False,
     ) -> None:
         options = Options(
             config, context.args, result, full_refresh, replace_sample, if_running, verbose,
-            LogStyle(log_format, quiet),
+            LogStyle(log_format, quiet), open,
         )  # fmt: skip
         raise typer.Exit(do(options))
 

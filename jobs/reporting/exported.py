@@ -2,12 +2,25 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute
 
 from jobs.tables.lake import PAGES
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A page that was written; as text, what it says first, and where it is."""
+
+    said: list[str]
+    report_path: str
+
+    def __str__(self) -> str:
+        """Return the lines."""
+        return "\n".join([*self.said, f"report: {self.report_path}"])
 
 
 def exported(folder: Path, run_id: str, content: Callable[[], bytes], *, is_kept: bool) -> str:
@@ -19,7 +32,7 @@ def exported(folder: Path, run_id: str, content: Callable[[], bytes], *, is_kept
     """
     path = folder / PAGES / f"{run_id}.html"
     if not (is_kept and path.is_file() and not path.is_symlink()):
-        _write_whole(path, content())
+        write_whole(path, content())
     return str(path)
 
 
@@ -29,7 +42,7 @@ def content_of(artifacts: pa.Table, name: str) -> bytes:
     return bytes(content)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file atomically, never following a link that someone left there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_suffix(f".{uuid.uuid4().hex}")
