@@ -1,4 +1,4 @@
-"""Two runs compared: configs, inputs, stages, samples and figures; and pages opened in a browser."""
+"""Two runs compared: configs, inputs, stages, samples, figures; pages opened in a browser."""
 
 import webbrowser
 from pathlib import Path
