@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from jobs.gallery.exemplars import names
 
+MOST_OF_OTHER = 4  # points of a kind that nodes outside the gallery show
 _SNIPPET = 160  # characters
 
 
@@ -99,8 +100,12 @@ def gallery_of(
         named = names([" ".join(mine["text"].dropna()) for mine in theirs])
     first = nodes[0]
     most = max(*(first["quota"] / first["capacity"]), 1e-9)
+
+    def n_of(i: int) -> int:
+        return n_shown if i < len(first) else min(n_shown, MOST_OF_OTHER)
+
     found = [
-        _shown(node, mine, named[i] if named else None, most, n_shown)
+        _shown(node, mine, named[i] if named else None, most, n_of(i))
         for i, (node, mine) in enumerate(zip(shown, theirs, strict=True))
     ]
     level = int(first["level"].iloc[0])

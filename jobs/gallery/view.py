@@ -9,10 +9,19 @@ from pyspark.sql import functions as F
 
 from jobs.config.model import RunConfig
 from jobs.gallery.contents import contents
-from jobs.gallery.exemplars import exemplars, few_turned_away, largest_nodes, shown_nodes
-from jobs.gallery.nodes import Gallery, gallery_of
+from jobs.gallery.exemplars import (
+    N_LARGEST,
+    N_NODES,
+    exemplars,
+    few_turned_away,
+    largest_nodes,
+    shown_nodes,
+)
+from jobs.gallery.nodes import MOST_OF_OTHER, Gallery, gallery_of
 from jobs.gallery.turned_away import Gone, turned_away
 from jobs.pool.inputs import Pool
+
+PICTURE_BYTES = 3_000_000  # of all pictures together; a third more as text
 
 
 def looked_at(
@@ -40,6 +49,18 @@ def looked_at(
     few = [few_turned_away(rows, n_shown).toArrow() for rows in gone]
     ids = [picked["id"], *(table[name] for table in few for name in ("id", "beside_id"))]
     looks = contents(pool, config, pa.chunked_array([chunk for x in ids for chunk in x.chunks]))
+    n_shown = _fitting(n_shown, looks, sum(len(table["reason"].unique()) for table in few))
     points = picked.to_pandas().merge(looks, on="id", how="left")
-    reasons = [reason for table in few for reason in turned_away(table.to_pandas(), looks)]
+    parts = [part[part["group"] < n_shown] for part in (table.to_pandas() for table in few)]
+    reasons = [reason for part in parts for reason in turned_away(part, looks)]
     return gallery_of(sample, allocations, nodes, points, n_shown), reasons
+
+
+def _fitting(n_shown: int, looks: pd.DataFrame, n_reasons: int) -> int:
+    """Return how many points of a kind to show, so that their pictures keep the page small."""
+    sizes = looks["picture"].dropna().map(len)
+    if sizes.empty:
+        return n_shown
+    n_pictures = PICTURE_BYTES / sizes.mean() - N_LARGEST * (2 * MOST_OF_OTHER + 2)
+    for_each = 2 * N_NODES + 4 * n_reasons  # pictures more with each point of a kind
+    return max(1, min(n_shown, int(n_pictures / for_each)))

@@ -13,7 +13,7 @@ from jobs.reporting.numbers import human, percent
 
 _RATIO = 2.0  # of a picture's width over its height
 _WHOLE = ("n_nodes", "n_points")
-_LABELLED = 0.006  # of the picture: smaller tiles carry no text
+_LABELLED, _PICTURED = 0.005, 0.014  # of the view: smaller tiles carry no text, no picture
 
 Node = tuple[int, int]  # level, node_id
 
@@ -135,12 +135,13 @@ class _Drawing:
         self, shown: Sequence[_Facts], rest: "_Rest", boxes: Sequence[Box]
     ) -> Iterator[Tile]:
         for facts, box in zip(shown, boxes, strict=False):
-            node, has_room = facts.node, box.width * box.height > 1e4 * _LABELLED
+            node, area = facts.node, box.width * box.height / 1e4
             opens = _key(node) if node in self.below or node in self.details else None
             title, step = self._title(node), step_of(facts.n_kept, facts.n_uniform)
             said = f"{title}: {_said(facts)}"
-            picture = self._picture(node) if has_room else None
-            yield Tile(opens, title if has_room else "", said, step, box, picture=picture)
+            picture = self._picture(node) if area > _PICTURED else None
+            label = title if area > _LABELLED else ""
+            yield Tile(opens, label, said, step, box, picture=picture)
         if len(boxes) > len(shown):
             said = f"{human(rest.n_nodes)} smaller nodes, {human(rest.n_points)} points"
             yield Tile(None, said, said, -1, boxes[-1])

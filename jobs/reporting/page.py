@@ -175,9 +175,12 @@ def _view(context: PageContext) -> dict[str, Any]:
     }
     details = {} if context.gallery is None else context.gallery.details
     views = tree_views(rows, cell, details)
+    listed = [] if context.gallery is None else context.gallery.nodes
+    places = [f"{node.level}-{node.node_id}" for node in listed]
     return {
         "cell": cell,
         "views": views,
+        "kept_below": {f"node-{place}": f"kept-{place}" for place in places},
         "compared": list(_compared(cell, names)),
         "leaf_map": map_view(rows, details, frozenset(view.key for view in views)),
         "levels": [(level, _level_title(cell, levels, level)) for level in levels],

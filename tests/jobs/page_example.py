@@ -169,6 +169,14 @@ def sample_facts(name: str, target: int, n_rows: int) -> dict[str, Any]:
     }
 
 
+def example_tree(
+    n_nodes: tuple[int, ...], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the leaves' sizes and places in [0, 1): those near each other share nodes."""
+    sizes = np.maximum(1, rng.pareto(1.1, n_nodes[0]) * 8).clip(max=4000).astype(int)
+    return sizes, np.minimum(rng.beta(0.9, 1.3, n_nodes[0]), 0.999)
+
+
 def example(
     targets: dict[str, int],
     labels: list[str],
@@ -176,8 +184,7 @@ def example(
     n_nodes: tuple[int, ...] = (3000, 300, 50),
 ) -> PageContext:
     rng = np.random.default_rng(42)
-    sizes = np.maximum(1, rng.pareto(1.1, n_nodes[0]) * 8).clip(max=4000).astype(int)
-    place = np.minimum(rng.beta(0.9, 1.3, n_nodes[0]), 0.999)  # leaves near each other share nodes
+    sizes, place = example_tree(n_nodes, rng)
 
     def by_level(at_leaves: np.ndarray) -> list[np.ndarray]:
         above = [np.bincount((place * k).astype(int), at_leaves, k) for k in n_nodes[1:]]
