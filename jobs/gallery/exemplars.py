@@ -75,25 +75,37 @@ def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> 
     -------
     points : id, level, node_id, kind (kept, left, closest or farthest), place
     """
-    points = _below(assignments, nodes).join(drawn.select("id", "position"), on="id", how="left")
-    kind = F.when(F.col("position").isNotNull(), "kept").otherwise("left").alias("kind")
-    points = points.select("id", "level", "node_id", "sq_distance", "position", kind)
+    below, node = _below(assignments, nodes), ("level", "node_id")
+    points = below.join(drawn.select("id", "position"), on="id", how="left")
+    kind = F.when(F.col("position").isNotNull(), "kept").otherwise("left")
     order = ("position", F.xxhash64("id", F.lit("exemplars")), "id")
-    node = ("level", "node_id")
     place = F.row_number().over(Window.partitionBy(*node, "kind").orderBy(*order)) - 1
-    some = points.withColumn("place", place).where(F.col("place") < READ_PER_NODE)
-    # a point alone in its leaf is at its centre, and says nothing of the node
+    some = points.withColumn("kind", kind).withColumn("place", place)
+    columns = ("id", *node, "kind", "place")
+    some = some.where(F.col("place") < READ_PER_NODE).select(*columns)
+    return some.unionByName(_ends(below).select(*columns))
+
+
+def _ends(points: DataFrame) -> DataFrame:
+    """Return the points closest to the centre of their leaf, and farthest from it, of each node.
+
+    A point alone in its leaf is at its centre, and says nothing of the node: it comes last.
+
+    Parameters
+    ----------
+    points : id, sq_distance, level, node_id
+    """
     is_alone = (F.col("sq_distance") == 0).alias("is_alone")
-    ends = points.groupBy(*node).agg(
+    found = points.groupBy("level", "node_id").agg(
         F.min(F.struct(is_alone, "sq_distance", "id")).alias("closest"),
         F.max(F.struct("sq_distance", "id")).alias("farthest"),
     )
-    columns = ("id", *node, "kind", "place")
-    found = some.select(*columns)
-    for end in ("closest", "farthest"):
-        one = ends.withColumns({"id": F.col(f"{end}.id"), "kind": F.lit(end), "place": F.lit(0)})
-        found = found.unionByName(one.select(*columns))
-    return found
+    ends = [
+        F.struct(F.col(f"{kind}.id").alias("id"), F.lit(kind).alias("kind"))
+        for kind in ("closest", "farthest")
+    ]
+    each = found.select("level", "node_id", F.explode(F.array(*ends)).alias("end"))
+    return each.select("level", "node_id", "end.id", "end.kind", F.lit(0).alias("place"))
 
 
 def _below(assignments: DataFrame, nodes: pd.DataFrame) -> DataFrame:

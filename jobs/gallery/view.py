@@ -49,15 +49,22 @@ def looked_at(
     few = [few_turned_away(rows, n_shown).toArrow() for rows in gone]
     ids = [picked["id"], *(table[name] for table in few for name in ("id", "beside_id"))]
     looks = contents(pool, config, pa.chunked_array([chunk for x in ids for chunk in x.chunks]))
-    n_shown = _fitting(n_shown, looks, sum(len(table["reason"].unique()) for table in few))
+    n_shown = fitting(n_shown, looks, sum(len(table["reason"].unique()) for table in few))
     points = picked.to_pandas().merge(looks, on="id", how="left")
     parts = [part[part["group"] < n_shown] for part in (table.to_pandas() for table in few)]
     reasons = [reason for part in parts for reason in turned_away(part, looks)]
     return gallery_of(sample, allocations, nodes, points, n_shown), reasons
 
 
-def _fitting(n_shown: int, looks: pd.DataFrame, n_reasons: int) -> int:
-    """Return how many points of a kind to show, so that their pictures keep the page small."""
+def fitting(n_shown: int, looks: pd.DataFrame, n_reasons: int) -> int:
+    """Return how many points of a kind to show, so that their pictures keep the page small.
+
+    Parameters
+    ----------
+    n_shown : as many as the config asks for
+    looks : picture; null where there is none
+    n_reasons : for which points were turned away
+    """
     sizes = looks["picture"].dropna().map(len)
     if sizes.empty:
         return n_shown

@@ -178,16 +178,18 @@ def _overlaps(lake: Lake, history: History, stages: list[Change]) -> list[Overla
 
 def _figures(lake: Lake, history: History, stages: list[Change]) -> list[Figure]:
     """Return the figures that differ, in the order of the reports."""
-    (stage,) = (s for s in history.recipe.stages if REPORT in s.tables and not s.is_side)
-    pair = _pair(history, stages, stage.name)
-    if pair is None or pair[0] == pair[1]:
+    stages_of = [s.name for s in history.recipe.stages if REPORT in s.tables and not s.is_side]
+    pairs = [pair for name in stages_of if (pair := _pair(history, stages, name)) is not None]
+    sides = {key: side for pair in pairs if pair[0] != pair[1] for side, key in enumerate(pair)}
+    if not sides:
         return []
     name = ("sample", "section", "level", "metric")
-    plain = F.col("key").isNull() & F.col("x").isNull() & F.col(KEY).isin(*pair)
+    plain = F.col("key").isNull() & F.col("x").isNull() & F.col(KEY).isin(*sides)
     rows = lake.read(REPORT).where(plain).select(KEY, *name, "value").collect()
-    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    found: dict[tuple[str | None, str, int | None, str], dict[int, float]] = {}
     for row in rows:
-        found.setdefault(tuple(row[part] for part in name), {})[row[KEY]] = row.value
-    figures = [Figure(*of, *(values.get(key) for key in pair)) for of, values in found.items()]
+        of = (row.sample, row.section, row.level, row.metric)
+        found.setdefault(of, {})[sides[row[KEY]]] = row.value
+    figures = [Figure(*of, values.get(0), values.get(1)) for of, values in found.items()]
     order = sorted(figures, key=lambda f: (f.sample or "", f.section, f.level or 0, f.metric))
     return [figure for figure in order if figure.before != figure.after]

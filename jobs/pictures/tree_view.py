@@ -143,7 +143,10 @@ class _Drawing:
             label = title if area > _LABELLED else ""
             yield Tile(opens, label, said, step, box, picture=picture)
         if len(boxes) > len(shown):
-            said = f"{human(rest.n_nodes)} smaller nodes, {human(rest.n_points)} points"
+            nodes = (
+                "1 smaller node" if rest.n_nodes == 1 else f"{human(rest.n_nodes)} smaller nodes"
+            )
+            said = f"{nodes}, {human(rest.n_points)} points"
             yield Tile(None, said, said, -1, boxes[-1])
 
     def _title(self, node: Node) -> str:

@@ -26,6 +26,7 @@ from jobs.gallery.exemplars import (
 )
 from jobs.gallery.nodes import gallery_of
 from jobs.gallery.turned_away import turned_away
+from jobs.gallery.view import fitting
 from udfs.examples import PICTURE_SIZE, make_examples
 
 N_POINTS = 48
@@ -126,6 +127,14 @@ def test_a_gallery_says_how_much_of_each_node_was_kept() -> None:
     assert (found.nodes[1].kept[0].id, found.nodes[1].left) == ("01", [])
     assert (found.nodes[1].kept[0].picture or "").startswith("data:image/jpeg;base64,")
     assert [point.id for point in found.details[1, 2].farthest] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "n_shown"), [(0, 12), (1000, 12), (3000, 12), (6000, 2), (90_000, 1)]
+)
+def test_heavy_pictures_leave_room_for_fewer(n_bytes: int, n_shown: int) -> None:
+    pictures = [None, bytes(n_bytes)] if n_bytes else [None]
+    assert fitting(12, pd.DataFrame({"picture": pictures}), 1) == n_shown
 
 
 def png(color: tuple[int, int, int], size: tuple[int, int] = (400, 200)) -> bytes:

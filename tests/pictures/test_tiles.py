@@ -90,7 +90,7 @@ def test_nodes_that_are_not_shown_are_one_tile() -> None:
     rows = pd.DataFrame(tile_rows(NODES, QUOTAS, "s"), columns=Row._fields)
     few = rows[~((rows["level"] == 2) & (rows["key"] == "0")) & (rows["level"] != 1)]
     whole = tree_views(few, index_of(few), {})[0]
-    assert [t.label for t in whole.tiles][-1] == "1 smaller nodes, 15 points"
+    assert [t.label for t in whole.tiles][-1] == "1 smaller node, 15 points"
     assert whole.tiles[-1].step == -1
 
 
