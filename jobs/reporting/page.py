@@ -204,9 +204,13 @@ def _compared(
 ) -> Iterator[tuple[str, int | None, list[tuple[str, str, str]]]]:
     """Yield the measures that any sample has: section, level, and metrics with title and kind."""
     for section, level, measures in _COMPARED:
-        found = [cell(section, name, level, m[0]).value for name in names for m in measures]
-        if any(value is not None for value in found):
-            yield section, level, measures
+        known = [
+            m
+            for m in measures
+            if any(cell(section, n, level, m[0]).value is not None for n in names)
+        ]
+        if known:
+            yield section, level, known
 
 
 def _figures(

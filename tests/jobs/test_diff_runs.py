@@ -1,6 +1,7 @@
 """Two runs compared: configs, inputs, stages, samples, figures; pages opened in a browser."""
 
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,25 +12,27 @@ from jobs import curate, diff_runs
 from jobs.cli.pages import open_page
 from jobs.config.model import as_dict
 from jobs.past.comparing import Change, Comparison, Figure, Overlap
+from jobs.past.diff_page import render_diff
 from jobs.reporting.exported import Exported
 from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from tests.jobs.tiny import configured_on
 
+COMPARED = Comparison(
+    runs=("a", "b"),
+    config=[Change("seed", "0", "1"), Change("report.label", None, "kind")],
+    inputs=[],
+    stages=[Change("embed_pool", "k", "k"), Change("cluster_levels", "k1", "k2")],
+    samples=[Overlap("s", 20, 30, 15)],
+    figures=[
+        Figure("s", "coverage", None, "coverage_gap", -0.25, None),
+        Figure(None, "tree", 2, "n_nodes", 3.0, 4.0),
+    ],
+)
+
 
 def test_what_differs_is_told_by_hand() -> None:
-    found = Comparison(
-        runs=("a", "b"),
-        config=[Change("seed", "0", "1"), Change("report.label", None, "kind")],
-        inputs=[],
-        stages=[Change("embed_pool", "k", "k"), Change("cluster_levels", "k1", "k2")],
-        samples=[Overlap("s", 20, 30, 15)],
-        figures=[
-            Figure("s", "coverage", None, "coverage_gap", -0.25, None),
-            Figure(None, "tree", 2, "n_nodes", 3.0, 4.0),
-        ],
-    )
-    assert str(found).splitlines() == [
+    assert str(COMPARED).splitlines() == [
         "a → b",
         "inputs that differ:",
         "  none",
@@ -45,7 +48,16 @@ def test_what_differs_is_told_by_hand() -> None:
         "figures that differ:",
         "  s: coverage coverage gap: -0.25 → –",
     ]
-    assert found.figures[1].name == "pool: tree n nodes of level 2"
+    assert COMPARED.figures[1].name == "pool: tree n nodes of level 2"
+
+
+def test_the_page_of_two_runs_escapes_what_it_shows() -> None:
+    hostile = [Change("<script>alert(1)</script>", "</td><b>", None)]
+    page = render_diff(replace(COMPARED, config=hostile, inputs=hostile))
+    assert "<script" not in page
+    assert "</td><b>" not in page
+    assert page.count("&lt;script&gt;") == 2
+    assert "the same rows" in page
 
 
 def test_two_runs_are_compared_in_text_and_on_a_page(
