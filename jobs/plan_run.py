@@ -1,8 +1,9 @@
 """Plan a run: sizes, memory and hours, the traps in its config, and whether it fits at all.
 
-Reads    the pool: its number of rows, one row's vector
+Reads    the pool: its number of rows, one row's vector; once it is embedded, a hash sample of it
 Writes   nothing
-Method   counts of passes and bytes, times a speed measured in about a second; ``jobs.planning``
+Method   counts of passes and bytes, times a speed measured in about a second; ``jobs.planning``.
+         Whether to curate at all: as reported, or by samples of the hash sample; ``jobs.advice``
 Run      evenlake plan --config conf/quickstart.yaml
 """
 
@@ -17,11 +18,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
-from jobs import cluster_levels, embed_pool
+from jobs import cluster_levels, embed_pool, report_curation, tune_tree
+from jobs.advice.outlook import outlook
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen
 from jobs.embedding.learning import ahead
+from jobs.judging.recommendation import Recommendation
 from jobs.planning import executors
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import WORKER_LIMIT, Machine, assumed_speed
@@ -36,6 +39,7 @@ from jobs.runs.stage import Stage
 from jobs.spark import settings
 from jobs.spark.host import host_bytes, n_threads, size_bytes
 from jobs.spark.session import n_slots
+from udfs.kernels.exact.grid import grid_unit
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,8 @@ def show(this: Run) -> Plan:
         If the run cannot fit.
     """
     plan = plan_for(this, this.recipe.beside(this.written))
+    if not plan.refusals and this.has_finished(embed_pool.STAGE):
+        plan = replace(plan, advice=_advice(this))
     if this.progress.is_live:
         from rich.console import Console
 
@@ -64,6 +70,20 @@ def show(this: Run) -> Plan:
         for line in plan.lines():
             log.info(line)
     return _fitting(plan)
+
+
+def _advice(this: Run) -> list[Recommendation]:
+    """Return whether to curate: as reported, or if there is no report yet, tried on a sample."""
+    if this.has_finished(report_curation.STAGE):
+        return report_curation.advice(this)
+    unit = grid_unit(this.outcome(embed_pool.STAGE).largest_norm)
+    with this.progress.stage(NAME, this.spark):
+        return outlook(
+            this,
+            tune_tree.target_sizes(this),
+            unit,
+            lambda done, total, what: this.progress.update(done, total, at=what),
+        )
 
 
 def run(spark: SparkSession, config: RunConfig) -> Plan:

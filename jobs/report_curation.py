@@ -19,21 +19,22 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
+from jobs.advice.evidence import evidence_rows, judges_of
+from jobs.advice.recommendation import recommendation_rows, recommendations
 from jobs.config.errors import GuardError
 from jobs.config.model import RunConfig
 from jobs.config.version import code_version
 from jobs.gallery.view import looked_at
+from jobs.judging.recommendation import Recommendation
 from jobs.labels.measured import measured_labels
 from jobs.labels.probe import TRAINED_ROWS
-from jobs.outliers.scatter import scatter_rows
 from jobs.pictures.leaf_map import map_rows, mapped_level
-from jobs.pictures.size_curve import size_rows
+from jobs.pictures.size_curve import prefix_of, size_rows
 from jobs.pictures.tiles import tile_rows
 from jobs.planning import costs
 from jobs.points.hash_sample import vectors_of
 from jobs.points.surviving import (
     passed,
-    places_of,
     sample_among,
     sample_points,
     shown_by_gates,
@@ -42,14 +43,11 @@ from jobs.points.surviving import (
 from jobs.reporting.context import Reported, page_context
 from jobs.reporting.coverage_rows import (
     MAX_COMPARED,
-    Judges,
-    coverage_rows,
     wanted_samples,
 )
 from jobs.reporting.exported import Exported, content_of, exported
 from jobs.reporting.node_rows import node_rows
-from jobs.reporting.page import PageContext, pool_line, render_page
-from jobs.reporting.page import headlines as page_headlines
+from jobs.reporting.page import PageContext, render_page, sentences
 from jobs.reporting.rows import REPORT_COLUMNS, Row, headline_figures, report_table
 from jobs.reporting.verdicts import verdict_kept, worse_than_uniform
 from jobs.runs.opening import open_run
@@ -111,12 +109,13 @@ def _measure(this: Work) -> Measured:
     rows += _judged_rows(run)
     if run.config.report.label is not None:
         rows += _label_rows(run, run.config.report.label, controls)
-    # 3. the table and the page
+    # 3. whether it pays; the table and the page
+    rows += recommendation_rows(rows, [*sizes], run.config.report.judge)
     table = report_table(rows, run.run_id)
-    context = page_context(_reported(run), _all_rows(run, table))
+    context = _context(run, _all_rows(run, table))
     page = render_page(_with_examples(run, context)).encode()
     this.write_all({REPORT: table, ARTIFACTS: artifact(PAGE, "text/html", page)})
-    said = tuple(_sentences(context))
+    said = tuple(sentences(context))
     return Measured(n_rows=len(rows), headlines=headline_figures(rows), said=said)
 
 
@@ -144,27 +143,13 @@ def _judged_rows(run: Run) -> list[Row]:
     sizes, first = run.outcome(balance_sample.STAGE).sizes, run.config.samples[0].name
     compared = {name: min(size, MAX_COMPARED) for name, size in sizes.items()}
     unit = run.outcome(cluster_levels.STAGE).grid_unit
-    tables = sample_points(run, wanted_samples(max(compared.values())))
-    vectors = [vectors_of(table, unit) for table in tables]
-    judges = Judges(vectors[::2], vectors[1::2], run.config.seed, unit)
+    drawn = sample_points(run, wanted_samples(max(compared.values())))
+    judges = judges_of(drawn, run.config.seed, unit)
     points = {name: _sampled(run, name, n) for name, n in compared.items()}
-    sampled = {name: vectors_of(table, unit) for name, table in points.items()}
-    prefix = _prefix(run, first, None if sizes[first] > MAX_COMPARED else points[first])
-    return [
-        *coverage_rows(sampled, judges),
-        *size_rows(first, vectors_of(prefix, unit), judges),
-        *scatter_rows(run, judges.evaluated[0], sampled, unit),
-    ]
-
-
-def _prefix(run: Run, name: str, points: pa.Table | None) -> pa.Table:
-    """Return a sample's first points, by position; ``points`` are all of them, if they are few."""
-    first = balance_sample.first_of(run, name, MAX_COMPARED)
-    order = first.toArrow().sort_by("position")
-    if points is None:
-        wanted = ("report.prefix", MAX_COMPARED)
-        points = sample_among(run, first.select("id"), wanted, n_ids=len(order))
-    return points.take(places_of(order["id"], points["id"]))
+    known = None if sizes[first] > MAX_COMPARED else points[first]
+    prefix = prefix_of(run, balance_sample.first_of(run, first, MAX_COMPARED), known)
+    by_size = size_rows(first, vectors_of(prefix, unit), judges)
+    return [*evidence_rows(run, points, drawn, judges), *by_size]
 
 
 def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
@@ -226,22 +211,32 @@ def check(run: Run) -> None:
         raise GuardError("; ".join(refused) + "; nothing was published")
 
 
+def advice(run: Run) -> list[Recommendation]:
+    """Return what a finished report says of each sample: curate, guard the pool, or do not."""
+    return [*_reread(run).advice]
+
+
 def headlines(run: Run) -> list[str]:
     """Return the balance before and after, one sentence per sample, then the warnings."""
     if (said := run.summary(STAGE)) is not None:
         lines = said.splitlines()
     else:
-        rows = _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS))
-        lines = _sentences(page_context(_reported(run), rows))
+        lines = sentences(_reread(run))
     files = run.pool.files
     if files is not None and files.passed_over:
         lines.insert(1, f"files passed over: {files.passed_over}")
     return lines
 
 
-def _sentences(context: PageContext) -> list[str]:
-    warnings = [f"warning: {note}" for note in context.notes]
-    return [pool_line(context), *page_headlines(context), *warnings]
+def _reread(run: Run) -> PageContext:
+    return _context(run, _all_rows(run, run.fetch(STAGE, REPORT, REPORT_COLUMNS)))
+
+
+def _context(run: Run, rows: pd.DataFrame) -> PageContext:
+    """Return what the page shows, but for single points."""
+    names, judge = [*run.outcome(balance_sample.STAGE).sizes], run.config.report.judge
+    context = page_context(_reported(run), rows)
+    return replace(context, advice=recommendations(rows, names, judge))
 
 
 def export_page(run: Run) -> str:

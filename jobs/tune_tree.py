@@ -66,7 +66,7 @@ def _tune(this: Work) -> Tuned:
     problem = Problem(
         points,
         n_points,
-        _target_sizes(this.run, n_points),
+        tuple(target_sizes(this.run).values()),
         cluster,
         derive_seed(config.seed, 2),
         n_threads(),
@@ -91,16 +91,16 @@ def _tune(this: Work) -> Tuned:
     )
 
 
-def _target_sizes(run: Run, n_points: int) -> tuple[int, ...]:
-    """Return the rows of every sample, nearly where they are told by a total."""
-    sizes = []
+def target_sizes(run: Run) -> dict[str, int]:
+    """Return the rows of every sample, nearly where they are told by a total : sample -> rows."""
+    n_points, sizes = size_of(run).n_points, {}
     for sample in run.written.samples:
         if isinstance(sample.target_size, TotalConfig):
             n_rows = expected_rows(sample, embed_pool.described(run), n_points)
         else:
             n_rows = sample.rows_of(n_points)
-        sizes.append(min(n_rows, n_points))
-    return tuple(sizes)
+        sizes[sample.name] = min(n_rows, n_points)
+    return sizes
 
 
 def _rows(choice: Choice) -> list[Row]:

@@ -140,6 +140,7 @@ class ReportConfig(Section):
     """The report."""
 
     label: str | None = None
+    judge: Annotated[str | None, CountsFrom(None)] = None
     examples: Annotated[int, Field(ge=0, le=12), CountsFrom(4)] = 4
 
 

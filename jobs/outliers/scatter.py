@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.judging.scatter import Scatter
 from jobs.outliers.scores import scores_of
 from jobs.outliers.search import N_NEIGHBOURS
 from jobs.points.hash_sample import vectors_of
@@ -33,10 +32,8 @@ Vectors = NDArray[np.float32]
 
 
 def scatter_rows(run: Run, pool: Vectors, samples: Mapping[str, Vectors], unit: float) -> list[Row]:
-    """Return the shares of points that the gate would turn away, where samples have more of them.
+    """Return the shares of points that the gate would turn away; no rows if it is on.
 
-    Without rows: samples that have no more than the pool, by two standard errors, and all if the
-    gate is on.
     ``share_above`` is that of a sample, its control that of the pool; ``share_error`` is the
     standard error of their difference.
 
@@ -60,9 +57,8 @@ def _rows(pool: NDArray[np.bool_], samples: Mapping[str, NDArray[np.bool_]]) -> 
         share, mine = float(pool.mean()), float(above.mean())
         variances = (p * (1 - p) / len(of) for p, of in ((share, pool), (mine, above)))
         error = math.sqrt(sum(variances))
-        if Scatter(mine, share, error).is_more:
-            figures, control = {"share_above": mine, "share_error": error}, {"share_above": share}
-            rows += figure_rows("scatter", name, figures, control=control)
+        figures, control = {"share_above": mine, "share_error": error}, {"share_above": share}
+        rows += figure_rows("scatter", name, figures, control=control)
     return rows
 
 

@@ -9,13 +9,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 from threadpoolctl import threadpool_limits
 
+from jobs.points.surviving import places_of, sample_among
 from jobs.reporting.coverage_rows import Judges
 from jobs.reporting.figures import control_figure, label_text
 from jobs.reporting.numbers import human
 from jobs.reporting.rows import Row
+from jobs.runs.run import Run
 from jobs.spark.host import n_threads
 from udfs.kernels.judging.coverage import IndependentNodes, distances_to, mean_by_label
 from udfs.kernels.judging.measures import exact_mean
@@ -24,6 +28,21 @@ SECTION = "coverage_by_size"
 _MOST_SIZES = 9  # each twice as large as the one before
 
 Vectors = NDArray[np.float32]
+
+
+def prefix_of(run: Run, first: DataFrame, points: pa.Table | None) -> pa.Table:
+    """Return a sample's first points in their order : id, embedding.
+
+    Parameters
+    ----------
+    first : id, position
+    points : all of the sample's points, if they are known already
+    """
+    order = first.toArrow().sort_by("position")
+    if points is None:
+        wanted = ("report.prefix", len(order))
+        points = sample_among(run, first.select("id"), wanted, n_ids=len(order))
+    return points.take(places_of(order["id"], points["id"]))
 
 
 def size_rows(sample: str, prefix: Vectors, judges: Judges) -> list[Row]:

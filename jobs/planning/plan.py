@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from jobs.judging.recommendation import Recommendation
 from jobs.planning.advice import warnings
 from jobs.planning.costs import Priced, estimate
 from jobs.planning.limits import refusals, tight_containers, tight_heap
@@ -24,6 +25,7 @@ class Plan:
     Attributes
     ----------
     refusals : why it cannot run; empty if it can
+    advice : whether to curate, a sample each; empty if the pool is not embedded yet
     """
 
     problem: Problem
@@ -31,6 +33,7 @@ class Plan:
     parts: list[Part]
     warnings: list[str]
     refusals: list[str]
+    advice: Sequence[Recommendation] = ()
 
     @property
     def seconds(self) -> float:
@@ -50,7 +53,7 @@ class Plan:
         return sizes | {"seconds": self.seconds} | peaks | sums
 
     def __str__(self) -> str:
-        """Return the estimate in one sentence, then the warnings."""
+        """Return the estimate in one sentence, then the advice and the warnings."""
         summary = (
             f"estimate: {time_of(self.seconds)} for {self.problem.n_points} points of "
             f"{self.problem.n_features} on {self.machine.n_slots} slots; at most "
@@ -58,14 +61,16 @@ class Plan:
             f"{self.peak('driver') / GIB:.1f} in the driver's Python, "
             f"{self.peak('jvm') / GIB:.1f} in the JVM"
         )
-        return "\n".join([summary, *(f"warning: {text}" for text in self.warnings)])
+        advice = [f"advice for {found}" for found in self.advice]
+        return "\n".join([summary, *advice, *(f"warning: {text}" for text in self.warnings)])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as plain data; bytes, seconds, FLOPs."""
         sizes = asdict(self.machine)
         machine = {name: None if v == math.inf else v for name, v in sizes.items()}  # not in JSON
         parts = [asdict(part) for part in self.parts]
-        found = {"warnings": self.warnings, "refusals": self.refusals}
+        advice = [r._asdict() for r in self.advice]
+        found = {"warnings": self.warnings, "refusals": self.refusals, "advice": advice}
         return {"plan": {"estimate": self.figures, "machine": machine, "parts": parts} | found}
 
     def lines(self) -> list[str]:

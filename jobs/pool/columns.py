@@ -153,6 +153,23 @@ def _instead(pool: Pool, key: str) -> str:
     return "; an id by content, such as sha2(text, 256), keeps one of the rows that are the same"
 
 
+def judge_columns(
+    pool: Pool, config: InputConfig, column: str, only: DataFrame | None = None
+) -> DataFrame:
+    """Select the second embedding : id, value.
+
+    Raises
+    ------
+    InputError
+        If the pool has no such column, or it holds no vectors.
+    """
+    read = config.model_copy(update={"embedding": column, "embedding_type": None, "metadata": []})
+    try:
+        return pool_columns(pool, read, "embedding", only).select("id", "value")
+    except InputError as error:
+        raise InputError(re.sub(r"\binput\.embedding\b", "report.judge", str(error))) from error
+
+
 def _vector_or_content(pool: Pool, key: str, text: str) -> Vector:
     """Return the value's column, taken out of what libraries wrap it in."""
     column = _column(pool, key, text)

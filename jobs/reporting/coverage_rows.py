@@ -67,16 +67,17 @@ def wanted_samples(n_drawn: int) -> list[tuple[str, int]]:
     ]
 
 
-def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges) -> list[Row]:
+def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges, *, prefix: str = "") -> list[Row]:
     """Measure every sample and its uniform controls, over nodes and over communities.
 
     Parameters
     ----------
     sampled : sample -> its vectors, or a hash sample of them
+    prefix : of the rows' sections; of another embedding than the run's own
     """
     with threadpool_limits(1):
         panels = judges.panels
-        rows = _pool_rows(panels)
+        rows = _pool_rows(panels, prefix)
         for name, points in sampled.items():
             mine = [panel.measured(points, judges.unit) for panel in panels]
             theirs = [
@@ -86,7 +87,7 @@ def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges) -> list[Row]:
             for section in ("coverage", "communities"):
                 if all(section in found for found in mine):
                     pair = ([found[section] for found in each] for each in (mine, theirs))
-                    rows += compared_rows(section, name, *pair)
+                    rows += compared_rows(prefix + section, name, *pair)
     return rows
 
 
@@ -122,7 +123,7 @@ def _panel(X: Vectors, seed: int) -> Panel:
     return Panel(nodes, find_communities(X, seed=seed, n_threads=n_threads()))
 
 
-def _pool_rows(panels: Sequence[Panel]) -> list[Row]:
+def _pool_rows(panels: Sequence[Panel], prefix: str) -> list[Row]:
     """Return the pool's own spread, the mean over the hash samples."""
     nodes = [np.bincount(panel.nodes.labels, minlength=panel.nodes.n_nodes) for panel in panels]
     figures = {
@@ -130,7 +131,7 @@ def _pool_rows(panels: Sequence[Panel]) -> list[Row]:
         "n_clusterings": float(len(panels)),
         "effective_nodes": float(np.mean([effective_number(counts) for counts in nodes])),
     }
-    rows = figure_rows("coverage", None, figures)
+    rows = figure_rows(f"{prefix}coverage", None, figures)
     if not all(panel.has_communities for panel in panels):
         return rows
     sizes = [np.bincount(panel.communities[panel.communities >= 0]) for panel in panels]
@@ -139,7 +140,7 @@ def _pool_rows(panels: Sequence[Panel]) -> list[Row]:
         "effective_communities": float(np.mean([effective_number(counts) for counts in sizes])),
         "kl_uniform": float(np.mean([kl_to_uniform(counts) for counts in sizes])),
     }
-    return rows + figure_rows("communities", None, means)
+    return rows + figure_rows(f"{prefix}communities", None, means)
 
 
 def compared_rows(

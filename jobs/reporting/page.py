@@ -22,6 +22,7 @@ from plotly.offline import get_plotlyjs
 
 from jobs.gallery.nodes import Gallery
 from jobs.gallery.turned_away import Gone
+from jobs.judging.recommendation import Recommendation
 from jobs.pictures.kept import LEGEND
 from jobs.pictures.map_view import map_view
 from jobs.pictures.size_curve import SECTION as SIZES
@@ -34,7 +35,7 @@ from jobs.reporting.verdicts import side_said, verdict_said
 
 _DRAWN = {  # sections that the page lays out itself; any others become plain tables
     "size", "rejects", "tune", "balance", "node_sizes", "lorenz", "coverage", "communities",
-    "labels", "tree", "nodes", "map", SIZES,
+    "labels", "tree", "nodes", "map", "recommendation", SIZES,
 }  # fmt: skip
 _STYLES = ("reporting/page.css", "pictures/pictures.css")
 _COMPARED = [  # beside each other for every sample: section, level, metrics with title and kind
@@ -66,6 +67,7 @@ class PageContext:
     inputs : input name -> version
     tables : output table -> path
     notes : warnings, most important first
+    advice : what to do about each sample
     gallery : nodes to look at
     turned_away : points that gates turned away, by reason, to look at
     """
@@ -80,6 +82,7 @@ class PageContext:
     tables: dict[str, str]
     notes: list[str]
     code_version: str
+    advice: Sequence[Recommendation] = ()
     gallery: Gallery | None = None
     turned_away: list[tuple[str, list[Gone]]] = field(default_factory=list)
 
@@ -138,6 +141,13 @@ def headlines(context: PageContext) -> list[str]:
             f"{sample['name']}: {_headline(cell, sample)}{side_said(cell, sample['name'])}"
         )
     return lines
+
+
+def sentences(context: PageContext) -> list[str]:
+    """Return all that a terminal is told: the pool, advice, a line per sample, the warnings."""
+    advice = [f"advice for {found}" for found in context.advice]
+    warnings = [f"warning: {note}" for note in context.notes]
+    return [pool_line(context), *advice, *headlines(context), *warnings]
 
 
 def _n_points(cell: CellOf) -> float | None:

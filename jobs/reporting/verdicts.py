@@ -7,10 +7,16 @@ from jobs.reporting.cells import CellOf
 from jobs.reporting.numbers import human, percent
 
 
-def verdict_of(cell: CellOf, sample: str | None) -> Verdict | None:
-    """Return what nodes and communities say of a sample; None if coverage was not measured."""
+def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | None:
+    """Return what nodes and communities say of a sample; None if coverage was not measured.
 
-    def gap(section: str) -> Gap | None:
+    Parameters
+    ----------
+    prefix : of the sections, where another embedding judges; see ``coverage_rows``
+    """
+
+    def gap(name: str) -> Gap | None:
+        section = prefix + name
         mean = cell(section, sample, None, "coverage_gap").value
         error = cell(section, sample, None, "coverage_gap_error").value
         return None if sample is None or mean is None or error is None else Gap(mean, error)

@@ -7,7 +7,7 @@ from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen, pinned
 from jobs.ledger.events import RUNS, Event
-from jobs.pool.columns import pool_columns
+from jobs.pool.columns import judge_columns, pool_columns
 from jobs.pool.inputs import open_pool, with_pointed
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run
@@ -55,6 +55,8 @@ def open_run(
     pool = open_pool(spark, config.input)
     spec = chosen(config).spec
     columns = pool_columns(pool, config.input, spec.reads)
+    if (judge := config.report.judge) is not None:
+        judge_columns(pool, config.input, judge)
     if spec.opens_paths and columns.schema["value"].dataType.typeName() == "string":
         pool = with_pointed(pool, columns, config.input)
     run = Run(

@@ -226,7 +226,8 @@ def test_where_it_is_off_the_report_estimates_what_it_would_find(
     monkeypatch.setattr(door, "HANDED_BYTES", 0)
     assert scatter_rows(off, X, {"s": X[some]}, unit) == rows
     assert scatter_rows(run, X, {"s": X}, unit) == []  # it is on
-    assert scatter_rows(off, X, {"s": X}, unit) == []  # no more of it than of the pool
+    (same, _) = scatter_rows(off, X, {"s": X}, unit)
+    assert same.value == same.control == above.mean()
 
 
 @pytest.mark.parametrize(

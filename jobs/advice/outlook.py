@@ -1,0 +1,63 @@
+"""What curating an embedded pool promises, before its tree is grown: tried on a hash sample."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from jobs.advice.evidence import evidence_rows, judges_of
+from jobs.advice.recommendation import recommendations
+from jobs.judging.recommendation import Recommendation
+from jobs.points.hash_sample import vectors_of
+from jobs.points.surviving import sample_points, size_of
+from jobs.reporting.coverage_rows import wanted_samples
+from jobs.reporting.rows import Row
+from jobs.runs.run import Run
+from jobs.spark.host import n_threads
+from jobs.tuning.families import n_sampled
+from jobs.tuning.search import Problem, Tell, search
+from udfs.kernels.exact.hashing import derive_seed, hash_keys
+
+
+def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> list[Recommendation]:
+    """Return what to do about each sample, by samples of the same shares of a hash sample.
+
+    Parameters
+    ----------
+    targets : sample -> the rows it will have
+    unit : of the vectors' grid
+    tell : is told how far the search for a tree is
+    """
+    n_points, n_features = size_of(run)
+    (table,) = sample_points(run, [("tune_tree", n_sampled(n_points, n_features))])
+    points, config = vectors_of(table, unit), run.config
+    sizes, cluster = tuple(targets.values()), config.cluster
+    problem = Problem(points, n_points, sizes, cluster, derive_seed(config.seed, 2), n_threads())
+    with threadpool_limits(1):
+        choice = search(problem, tell)
+    chosen, scale = choice.chosen, len(points) / n_points
+    drawn = {
+        sample.name: chosen.grove[0].draw(
+            chosen.depth,
+            max(1, round(scale * targets[sample.name])),
+            choice.leaves if sample.share.leaves == "auto" else sample.share.leaves,
+        )
+        for sample in config.samples
+    }
+    judging = [
+        _hashed(len(points), config.seed, salt, n)
+        for salt, (_, n) in enumerate(wanted_samples(max(map(len, drawn.values()))))
+    ]
+    mine = {name: table.take(positions) for name, positions in drawn.items()}
+    judges = [table.take(positions) for positions in judging]
+    rows = evidence_rows(run, mine, judges, judges_of(judges, config.seed, unit))
+    found = pd.DataFrame(rows, columns=Row._fields)
+    return recommendations(found, [*drawn], config.report.judge)
+
+
+def _hashed(n: int, seed: int, salt: int, n_rows: int) -> NDArray[np.int64]:
+    """Return the positions of the rows with the smallest hashes : (min(n_rows, n),)."""
+    order = np.argsort(hash_keys(derive_seed(seed, 3, salt), np.arange(n)), kind="stable")
+    return np.asarray(order[:n_rows])

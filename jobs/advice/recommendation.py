@@ -1,0 +1,120 @@
+"""What to do about a sample, from the rows of a report, and why, in words."""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from jobs.judging.recommendation import EVEN, Evidence, Recommendation, Skew
+from jobs.judging.scatter import Scatter
+from jobs.judging.verdict import Gap, Verdict
+from jobs.reporting.cells import CellOf, index_of
+from jobs.reporting.numbers import human, percent
+from jobs.reporting.rows import Row
+from jobs.reporting.verdicts import verdict_of
+
+SECTION = "recommendation"
+
+
+def recommendations(
+    rows: pd.DataFrame, samples: Sequence[str], judge: str | None
+) -> list[Recommendation]:
+    """Return what to do about each sample whose coverage was measured."""
+    cell = index_of(rows)
+    return [found for name in samples if (found := recommended(cell, name, judge)) is not None]
+
+
+def recommendation_rows(
+    rows: Sequence[Row], samples: Sequence[str], judge: str | None
+) -> list[Row]:
+    """Return the rows of the report that name what to do, a sample each."""
+    found = recommendations(pd.DataFrame(rows, columns=Row._fields), samples, judge)
+    return [Row(r.sample, SECTION, None, r.action, None, "is_recommended", 1.0) for r in found]
+
+
+def recommended(cell: CellOf, sample: str, judge: str | None) -> Recommendation | None:
+    """Return what to do about a sample; None if its coverage was not measured.
+
+    Parameters
+    ----------
+    judge : the column of a second embedding, if the report has one
+    """
+    verdict = verdict_of(cell, sample)
+    if verdict is None:
+        return None
+    other = verdict_of(cell, sample, prefix="judge_")
+    shares = cell("scatter", sample, None, "share_above")
+    evidence = Evidence(
+        verdict,
+        {} if judge is None or other is None else {judge: other},
+        _skew(cell),
+        Scatter(*shares, cell("scatter", sample, None, "share_error").value),
+        _evenness(cell, sample),
+    )
+    return Recommendation(sample, evidence.action, tuple(_reasons(evidence)))
+
+
+def _skew(cell: CellOf) -> Skew | None:
+    names = ("effective_communities", "n_communities", "kl_uniform")
+    effective, n, kl = (cell("communities", None, None, name).value for name in names)
+    return None if effective is None or n is None or kl is None else Skew(effective, n, kl)
+
+
+def _evenness(cell: CellOf, sample: str) -> tuple[float, float] | None:
+    mine, uniform = cell("communities", sample, None, "effective_communities")
+    return None if mine is None or uniform is None else (mine, uniform)
+
+
+def _reasons(found: Evidence) -> Iterator[str]:
+    """Say what speaks for the action, the most telling first."""
+    scatter, skew = found.scatter, found.skew
+    if found.action == "guard":
+        yield (
+            f"{percent(scatter.sample)} of the sample and {percent(scatter.pool)} of the pool are "
+            "scatter, points far from all others, which balance multiplies: turn them away with "
+            "outliers.method: knn"
+        )
+    if skew is None:
+        yield "The pool is one community: no group of points in it stands apart"
+    else:
+        said = (
+            f"The pool is {_skew_said(skew)}: its {human(skew.n_communities)} communities are as "
+            f"evenly filled as {human(skew.effective)} equal ones"
+        )
+        if found.evenness is not None:
+            mine, uniform = map(human, found.evenness)
+            said += f", in the sample as {mine}, in a uniform one as {uniform}"
+        yield said
+    yield f"Points lie {_compared(found.verdict)}"
+    for name, other in found.judges.items():
+        yield f"In {name}, which the tree never saw, they lie {_compared(other)}"
+    if found.action != "guard" and scatter.sample is not None:
+        yield (
+            f"Scatter, points far from all others, takes {percent(scatter.sample)} of the sample "
+            f"and {percent(scatter.pool)} of the pool"
+        )
+    if found.action == "uniform" and found.is_even:
+        yield "A uniform sample is as good, and needs no tree"
+    elif found.action == "uniform":
+        yield "No more can be claimed of it than of a uniform sample"
+
+
+def _skew_said(skew: Skew) -> str:
+    return "even" if skew.kl < EVEN else "skewed" if skew.kl > 5 * EVEN else "somewhat skewed"
+
+
+def _compared(verdict: Verdict) -> str:
+    """Compare the distances to this sample with those to a uniform one."""
+    preposition = _preposition(verdict.nodes)
+    said = f"{_amount(verdict.nodes)} this sample than {preposition} a uniform one"
+    if verdict.communities is not None:
+        said += f", averaged over communities {_amount(verdict.communities)} it"
+    return said
+
+
+def _amount(gap: Gap) -> str:
+    side = "closer" if gap.mean <= 0 else "farther"
+    return f"{percent(abs(gap.mean))} (± {percent(gap.error)}) {side} {_preposition(gap)}"
+
+
+def _preposition(gap: Gap) -> str:
+    return "to" if gap.mean <= 0 else "from"
