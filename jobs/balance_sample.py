@@ -34,14 +34,16 @@ from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
+from jobs.sampling.beside import samples_identity, samples_pinned
 from jobs.sampling.candidates import anyone, candidates, same_candidates
 from jobs.sampling.counts import all_points, count_candidates
 from jobs.sampling.drawing import draw_points
 from jobs.sampling.planned import plan_sample
+from jobs.sampling.rules import rules_of
 from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
 from jobs.sections.kinds import POOL
-from jobs.sections.samples import SampleConfig, TotalConfig
+from jobs.sections.samples import IdsConfig, Picked, SampleConfig, TotalConfig
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.points import PointReader
@@ -120,7 +122,8 @@ def _shares(
         if sample.weight is not None and (n := counts.n_without_weight):
             what = f"{n} points have no number above 0 in {sample.weight.by}: they come last"
             log.warning("sample=%s %s", sample.name, what)
-        plan = partial(plan_sample, sample, levels, counts, seed=this.config.seed)
+        rules = rules_of(this.spark, sample, this.run.key(cluster_levels.STAGE))
+        plan = partial(plan_sample, sample, levels, counts, seed=this.config.seed, rules=rules)
         n_rows = sample.rows_of(int(levels[-1].n_points.sum()))
         if isinstance(sample.target_size, TotalConfig):
             draw = partial(_drawn_to, this.run, points, plan)
@@ -174,9 +177,13 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
         among = " among the rows of its value" if sample.quotas else ""
         why_not = None if replicas else f"rank {rank}{among}, its leaf's quota is {quota}"
         if rank is None:
-            why_not = f"must_exclude: {sample.must_exclude}"
+            why_not = f"must_exclude: {_said(sample.must_exclude)}"
         places.append(Place(sample.name, replicas, rank, why_not))
     return replace(so_far, path=nodes, samples=places)
+
+
+def _said(picked: Picked | None) -> str:
+    return str(picked.table if isinstance(picked, IdsConfig) else picked)
 
 
 def _with_quotas(run: Run, path: Sequence[Node]) -> list[Node]:
@@ -253,6 +260,8 @@ STAGE = Stage(
     version=2,
     after=(cluster_levels.STAGE,),
     reads=("seed", "samples"),
+    also_reads=samples_identity,
+    pins=samples_pinned,
     command="sample",
     summary="Draw balanced samples from the tree.",
     tables=(ALLOCATIONS, SAMPLES),

@@ -1,13 +1,21 @@
 """The points that a sample may hold: which of them it must, in which strata, and by what weight."""
 
+import logging
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
-from jobs.sections.samples import QuotasConfig, SampleConfig, TotalConfig
+from jobs.pool.beside import opened
+from jobs.pool.joining import require_same_ids
+from jobs.sections.samples import IdsConfig, QuotasConfig, SampleConfig, TotalConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.naming import quote
 from jobs.spark.repeatable import require_repeatable
+
+log = logging.getLogger(__name__)
+
+_PICKED = {"must_include": "is_included", "must_exclude": "is_excluded"}
 
 
 def same_candidates(sample: SampleConfig) -> str:
@@ -42,10 +50,13 @@ def candidates(assignments: DataFrame, described: DataFrame, sample: SampleConfi
         If a filter is none.
     """
     told = {"stratum": _stratum(sample.quotas)}
-    if sample.must_include is not None:
-        told["is_included"] = _filter(described, sample, "must_include")
-    if sample.must_exclude is not None:
-        told["is_excluded"] = _filter(described, sample, "must_exclude")
+    for key, name in _PICKED.items():
+        if isinstance(given := getattr(sample, key), IdsConfig):
+            flagged = _ids_in(described, f"samples.{sample.name}.{key}", given)
+            described = described.join(flagged.withColumn(name, F.lit(True)), on="id", how="left")
+            told[name] = F.coalesce(F.col(name), F.lit(False))
+        elif given is not None:
+            told[name] = _filter(described, sample, key)
     if sample.weight is not None:
         value = number_in(sample.weight.by)
         power = F.pow(value, F.lit(sample.weight.strength))
@@ -73,6 +84,22 @@ def number_in(name: str) -> Column:
     """Return a column's values as numbers; null where there is none."""
     value = F.col(quote(name)).try_cast("double")
     return F.when(~F.isnan(value) & (F.abs(value) < float("inf")), value)
+
+
+def _ids_in(described: DataFrame, key: str, given: IdsConfig) -> DataFrame:
+    """Return the ids in a table, and say how many of them are no points of the tree."""
+    pool = opened(described.sparkSession, key, given, id=given.id, content=given.id)
+    try:
+        ids = pool.rows.select(F.expr(given.id).alias("id")).where("id IS NOT NULL").distinct()
+    except SPARK_ERRORS as error:
+        raise ConfigError(
+            f"{key}.id={given.id!r} is no column or expression over {given.table}, which has "
+            f"{pool.rows.columns}: {reason(error)}"
+        ) from error
+    require_same_ids(key, described, ids)
+    if n := ids.join(described, on="id", how="left_anti").count():
+        log.warning("%s: %d ids of %s are no points of the tree", key, n, given.table)
+    return ids
 
 
 def _filter(described: DataFrame, sample: SampleConfig, key: str) -> Column:

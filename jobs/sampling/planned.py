@@ -3,14 +3,16 @@
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts
+from jobs.sampling.rules import Rules
 from jobs.sampling.shares import Share, Stratum, sharing_of
-from jobs.sections.samples import PerNodeConfig, QuotasConfig, SampleConfig
+from jobs.sections.samples import NodeRule, PerNodeConfig, QuotasConfig, SampleConfig
 from udfs.kernels.sampling.allocation import TreeLevel, bounded, quotas_down, restricted
 from udfs.kernels.sampling.quotas import divide_quotas, rounded
 
@@ -20,7 +22,13 @@ _LEAST_WEIGHT = 1e-9  # of values that an unconstrained sample would hardly hold
 
 
 def plan_sample(
-    sample: SampleConfig, levels: Sequence[TreeLevel], counts: Counts, size: int, *, seed: int
+    sample: SampleConfig,
+    levels: Sequence[TreeLevel],
+    counts: Counts,
+    size: int,
+    *,
+    seed: int,
+    rules: Sequence[NodeRule] = (),
 ) -> Share:
     """Return what a sample of some size takes of every node.
 
@@ -28,6 +36,7 @@ def plan_sample(
     ----------
     levels : of the tree, leaves first
     size : as wanted
+    rules : of single nodes
 
     Raises
     ------
@@ -37,10 +46,13 @@ def plan_sample(
     sharing = sharing_of(sample, seed)
     if not sample.is_constrained:
         return Share(sample, [Stratum(levels, size, sharing)])
+    ruled, n_candidates = Rules(sample, rules, levels), int(counts.n_points.sum())
+    levels, counts = ruled.weighted(levels), _kept(sample, counts, ruled)
     n_possible = int(levels[-1].n_points.sum()) * sample.replicas
     wanted = min(size, n_possible)
     trees = [
-        _bounded(sample, levels, *of) for of in zip(counts.n_points, counts.n_included, strict=True)
+        _bounded(sample, levels, ruled, *of)
+        for of in zip(counts.n_points, counts.n_included, strict=True)
     ]
     least, most = (
         np.array([int(bounds[-1].sum()) for bounds in ends])
@@ -50,9 +62,7 @@ def plan_sample(
         least, most = _quotas(sample, sample.quotas, least, most, wanted)
     if size >= n_possible:  # as without constraints, all there are
         wanted = min(wanted, int(most.sum()))
-    _require_reachable(
-        sample, wanted, int(least.sum()), int(most.sum()), int(counts.n_points.sum())
-    )
+    _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), n_candidates)
     sizes = np.array([wanted])
     if sample.quotas is not None:
         free = _expected(sample, levels, counts, wanted, seed)
@@ -64,15 +74,29 @@ def plan_sample(
     )
 
 
+def _kept(sample: SampleConfig, counts: Counts, ruled: Rules) -> Counts:
+    """Return the counts without the nodes that are dropped."""
+    if n := int(counts.n_included[:, ruled.is_dropped].sum()):
+        raise ConfigError(
+            f"samples.{sample.name}: {n:,} rows that must be included are below nodes that "
+            "node_rules drop; include fewer, or keep the nodes"
+        )
+    return replace(counts, n_points=np.where(ruled.is_dropped, 0, counts.n_points))
+
+
 def _bounded(
     sample: SampleConfig,
     levels: Sequence[TreeLevel],
+    ruled: Rules,
     n_points: NDArray[np.int64],
     n_included: NDArray[np.int64],
 ) -> list[TreeLevel]:
     """Return the tree over a stratum's points, with the bounds on each node's rows."""
     tree = restricted(levels, n_points)
-    maxima = [level.n_points * sample.replicas for level in tree]
+    maxima = [
+        np.minimum(level.n_points * sample.replicas, most)
+        for level, most in zip(tree, ruled.most, strict=True)
+    ]
     minima = [n_included, *(np.zeros_like(level.n_points) for level in tree[1:])]
     if (given := sample.per_node) is not None:
         at = _level_of(sample, given, len(tree)) - 1
@@ -85,8 +109,8 @@ def _bounded(
         if len(over):
             raise ConfigError(
                 f"samples.{sample.name}: node {over[0]} of level {t} holds {least[over[0]]:,} rows "
-                f"that must be included, and per_node.max allows {most[over[0]]:,}; raise it to "
-                f"{least[over].max()}, or include fewer"
+                f"that must be included, and per_node.max or a rule allows {most[over[0]]:,}; "
+                f"raise it to {least[over].max()}, or include fewer"
             )
     return tree
 
@@ -143,7 +167,7 @@ def _require_reachable(
     if least > wanted:
         raise ConfigError(f"{at}, and its constraints demand {least:,}; want {least} or more")
     if most < wanted:
-        why = "quotas" if sample.quotas else "per_node.max" if sample.per_node else ""
+        why = "quotas" if sample.quotas else "per_node.max" if sample.per_node else "node_rules"
         if n_candidates * sample.replicas < wanted:
             why = "must_exclude"
         raise ConfigError(f"{at}, and {why} leaves {most:,}; want {most} or fewer, or relax it")

@@ -28,7 +28,8 @@ def read_levels(nodes: pa.Table) -> list[TreeLevel]:
     nodes : level, node_id, parent_id, n_leaves, n_points
     """
     names = [{"parent_id": "parents"}.get(name, name) for name in nodes.column_names]
-    return [TreeLevel(**level) for level in by_level(nodes.rename_columns(names))]
+    named = by_level(nodes.rename_columns(names))
+    return [TreeLevel(of["parents"], of["n_leaves"], of["n_points"]) for of in named]
 
 
 def sharing_of(sample: SampleConfig, seed: int) -> Sharing:

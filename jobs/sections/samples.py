@@ -11,9 +11,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from jobs.sections.kinds import HOW, CountsFrom, Name, Positive, Section
+from jobs.sections.kinds import HOW, CountsFrom, Name, Place, Positive, Section, TableConfig
 
 Count = Annotated[int, Field(ge=0)]
+_LEAST_FACTOR = 1e-6  # of a node's weight
 PartOfSample = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -109,6 +110,59 @@ class PerNodeConfig(Section):
         return self
 
 
+class IdsConfig(TableConfig):
+    """A table whose ids a sample must, or must not, hold."""
+
+    table: Place
+    id: str = "id"
+    # of what was found there; enters the stage's key separately
+    fingerprint: Annotated[str | None, HOW] = None
+
+
+Picked = str | IdsConfig  # a filter, or a table of ids
+
+
+class NodeRule(Section):
+    """What a person decided about a node of the tree.
+
+    Attributes
+    ----------
+    rule : drop: it gives nothing; weight: its weight among its siblings is multiplied; cap: the
+        most rows that it gives
+    value : the factor, or the number of rows
+    note : why; for people
+    """
+
+    level: Positive
+    node_id: Count
+    rule: Literal["drop", "weight", "cap"]
+    value: Annotated[float | None, Field(ge=0, le=1e9)] = None
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _has_its_value(self) -> Self:
+        if self.rule == "drop":
+            if self.value is not None:
+                raise ValueError(f"drop with value={self.value:g}; want none")
+        elif self.value is None:
+            raise ValueError(f"{self.rule} without a value; want a number")
+        elif self.rule == "weight" and self.value < _LEAST_FACTOR:
+            raise ValueError(
+                f"weight with value={self.value:g}; want {_LEAST_FACTOR} or more, or drop"
+            )
+        elif self.rule == "cap" and self.value % 1:
+            raise ValueError(f"cap with value={self.value:g}; want a whole number of rows")
+        return self
+
+
+class NodeRulesTable(TableConfig):
+    """A table of such rules : level, node_id, rule, value, note; tree_key if it is named."""
+
+    table: Place
+    # of what was found there; enters the stage's key separately
+    fingerprint: Annotated[str | None, HOW] = None
+
+
 class SampleConfig(Section):
     """One sample drawn from the tree."""
 
@@ -117,11 +171,12 @@ class SampleConfig(Section):
     strategy: Literal["random", "closest", "diverse"] = "random"
     replicas: Positive = 1
     share: ShareConfig = ShareConfig()
-    must_include: Annotated[str | None, CountsFrom(None)] = None
-    must_exclude: Annotated[str | None, CountsFrom(None)] = None
+    must_include: Annotated[Picked | None, CountsFrom(None)] = None
+    must_exclude: Annotated[Picked | None, CountsFrom(None)] = None
     weight: Annotated[WeightConfig | None, CountsFrom(None)] = None
     quotas: Annotated[QuotasConfig | None, CountsFrom(None)] = None
     per_node: Annotated[PerNodeConfig | None, CountsFrom(None)] = None
+    node_rules: Annotated[list[NodeRule] | NodeRulesTable, CountsFrom([])] = []
     on_worse_than_uniform: Annotated[Literal["warn", "fail"], HOW] = "warn"
 
     @property
@@ -144,7 +199,14 @@ class SampleConfig(Section):
     def is_constrained(self) -> bool:
         """Whether anything but the tree decides how many rows a node gives."""
         given = (self.must_include, self.must_exclude, self.quotas, self.per_node)
-        return any(one is not None for one in given)
+        return any(one is not None for one in given) or bool(self.node_rules)
+
+    @property
+    def tables(self) -> dict[str, IdsConfig | NodeRulesTable]:
+        """The tables beside the pool that it names, by the config key below the sample."""
+        keys = ("must_include", "must_exclude", "node_rules")
+        named = {key: getattr(self, key) for key in keys}
+        return {key: t for key, t in named.items() if isinstance(t, IdsConfig | NodeRulesTable)}
 
     @property
     def n_strata(self) -> int:

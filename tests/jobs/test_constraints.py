@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from jobs import balance_sample, curate, tune_tree
-from jobs.config.errors import ConfigError
+from jobs import balance_sample, cluster_levels, curate, tune_tree
+from jobs.config.errors import ConfigError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.explain_point import explain
@@ -221,3 +221,71 @@ def test_a_tree_is_sought_for_a_total(spark: SparkSession, folder: Path) -> None
 def test_columns_have_to_be_kept_as_metadata(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"weight.by='stars' is not among input.metadata="):
         config_of(folder, {"target_size": 20, "weight": {"by": "stars"}})
+
+
+def test_ids_that_must_be_in_or_out_may_be_a_table(
+    spark: SparkSession, folder: Path, draw: Draw, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, numbers in {"gold": [3, 5, 999], "test": range(100, N_POINTS)}.items():
+        ids = spark.createDataFrame([(f"p{i:03}",) for i in numbers], "doc string")
+        ids.write.format("delta").save(f"{tmp_path}/{name}")
+    picked = {
+        "must_include": {"table": f"{tmp_path}/gold", "id": "doc"},
+        "must_exclude": {"table": f"{tmp_path}/test", "id": "doc"},
+    }
+    ((*rows,),) = draw({"target_size": 20} | picked)
+    assert {row.id for row in rows[:2]} == {"p003", "p005"}
+    assert max(map(number, rows)) < 100
+    assert "samples.s0.must_include: 1 ids of " in caplog.text
+    assert "must_exclude: " not in caplog.text
+    # the tables' rows are in the stage's key: others are drawn anew
+    config = config_of(folder, {"target_size": 20} | picked)
+    key = open_run(spark, config).key(balance_sample.STAGE)
+    more = spark.createDataFrame([("p007",)], "doc string")
+    more.write.format("delta").mode("append").save(f"{tmp_path}/gold")
+    assert open_run(spark, config).key(balance_sample.STAGE) != key
+    ((*rows,),) = draw({"target_size": 20} | picked)
+    assert {row.id for row in rows[:3]} == {"p003", "p005", "p007"}
+
+
+def test_rules_of_nodes_are_listed_or_in_a_table(
+    spark: SparkSession, folder: Path, draw: Draw, tmp_path: Path
+) -> None:
+    tree_key = open_run(spark, config_of(folder, {"target_size": 20})).key(cluster_levels.STAGE)
+    rules = [(tree_key, 1, 0, "drop", None), (tree_key, 1, 3, "cap", 1.0)]
+    columns = "tree_key string, level int, node_id long, rule string, value double"
+    spark.createDataFrame(rules, columns).write.format("delta").save(f"{tmp_path}/rules")
+    listed = [
+        {"level": 1, "node_id": 0, "rule": "drop", "note": "cookie banners"},
+        {"level": 1, "node_id": 3, "rule": "cap", "value": 1},
+    ]
+    plain, mine, same = draw(
+        {"target_size": 30},
+        {"target_size": 30, "node_rules": listed},
+        {"target_size": 30, "node_rules": {"table": f"{tmp_path}/rules"}},
+    )
+    of_leaves = [Counter(row.leaf_id for row in rows) for rows in (plain, mine, same)]
+    assert of_leaves[0][0] > 0
+    assert of_leaves[0][3] > 1
+    assert (of_leaves[1][0], of_leaves[1][3], len(mine)) == (0, 1, 30)
+    assert [row.id for row in mine] == [row.id for row in same]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "said"),
+    [
+        ("level int, node_id long", (1, 0), "has no column 'rule'"),
+        ("level int, node_id long, rule string", (1, 0, "keep"), "rule: Input should be"),
+        (
+            "tree_key string, level int, node_id long, rule string",
+            ("older", 1, 0, "drop"),
+            "rules for the tree 'older'",
+        ),
+    ],
+)
+def test_a_table_that_holds_no_rules_of_this_tree_is_refused(
+    spark: SparkSession, draw: Draw, tmp_path: Path, columns: str, row: tuple[Any, ...], said: str
+) -> None:
+    spark.createDataFrame([row], columns).write.format("delta").save(f"{tmp_path}/rules")
+    with pytest.raises(InputError, match=said):
+        draw({"target_size": 30, "node_rules": {"table": f"{tmp_path}/rules"}})

@@ -100,7 +100,7 @@ def test_nodes_have_a_least_and_a_most() -> None:
         ),
         (
             {"per_node": PerNodeConfig(level=1, max=3), "must_include": "x"},
-            "node 0 of level 1 holds 5 rows that must be included, and per_node.max allows 3",
+            "holds 5 rows that must be included, and per_node.max or a rule allows 3",
         ),
         ({"per_node": PerNodeConfig(level=2)}, "level=2: the tree has 1 level"),
     ],

@@ -13,6 +13,7 @@ from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.sampling.quotas import (
     admission_order,
     divide_quotas,
+    rounded,
     share_weights,
     units_below,
 )
@@ -27,6 +28,7 @@ class TreeLevel:
     parents : 0 at the top, below the one root
     minima, maxima : the least and the most rows drawn below each node, see ``bounded``; by default
         none, and all there are
+    factors : (n_nodes,) float64 > 0, of the nodes' weights, see ``rounded``; by default 1
     """
 
     parents: NDArray[np.int64]
@@ -34,6 +36,7 @@ class TreeLevel:
     n_points: NDArray[np.int64]
     minima: NDArray[np.int64] | None = None
     maxima: NDArray[np.int64] | None = None
+    factors: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class Sharing:
 
     def weights(self, level: TreeLevel) -> NDArray[np.float64]:
         """Return the weights of a level's nodes."""
-        return share_weights(level.n_leaves, level.n_points, leaves=self.leaves, points=self.points)
+        powers = {"leaves": self.leaves, "points": self.points}
+        weights = share_weights(level.n_leaves, level.n_points, **powers)
+        return weights if level.factors is None else rounded(weights * level.factors)
 
     def order(self, t: int, n_nodes: int) -> NDArray[np.uint64]:
         """Return the order of the nodes of level t = 1, 2, ... where their claims are equal."""
@@ -76,7 +81,7 @@ def restricted(levels: Sequence[TreeLevel], n_points: NDArray[np.int64]) -> list
         if t:
             parents, n_nodes = levels[t - 1].parents, len(level.parents)
             n_leaves, n_points = (units_below(x, parents, n_nodes) for x in (n_leaves, n_points))
-        found.append(TreeLevel(level.parents, n_leaves, n_points))
+        found.append(TreeLevel(level.parents, n_leaves, n_points, factors=level.factors))
     return found
 
 
