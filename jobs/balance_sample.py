@@ -39,11 +39,12 @@ from jobs.sampling.candidates import anyone, candidates, same_candidates
 from jobs.sampling.counts import all_points, count_candidates
 from jobs.sampling.drawing import draw_points
 from jobs.sampling.planned import plan_sample
+from jobs.sampling.reach import rows_for_coverage
 from jobs.sampling.rules import rules_of
 from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
 from jobs.sections.kinds import POOL
-from jobs.sections.samples import IdsConfig, Picked, SampleConfig, TotalConfig
+from jobs.sections.samples import CoverageConfig, IdsConfig, Picked, SampleConfig, TotalConfig
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.points import PointReader
@@ -128,6 +129,8 @@ def _shares(
         if isinstance(sample.target_size, TotalConfig):
             draw = partial(_drawn_to, this.run, points, plan)
             n_rows = rows_for_total(sample, points, counts, draw)
+        elif isinstance(sample.target_size, CoverageConfig):
+            n_rows = rows_for_coverage(sample, len(levels[0].parents), n_rows, plan)
         shares.append(plan(n_rows))
     return shares
 

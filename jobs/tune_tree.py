@@ -29,13 +29,15 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sampling.totals import expected_rows
-from jobs.sections.samples import TotalConfig
+from jobs.sections.samples import CoverageConfig, TotalConfig
 from jobs.spark.host import n_threads
 from jobs.tables.shared import REPORT
-from jobs.tuning.families import n_sampled
+from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Choice, Problem, search
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
+
+ROWS_PER_LEAF = 2  # of a sample that is to reach most leaves, whose size the tree will tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,9 @@ def target_sizes(run: Run) -> dict[str, int]:
     for sample in run.written.samples:
         if isinstance(sample.target_size, TotalConfig):
             n_rows = expected_rows(sample, embed_pool.described(run), n_points)
+        elif isinstance(sample.target_size, CoverageConfig):
+            levels = run.written.cluster.levels
+            n_rows = ROWS_PER_LEAF * (levels[0] if levels else n_leaves(n_points))
         else:
             n_rows = sample.rows_of(n_points)
         sizes[sample.name] = min(n_rows, n_points)

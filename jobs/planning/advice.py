@@ -6,7 +6,6 @@ from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
 from jobs.sections.cluster import ClusterConfig
-from jobs.sections.samples import TotalConfig
 from udfs.kernels.kmeans.resampling import closest_points
 
 MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500k)
@@ -126,7 +125,7 @@ def _resampling(problem: Problem) -> Iterator[str]:
 def _samples(problem: Problem) -> Iterator[str]:
     for i, sample in enumerate(problem.config.samples):
         capacity = problem.n_points * sample.replicas
-        if isinstance(sample.target_size, TotalConfig):
+        if not sample.is_told_in_rows:
             continue
         wanted = sample.rows_of(problem.n_points)
         share = wanted / capacity

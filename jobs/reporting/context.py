@@ -13,7 +13,7 @@ from jobs.judging.scatter import Scatter
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
 from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
-from jobs.sections.samples import SampleConfig, TotalConfig
+from jobs.sections.samples import SampleConfig
 
 GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
 
@@ -75,8 +75,8 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
 
 
 def _target(run: Reported, sample: SampleConfig) -> int:
-    """Return the rows that a sample was to have; of a total, those that came to it."""
-    if isinstance(sample.target_size, TotalConfig):
+    """Return the rows that a sample was to have; those it came to if it is not told in rows."""
+    if not sample.is_told_in_rows:
         return run.sizes[sample.name]
     return sample.rows_of(run.n_points)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from jobs.reporting.rows import Row, figure_rows
-from jobs.sections.samples import SampleConfig, TotalConfig
+from jobs.sections.samples import SampleConfig
 
 
 def size_rows(sizes: Mapping[str, float], rejects: Mapping[str, int]) -> list[Row]:
@@ -18,11 +18,10 @@ def size_rows(sizes: Mapping[str, float], rejects: Mapping[str, int]) -> list[Ro
 def sample_size_rows(
     sizes: Mapping[str, int], samples: Sequence[SampleConfig], n_points: int
 ) -> list[Row]:
-    """Return the size of every sample, and its target size; if that is a total, the rows of it."""
+    """Return the size of every sample, and its target size; its own if that is not in rows."""
     rows: list[Row] = []
     for s in samples:
-        is_total = isinstance(s.target_size, TotalConfig)
-        wanted = sizes[s.name] if is_total else s.rows_of(n_points)
+        wanted = s.rows_of(n_points) if s.is_told_in_rows else sizes[s.name]
         size = {"n_sampled": float(sizes[s.name]), "target_size": float(wanted)}
         rows += figure_rows("size", s.name, size)
     return rows

@@ -11,7 +11,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from jobs.sections.kinds import HOW, CountsFrom, Name, Place, Positive, Section, TableConfig
+from jobs.sections.kinds import (
+    HOW,
+    CountsFrom,
+    Fraction,
+    Name,
+    Place,
+    Positive,
+    Section,
+    TableConfig,
+)
 
 Count = Annotated[int, Field(ge=0)]
 _LEAST_FACTOR = 1e-6  # of a node's weight
@@ -39,21 +48,28 @@ class TotalConfig(Section):
     of: str
 
 
+class CoverageConfig(Section):
+    """A size told by the tree: the fewest rows that reach this share of the leaves."""
+
+    coverage: Fraction
+
+
 def _size(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     if isinstance(value, dict):
-        return TotalConfig.model_validate(value)
+        kind = CoverageConfig if "coverage" in value else TotalConfig
+        return kind.model_validate(value)
     try:
         return validate(value)
     except ValidationError as error:
         raise PydanticCustomError(
             "no_size",
-            "a number of rows, a part of the pool between 0 and 1, or a total of a metadata column "
-            "such as {total: 1000000, of: tokens}",
+            "a number of rows, a part of the pool between 0 and 1, a total of a metadata column "
+            "such as {total: 1000000, of: tokens}, or a share of the leaves: {coverage: 0.9}",
         ) from error
 
 
 PartOfPool = Annotated[float, Field(gt=0, lt=1)]
-Size = Annotated[Positive | PartOfPool | TotalConfig, WrapValidator(_size)]
+Size = Annotated[Positive | PartOfPool | TotalConfig | CoverageConfig, WrapValidator(_size)]
 
 
 class WeightConfig(Section):
@@ -209,17 +225,22 @@ class SampleConfig(Section):
         return {key: t for key, t in named.items() if isinstance(t, IdsConfig | NodeRulesTable)}
 
     @property
+    def is_told_in_rows(self) -> bool:
+        """Whether its size is known before the tree is."""
+        return not isinstance(self.target_size, TotalConfig | CoverageConfig)
+
+    @property
     def n_strata(self) -> int:
         """The values with a quota, and one more for all others."""
         return 1 if self.quotas is None else len(self.quotas.values) + 1
 
     def rows_of(self, n_points: int) -> int:
-        """Return the rows that it wants of a pool; if a total is wanted, the most it can be."""
-        if isinstance(self.target_size, TotalConfig):
+        """Return the rows that it wants of a pool; the most it can be if it is not told in rows."""
+        if not self.is_told_in_rows:
             return n_points * self.replicas
         if isinstance(self.target_size, float):
             return max(1, round(self.target_size * n_points))
-        return self.target_size
+        return int(self.target_size)  # type: ignore[arg-type]
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
@@ -227,6 +248,10 @@ class SampleConfig(Section):
             raise ValueError(
                 f"weight beside strategy={self.strategy!r}, which leaves nothing to chance; want "
                 "strategy: random"
+            )
+        if self.quotas is not None and isinstance(self.target_size, CoverageConfig):
+            raise ValueError(
+                "quotas beside target_size.coverage; want a number of rows with quotas"
             )
         if self.quotas is not None and self.per_node is not None:
             raise ValueError("quotas beside per_node; want one of them in a sample")

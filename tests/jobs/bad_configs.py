@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 PLACE = "a path or a name: some text, without ${, which Spark's SQL would replace"
 SIZE = (
-    "a number of rows, a part of the pool between 0 and 1, or a total of a metadata column such as "
-    "{total: 1000000, of: tokens}"
+    "a number of rows, a part of the pool between 0 and 1, a total of a metadata column such as "
+    "{total: 1000000, of: tokens}, or a share of the leaves: {coverage: 0.9}"
 )
 BASE = {
     "input": {"table": "data/pool", "embedding": "vector"},

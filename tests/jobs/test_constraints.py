@@ -118,6 +118,16 @@ def test_sizes_are_told_in_parts_and_in_totals(draw: Draw) -> None:
     assert len(whole) == N_POINTS
 
 
+def test_a_size_may_be_told_by_the_leaves_that_it_reaches(draw: Draw) -> None:
+    most, whole = draw(
+        {"target_size": {"coverage": 0.75}},
+        {"target_size": N_POINTS},
+    )
+    assert len({row.leaf_id for row in most}) == 6
+    assert len({row.leaf_id for row in most[:-1]}) == 5
+    assert [row.id for row in most] == [row.id for row in whole[: len(most)]]
+
+
 def test_quotas_and_totals_agree(draw: Draw) -> None:
     quotas = {"by": "language", "values": {"de": {"share": 0.5}}}
     ((*rows,),) = draw({"target_size": {"total": 1000, "of": "tokens"}, "quotas": quotas})

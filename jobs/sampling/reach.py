@@ -1,0 +1,41 @@
+"""A sample whose size is told by the tree: the fewest rows that reach a share of the leaves."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from jobs.config.errors import ConfigError
+from jobs.sampling.shares import Share
+from jobs.sections.samples import CoverageConfig, SampleConfig
+
+
+def rows_for_coverage(
+    sample: SampleConfig, n_leaves: int, most: int, plan: Callable[[int], Share]
+) -> int:
+    """Return the fewest rows of which so many leaves have one; see ``admitted``.
+
+    Parameters
+    ----------
+    n_leaves : that hold points
+    most : rows that there can be
+    plan : returns what the sample of some size takes of every node
+
+    Raises
+    ------
+    ConfigError
+        If the constraints leave too few leaves.
+    """
+    if not isinstance(sample.target_size, CoverageConfig):
+        raise TypeError(f"samples.{sample.name}.target_size={sample.target_size!r} is no coverage")
+    (stratum,) = plan(most).strata
+    quotas = stratum.quotas[0][stratum.quotas[0] > 0]
+    wanted = math.ceil(sample.target_size.coverage * n_leaves)
+    if len(quotas) < wanted:
+        raise ConfigError(
+            f"samples.{sample.name}.target_size.coverage={sample.target_size.coverage:g} of "
+            f"{n_leaves:,} leaves are {wanted:,}, and its constraints leave {len(quotas):,}; want "
+            f"at most {math.floor(1000 * len(quotas) / n_leaves) / 1000:g}, or relax them"
+        )
+    firsts = stratum.positions[np.cumsum(quotas) - quotas]
+    return int(np.sort(firsts)[wanted - 1]) + 1

@@ -1,0 +1,67 @@
+"""The fewest rows that reach a share of the leaves: by hand, and that one row fewer does not."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from jobs.config.errors import ConfigError
+from jobs.sampling.counts import Counts, all_points
+from jobs.sampling.planned import plan_sample
+from jobs.sampling.reach import rows_for_coverage
+from jobs.sections.samples import PerNodeConfig, SampleConfig, ShareConfig
+from tests.sampling.trees import random_tree
+from udfs.kernels.sampling.allocation import TreeLevel
+
+# one leaf under the first top node, three under the second
+LEVELS = [
+    TreeLevel(np.array([0, 1, 1, 1]), np.ones(4, int), np.array([10, 10, 10, 10])),
+    TreeLevel(np.array([0, 0]), np.array([1, 3]), np.array([10, 30])),
+]
+
+
+def sample(coverage: float, **more: object) -> SampleConfig:
+    size = {"coverage": coverage}
+    return SampleConfig.model_validate(
+        {"name": "s", "target_size": size, "share": ShareConfig(leaves=0.0)} | more
+    )
+
+
+def rows_for(wanted: SampleConfig, levels: list[TreeLevel], counts: Counts | None = None) -> int:
+    plan = partial(plan_sample, wanted, levels, counts or all_points(levels), seed=3)
+    return rows_for_coverage(wanted, len(levels[0].parents), 10**6, plan)
+
+
+@pytest.mark.parametrize(("coverage", "rows"), [(0.25, 1), (0.5, 2), (0.6, 4), (1.0, 6)])
+def test_top_nodes_take_turns(coverage: float, rows: int) -> None:
+    found = rows_for(sample(coverage), LEVELS)
+    assert abs(found - rows) <= 1  # which top node begins is a matter of the seed
+    if coverage == 0.25:
+        assert found == 1
+
+
+def test_what_constraints_leave_out_cannot_be_reached() -> None:
+    counts = Counts(np.array([[10, 10, 10, 0]]), np.zeros((1, 4), int))
+    assert rows_for(sample(0.75, must_exclude="x"), LEVELS, counts) <= 5
+    with pytest.raises(ConfigError, match=r"coverage=0.8 of 4 leaves are 4, .* want at most 0.75"):
+        rows_for(sample(0.8, must_exclude="x"), LEVELS, counts)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), coverage=st.floats(0.05, 1))
+def test_one_row_fewer_reaches_fewer(seed: int, coverage: float) -> None:
+    levels = random_tree(np.random.default_rng(seed))
+    wanted = sample(coverage, per_node=PerNodeConfig(level=1, max=3))
+    n_filled, n_leaves = int((levels[0].n_points > 0).sum()), len(levels[0].parents)
+    assume(n_filled >= np.ceil(coverage * n_leaves))
+    n_rows = rows_for(wanted, levels)
+    reached = [
+        np.count_nonzero(
+            plan_sample(wanted, levels, all_points(levels), n, seed=3).strata[0].quotas[0]
+        )
+        for n in (n_rows, n_rows - 1)
+    ]
+    assert reached[0] == np.ceil(coverage * n_leaves)
+    assert reached[1] < reached[0]
