@@ -17,10 +17,12 @@ from jobs.config.embed_options import CODE, pretrained_kind, require_model
 from jobs.config.secrets import blanked, without_secrets
 from jobs.sections.batches import BatchesConfig
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.contrast import ContrastConfig
 from jobs.sections.dedup import DedupConfig, KeepConfig
 from jobs.sections.kinds import HOW, CountsFrom, Format, Place, Positive, Section
 from jobs.sections.learnability import LearnabilityConfig
 from jobs.sections.samples import SampleConfig
+from jobs.sections.synthesis import SynthesisConfig
 from udfs.embedders.built_in import BUILT_IN
 
 EmbeddingType = Literal[
@@ -181,6 +183,8 @@ class RunConfig(Section):
         LearnabilityConfig()
     )
     batches: Annotated[BatchesConfig, CountsFrom(BatchesConfig())] = BatchesConfig()
+    contrast: Annotated[ContrastConfig, CountsFrom(ContrastConfig())] = ContrastConfig()
+    synthesis: Annotated[SynthesisConfig, CountsFrom(SynthesisConfig())] = SynthesisConfig()
     update: UpdateConfig = UpdateConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()
