@@ -22,7 +22,7 @@ from udfs.kernels.joint.losses import FORMS, Calibration, Losses
 from udfs.kernels.joint.sums import looked_up
 from udfs.points import Batches, OnBatches, as_binary
 
-PACKED_SCHEMA = "id {id}, image binary, text binary, reason string, detail string"
+PACKED_SCHEMA = "id {id}, {0} binary, {1} binary, reason string, detail string"
 # the figures are the batch's, the same on each of its rows
 DRAWN_SCHEMA = (
     "batch_id bigint, id {id}, chunk int, position int, g_diagonal double, g_joint double, "
@@ -33,8 +33,8 @@ _AT_ONCE = 1024  # rows packed at once
 _COORDINATE = np.dtype(np.int16)
 
 
-def make_pack(n_features: int) -> OnBatches:
-    """Make the function that turns rows of id, image and text into rows of PACKED_SCHEMA."""
+def make_pack(n_features: int, names: tuple[str, str]) -> OnBatches:
+    """Make the function that turns rows of id and two embeddings into rows of PACKED_SCHEMA."""
     embed = precomputed.make_embedder(n_features)
 
     def pack(batches: Batches) -> Batches:
@@ -46,7 +46,7 @@ def make_pack(n_features: int) -> OnBatches:
         n = batch.num_rows
         reasons, details = (np.full(n, None, dtype=object) for _ in range(2))
         vectors = []
-        for name in ("text", "image"):  # what is wrong with the image is told first
+        for name in reversed(names):  # what is wrong with the first is told
             gated = gate(embed(batch.column(name).to_pandas()), n_values=n, normalize=True)
             vectors.append(as_binary(to_coordinates(gated.vectors), np.arange(n + 1)))
             for i in np.flatnonzero(~pd.isna(gated.reasons)):
@@ -55,9 +55,7 @@ def make_pack(n_features: int) -> OnBatches:
                 details[i] = ": ".join(str(part) for part in told if part is not None)
         told_of = (pa.array(column, pa.string()) for column in (reasons, details))
         columns = [batch.column("id"), vectors[1], vectors[0], *told_of]
-        return pa.RecordBatch.from_arrays(
-            columns, names=["id", "image", "text", "reason", "detail"]
-        )
+        return pa.RecordBatch.from_arrays(columns, names=["id", *names, "reason", "detail"])
 
     return pack
 

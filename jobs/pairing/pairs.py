@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from jobs.config.errors import InputError
 from jobs.points.hash_sample import sample_rows
 from jobs.pool.joining import Wrong, require_same_ids, with_reasons
-from jobs.pool.towers import TOWERS, packed_towers, read_towers
+from jobs.pool.towers import TOWERS, packed_pairs, read_towers
 from jobs.sections.batches import BatchesConfig, TowersConfig
 from udfs.joint import coordinates_of
 from udfs.kernels.joint.fitting import fit
@@ -49,7 +49,7 @@ def pairs_of(
         require_same_ids(f"batches.{key}", ids, found)
         if are_few:
             found = found.join(F.broadcast(ids.select("id")), on="id", how="left_semi")
-        packed = packed_towers(found, key)
+        packed = packed_pairs(found, f"batches.{key}")
         names = {c: f"{c}_{side}" for c in packed.columns if c != "id"}
         rows = rows.join(packed.withColumnsRenamed(names), on="id", how="left")
         n, told = F.col(f"n_rows_{side}"), F.col(f"detail_{side}")

@@ -1,4 +1,9 @@
-"""Embeddings of pairs that a user's models left: read as the pool is, pinned, in whole numbers."""
+"""Embeddings of pairs that a user's models left: read as the pool is, pinned, in whole numbers.
+
+Pairs are an image and its text, or two views of one row.
+"""
+
+from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -53,51 +58,78 @@ def read_towers(spark: SparkSession, key: str, towers: TowersConfig) -> DataFram
     InputError
         If an expression cannot be computed, or is no vector.
     """
-    rows = _opened(spark, key, towers).rows
     texts = {name: getattr(towers, name) for name in ("id", *TOWERS)}
+    return read_pairs(_opened(spark, key, towers).rows, f"batches.{key}", towers.table, texts)
+
+
+def read_pairs(rows: DataFrame, key: str, place: str, texts: Mapping[str, str]) -> DataFrame:
+    """Return the rows that have an id : id, two vectors, as arrays of numbers or as bytes.
+
+    Parameters
+    ----------
+    key : of the config, that names the rows' table
+    place : the table
+    texts : id and two names -> expressions
+
+    Raises
+    ------
+    InputError
+        If an expression cannot be computed, or is no vector.
+    """
     try:
         named = rows.select(*(F.expr(text).alias(name) for name, text in texts.items()))
     except SPARK_ERRORS as error:
         raise InputError(
-            f"batches.{key}: {', '.join(f'{k}={v!r}' for k, v in texts.items())} are no columns or "
-            f"expressions over {towers.table}, which has {rows.columns}: {reason(error)}"
+            f"{key}: {', '.join(f'{k}={v!r}' for k, v in texts.items())} are no columns or "
+            f"expressions over {place}, which has {rows.columns}: {reason(error)}"
         ) from error
-    for name in TOWERS:
+    for name in _vectors(named):
         vector = as_vector(named, F.col(name), named.schema[name].dataType)
         named = named.withColumn(name, vector.values)
         kind = named.schema[name].dataType
         is_vector = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
         if not (is_vector or isinstance(kind, BinaryType)):
             raise InputError(
-                f"batches.{key}.{name}={texts[name]!r} is {kind.simpleString()}; want an array of "
+                f"{key}.{name}={texts[name]!r} is {kind.simpleString()}; want an array of "
                 "numbers, or binary holding raw little-endian float32"
             )
     return named.where(F.col("id").isNotNull())
 
 
-def packed_towers(rows: DataFrame, key: str) -> DataFrame:
-    """Return a row for each id : id, image, text, reason, detail, n_rows; vectors as whole numbers.
+def _vectors(rows: DataFrame) -> tuple[str, str]:
+    first, second = (name for name in rows.columns if name != "id")
+    return first, second
 
-    An embedding's right length is that of most pairs that have two of one length.
+
+def packed_pairs(rows: DataFrame, key: str) -> DataFrame:
+    """Return a row for each id : id, two vectors as whole numbers, reason, detail, n_rows.
+
+    A vector's right length is that of most pairs that have two of one length.
+
+    Parameters
+    ----------
+    rows : see ``read_pairs``
+    key : of the config, that names their table
 
     Raises
     ------
     InputError
         If no pair has.
     """
-    lengths = rows.select(*(_length(rows, name).alias(name) for name in TOWERS))
-    equal = lengths.where((F.col("image") == F.col("text")) & (F.col("image") > 0))
-    counted = equal.groupBy("image").agg(F.count("*").alias("n"))
-    most = counted.orderBy(F.desc("n"), "image").limit(1).collect()
+    names = first, second = _vectors(rows)
+    lengths = rows.select(*(_length(rows, name).alias(name) for name in names))
+    equal = lengths.where((F.col(first) == F.col(second)) & (F.col(first) > 0))
+    counted = equal.groupBy(first).agg(F.count("*").alias("n"))
+    most = counted.orderBy(F.desc("n"), first).limit(1).collect()
     if not most:
         raise InputError(
-            f"batches.{key}: no row has an image's and a text's embedding of the same length; "
-            "check image and text, which name their columns"
+            f"{key}: no row has two embeddings, {first} and {second}, of the same length; check "
+            "both, which name their columns"
         )
-    schema = PACKED_SCHEMA.format(id=rows.schema["id"].dataType.simpleString())
-    packed = rows.mapInArrow(make_pack(most[0].image), schema)
+    schema = PACKED_SCHEMA.format(*names, id=rows.schema["id"].dataType.simpleString())
+    packed = rows.mapInArrow(make_pack(most[0][first], names), schema)
     # of ids with several rows, none counts: whichever is first
-    firsts = [F.first(name).alias(name) for name in (*TOWERS, "reason", "detail")]
+    firsts = [F.first(name).alias(name) for name in (*names, "reason", "detail")]
     return packed.groupBy("id").agg(*firsts, F.count("*").alias("n_rows"))
 
 
