@@ -3,6 +3,7 @@
 from jobs import (
     balance_sample,
     cluster_levels,
+    divide_contrast,
     embed_pool,
     find_duplicates,
     gate_outliers,
@@ -24,5 +25,6 @@ RECIPE = Recipe(
         report_curation.STAGE,
         score_learnability.STAGE,
         select_batches.STAGE,
+        divide_contrast.STAGE,
     )
 )

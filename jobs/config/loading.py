@@ -44,6 +44,7 @@ _WANTED = {
 _CODE_AT = {
     "embed": ("model", "options"),
     **{f"learnability.{side}": ("model", "model_options") for side in SIDES},
+    "contrast.views": ("model", "model_options"),
     "learnability": ("trainer",),
 }
 

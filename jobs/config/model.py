@@ -193,7 +193,9 @@ class RunConfig(Section):
     def is_code(self) -> bool:
         """Whether it names Python code of the user's own."""
         scorers = [side.model for side in self.learnability.sides.values()]
-        return self.embed.is_code or any(model is not None for model in scorers)
+        views = self.contrast.views
+        others = [*scorers, views.model if views is not None else None]
+        return self.embed.is_code or any(model is not None for model in others)
 
     def missing(self, key: str) -> str:
         """Return the message that the embedder reads a column that the config does not name."""

@@ -132,6 +132,25 @@ def draw_batches(sizes: "Sizes") -> Iterator[Part]:
     )  # fmt: skip
 
 
+def contrast(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate Divide and Contrast: a pass of moments for the base, two a round, one to write.
+
+    The views are taken to be as long as the pool's embeddings.
+    """
+    given, d = sizes.problem.config.contrast, float(sizes.d)
+    rows, study = min(sizes.n, given.student.rows), given.student
+    flops = 2 * d * d * sizes.n * (1 + 2 * given.rounds)
+    # forward, back to the units and to the weights; on the driver, as are the controls
+    learned = 6 * d * study.hidden * study.epochs * rows * (given.rounds + 2)
+    speed = sizes.machine.speed.pair_seconds / (2.0 * d)  # seconds a flop
+    moments = 16 * d * d * given.n_clusters
+    yield sizes.spark(
+        "divide_contrast", "contrast", 3 * SHIP_PER_BYTE, flops=flops + learned,
+        shuffles=1, tables=6, seconds=2 * speed * (flops / sizes.machine.n_slots + learned),
+        worker=2 * moments, driver=moments + 40 * d * rows,
+    )  # fmt: skip
+
+
 class Sizes:
     """Sizes and speed, ready for every stage's cost."""
 

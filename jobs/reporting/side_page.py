@@ -51,6 +51,7 @@ class SidePage:
     tables: Mapping[str, str]
     config_yaml: str
     columns: str = "round"  # what the columns of its table are
+    control: str = "the same of a uniform draw"  # what stands in brackets
 
 
 def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:

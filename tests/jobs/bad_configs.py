@@ -150,6 +150,22 @@ OVERRIDES = {  # of BASE -> the whole message
     "batches={learner: {table: l}, reference: {table: r}, size: 1638}": (
         "batches.size=1638, no multiple of chunks=16; want 1632 or 1648, or other chunks"
     ),
+    "contrast={source: pool, views: {a: view}}": (
+        "contrast.views.a='view', b=None; want both columns, one of each view"
+    ),
+    "contrast={source: pool, views: {}}": (
+        "contrast.views.a, noise and model are all missing; want one of: columns a and b, noise, "
+        "model"
+    ),
+    "contrast={source: pool, views: {table: t, noise: 1.0}}": (
+        "contrast.views.table='t' beside noise, which takes the run's embeddings; want columns a "
+        "and b of the table, or no table"
+    ),
+    "contrast.views={model: 'python:m:f'}": (
+        "contrast.views.model='python:m:f': not from the command line, as it says which code runs "
+        "with this job's rights; write it into the config file"
+    ),
+    "contrast.n_clusters=65": "contrast.n_clusters=65: want at most 64",
     "embed.options.depth=3": (
         "embed.options.depth: unknown key; embed.options of embed.model='precomputed' are: none"
     ),

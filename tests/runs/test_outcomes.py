@@ -6,6 +6,7 @@ import pytest
 
 from jobs.balance_sample import Drawn
 from jobs.cluster_levels import Clustered
+from jobs.contrasting.page import Contrasted
 from jobs.embed_pool import Embedded
 from jobs.find_duplicates import Deduplicated
 from jobs.gate_outliers import Gated
@@ -55,6 +56,10 @@ OUTCOMES = [
         n_pairs=90, n_rejected=2, n_batches=3, n_drawn=24, n_left=10, joint_learnability=2.5,
         uniform_control=-0.5, independent_control=1.25, learner_temperature=9.5, learner_bias=-7.0,
         reference_temperature=10.5, reference_bias=-8.0, rank_agreement=0.75,
+    ),
+    Contrasted(
+        n_points=57, n_rejected=3, n_clusters=3, n_merged=0, n_sampled=57,
+        worth={"knn_accuracy.divided": 0.75, "knn_accuracy.base_only": 0.5},
     ),
 ]  # fmt: skip
 

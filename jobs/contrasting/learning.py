@@ -1,0 +1,181 @@
+"""Rounds of Divide and Contrast: divide by the base, contrast in clusters, distil into a student.
+
+The next round's base is this one's student.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.contrasting.dividing import Merged, centroids_of, merge_tiny
+from jobs.contrasting.measured import Partitions
+from jobs.contrasting.teaching import moments_of
+from jobs.runs.work import Work
+from jobs.sections.contrast import ContrastConfig
+from udfs.contrast import LABEL, Division, Views, by_experts, labels_of, views_of
+from udfs.kernels.contrast.encoders import Codes, Encoder, as_floats, linear_encoder
+from udfs.kernels.contrast.moments import Moments
+from udfs.kernels.contrast.students import Study, Teachers, taught
+from udfs.kernels.exact.hashing import derive_seed
+
+DRAW = "draw"  # column of rows: a hash, whose remainder is a random cluster
+_STUDENT, _KMEANS = 1, 2  # streams of the seed
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points that have two views.
+
+    Attributes
+    ----------
+    rows : id, a, b, draw; and label, if the tree divides them
+    n_points, n_features : their number, and a view's length
+    n_nodes : clusters, if the tree divides them
+    sample : some of the rows, on the driver
+    """
+
+    rows: DataFrame
+    n_points: int
+    n_features: int
+    n_nodes: int | None
+    sample: pa.Table
+
+    @property
+    def views(self) -> Views:
+        """The sample's."""
+        return views_of(self.sample)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a round has learned.
+
+    Attributes
+    ----------
+    division : by the base
+    merged : its clusters, tiny ones merged
+    centroids : (n_left, n_components) of those that are left
+    experts : of the same
+    labels : (n_sample,) their numbers
+    student : its code, without heads
+    """
+
+    division: Division
+    merged: Merged
+    centroids: Codes
+    experts: list[Encoder]
+    labels: NDArray[np.int64]
+    student: Encoder
+
+
+Encode = Callable[[Moments], Encoder]
+
+
+def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
+    """Go through all rounds, and return the last.
+
+    Raises
+    ------
+    InputError
+        If there are fewer distinct points than clusters.
+    """
+    given, seed = this.config.contrast, this.config.seed
+    views = points.views
+    for i in range(given.rounds):
+        # 1. divide
+        codes = base(views.points)
+        division = Division(base)
+        if points.n_nodes is None:
+            start = derive_seed(seed, _KMEANS, i)
+            division = Division(base, centroids_of(codes, given.n_clusters, seed=start))
+        # 2. contrast
+        n_clusters = points.n_nodes or given.n_clusters
+        this.progress.update(i, given.rounds, at="experts")
+        by_code = None if division.centroids is None else division
+        moments = moments_of(this, points.rows, points.n_features, n_clusters, by_code)
+        centroids = division.centroids
+        if centroids is None:
+            centroids = _means(base, moments)
+        merged = merge_tiny(moments, centroids, given.min_share)
+        experts = encoders_of(merged.moments, given)
+        labels = merged.labels[labels_of(division)(points.sample, codes)]
+        # 3. distil
+        this.progress.update(i + 0.5, given.rounds, at="student")
+        student = student_of(this, points, base, experts, labels, round_=i)
+        lesson = Lesson(division, merged, centroids[merged.left], experts, labels, student)
+        base = student
+    return lesson
+
+
+def encoders_of(moments: Sequence[Moments], given: ContrastConfig) -> list[Encoder]:
+    """Return the linear encoder of each cluster."""
+    n_components = min(given.n_components, len(moments[0].sums))
+    return [linear_encoder(each, n_components, given.ridge) for each in moments]
+
+
+def student_of(
+    this: Work,
+    points: Points,
+    base: Encoder,
+    experts: Sequence[Encoder],
+    labels: NDArray[np.int64],
+    *,
+    round_: int,
+) -> Encoder:
+    """Train a student of the base and of experts, if there are any."""
+    given, U = this.config.contrast, points.views.points
+    study = Study(
+        given.student.hidden, min(given.n_components, points.n_features), given.student.epochs
+    )
+    teachers = Teachers(as_floats(base(U)))
+    if experts:
+        teachers = Teachers(teachers.base, as_floats(by_experts(U, experts, labels)), labels)
+    rng = np.random.default_rng(derive_seed(this.config.seed, _STUDENT, round_))
+    return taught(U, teachers, study, rng=rng)
+
+
+def _means(base: Encoder, moments: Sequence[Moments]) -> Codes:
+    """Return the code of each cluster's mean point : (n_clusters, n_components)."""
+    means = [np.rint(each.sums / max(1, each.n)) for each in moments]
+    return base(np.array(means))
+
+
+def controls_of(
+    this: Work, points: Points, lesson: Lesson
+) -> tuple[dict[str, Encoder], Partitions]:
+    """Train the students that the last round's is compared with, on the same base.
+
+    Returns
+    -------
+    students : by name, the base and the divided one among them
+    partitions : of the sample
+    """
+    given, base, n = this.config.contrast, lesson.division.encoder, len(lesson.experts)
+    last = given.rounds - 1
+    drawn = random_cluster(points.rows[DRAW], n)
+    rows = points.rows.withColumn(LABEL, drawn)
+    experts = encoders_of(_filled(moments_of(this, rows, points.n_features, n)), given)
+    labels = points.sample[DRAW].to_numpy() % n
+    nothing = np.zeros_like(lesson.labels)
+    students = {
+        "base": base,
+        "base_only": student_of(this, points, base, [], nothing, round_=last),
+        "random_partition": student_of(this, points, base, experts, labels, round_=last),
+        "divided": lesson.student,
+    }
+    return students, Partitions(nothing, labels, lesson.labels)
+
+
+def random_cluster(draw: Column, n_clusters: int) -> Column:
+    """Return a random cluster by a hash."""
+    return F.pmod(draw, F.lit(n_clusters)).cast("int")
+
+
+def _filled(moments: list[Moments]) -> list[Moments]:
+    """Return moments of which none is of too few points, as some are in a very small pool."""
+    return [each if each.n > 1 else max(moments, key=lambda m: m.n) for each in moments]

@@ -1,0 +1,133 @@
+"""Two views of each point: given by the user's models, or made of the run's embeddings."""
+
+import re
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.config.errors import ConfigError, InputError
+from jobs.config.model import RunConfig
+from jobs.embedding.code import source_of
+from jobs.points.surviving import surviving
+from jobs.pool.beside import opened, pinned
+from jobs.pool.inputs import Pool
+from jobs.pool.joining import Wrong, require_same_ids, with_reasons
+from jobs.pool.towers import packed_pairs, read_pairs
+from jobs.runs.work import Work
+from jobs.sections.contrast import ViewsConfig
+from jobs.spark.errors import reason
+from jobs.spark.shipping import ship_code
+from udfs.embedders.contract import EmbedderError
+from udfs.joint import PACKED_SCHEMA
+from udfs.views import Augment, Noise, UserCode, make_views
+
+KEY = "contrast.views"
+
+
+def views_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
+    """Return the config with the fingerprint of the views that are there now.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read as described.
+    ConfigError
+        If the config names another fingerprint, or the user's code cannot be found.
+    """
+    given = config.contrast.views
+    if given is None:
+        return config
+    pool = _opened(spark, given) if given.table is not None else None
+    code = None if given.model is None else source_of(given.model, f"{KEY}.model").version
+    views = pinned(KEY, given, pool, code)
+    return config.model_copy(
+        update={"contrast": config.contrast.model_copy(update={"views": views})}
+    )
+
+
+def _opened(spark: SparkSession, given: ViewsConfig) -> Pool:
+    columns = {"id": given.id or "id", "embedding": str(given.a), "content": str(given.b)}
+    return opened(spark, KEY, given, **columns)
+
+
+def views_for(this: Work, ids: DataFrame) -> DataFrame:
+    """Join views to ids, and say why a row has none.
+
+    Parameters
+    ----------
+    ids : id, and more
+
+    Returns
+    -------
+    rows : ids' columns, a, b (whole numbers of length at most 4096), reason, detail
+
+    Raises
+    ------
+    InputError
+        If the views cannot be read as described.
+    """
+    given = this.config.contrast.views
+    if given is None:
+        raise InputError(f"{KEY} is missing; want two views of each row")
+    found = _made(this, given, ids) if given.is_made else packed_pairs(_read(this, given, ids), KEY)
+    rows = ids.join(found.withColumnsRenamed({"detail": "told"}), on="id", how="left")
+    n = F.col("n_rows")
+    wrong = [
+        Wrong("no_views", n.isNull(), F.lit("views: no row has this id")),
+        Wrong("duplicate_views", n > 1, F.format_string("views: %d rows have this id", n)),
+        Wrong("bad_views", F.col("reason").isNotNull(), F.concat(F.lit("views."), F.col("told"))),
+    ]
+    return with_reasons(rows, wrong).select(*ids.columns, "a", "b", "reason", "detail")
+
+
+def _read(this: Work, given: ViewsConfig, ids: DataFrame) -> DataFrame:
+    """Return the rows of the user's views : id, a, b."""
+    pool = this.run.pool if given.table is None else _opened(this.spark, given)
+    id_ = given.id or (this.config.input.id if given.table is None else "id")
+    texts = {"id": id_, "a": str(given.a), "b": str(given.b)}
+    rows = read_pairs(pool.rows, KEY, given.table or pool.name, texts)
+    require_same_ids(KEY, ids, rows)
+    return rows
+
+
+def _made(this: Work, given: ViewsConfig, ids: DataFrame) -> DataFrame:
+    """Make views of the run's embeddings : PACKED_SCHEMA, n_rows."""
+    points = surviving(this.run).join(ids.select("id"), on="id", how="left_semi")
+    seeded = [
+        F.xxhash64("id", F.lit(f"contrast.{name}"), F.lit(this.config.seed)).alias(f"seed_{name}")
+        for name in "ab"
+    ]
+    schema = PACKED_SCHEMA.format("a", "b", id=ids.schema["id"].dataType.simpleString())
+    made = points.select("id", "embedding", *seeded).mapInArrow(
+        make_views(_augmentation(this, given)), schema
+    )
+    return made.withColumn("n_rows", F.lit(1))
+
+
+def _augmentation(this: Work, given: ViewsConfig) -> Augment:
+    if given.model is None:
+        return Noise(float(given.noise or 0))
+    source = source_of(given.model, f"{KEY}.model")
+    if source.archive is not None:
+        ship_code(this.spark, source.archive)
+    return UserCode(source.code(given.model_options))
+
+
+def say_why_views_failed(error: BaseException) -> None:
+    """Raise a helpful error if Spark's comes from the user's code or expressions.
+
+    Raises
+    ------
+    ConfigError
+        The code's own message.
+    InputError
+        If an expression cannot be computed on some row.
+    """
+    if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
+        raise ConfigError(f"{KEY}.model: {found[1]}") from error
+    if isinstance(error, Exception) and re.search(
+        r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)", str(error)
+    ):
+        raise InputError(
+            f"an expression of {KEY} cannot be computed on some row: {reason(error)}; mend the row"
+        ) from error

@@ -1,0 +1,281 @@
+"""Divide and Contrast: clusters and targets by an oracle, the same on any layout; refusals."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+from jobs import divide_contrast, explain_point
+from jobs.__main__ import main as evenlake
+from jobs.config.errors import ConfigError, CurationError, InputError
+from jobs.config.loading import parse_config
+from jobs.config.model import RunConfig, as_dict
+from jobs.recipe import RECIPE
+from jobs.runs.opening import open_run
+from jobs.runs.run import Run
+from tests.jobs.tiny import N_POINTS, config_of, write_curated
+from udfs.blocks import from_bytes
+from udfs.kernels.contrast.encoders import Encoder, as_floats, linear_encoder
+from udfs.kernels.contrast.moments import MomentSums
+from udfs.kernels.joint.dots import to_coordinates
+
+STAGE = divide_contrast.STAGE
+N_FEATURES, N_COMPONENTS = 6, 3
+TABLES = ("contrast_clusters", "contrast_targets", "contrast_report")
+ABSENT, DOUBLED, BROKEN = "60-6", "60-7", "60-8"
+SMALL = {"rows": 100, "hidden": 8, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Curate a tiny pool, and write two views of its points, some of them broken."""
+    folder = write_curated(spark, tmp_path_factory.mktemp("contrast"))
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((N_POINTS, N_FEATURES)) + 3 * np.eye(N_FEATURES)[np.arange(60) % 3]
+    a, b = (X + 0.3 * rng.standard_normal(X.shape) for _ in range(2))
+    rows = [(f"60-{i}", a[i].tolist(), b[i].tolist()) for i in range(N_POINTS) if i != 6]
+    rows = [(i, [0.0] * N_FEATURES if i == BROKEN else x, y) for i, x, y in rows]
+    write(folder / "views", [*rows, (DOUBLED, rows[0][1], rows[0][2]), ("none", *rows[0][1:])])
+    return folder
+
+
+def write(path: Path, rows: list[tuple[str, Any, Any]], n_files: int = 1) -> None:
+    path.mkdir()
+    for i in range(n_files):
+        columns = zip(*rows[i::n_files], strict=True)
+        named = dict(zip(("id", "a", "b"), map(pa.array, columns), strict=True))
+        pq.write_table(pa.table(named), path / f"{i}.parquet")
+
+
+def config(folder: Path, *overrides: str, **contrast: Any) -> RunConfig:
+    given = {
+        "source": "pool",
+        "views": {"table": f"{folder}/views", "a": "a", "b": "b"},
+        "n_clusters": 3,
+        "n_components": N_COMPONENTS,
+        "student": SMALL,
+    }
+    plain = as_dict(config_of(folder)) | {"report": {"label": "label"}}
+    return parse_config(plain | {"contrast": given | contrast}, overrides)
+
+
+def rows_of(run: Run, table: str) -> list[dict[str, Any]]:
+    rows = run.lake.read(table, run.key(STAGE)).drop("generation", "op", "stage_key").collect()
+    return sorted((row.asDict() for row in rows), key=lambda r: str(r.get("id", r)))
+
+
+def contrasted(spark: SparkSession, of: RunConfig) -> tuple[Run, dict[str, list[dict[str, Any]]]]:
+    run = open_run(spark, of)
+    divide_contrast.contrast(run)
+    return run, {table: rows_of(run, table) for table in TABLES}
+
+
+def encoders_of(run: Run) -> dict[str, Any]:
+    stored = run.lake.read("artifacts", run.key(STAGE)).where("name = 'contrast.npz'")
+    return from_bytes(bytes(stored.select("content").collect()[0].content))
+
+
+def encoder(arrays: dict[str, Any], name: str) -> Encoder:
+    within = f"{name}."
+    return Encoder.of(
+        {k.removeprefix(within): v for k, v in arrays.items() if k.startswith(within)}
+    )
+
+
+def views_of(folder: Path) -> dict[str, tuple[Any, Any]]:
+    """Return the good rows' views, as whole numbers."""
+    found = {}
+    for row in pq.read_table(folder / "views").to_pylist():
+        if row["id"] not in (DOUBLED, BROKEN, "none"):
+            X = np.array([row["a"], row["b"]])
+            found[row["id"]] = tuple(to_coordinates(X / np.linalg.norm(X, axis=1, keepdims=True)))
+    return found
+
+
+# --- by an oracle ---------------------------------------------------------------------------------
+
+
+def test_targets_are_those_of_encoders_made_from_each_cluster_alone(
+    spark: SparkSession, folder: Path
+) -> None:
+    run, tables = contrasted(spark, config(folder, min_share=0))
+    views = views_of(folder)
+    targets = tables["contrast_targets"]
+    assert [row["id"] for row in targets] == sorted(views)
+    cluster = np.array([row["cluster_id"] for row in targets])
+    A, B = (np.array([views[row["id"]][i] for row in targets]) for i in range(2))
+    arrays = encoders_of(run)
+
+    def oracle(mine: Any) -> Encoder:
+        sums = MomentSums(1, N_FEATURES)
+        sums.add(A[mine], B[mine], np.zeros(mine.sum(), np.int64))
+        return linear_encoder(sums.result()[0], N_COMPONENTS, 1e-3)
+
+    U = A.astype(np.float64) + B
+    base = oracle(cluster >= 0)(U)
+    for row, want in zip(targets, as_floats(base), strict=True):
+        np.testing.assert_array_equal(np.array(row["base"], np.float32), want.astype(np.float32))
+    for k in np.unique(cluster):
+        mine = cluster == k
+        want = as_floats(oracle(mine)(U[mine])).astype(np.float32)
+        got = [row["expert"] for row, is_mine in zip(targets, mine, strict=True) if is_mine]
+        np.testing.assert_array_equal(np.array(got, np.float32), want)
+    # the nearest centroid, by the distance that is told
+    centroids = as_floats(arrays["centroids"])
+    distances = np.linalg.norm(as_floats(base)[:, None] - centroids, axis=2)
+    np.testing.assert_array_equal(distances.argmin(axis=1), cluster)
+    told = [row["distance"] for row in tables["contrast_clusters"]]
+    np.testing.assert_allclose(told, distances.min(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_partitions", [7])
+def test_files_and_partitions_change_no_row(
+    spark: SparkSession, folder: Path, n_partitions: int
+) -> None:
+    run, first = contrasted(spark, config(folder, rounds=2))
+    table = pq.read_table(folder / "views").to_pydict()
+    write(folder / "split", [*zip(*table.values(), strict=True)][::-1], n_files=n_partitions)
+    with_more = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", str(n_partitions))
+    try:
+        spread = {"table": f"{folder}/split", "a": "a", "b": "b"}
+        other, again = contrasted(spark, config(folder, rounds=2, views=spread))
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", with_more)
+    assert other.key(STAGE) != run.key(STAGE)
+    assert again == first
+    assert encoders_of(other).keys() == encoders_of(run).keys()
+    for name, value in encoders_of(run).items():
+        np.testing.assert_array_equal(encoders_of(other)[name], value)
+
+
+def test_nodes_of_the_tree_are_clusters_and_tiny_ones_join_the_nearest(
+    spark: SparkSession, folder: Path
+) -> None:
+    _, tables = contrasted(spark, config(folder, level=2, min_share=0))
+    run, merged = contrasted(spark, config(folder, level=2, min_share=0.34))
+    paths = {row.id: row.path[1] for row in run.lake.read("assignments").collect()}
+    whole = {row["id"]: row["cluster_id"] for row in tables["contrast_clusters"]}
+    assert whole == {id_: paths[id_] for id_ in whole}
+    joined = {row["id"]: row["cluster_id"] for row in merged["contrast_clusters"]}
+    # what was together stays together
+    assert len({(whole[i], joined[i]) for i in whole}) == len({*whole.values()})
+    sizes = np.bincount(list(joined.values()))
+    assert len(sizes) < 3 and min(sizes) >= 0.34 * len(joined)
+
+
+def test_views_made_with_noise_depend_on_ids_and_seed_alone(
+    spark: SparkSession, folder: Path
+) -> None:
+    _, first = contrasted(spark, config(folder, views={"noise": 0.5}))
+    assert len(first["contrast_clusters"]) == N_POINTS
+    other, _ = contrasted(spark, config(folder, views={"noise": 0.4}))
+    assert rows_of(other, "contrast_targets") != first["contrast_targets"]
+
+
+# --- rejects, keys, what is said ------------------------------------------------------------------
+
+
+def test_a_row_without_views_is_a_reject_with_its_reason(spark: SparkSession, folder: Path) -> None:
+    run, _ = contrasted(spark, config(folder))
+    rejects = {row["id"]: (row["reason"], row["detail"]) for row in rows_of(run, "rejects")}
+    assert rejects == {
+        ABSENT: ("no_views", "views: no row has this id"),
+        DOUBLED: ("duplicate_views", "views: 2 rows have this id"),
+        BROKEN: ("bad_views", "views.a: zero_norm"),
+    }
+    said = str(explain_point.explain(run, point=BROKEN)).splitlines()[-1]
+    assert said == "contrast: in no cluster: bad_views, views.a: zero_norm"
+    said = str(explain_point.explain(run, point="60-1")).splitlines()[-1]
+    assert said.startswith("contrast: cluster ")
+
+
+def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, folder: Path) -> None:
+    plain = parse_config(as_dict(config_of(folder)) | {"report": {"label": "label"}})
+    with_it, without = open_run(spark, config(folder)), open_run(spark, plain)
+    assert with_it.run_id == without.run_id
+    assert {k: v for k, v in with_it.keys.items() if k != STAGE.name} == without.keys
+    assert RECIPE.lineage(with_it.written) == RECIPE.lineage(without.written)
+    batches = open_run(spark, config(folder, batches={"size": 7}))
+    assert batches.key(STAGE) == with_it.key(STAGE)
+
+
+def test_every_figure_stands_beside_both_controls_and_the_command_says_it(
+    spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(config(folder))))
+    assert evenlake(["contrast", "--config", str(folder / "config.yaml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "57 points in 3 clusters; 3 rejects"
+    assert lines[1].startswith("negative cosine: ") and "; base only " in lines[1]
+    assert lines[-2].startswith(f"table: {folder}/lake/contrast_targets (stage_key = ")
+    assert "random partition" in lines[3]
+    assert "knn accuracy, beside random partition" in Path(lines[-1][6:]).read_text()
+    run = open_run(spark, config(folder))
+    found = {(row["metric"], row["beside"]) for row in rows_of(run, "contrast_report")}
+    metrics = {metric for metric, _ in found}
+    assert metrics == {"negative_cosine", "negative_info_nce", "knn_accuracy", "few_shot_accuracy"}
+    controls = {"base_only", "random_partition"}
+    assert {m for m in metrics if {(m, c) for c in controls} <= found} == metrics
+
+
+@pytest.mark.parametrize(
+    ("contrast", "error", "said"),
+    [
+        ({"source": "other"}, ConfigError, "contrast.source='other': want pool, or the name"),
+        ({"views": None}, ConfigError, "contrast.views is missing; want two embeddings of each"),
+        ({"views": {"a": "a"}}, ConfigError, "contrast.views.a='a', b=None; want both columns"),
+        ({"views": {"a": "a", "b": "b", "noise": 1.0}}, ConfigError, "a beside noise; want one of"),
+        ({"views": {}}, ConfigError, "a, noise and model are all missing; want one of"),
+        (
+            {"views": {"table": "t", "noise": 1.0}},
+            ConfigError,
+            "contrast.views.table='t' beside noise, which takes the run's embeddings",
+        ),
+        ({"level": 3}, ConfigError, "contrast.level=3, but the tree has 2 levels; want one"),
+        ({"n_clusters": 60}, InputError, "contrast.n_clusters=60, but fewer points differ"),
+        (
+            {"views": {"table": "/nowhere/views", "a": "a", "b": "b"}},
+            InputError,
+            "contrast.views.table='/nowhere/views'",
+        ),
+        (
+            {"views": {"table": "{folder}/views", "a": "x", "b": "b"}},
+            InputError,
+            "contrast.views: id='id', a='x', b='b' are no columns",
+        ),
+        (
+            {"views": {"table": "{folder}/views", "a": "id", "b": "b"}},
+            InputError,
+            "contrast.views.a='id' is string; want an array of numbers",
+        ),
+        (
+            {"views": {"table": "{folder}/views", "id": "hash(id)", "a": "a", "b": "b"}},
+            InputError,
+            "contrast.views.id is int, the pool's ids are string; cast it",
+        ),
+        (
+            {"views": {"table": "{folder}/views", "id": "concat('x', id)", "a": "a", "b": "b"}},
+            InputError,
+            "contrast: 0 of the rows of 'pool' have two views, 60 have none; want two or more",
+        ),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(
+    spark: SparkSession,
+    folder: Path,
+    contrast: dict[str, Any],
+    error: type[CurationError],
+    said: str,
+) -> None:
+    views = contrast.get("views")
+    if isinstance(views, dict) and "table" in views:
+        contrast = {"views": views | {"table": views["table"].format(folder=folder)}}
+    with pytest.raises(error) as refused:
+        contrasted(spark, config(folder, **contrast))
+    assert said in str(refused.value)

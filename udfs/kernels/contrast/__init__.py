@@ -1,0 +1,1 @@
+"""Divide and Contrast: exact moments of two views, encoders, students, hardness."""
