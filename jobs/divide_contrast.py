@@ -18,9 +18,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool
-from jobs.config.errors import ConfigError, InputError
+from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
-from jobs.contrasting.learning import DRAW, Lesson, Points, controls_of, encoders_of, lessons
+from jobs.contrasting.asked import code_version, require_few, require_possible
+from jobs.contrasting.learning import DRAW, Lesson, Points, base_of, controls_of, lessons
 from jobs.contrasting.measured import hardness_figures, label_figures, report_of, rows_of
 from jobs.contrasting.page import Contrasted, contrast_page, said_of
 from jobs.contrasting.teaching import moments_of, taught_rows
@@ -36,7 +37,7 @@ from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
-from jobs.sections.contrast import MOST_CLUSTERS
+from jobs.sections.contrast import ContrastConfig
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
@@ -64,7 +65,7 @@ _VIEW_BYTES = 2  # of a number
 def _contrast(this: Work) -> Contrasted:
     given = this.config.contrast
     # 1. the points, each with two views; those without are rejects
-    found = kept_on_disk(views_for(this, _ids(this.run)))
+    found = kept_on_disk(views_for(this, embed_pool.STAGE, _ids(this.run)))
     try:
         rejects = found.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
         n_rejected = this.write(REJECTS, rejects)
@@ -72,7 +73,8 @@ def _contrast(this: Work) -> Contrasted:
         n_features = _n_features(rows, str(given.source), n_rejected)
         # 2. the base, from all points' moments
         (moments,) = moments_of(this, rows.withColumn(LABEL, F.lit(0)), n_features, 1)
-        (base,) = encoders_of([moments], given)
+        draw = rows.withColumn(LABEL, F.lit(0))
+        base = base_of(this, draw, moments)
         wanted = [("contrast", given.student.rows)]
         (sample,) = sample_rows(rows, wanted, moments.n, seed=this.config.seed)
         points = Points(rows, moments.n, n_features, _n_nodes(this.run), sample)
@@ -149,19 +151,14 @@ def _write(this: Work, points: Points, lesson: Lesson) -> None:
         this, points.rows, lesson.division, lesson.experts, lesson.merged.labels, lesson.centroids
     )
     kept = kept_on_disk(taught)
-    experts = {f"expert_{k}": each for k, each in enumerate(lesson.experts)}
-    encoders = {"base": lesson.division.encoder, "student": lesson.student} | experts
-    arrays = {
-        f"{name}.{key}": value
-        for name, each in encoders.items()
-        for key, value in each.arrays().items()
-    } | {"centroids": lesson.centroids}
     try:
         this.write_all(
             {
                 CONTRAST_CLUSTERS: kept.select("id", "cluster_id", "distance"),
                 CONTRAST_TARGETS: kept.select("id", "cluster_id", "base", "expert"),
-                ARTIFACTS: artifact(ENCODERS, "application/octet-stream", to_bytes(arrays)),
+                ARTIFACTS: artifact(
+                    ENCODERS, "application/octet-stream", to_bytes(lesson.arrays())
+                ),
             }
         )
     finally:
@@ -201,13 +198,15 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     return replace(so_far, notes=[*so_far.notes, f"contrast: {said}"])
 
 
-_READ = ("source", "views", "level", "n_clusters", "min_share", "n_components", "ridge", "rounds")
+# but for its batches, which another stage makes
+_READ = [f"contrast.{key}" for key in ContrastConfig.model_fields if key != "batches"]
 
 STAGE = Stage(
     name="divide_contrast",
     version=1,
     after=(embed_pool.STAGE, cluster_levels.STAGE, balance_sample.STAGE),
-    reads=("seed", "report.label", "contrast.student", *(f"contrast.{key}" for key in _READ)),
+    reads=("seed", "report.label", *_READ),
+    also_reads=code_version,
     is_side=True,
     pins=views_pinned,
     is_on=lambda config: config.contrast.source is not None and config.contrast.views is not None,
@@ -233,23 +232,9 @@ def contrast(this: Run) -> Contrasted:
     """
     given = this.written.contrast
     balance_sample.require_source(this, "contrast.source", given.source)
-    if given.views is None:
-        raise ConfigError(
-            "contrast.views is missing; want two embeddings of each row, such as {table: "
-            "/lake/views, id: id, a: first, b: second}, or {noise: 0.5} of the run's own"
-        )
-    n_levels = len(this.config.cluster.levels)
-    if given.level is not None and given.level > n_levels:
-        raise ConfigError(
-            f"contrast.level={given.level}, but the tree has {n_levels} levels; want one of them, "
-            "or null, for k-means to contrast.n_clusters"
-        )
-    n_nodes = _n_nodes(this) if this.has_finished(cluster_levels.STAGE) else None
-    if n_nodes is not None and not 2 <= n_nodes <= MOST_CLUSTERS:
-        raise ConfigError(
-            f"contrast.level={given.level} has {n_nodes} nodes; want a level of 2 to "
-            f"{MOST_CLUSTERS}, or null, for k-means to contrast.n_clusters"
-        )
+    require_possible(this.written, len(this.config.cluster.levels))
+    if this.has_finished(cluster_levels.STAGE):
+        require_few(given.level, _n_nodes(this))
     return this.do(STAGE)
 
 

@@ -45,6 +45,7 @@ _CODE_AT = {
     "embed": ("model", "options"),
     **{f"learnability.{side}": ("model", "model_options") for side in SIDES},
     "contrast.views": ("model", "model_options"),
+    "contrast.trainer": ("model", "model_options"),
     "learnability": ("trainer",),
 }
 

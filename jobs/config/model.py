@@ -193,8 +193,8 @@ class RunConfig(Section):
     def is_code(self) -> bool:
         """Whether it names Python code of the user's own."""
         scorers = [side.model for side in self.learnability.sides.values()]
-        views = self.contrast.views
-        others = [*scorers, views.model if views is not None else None]
+        views, trainer = self.contrast.views, self.contrast.trainer
+        others = [*scorers, trainer, views.model if views is not None else None]
         return self.embed.is_code or any(model is not None for model in others)
 
     def missing(self, key: str) -> str:

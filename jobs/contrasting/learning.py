@@ -3,7 +3,7 @@
 The next round's base is this one's student.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,20 @@ from pyspark.sql import functions as F
 from jobs.contrasting.dividing import Merged, centroids_of, merge_tiny
 from jobs.contrasting.measured import Partitions
 from jobs.contrasting.teaching import moments_of
+from jobs.contrasting.training import encoders_by
 from jobs.runs.work import Work
-from jobs.sections.contrast import ContrastConfig
 from udfs.contrast import LABEL, Division, Views, by_experts, labels_of, views_of
-from udfs.kernels.contrast.encoders import Codes, Encoder, as_floats, linear_encoder
+from udfs.kernels.contrast.encoders import (
+    Codes,
+    Encoder,
+    as_floats,
+    embedding_itself,
+    linear_encoder,
+)
 from udfs.kernels.contrast.moments import Moments
 from udfs.kernels.contrast.students import Study, Teachers, taught
 from udfs.kernels.exact.hashing import derive_seed
+from udfs.kernels.passes.step import Arrays
 
 DRAW = "draw"  # column of rows: a hash, whose remainder is a random cluster
 _STUDENT, _KMEANS = 1, 2  # streams of the seed
@@ -72,8 +79,16 @@ class Lesson:
     labels: NDArray[np.int64]
     student: Encoder
 
-
-Encode = Callable[[Moments], Encoder]
+    def arrays(self) -> Arrays:
+        """Return all encoders and the centroids as arrays by name."""
+        experts = {f"expert_{k}": each for k, each in enumerate(self.experts)}
+        encoders = {"base": self.division.encoder, "student": self.student} | experts
+        named = {
+            f"{name}.{key}": value
+            for name, each in encoders.items()
+            for key, value in each.arrays().items()
+        }
+        return named | {"centroids": self.centroids}
 
 
 def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
@@ -102,7 +117,7 @@ def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
         if centroids is None:
             centroids = _means(base, moments)
         merged = merge_tiny(moments, centroids, given.min_share)
-        experts = encoders_of(merged.moments, given)
+        experts = encoders_of(this, points.rows, merged.moments, by_code, merged.labels)
         labels = merged.labels[labels_of(division)(points.sample, codes)]
         # 3. distil
         this.progress.update(i + 0.5, given.rounds, at="student")
@@ -112,8 +127,36 @@ def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
     return lesson
 
 
-def encoders_of(moments: Sequence[Moments], given: ContrastConfig) -> list[Encoder]:
-    """Return the linear encoder of each cluster."""
+def base_of(this: Work, rows: DataFrame, moments: Moments) -> Encoder:
+    """Return the first base, by the moments of all points.
+
+    Parameters
+    ----------
+    rows : id, a, b, draw, label: 0 for all
+    """
+    if this.config.contrast.base == "embedding":
+        return embedding_itself(len(moments.sums))
+    return encoders_of(this, rows, [moments])[0]
+
+
+def encoders_of(
+    this: Work,
+    rows: DataFrame,
+    moments: Sequence[Moments],
+    division: Division | None = None,
+    merged: NDArray[np.int64] | None = None,
+) -> list[Encoder]:
+    """Return an encoder for each cluster: linear, or by the user's trainer.
+
+    Parameters
+    ----------
+    rows, division, merged : see ``encoders_by``
+    moments : of the clusters that are left
+    """
+    given = this.config.contrast
+    if given.trainer is not None:
+        n_points = np.array([each.n for each in moments])
+        return encoders_by(this, given.trainer, rows, n_points, division, merged)
     n_components = min(given.n_components, len(moments[0].sums))
     return [linear_encoder(each, n_components, given.ridge) for each in moments]
 
@@ -159,7 +202,8 @@ def controls_of(
     last = given.rounds - 1
     drawn = random_cluster(points.rows[DRAW], n)
     rows = points.rows.withColumn(LABEL, drawn)
-    experts = encoders_of(_filled(moments_of(this, rows, points.n_features, n)), given)
+    moments = _filled(moments_of(this, rows, points.n_features, n))
+    experts = encoders_of(this, rows, moments)
     labels = points.sample[DRAW].to_numpy() % n
     nothing = np.zeros_like(lesson.labels)
     students = {

@@ -1,27 +1,34 @@
 """Two views of each point: given by the user's models, or made of the run's embeddings."""
 
 import re
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import RunConfig
+from jobs.embedding.chosen import chosen
 from jobs.embedding.code import source_of
-from jobs.points.surviving import surviving
+from jobs.points.alike import embedded_alike
+from jobs.points.surviving import size_of, surviving
 from jobs.pool.beside import opened, pinned
+from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import Pool
 from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.pool.towers import packed_pairs, read_pairs
+from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.contrast import ViewsConfig
 from jobs.spark.errors import reason
 from jobs.spark.shipping import ship_code
+from udfs.content_views import make_augment
 from udfs.embedders.contract import EmbedderError
-from udfs.joint import PACKED_SCHEMA
+from udfs.joint import PACKED_SCHEMA, make_pack
 from udfs.views import Augment, Noise, UserCode, make_views
 
 KEY = "contrast.views"
+_NAMES = ("a", "b")
 
 
 def views_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
@@ -50,11 +57,12 @@ def _opened(spark: SparkSession, given: ViewsConfig) -> Pool:
     return opened(spark, KEY, given, **columns)
 
 
-def views_for(this: Work, ids: DataFrame) -> DataFrame:
+def views_for(this: Work, embedded_by: Stage[Any], ids: DataFrame) -> DataFrame:
     """Join views to ids, and say why a row has none.
 
     Parameters
     ----------
+    embedded_by : the stage that embedded the pool
     ids : id, and more
 
     Returns
@@ -69,7 +77,12 @@ def views_for(this: Work, ids: DataFrame) -> DataFrame:
     given = this.config.contrast.views
     if given is None:
         raise InputError(f"{KEY} is missing; want two views of each row")
-    found = _made(this, given, ids) if given.is_made else packed_pairs(_read(this, given, ids), KEY)
+    if given.content is not None:
+        found = _of_contents(this, given.content, embedded_by, ids)
+    elif given.is_made:
+        found = _made(this, given, ids)
+    else:
+        found = packed_pairs(_read(this, given, ids), KEY)
     rows = ids.join(found.withColumnsRenamed({"detail": "told"}), on="id", how="left")
     n = F.col("n_rows")
     wrong = [
@@ -93,15 +106,34 @@ def _read(this: Work, given: ViewsConfig, ids: DataFrame) -> DataFrame:
 def _made(this: Work, given: ViewsConfig, ids: DataFrame) -> DataFrame:
     """Make views of the run's embeddings : PACKED_SCHEMA, n_rows."""
     points = surviving(this.run).join(ids.select("id"), on="id", how="left_semi")
-    seeded = [
-        F.xxhash64("id", F.lit(f"contrast.{name}"), F.lit(this.config.seed)).alias(f"seed_{name}")
-        for name in "ab"
-    ]
-    schema = PACKED_SCHEMA.format("a", "b", id=ids.schema["id"].dataType.simpleString())
+    seeded = [_seed(this, name).alias(f"seed_{name}") for name in _NAMES]
+    schema = PACKED_SCHEMA.format(*_NAMES, id=ids.schema["id"].dataType.simpleString())
     made = points.select("id", "embedding", *seeded).mapInArrow(
         make_views(_augmentation(this, given)), schema
     )
     return made.withColumn("n_rows", F.lit(1))
+
+
+def _seed(this: Work, name: str) -> Column:
+    return F.xxhash64("id", F.lit(f"contrast.{name}"), F.lit(this.config.seed))
+
+
+def _of_contents(this: Work, kind: str, embedded_by: Stage[Any], ids: DataFrame) -> DataFrame:
+    """Embed the pool's contents, changed twice : PACKED_SCHEMA, n_rows."""
+    config = this.config
+    rows = pool_columns(this.run.pool, config.input, chosen(config).spec.reads)
+    wanted = ids.select("id")
+    # what is left of an id in the pool has one content
+    rows = rows.join(wanted, on="id", how="left_semi").dropDuplicates(["id"])
+    augment = make_augment(kind, config.embed.image_mode)
+    found = wanted
+    for name in _NAMES:
+        changed = rows.withColumn("value", augment("value", _seed(this, name)))
+        embedded = embedded_alike(this, embedded_by, changed, KEY)
+        found = found.join(embedded.select("id", F.col("embedding").alias(name)), on="id")
+    schema = PACKED_SCHEMA.format(*_NAMES, id=ids.schema["id"].dataType.simpleString())
+    pack = make_pack(size_of(this.run).n_features, _NAMES)
+    return found.mapInArrow(pack, schema).withColumn("n_rows", F.lit(1))
 
 
 def _augmentation(this: Work, given: ViewsConfig) -> Augment:
@@ -124,7 +156,7 @@ def say_why_views_failed(error: BaseException) -> None:
         If an expression cannot be computed on some row.
     """
     if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
-        raise ConfigError(f"{KEY}.model: {found[1]}") from error
+        raise ConfigError(f"contrast, the code that it calls: {found[1]}") from error
     if isinstance(error, Exception) and re.search(
         r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)", str(error)
     ):

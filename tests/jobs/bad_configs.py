@@ -154,12 +154,12 @@ OVERRIDES = {  # of BASE -> the whole message
         "contrast.views.a='view', b=None; want both columns, one of each view"
     ),
     "contrast={source: pool, views: {}}": (
-        "contrast.views.a, noise and model are all missing; want one of: columns a and b, noise, "
-        "model"
+        "contrast.views.a, noise, content and model are all missing; want one of: columns a and b, "
+        "noise, content, model"
     ),
     "contrast={source: pool, views: {table: t, noise: 1.0}}": (
-        "contrast.views.table='t' beside noise, which takes the run's embeddings; want columns a "
-        "and b of the table, or no table"
+        "contrast.views.table='t' beside noise, which is made of the run's own; want columns a and "
+        "b of the table, or no table"
     ),
     "contrast.views={model: 'python:m:f'}": (
         "contrast.views.model='python:m:f': not from the command line, as it says which code runs "

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from jobs import divide_contrast, explain_point
+from jobs import curate, divide_contrast, explain_point
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.config.loading import parse_config
@@ -169,6 +169,17 @@ def test_nodes_of_the_tree_are_clusters_and_tiny_ones_join_the_nearest(
     assert len(sizes) < 3 and min(sizes) >= 0.34 * len(joined)
 
 
+def test_a_base_may_be_the_embedding_of_the_views_as_they_are(
+    spark: SparkSession, folder: Path
+) -> None:
+    _, tables = contrasted(spark, config(folder, base="embedding"))
+    views = views_of(folder)
+    for row in tables["contrast_targets"]:
+        U = np.add(*views[row["id"]], dtype=np.float64)
+        np.testing.assert_allclose(row["base"], U / np.linalg.norm(U), atol=1e-6)
+        assert len(row["expert"]) == N_COMPONENTS
+
+
 def test_views_made_with_noise_depend_on_ids_and_seed_alone(
     spark: SparkSession, folder: Path
 ) -> None:
@@ -176,6 +187,73 @@ def test_views_made_with_noise_depend_on_ids_and_seed_alone(
     assert len(first["contrast_clusters"]) == N_POINTS
     other, _ = contrasted(spark, config(folder, views={"noise": 0.4}))
     assert rows_of(other, "contrast_targets") != first["contrast_targets"]
+
+
+USERS_CODE = """
+import numpy as np
+
+
+def shifted(by):
+    return lambda X, seeds: X + by * (1 + seeds[:, None] % 2)
+
+
+def mean(scale):
+    def train(a, b, seed):
+        return [(np.diag(scale * np.abs((a + b).mean(axis=0)) + 0.1), np.zeros(a.shape[1]))]
+
+    return train
+"""
+
+
+def test_views_and_encoders_may_come_from_code_of_the_users(
+    spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "our_contrast.py").write_text(USERS_CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    views = {"model": "python:our_contrast:shifted", "model_options": {"by": 0.5}}
+    trainer = {"model": "python:our_contrast:mean", "model_options": {"scale": 1.0}, "rows": 30}
+    run, tables = contrasted(spark, config(folder, views=views, trainer=trainer))
+    arrays = encoders_of(run)
+    weights = [arrays[f"expert_{k}.0.weights"] for k in range(3)]
+    assert all((np.diag(np.diag(w)) == w).all() and w.shape == (4, 4) for w in weights)
+    assert len({w.tobytes() for w in weights}) == 3
+    assert all(len(row["expert"]) == 4 for row in tables["contrast_targets"])
+    other = trainer | {"model": "python:our_contrast:shifted"}
+    with pytest.raises(
+        ConfigError, match=r"contrast, the code that it calls: shifted\(scale=1.0\)"
+    ):
+        contrasted(spark, config(folder, views=views, trainer=other))
+
+
+def test_views_of_texts_are_embedded_as_the_pools(spark: SparkSession, tmp_path: Path) -> None:
+    """Texts of three topics: each view is nearest to its own text's other view."""
+    rng = np.random.default_rng(0)
+    words = [[f"{topic}{i}" for i in range(30)] for topic in ("fish", "tree", "coin")]
+    texts = [" ".join(rng.choice(words[i % 3], 12)) for i in range(60)]
+    (tmp_path / "pool").mkdir()
+    table = pa.table({"id": [f"t{i:02}" for i in range(60)], "text": texts})
+    pq.write_table(table, tmp_path / "pool" / "a.parquet")
+    of = parse_config(
+        {
+            "input": {"table": f"{tmp_path}/pool", "content": "text"},
+            "embed": {"model": "lsa", "n_components": 8},
+            "output": {"root": f"{tmp_path}/lake"},
+            "cluster": {"levels": [8, 3], "resampling": {"rounds": 1}},
+            "samples": [{"name": "s", "target_size": 20, "share": {"leaves": 0.0}}],
+            "contrast": {
+                "source": "pool",
+                "views": {"content": "text"},
+                "n_clusters": 3,
+                "n_components": 4,
+                "student": SMALL,
+            },
+        }
+    )
+    curate.run(spark, of)
+    _, tables = contrasted(spark, of)
+    clusters = {row["id"]: row["cluster_id"] for row in tables["contrast_clusters"]}
+    assert len(clusters) == 60
+    assert len({(i % 3, clusters[f"t{i:02}"]) for i in range(60)}) == 3  # a cluster a topic
 
 
 # --- rejects, keys, what is said ------------------------------------------------------------------
@@ -231,11 +309,16 @@ def test_every_figure_stands_beside_both_controls_and_the_command_says_it(
         ({"views": None}, ConfigError, "contrast.views is missing; want two embeddings of each"),
         ({"views": {"a": "a"}}, ConfigError, "contrast.views.a='a', b=None; want both columns"),
         ({"views": {"a": "a", "b": "b", "noise": 1.0}}, ConfigError, "a beside noise; want one of"),
-        ({"views": {}}, ConfigError, "a, noise and model are all missing; want one of"),
+        ({"views": {}}, ConfigError, "a, noise, content and model are all missing; want one of"),
         (
             {"views": {"table": "t", "noise": 1.0}},
             ConfigError,
-            "contrast.views.table='t' beside noise, which takes the run's embeddings",
+            "contrast.views.table='t' beside noise, which is made of the run's own",
+        ),
+        (
+            {"views": {"content": "text"}},
+            ConfigError,
+            "contrast.views.content='text', but embed.model='precomputed' reads no content; want",
         ),
         ({"level": 3}, ConfigError, "contrast.level=3, but the tree has 2 levels; want one"),
         ({"n_clusters": 60}, InputError, "contrast.n_clusters=60, but fewer points differ"),

@@ -15,6 +15,8 @@ from udfs.kernels.contrast.encoders import (
     Encoder,
     Layer,
     as_floats,
+    embedding_itself,
+    encoder_of,
     layer_of,
     linear_encoder,
 )
@@ -158,6 +160,18 @@ def test_codes_are_exact_whatever_rows_are_beside_them_and_however_they_are_comp
         np.testing.assert_allclose(as_floats(whole), Z, atol=2.0**-24)
 
 
+def test_an_encoder_of_layers_gives_what_the_layers_give() -> None:
+    a, b = views(9, 100)
+    rng = np.random.default_rng(0)
+    W1, b1 = rng.standard_normal((12, 30)), rng.standard_normal(30)
+    W2, b2 = rng.standard_normal((30, 5)), rng.standard_normal(5)
+    encoder = encoder_of([(W1, b1), (W2, b2)], input_length=POINT_LENGTH)
+    X = (a.astype(np.float64) + b) / POINT_LENGTH
+    Z = np.maximum(X @ W1 + b1, 0) @ W2 + b2
+    Z /= np.linalg.norm(Z, axis=1, keepdims=True)
+    np.testing.assert_allclose(as_floats(encoder(POINT_LENGTH * X)), Z, atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
 def test_layers_of_any_scale_stay_within_their_bounds(size: float) -> None:
     rng = np.random.default_rng(1)
@@ -166,6 +180,13 @@ def test_layers_of_any_scale_stay_within_their_bounds(size: float) -> None:
     assert 2**23 < norms.max() < 2**26
     assert np.abs(layer.bias).max() <= POINT_LENGTH * 2**25
     assert np.frexp(scale)[0] == 0.5
+
+
+def test_the_embedding_itself_is_the_mean_of_both_views() -> None:
+    a, b = views(8, 30)
+    U = a.astype(np.int64) + b
+    want = U / np.linalg.norm(U, axis=1, keepdims=True)
+    np.testing.assert_allclose(as_floats(embedding_itself(12)(U)), want, atol=2.0**-24)
 
 
 def test_an_encoder_comes_back_from_its_arrays() -> None:

@@ -90,6 +90,22 @@ def layer_of(weights: Floats, bias: Floats) -> tuple[Layer, float]:
     return Layer(np.rint(weights * scale), np.rint(bias * scale)), scale
 
 
+def encoder_of(layers: Sequence[tuple[Floats, Floats]], *, input_length: float) -> Encoder:
+    """Return an encoder of one or two layers, given in floating point.
+
+    Parameters
+    ----------
+    layers : weights (n_in, n_out) and bias (n_out,) each; at most MOST_HIDDEN units between
+    input_length : what a point of length 1, as the layers read it, is long as encoders read it
+    """
+    larger, found = input_length, []  # than what the layer is made for
+    for weights, bias in layers:
+        layer, scale = layer_of(weights, bias * larger)
+        found.append(layer)
+        larger *= scale * HANDED_ON
+    return Encoder(found)
+
+
 def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder:
     """Return the linear encoder that contrasts best what two views share with what varies.
 
@@ -123,6 +139,11 @@ def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder
     W = W * np.where(largest < 0, -1.0, 1.0) * np.sqrt(n)
     layer, _ = layer_of(W, -(2 * mean) @ W)  # a point is its views' sum
     return Encoder([layer])
+
+
+def embedding_itself(n_features: int) -> Encoder:
+    """Return the encoder that leaves embeddings as they are: the mean of both views."""
+    return Encoder([layer_of(np.eye(n_features), np.zeros(n_features))[0]])
 
 
 def as_floats(codes: Codes) -> Floats:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from udfs.kernels.contrast.encoders import HANDED_ON, POINT_LENGTH, Encoder, Floats, layer_of
+from udfs.kernels.contrast.encoders import POINT_LENGTH, Encoder, Floats, encoder_of
 
 _STEP, _BETA_1, _BETA_2, _EPSILON = 2e-3, 0.9, 0.999, 1e-8  # Adam (arXiv 1412.6980)
 _BATCH = 128  # points
@@ -62,9 +62,8 @@ def taught(
             step += 1
             net.descend(net.gradients(X, order[start : start + _BATCH]), rate, step)
     W1, b1, W2, b2 = (net.weights[name] for name in ("W1", "b1", "W2", "b2"))
-    first, scale = layer_of(W1 / spread / POINT_LENGTH, b1 - mean / spread @ W1)
-    second, _ = layer_of(W2, b2 * scale * HANDED_ON)
-    return Encoder([first, second])
+    layers = [(W1 / spread, b1 - mean / spread @ W1), (W2, b2)]
+    return encoder_of(layers, input_length=POINT_LENGTH)
 
 
 class _Net:
