@@ -7,7 +7,6 @@ Method   Divide and Contrast, arXiv 2105.08054, with linear encoders in closed f
 Run      evenlake contrast --config my.yaml contrast.source=pool
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,11 +41,10 @@ from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
 from jobs.tables.table import GENERATION, Table
-from udfs.blocks import to_bytes
+from udfs.blocks import from_bytes, to_bytes
 from udfs.contrast import LABEL
+from udfs.kernels.contrast.encoders import Encoder
 from udfs.kernels.exact.hashing import derive_seed
-
-log = logging.getLogger(__name__)
 
 CONTRAST_CLUSTERS = Table(
     "contrast_clusters", f"id {{id}}, cluster_id BIGINT, distance DOUBLE, {GENERATION}"
@@ -79,13 +77,15 @@ def _contrast(this: Work) -> Contrasted:
         (sample,) = sample_rows(rows, wanted, moments.n, seed=this.config.seed)
         points = Points(rows, moments.n, n_features, _n_nodes(this.run), sample)
         # 3. divide, contrast, distil
-        lesson = lessons(this, points, base)
+        lesson = _lesson(this, points, base)
         _tell(this, lesson)
         _write(this, points, lesson)
         # 4. what it is worth, beside both controls
         figures = _figures(this, points, lesson)
         report = report_of(figures)
-        said = report_table(rows_of(str(given.source), report, given.rounds), this.run.run_id)
+        said = report_table(
+            rows_of(str(given.source), report, lesson.merges, given.rounds), this.run.run_id
+        )
         this.write_all({CONTRAST_REPORT: report, REPORT: said})
     except SPARK_ERRORS as error:
         say_why_views_failed(error)
@@ -97,7 +97,7 @@ def _contrast(this: Work) -> Contrasted:
         n_points=moments.n,
         n_rejected=n_rejected,
         n_clusters=len(lesson.experts),
-        n_merged=len(lesson.merged.merges),
+        n_merged=len(lesson.merges),
         n_sampled=len(sample),
         worth=worth,
     )
@@ -137,18 +137,29 @@ def _n_features(rows: DataFrame, source: str, n_rejected: int) -> int:
     return int(some[0].n_bytes) // _VIEW_BYTES
 
 
+def _lesson(this: Work, points: Points, base: Encoder) -> Lesson:
+    """Learn, or take what an earlier attempt has learned, so that all tables are of one lesson."""
+    content = b""
+    if this.is_repeated:
+        kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == ENCODERS)
+        content = b"".join(bytes(row.content) for row in kept.select("content").collect())
+    if not content:
+        content = to_bytes(lessons(this, points, base).arrays())
+    this.write(ARTIFACTS, artifact(ENCODERS, "application/x-npz", content))
+    return Lesson.of(from_bytes(content))
+
+
 def _tell(this: Work, lesson: Lesson) -> None:
     """Say which clusters were merged."""
-    for merge in lesson.merged.merges:
-        if merge.n_points:
-            said = f"cluster {merge.cluster}, {merge.n_points} points, joins {merge.into}"
+    for cluster, n_points, into in lesson.merges:
+        if n_points:
+            said = f"cluster {cluster}, {n_points} points, joins {into}"
             this.progress.note(STAGE.name, said)
-            log.info("merged=%d n_points=%d into=%d", *merge)
 
 
 def _write(this: Work, points: Points, lesson: Lesson) -> None:
     taught = taught_rows(
-        this, points.rows, lesson.division, lesson.experts, lesson.merged.labels, lesson.centroids
+        this, points.rows, lesson.division, lesson.experts, lesson.merged, lesson.centroids
     )
     kept = kept_on_disk(taught)
     try:
@@ -156,9 +167,6 @@ def _write(this: Work, points: Points, lesson: Lesson) -> None:
             {
                 CONTRAST_CLUSTERS: kept.select("id", "cluster_id", "distance"),
                 CONTRAST_TARGETS: kept.select("id", "cluster_id", "base", "expert"),
-                ARTIFACTS: artifact(
-                    ENCODERS, "application/octet-stream", to_bytes(lesson.arrays())
-                ),
             }
         )
     finally:

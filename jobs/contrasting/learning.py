@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.contrasting.dividing import Merged, centroids_of, merge_tiny
+from jobs.contrasting.dividing import centroids_of, merge_tiny
 from jobs.contrasting.measured import Partitions
 from jobs.contrasting.teaching import moments_of
 from jobs.contrasting.training import encoders_by
@@ -65,22 +65,27 @@ class Lesson:
     Attributes
     ----------
     division : by the base
-    merged : its clusters, tiny ones merged
-    centroids : (n_left, n_components) of those that are left
+    merged : (n_clusters,) what each of its clusters has become, among those that are left
+    merges : (n_merges, 3) see ``Merge``
+    centroids : (n_left, n_components) of the clusters that are left
     experts : of the same
-    labels : (n_sample,) their numbers
     student : its code, without heads
     """
 
     division: Division
-    merged: Merged
+    merged: NDArray[np.int64]
+    merges: NDArray[np.int64]
     centroids: Codes
     experts: list[Encoder]
-    labels: NDArray[np.int64]
     student: Encoder
 
+    def labels(self, rows: pa.Table) -> NDArray[np.int64]:
+        """Return the clusters, among those that are left, of rows of a sample : (n,)."""
+        found: NDArray[np.int64] = self.merged[labels_of(self.division)(rows, None)]
+        return found
+
     def arrays(self) -> Arrays:
-        """Return all encoders and the centroids as arrays by name."""
+        """Return it as arrays by name."""
         experts = {f"expert_{k}": each for k, each in enumerate(self.experts)}
         encoders = {"base": self.division.encoder, "student": self.student} | experts
         named = {
@@ -88,7 +93,27 @@ class Lesson:
             for name, each in encoders.items()
             for key, value in each.arrays().items()
         }
-        return named | {"centroids": self.centroids}
+        if self.division.centroids is not None:
+            named["clusters"] = self.division.centroids
+        return named | {name: getattr(self, name) for name in ("merged", "merges", "centroids")}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Lesson":
+        """Return a lesson from its arrays."""
+
+        def encoder(name: str) -> Encoder:
+            start = f"{name}."
+            mine = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+            return Encoder.of(mine)
+
+        return cls(
+            Division(encoder("base"), arrays.get("clusters")),
+            arrays["merged"],
+            arrays["merges"],
+            arrays["centroids"],
+            [encoder(f"expert_{k}") for k in range(len(arrays["centroids"]))],
+            encoder("student"),
+        )
 
 
 def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
@@ -122,7 +147,8 @@ def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
         # 3. distil
         this.progress.update(i + 0.5, given.rounds, at="student")
         student = student_of(this, points, base, experts, labels, round_=i)
-        lesson = Lesson(division, merged, centroids[merged.left], experts, labels, student)
+        merges = np.array(merged.merges, np.int64).reshape(-1, 3)
+        lesson = Lesson(division, merged.labels, merges, centroids[merged.left], experts, student)
         base = student
     return lesson
 
@@ -205,14 +231,15 @@ def controls_of(
     moments = _filled(moments_of(this, rows, points.n_features, n))
     experts = encoders_of(this, rows, moments)
     labels = points.sample[DRAW].to_numpy() % n
-    nothing = np.zeros_like(lesson.labels)
+    found = lesson.labels(points.sample)
+    nothing = np.zeros_like(found)
     students = {
         "base": base,
         "base_only": student_of(this, points, base, [], nothing, round_=last),
         "random_partition": student_of(this, points, base, experts, labels, round_=last),
         "divided": lesson.student,
     }
-    return students, Partitions(nothing, labels, lesson.labels)
+    return students, Partitions(nothing, labels, found)
 
 
 def random_cluster(draw: Column, n_clusters: int) -> Column:

@@ -111,10 +111,13 @@ def report_of(figures: Mapping[str, Mapping[str, float]]) -> pa.Table:
     return as_table(rows, REPORT_SCHEMA)
 
 
-def rows_of(source: str, report: pa.Table, n_rounds: int) -> list[Row]:
-    """Return rows of ``report``, by the round that they are of."""
-    return [
-        Row(source, SECTION, None, str(n_rounds), None, f"{row['metric']}, beside {row['beside']}",
-            row["value"], row["control"])
+def rows_of(source: str, report: pa.Table, merges: NDArray[np.int64], n_rounds: int) -> list[Row]:
+    """Return rows of ``report``, by the round that they are of: figures, and merged clusters."""
+    told: list[tuple[str, float, float | None]] = [
+        (f"{row['metric']}, beside {row['beside']}", row["value"], row["control"])
         for row in report.to_pylist()
-    ]  # fmt: skip
+    ]
+    told += [
+        (f"points of cluster {k}, merged into {to}", float(n), None) for k, n, to in merges if n
+    ]
+    return [Row(source, SECTION, None, str(n_rounds), None, *each) for each in told]

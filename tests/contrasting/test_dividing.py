@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jobs.config.errors import InputError
 from jobs.contrasting.dividing import Merge, centroids_of, merge_tiny
-from jobs.contrasting.measured import few_shot_accuracy, few_shots, report_of
+from jobs.contrasting.measured import few_shot_accuracy, few_shots, report_of, rows_of
 from udfs.kernels.contrast.moments import Moments
 
 
@@ -56,6 +56,15 @@ def test_every_figure_stands_beside_each_control() -> None:
     assert report.to_pylist() == [
         {"metric": "hardness", "beside": "base_only", "value": 3.0, "control": 1.0},
         {"metric": "hardness", "beside": "random_partition", "value": 3.0, "control": 2.0},
+    ]
+
+
+def test_merges_are_rows_of_the_report() -> None:
+    report = report_of({"hardness": {"base_only": 1.0, "divided": 3.0}})
+    rows = rows_of("pool", report, np.array([[4, 2, 3], [5, 0, 1]]), 2)
+    assert [(row.key, row.metric, row.value, row.control) for row in rows] == [
+        ("2", "hardness, beside base_only", 3.0, 1.0),
+        ("2", "points of cluster 4, merged into 3", 2.0, None),
     ]
 
 

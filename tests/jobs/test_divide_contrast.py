@@ -273,6 +273,22 @@ def test_a_row_without_views_is_a_reject_with_its_reason(spark: SparkSession, fo
     assert said.startswith("contrast: cluster ")
 
 
+def test_an_attempt_goes_on_with_what_an_earlier_one_has_learned(
+    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = config(folder, ridge=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(divide_contrast, "_figures", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            contrasted(spark, given)
+    monkeypatch.delattr(divide_contrast, "lessons")  # what is learned is not learned again
+    run, tables = contrasted(spark, given)
+    assert len(tables["contrast_targets"]) == 57 and len(tables["contrast_report"]) > 4
+    whole = encoder(encoders_of(run), "base")(sum(views_of(folder)["60-1"])[None])
+    (row,) = [row for row in tables["contrast_targets"] if row["id"] == "60-1"]
+    assert row["base"] == as_floats(whole)[0].astype(np.float32).tolist()
+
+
 def test_it_changes_nothing_of_the_run_that_it_stands_on(spark: SparkSession, folder: Path) -> None:
     plain = parse_config(as_dict(config_of(folder)) | {"report": {"label": "label"}})
     with_it, without = open_run(spark, config(folder)), open_run(spark, plain)

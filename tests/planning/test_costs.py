@@ -75,6 +75,22 @@ def test_near_copies_by_hand_and_where_they_are_searched() -> None:
     assert [p.part for p in without if p.stage == "find_duplicates"] == ["exact copies"]
 
 
+def test_divide_and_contrast_passes_moments_once_for_all_clusters() -> None:
+    def found(**contrast: Any) -> Part:
+        given = {"source": "pool", "views": {"noise": 0.5}, "student": {"rows": 1000}} | contrast
+        plain = problem(100_000, [10]).config.model_dump(by_alias=True)
+        config = parse_config(plain | {"contrast": given})
+        tried = Problem(100_000, 256, config)
+        return part(costs.estimate(tried, MACHINE, RECIPE.beside(config)), "contrast")
+
+    # three passes; a student and two controls of 64 units, 40 epochs
+    moments, learned = 3 * 2 * 256**2 * 100_000, 3 * 6 * 256 * 64 * 40 * 1000
+    assert found().flops == pytest.approx(moments + learned)
+    assert found(n_clusters=10).flops == found().flops
+    assert found(n_clusters=10).worker - found().worker == 2 * 16 * 256**2 * 5
+    assert found(rounds=2).flops == pytest.approx(moments * 5 / 3 + learned * 4 / 3)
+
+
 def make_plan(tried: Problem, machine: Machine) -> Plan:
     return plan.make_plan(tried, machine, RECIPE.on(tried.config))
 
