@@ -20,7 +20,8 @@ from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.contrasting.asked import code_version, require_few, require_possible
-from jobs.contrasting.learning import DRAW, Lesson, Points, base_of, controls_of, lessons
+from jobs.contrasting.learning import base_of, controls_of, lessons
+from jobs.contrasting.lesson import DRAW, Lesson, Points
 from jobs.contrasting.measured import hardness_figures, label_figures, report_of, rows_of
 from jobs.contrasting.page import Contrasted, contrast_page, said_of
 from jobs.contrasting.teaching import moments_of, taught_rows
@@ -70,9 +71,9 @@ def _contrast(this: Work) -> Contrasted:
         rows = found.where("reason IS NULL").drop("reason", "detail")
         n_features = _n_features(rows, str(given.source), n_rejected)
         # 2. the base, from all points' moments
-        (moments,) = moments_of(this, rows.withColumn(LABEL, F.lit(0)), n_features, 1)
-        draw = rows.withColumn(LABEL, F.lit(0))
-        base = base_of(this, draw, moments)
+        whole = rows.withColumn(LABEL, F.lit(0))
+        (moments,) = moments_of(this, whole, n_features, 1)
+        base = base_of(this, whole, moments)
         wanted = [("contrast", given.student.rows)]
         (sample,) = sample_rows(rows, wanted, moments.n, seed=this.config.seed)
         points = Points(rows, moments.n, n_features, _n_nodes(this.run), sample)

@@ -4,20 +4,19 @@ The next round's base is this one's student.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.contrasting.dividing import centroids_of, merge_tiny
+from jobs.contrasting.lesson import DRAW, Lesson, Points
 from jobs.contrasting.measured import Partitions
 from jobs.contrasting.teaching import moments_of
 from jobs.contrasting.training import encoders_by
 from jobs.runs.work import Work
-from udfs.contrast import LABEL, Division, Views, by_experts, labels_of, views_of
+from udfs.contrast import LABEL, Division, by_experts, labels_of
 from udfs.kernels.contrast.encoders import (
     Codes,
     Encoder,
@@ -28,92 +27,8 @@ from udfs.kernels.contrast.encoders import (
 from udfs.kernels.contrast.moments import Moments
 from udfs.kernels.contrast.students import Study, Teachers, taught
 from udfs.kernels.exact.hashing import derive_seed
-from udfs.kernels.passes.step import Arrays
 
-DRAW = "draw"  # column of rows: a hash, whose remainder is a random cluster
 _STUDENT, _KMEANS = 1, 2  # streams of the seed
-
-
-@dataclass(frozen=True)
-class Points:
-    """The points that have two views.
-
-    Attributes
-    ----------
-    rows : id, a, b, draw; and label, if the tree divides them
-    n_points, n_features : their number, and a view's length
-    n_nodes : clusters, if the tree divides them
-    sample : some of the rows, on the driver
-    """
-
-    rows: DataFrame
-    n_points: int
-    n_features: int
-    n_nodes: int | None
-    sample: pa.Table
-
-    @property
-    def views(self) -> Views:
-        """The sample's."""
-        return views_of(self.sample)
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a round has learned.
-
-    Attributes
-    ----------
-    division : by the base
-    merged : (n_clusters,) what each of its clusters has become, among those that are left
-    merges : (n_merges, 3) see ``Merge``
-    centroids : (n_left, n_components) of the clusters that are left
-    experts : of the same
-    student : its code, without heads
-    """
-
-    division: Division
-    merged: NDArray[np.int64]
-    merges: NDArray[np.int64]
-    centroids: Codes
-    experts: list[Encoder]
-    student: Encoder
-
-    def labels(self, rows: pa.Table) -> NDArray[np.int64]:
-        """Return the clusters, among those that are left, of rows of a sample : (n,)."""
-        found: NDArray[np.int64] = self.merged[labels_of(self.division)(rows, None)]
-        return found
-
-    def arrays(self) -> Arrays:
-        """Return it as arrays by name."""
-        experts = {f"expert_{k}": each for k, each in enumerate(self.experts)}
-        encoders = {"base": self.division.encoder, "student": self.student} | experts
-        named = {
-            f"{name}.{key}": value
-            for name, each in encoders.items()
-            for key, value in each.arrays().items()
-        }
-        if self.division.centroids is not None:
-            named["clusters"] = self.division.centroids
-        return named | {name: getattr(self, name) for name in ("merged", "merges", "centroids")}
-
-    @classmethod
-    def of(cls, arrays: Arrays) -> "Lesson":
-        """Return a lesson from its arrays."""
-
-        def encoder(name: str) -> Encoder:
-            start = f"{name}."
-            mine = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
-            return Encoder.of(mine)
-
-        return cls(
-            Division(encoder("base"), arrays.get("clusters")),
-            arrays["merged"],
-            arrays["merges"],
-            arrays["centroids"],
-            [encoder(f"expert_{k}") for k in range(len(arrays["centroids"]))],
-            encoder("student"),
-        )
 
 
 def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
@@ -226,7 +141,7 @@ def controls_of(
     """
     given, base, n = this.config.contrast, lesson.division.encoder, len(lesson.experts)
     last = given.rounds - 1
-    drawn = random_cluster(points.rows[DRAW], n)
+    drawn = F.pmod(DRAW, F.lit(n)).cast("int")
     rows = points.rows.withColumn(LABEL, drawn)
     moments = _filled(moments_of(this, rows, points.n_features, n))
     experts = encoders_of(this, rows, moments)
@@ -240,11 +155,6 @@ def controls_of(
         "divided": lesson.student,
     }
     return students, Partitions(nothing, labels, found)
-
-
-def random_cluster(draw: Column, n_clusters: int) -> Column:
-    """Return a random cluster by a hash."""
-    return F.pmod(draw, F.lit(n_clusters)).cast("int")
 
 
 def _filled(moments: list[Moments]) -> list[Moments]:

@@ -52,14 +52,15 @@ def encoders_by(
     binned = rows.mapInArrow(make_send(sent), BINNED_SCHEMA.format(id=id_))
     train = make_train(source.code(trainer.model_options), trainer.rows, this.config.seed)
     made = binned.repartition(n_bins, "bin").mapInArrow(train, TRAINED_SCHEMA).toArrow()
-    found = [Encoder.of(from_bytes(x.as_py())) for x in made.sort_by("cluster")["payload"]]
-    lengths = sorted({each.layers[-1].weights.shape[1] for each in found})
+    found = {row["cluster"]: Encoder.of(from_bytes(row["payload"])) for row in made.to_pylist()}
+    lengths = sorted({each.layers[-1].weights.shape[1] for each in found.values()})
     if len(lengths) > 1:
         raise ConfigError(
             f"{KEY}.model={trainer.model!r} gave codes of lengths {lengths}; want one length for "
             "all clusters"
         )
-    return found
+    largest = found[int(np.argmax(n_points))]  # stands in for a random cluster without points
+    return [found.get(k, largest) for k in range(n_bins)]
 
 
 def _cuts(n_points: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
