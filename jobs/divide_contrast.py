@@ -29,10 +29,10 @@ from jobs.contrasting.views import say_why_views_failed, views_for, views_pinned
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows
 from jobs.pool.ids import Id, is_id
-from jobs.reporting.explanation import Explanation
 from jobs.reporting.exported import exported
 from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.reporting.side_page import render_side_page
+from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
