@@ -185,7 +185,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     return replace(so_far, path=nodes, samples=places)
 
 
-def _said(picked: Picked | None) -> str:
+def _said(picked: Picked) -> str:
     return str(picked.table if isinstance(picked, IdsConfig) else picked)
 
 

@@ -87,6 +87,8 @@ def _reasons(found: Evidence) -> Iterator[str]:
     yield f"Points lie {_compared(found.verdict)}"
     for name, other in found.judges.items():
         yield f"In {name}, which the tree never saw, they lie {_compared(other)}"
+    if found.action == "curate" and found.verdict.state == "mixed":
+        yield "It gains in one respect more than it loses in the other: look at what is kept"
     if found.action != "guard" and scatter.sample is not None:
         yield (
             f"Scatter, points far from all others, takes {percent(scatter.sample)} of the sample "

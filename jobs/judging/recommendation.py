@@ -79,5 +79,16 @@ class Evidence(NamedTuple):
         """What to do; no claim beyond any of the judges."""
         if self.scatter.is_more:
             return "guard"
-        states = {self.verdict.state, *(each.state for each in self.judges.values())}
-        return "curate" if states == {"better"} and not self.is_even else "uniform"
+        verdicts = [self.verdict, *self.judges.values()]
+        return "curate" if all(map(_gains, verdicts)) and not self.is_even else "uniform"
+
+
+def _gains(verdict: Verdict) -> bool:
+    """Whether both views gain, or one gains much more than the other loses.
+
+    On questions by their intents, nodes gained 21 % and communities lost 3 %; a classifier's
+    accuracy rose from .66 to .75.
+    """
+    if verdict.state != "mixed":
+        return verdict.state == "better"
+    return verdict.weighed.side == "better" and -verdict.weighed.mean >= SMALL

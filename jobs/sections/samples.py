@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -135,7 +136,18 @@ class IdsConfig(TableConfig):
     fingerprint: Annotated[str | None, HOW] = None
 
 
-Picked = str | IdsConfig  # a filter, or a table of ids
+def _picked(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(value, dict):
+        return IdsConfig.model_validate(value)
+    if value is None or isinstance(value, str | IdsConfig):
+        return validate(value)
+    raise PydanticCustomError(
+        "no_pick", "a SQL filter, or a table of ids such as {table: /lake/gold, id: id}"
+    )
+
+
+# a filter, or a table of ids
+Picked = Annotated[str | IdsConfig | None, WrapValidator(_picked)]
 
 
 class NodeRule(Section):
@@ -179,6 +191,23 @@ class NodeRulesTable(TableConfig):
     fingerprint: Annotated[str | None, HOW] = None
 
 
+def _rules(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(value, dict):
+        return NodeRulesTable.model_validate(value)
+    if isinstance(value, list):
+        return TypeAdapter(list[NodeRule]).validate_python(value)
+    if isinstance(value, NodeRulesTable):
+        return validate(value)
+    raise PydanticCustomError(
+        "no_rules",
+        "a list of rules such as {level: 1, node_id: 7, rule: drop}, or a table of them: {table: "
+        "/lake/rules}",
+    )
+
+
+NodeRules = Annotated[list[NodeRule] | NodeRulesTable, WrapValidator(_rules)]
+
+
 class SampleConfig(Section):
     """One sample drawn from the tree."""
 
@@ -187,12 +216,12 @@ class SampleConfig(Section):
     strategy: Literal["random", "closest", "diverse"] = "random"
     replicas: Positive = 1
     share: ShareConfig = ShareConfig()
-    must_include: Annotated[Picked | None, CountsFrom(None)] = None
-    must_exclude: Annotated[Picked | None, CountsFrom(None)] = None
+    must_include: Annotated[Picked, CountsFrom(None)] = None
+    must_exclude: Annotated[Picked, CountsFrom(None)] = None
     weight: Annotated[WeightConfig | None, CountsFrom(None)] = None
     quotas: Annotated[QuotasConfig | None, CountsFrom(None)] = None
     per_node: Annotated[PerNodeConfig | None, CountsFrom(None)] = None
-    node_rules: Annotated[list[NodeRule] | NodeRulesTable, CountsFrom([])] = []
+    node_rules: Annotated[NodeRules, CountsFrom([])] = []
     on_worse_than_uniform: Annotated[Literal["warn", "fail"], HOW] = "warn"
 
     @property

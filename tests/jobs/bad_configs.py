@@ -72,6 +72,25 @@ OVERRIDES = {  # of BASE -> the whole message
     "samples.0.per_node={level: bottom}": (
         "samples.0.per_node.level='bottom': want a whole number or 'top'"
     ),
+    "samples.0.must_include=5": (
+        "samples.0.must_include=5: want a SQL filter, or a table of ids such as {table: "
+        "/lake/gold, id: id}"
+    ),
+    "samples.0.must_exclude={tabel: /lake/test}": (
+        "samples.0.must_exclude.table: missing; every config needs it\n"
+        "samples.0.must_exclude.tabel: unknown key; did you mean samples.must_exclude.table?"
+    ),
+    "samples.0.node_rules=drop": (
+        "samples.0.node_rules='drop': want a list of rules such as {level: 1, node_id: 7, rule: "
+        "drop}, or a table of them: {table: /lake/rules}"
+    ),
+    "samples.0.node_rules=[{level: 1, node_id: 7, rule: keep}]": (
+        "samples.0.node_rules.0.rule='keep': want 'drop', 'weight' or 'cap'"
+    ),
+    "samples.0.node_rules=[{level: 1, node_id: 7, rule: cap}]": (
+        "samples.0.node_rules.0.cap without a value; want a number"
+    ),
+    "samples.0.target_size={coverage: 1.5}": "samples.0.target_size.coverage=1.5: want at most 1",
     "samples.0.strategy=best": "samples.0.strategy='best': want 'random', 'closest' or 'diverse'",
     "samples.0.name=../up": "samples.0.name='../up': want text that matches ^[A-Za-z0-9_]+$",
     "samples=[{name: a, target_size: 1}, {name: A, target_size: 2}]": (
