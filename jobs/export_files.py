@@ -2,7 +2,8 @@
 
 Of a sample: see ``jobs.export_sample``. Of a selection, or of batches:
 
-Reads    learnability (the drawn rows) or batches; the pool's columns, at the pinned version
+Reads    learnability (the drawn rows), batches or hard_negative_batches; the pool's columns, at the
+         pinned version
 Writes   DIR: part-*.parquet of batch_id, position, id and the columns, in this order; _index.json,
          the last file, without which an export is unfinished
 Run      evenlake export DIR --of learnability --batch-size 256 --columns text --config my.yaml
@@ -18,7 +19,7 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import score_learnability, select_batches
+from jobs import mine_negatives, score_learnability, select_batches
 from jobs.cli.command import Job, execute, fail
 from jobs.cli.log_style import LogFormat, LogStyle
 from jobs.cli.options import (
@@ -45,6 +46,7 @@ from jobs.pool.columns import named_columns
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
+from jobs.tables.table import Table
 from jobs.training.index import BATCH, POSITION, Index
 
 # --- where rows come from: for each table, cut rows and the keys behind them ----------------------
@@ -70,22 +72,29 @@ def _drawn(this: Run) -> Cut:
     return reduce(DataFrame.unionByName, rows), [each.name for each in found]
 
 
-def _batches(this: Run, wanted: Wanted) -> Cut:
-    """Return the selected batches, numbered anew."""
-    if wanted.batch_size is not None:
-        raise ConfigError(
-            f"--of batches --batch-size {wanted.batch_size}: batches are exported as they were "
-            "selected; leave --batch-size out"
-        )
-    stage = this.recipe.named(select_batches.STAGE.name) or select_batches.STAGE
-    _require(this, stage, "batches.learner")
-    rows = this.read(stage, select_batches.BATCHES)
-    return renumbered(rows.select("round", "batch_id", "position", "id")), [this.key(stage)]
+def _ready(stage: Stage[Any], table: Table, key: str) -> Callable[[Run, Wanted], Cut]:
+    """Return the function that numbers a stage's batches anew; an epoch is a round."""
+
+    def cut(this: Run, wanted: Wanted) -> Cut:
+        if wanted.batch_size is not None:
+            raise ConfigError(
+                f"--of {wanted.of} --batch-size {wanted.batch_size}: batches are exported as they "
+                "were selected; leave --batch-size out"
+            )
+        mine = this.recipe.named(stage.name) or stage
+        _require(this, mine, key)
+        rows = this.read(mine, table).withColumnRenamed("epoch", "round")
+        return renumbered(rows.select("round", "batch_id", "position", "id")), [this.key(mine)]
+
+    return cut
 
 
 SOURCES: dict[str, Callable[[Run, Wanted], Cut]] = {
     "learnability": _learnability,
-    "batches": _batches,
+    "batches": _ready(select_batches.STAGE, select_batches.BATCHES, "batches.learner"),
+    "negatives": _ready(
+        mine_negatives.STAGE, mine_negatives.HARD_NEGATIVE_BATCHES, "contrast.source"
+    ),
 }
 
 
@@ -169,7 +178,9 @@ def run(spark: SparkSession, config: RunConfig, folder: str, **wanted: Any) -> E
 FolderArgument = Annotated[
     str, typer.Argument(metavar="DIR", help="Where to: a path or URI; before key=value.")
 ]
-OfOption = Annotated[str | None, typer.Option("--of", help="A table: learnability or batches.")]
+OfOption = Annotated[
+    str | None, typer.Option("--of", help="Rows of: learnability, batches, negatives.")
+]
 SampleOption = Annotated[str | None, typer.Option("--sample", help="A sample of the config.")]
 ColumnsOption = Annotated[
     str | None, typer.Option("--columns", help="Columns of the pool: a,b; of a sample all, if not.")

@@ -7,6 +7,7 @@ from jobs import (
     embed_pool,
     find_duplicates,
     gate_outliers,
+    mine_negatives,
     report_curation,
     score_learnability,
     select_batches,
@@ -26,5 +27,6 @@ RECIPE = Recipe(
         score_learnability.STAGE,
         select_batches.STAGE,
         divide_contrast.STAGE,
+        mine_negatives.STAGE,
     )
 )

@@ -42,12 +42,14 @@ from udfs.kernels.passes.sources import BLOCK_ROWS
 EVALUATED_ROWS = 10_000
 MAX_COMPARED = 50_000
 N_CLUSTERINGS = 3
+GUARDED_ROWS = 8192
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
 _TUNE_PASSES = 60.0  # over the hash sample against all its leaves, all rungs together
 _TUNE_DRAWS = 60.0  # draws compared with the rows that judge them
 _SEARCHED = 2.5  # cells of a point, at most three
 _CELLS_UNEVEN = 1.5  # pairs in cells of unequal size, over those in equal ones
 _NEAR_COPIES = 6.0  # of the vectors in a search on the driver: fetched, in cells, sorted
+_GUARD_PER_POINT = 2e-5  # seconds: to find a place in a batch
 _COMMUNITY_SECONDS = 1e-4  # a point: the communities of its neighbour graph
 
 LEAF_BYTES = 4 + 4 + 4  # a leaf's copies during assignment: as shipped, by cell, the GEMM's side
@@ -148,6 +150,22 @@ def contrast(sizes: "Sizes") -> Iterator[Part]:
         "divide_contrast", "contrast", 3 * SHIP_PER_BYTE, flops=flops + learned,
         shuffles=1, tables=6, seconds=2 * speed * (flops / sizes.machine.n_slots + learned),
         worker=2 * moments, driver=moments + 40 * d * rows,
+    )  # fmt: skip
+
+
+def mine_negatives(sizes: "Sizes") -> Iterator[Part]:
+    """Estimate batches of hard negatives: a shuffle of ids; with a guard, all pairs of each run."""
+    given = sizes.problem.config.contrast.batches
+    if given.max_cosine is None:
+        yield sizes.spark("mine_negatives", "batches", SCAN_PER_BYTE, DRAW_PER_POINT, tables=2)
+        return
+    run = min(sizes.n, max(GUARDED_ROWS, 2 * given.size))
+    pairs = sizes.n * run / 2.0
+    yield sizes.spark(
+        "mine_negatives", "batches", SCAN_PER_BYTE + ROUTE_PER_BYTE,
+        DRAW_PER_POINT + _GUARD_PER_POINT, shuffles=2, tables=2, flops=2.0 * sizes.d * pairs,
+        seconds=pairs * sizes.machine.speed.pair_seconds / sizes.machine.n_slots,
+        worker=(8.0 * sizes.d + 4.0 * run / given.size) * run,
     )  # fmt: skip
 
 

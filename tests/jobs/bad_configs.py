@@ -159,6 +159,13 @@ OVERRIDES = {  # of BASE -> the whole message
     "learnability.criterion=best": (
         "learnability.criterion='best': want 'learnability', 'hard', 'easy_reference' or 'uniform'"
     ),
+    "contrast.batches.size=1": "contrast.batches.size=1: want at least 2",
+    "contrast.batches.temperature=-1": "contrast.batches.temperature=-1: want at least 0",
+    "contrast.batches.max_cosine=1.5": "contrast.batches.max_cosine=1.5: want at most 1",
+    "contrast.batches={size: 10000, max_cosine: 0.9}": (
+        "contrast.batches.size=10000 with max_cosine=0.9: all pairs of a batch are compared in one "
+        "task; want at most 8192, or max_cosine: null"
+    ),
     "batches.learner={table: data/learner}": (
         "batches.reference is missing; want the table of the reference model's embeddings, such as "
         "{table: /lake/reference, id: id, image: image, text: text}"

@@ -327,6 +327,7 @@ def test_a_folder_that_holds_anything_else_is_refused(
         ({"columns": ("label", "Label")}, ConfigError, "Label is there already"),
         ({"rounds": (1, 2)}, InputError, "--rounds 1,2: learnability has no selected row there"),
         ({"of": "batches", "batch_size": None}, ConfigError, "batches.learner is null, so"),
+        ({"of": "negatives", "batch_size": None}, ConfigError, "contrast.source is null, so"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jobs import tune_tree
 from jobs.config.loading import parse_config
+from jobs.negatives import cutting
 from jobs.planning import costs, level_parts, passes, plan
 from jobs.planning.calibration import calibrate
 from jobs.planning.machine import (
@@ -300,6 +301,7 @@ def test_the_planner_knows_the_sizes_that_the_report_decides_by() -> None:
     assert costs.EVALUATED_ROWS == coverage_rows.EVALUATED_ROWS
     assert costs.MAX_COMPARED == coverage_rows.MAX_COMPARED
     assert costs.N_CLUSTERINGS == coverage_rows.N_CLUSTERINGS
+    assert costs.GUARDED_ROWS == cutting.RUN_ROWS
     assert costs.n_sampled is tune_tree.n_sampled
 
 

@@ -10,6 +10,7 @@ from jobs.contrasting.page import Contrasted
 from jobs.embed_pool import Embedded
 from jobs.find_duplicates import Deduplicated
 from jobs.gate_outliers import Gated
+from jobs.mine_negatives import Mined
 from jobs.recipe import RECIPE
 from jobs.report_curation import Measured
 from jobs.runs.outcomes import Outcome, per, unkept
@@ -60,6 +61,10 @@ OUTCOMES = [
     Contrasted(
         n_points=57, n_rejected=3, n_clusters=3, n_merged=0, n_sampled=57,
         worth={"knn_accuracy.divided": 0.75, "knn_accuracy.base_only": 0.5},
+    ),
+    Mined(
+        n_points=90, n_whole=11, n_smaller=1, n_left=0, level=2, n_nodes=3,
+        hardness={"mean_cosine": 0.5, "mean_cosine.control": -0.125},
     ),
 ]  # fmt: skip
 

@@ -1,0 +1,125 @@
+"""What batches are worth: how close the points of a few are, beside uniform batches."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.points.hash_sample import sample_rows
+from jobs.reporting.rows import Row
+from jobs.spark.frames import as_frame
+from udfs.kernels.negatives.hardness import centred, info_nce, mean_cosine, share_of_pairs
+from udfs.near import UNIT, DirectionReader
+
+SECTION = "negatives"
+CONTROL = ".control"  # ends the name of a figure of uniform batches
+_MEASURED_ROWS = 8192  # of batches, and as many of uniform ones
+_OF_ONE = 1024  # rows of a batch, all of whose pairs are looked at
+
+Figures = dict[str, float]
+
+
+def hardness_of(
+    batches: DataFrame,
+    points: DataFrame,
+    read: DirectionReader,
+    *,
+    size: int,
+    n_whole: int,
+    n_points: int,
+    max_cosine: float | None,
+    seed: int,
+) -> list[tuple[Figures, Figures]]:
+    """Measure the first whole batches, and as many of uniform draws from the same points.
+
+    The first batches come from all over the walk. Of large ones, every so many points count.
+
+    Parameters
+    ----------
+    batches : batch_id, id, position; all of them
+    points : id, embedding, label (null if none is named)
+
+    Returns
+    -------
+    figures : of each batch, and of a uniform one
+    """
+    step = -(-size // _OF_ONE)
+    n_rows = -(-size // step)  # of a batch
+    n = min(n_whole, _MEASURED_ROWS // n_rows)
+    wanted = [("mine_negatives.control", n * n_rows)]
+    (uniform,) = sample_rows(batches.select("id"), wanted, n_points, seed=seed)
+    number = pa.array(np.arange(len(uniform)) // n_rows - n)  # negative for controls
+    control = as_frame(batches.sparkSession, uniform.append_column("batch_id", number))
+    mine = batches.where((F.col("batch_id") < n) & (F.col("position") % step == 0))
+    both = F.broadcast(mine.select("id", "batch_id").unionByName(control))
+    table = points.join(both, on="id", how="inner").toArrow()
+    table = table.sort_by([("batch_id", "ascending"), ("id", "ascending")])
+    measure = _Measure(table, read, max_cosine)
+    return [(measure(batch), measure(batch - n)) for batch in range(n)]
+
+
+class _Measure:
+    """Measures batches of the same points.
+
+    Parameters
+    ----------
+    points : batch_id (negative for uniform batches), embedding, label
+    """
+
+    def __init__(self, points: pa.Table, read: DirectionReader, max_cosine: float | None) -> None:
+        (vectors,) = points.select(["embedding"]).combine_chunks().to_batches()
+        self.X = read(vectors).astype(np.float64) * UNIT
+        self.batch = points["batch_id"].to_numpy()
+        labels = points["label"].combine_chunks().dictionary_encode().indices
+        self.y = None if labels.null_count else labels.to_numpy()
+        self.mean = self.X[self.batch < 0].mean(axis=0)
+        self.max_cosine = max_cosine
+
+    def __call__(self, batch: int) -> Figures:
+        """Measure one batch."""
+        rows = np.flatnonzero(self.batch == batch)
+        X = self.X[rows]
+        Z = centred(X, self.mean)
+        found = {"mean_cosine": mean_cosine(Z), "info_nce": info_nce(Z)}
+        if self.max_cosine is not None:
+            found["pairs_above_max_cosine"] = share_of_pairs(X @ X.T > self.max_cosine)
+        if self.y is not None:
+            y = self.y[rows]
+            found["pairs_of_one_label"] = share_of_pairs(y[:, None] == y)
+        return found
+
+
+def means_of(figures: list[tuple[Figures, Figures]]) -> Figures:
+    """Return the means over batches, those of the controls under names of their own."""
+    found: Figures = {}
+    for name in figures[0][0] if figures else ():
+        found[name], found[name + CONTROL] = (
+            float(np.mean([each[side][name] for each in figures])) for side in (0, 1)
+        )
+    return found
+
+
+def hardness_rows(source: str, figures: list[tuple[Figures, Figures]]) -> list[Row]:
+    """Return the rows of ``report``, by a batch's number."""
+    return [
+        Row(source, SECTION, None, str(batch), None, name, value, uniform[name])
+        for batch, (mine, uniform) in enumerate(figures)
+        for name, value in mine.items()
+    ]
+
+
+def said_of(hardness: Mapping[str, float]) -> list[str]:
+    """Return a line for each figure, beside its control."""
+    texts = {
+        "mean_cosine": "mean cosine of a batch's points, seen from the mean of all",
+        "info_nce": "InfoNCE of a batch in nats, at a temperature of 0.1",
+        "pairs_above_max_cosine": "share of its pairs above max_cosine",
+        "pairs_of_one_label": "share of its pairs of one label",
+    }
+    return [
+        f"{text}: {hardness[name]:.3g}; uniform batches {hardness[name + CONTROL]:.3g}"
+        for name, text in texts.items()
+        if name in hardness
+    ]

@@ -1,0 +1,44 @@
+"""The page of batches of hard negatives."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import yaml
+
+from jobs.config.model import RunConfig, as_public_dict
+from jobs.config.secrets import without_secrets
+from jobs.reporting.side_page import Chart, SidePage
+
+_INTRO = (
+    "A contrastive model learns to tell a point from the others of its batch. Points of a uniform "
+    "batch are easily told apart; here the points of a batch lie close together in the tree."
+)
+_NAMES = ("hard negatives", "uniform batches")
+_CHARTS = (
+    Chart("mean_cosine", "Mean cosine of each batch's points", "key", "batch", _NAMES),
+    Chart("info_nce", "InfoNCE of each batch", "key", "batch", _NAMES),
+    Chart("pairs_of_one_label", "Pairs of one label", "key", "batch", _NAMES),
+)
+
+
+def negatives_page(
+    config: RunConfig, run_id: str, said: Sequence[str], tables: Mapping[str, str]
+) -> SidePage:
+    """Return what the page of a run's batches says.
+
+    Parameters
+    ----------
+    tables : name -> address
+    """
+    return SidePage(
+        title="Batches of hard negatives",
+        intro=_INTRO,
+        pool=without_secrets(config.input.table),
+        run_id=run_id,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        said=said,
+        charts=_CHARTS,
+        tables=tables,
+        config_yaml=yaml.safe_dump(as_public_dict(config), sort_keys=False),
+        columns="batch",
+    )
