@@ -242,8 +242,16 @@ def _said(this: Run, done: Mined) -> list[str]:
         f"in epoch {given.batches.epoch}{left}",
         f"from level {done.level} of the tree{chosen}: {done.n_nodes:,} nodes of "
         f"{done.n_points / done.n_nodes:.3g} points on average",
+        *_said_of_copies(this),
         *said_of(done.hardness),
     ]
+
+
+def _said_of_copies(this: Run) -> list[str]:
+    if not this.is_on(find_duplicates.STAGE):
+        return ["copies, which were not turned away, never share a batch"]
+    n_copies = this.outcome(find_duplicates.STAGE).n_copies
+    return [f"{n_copies:,} copies are in none: they were turned away"] if n_copies else []
 
 
 def _exported(this: Run, said: Sequence[str]) -> list[str]:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from udfs.kernels.near.pairs import better_neighbours
-from udfs.kernels.negatives.placing import NOWHERE, Apart, fill, place_all, positions
+from udfs.kernels.negatives.placing import NOWHERE, Apart, fill, pairs_above, place_all, positions
 from udfs.near import DirectionReader
 
 PLACED_SCHEMA = "run bigint, batch bigint, n_rows bigint, position int, id {id}, cluster_id bigint"
@@ -76,10 +75,9 @@ def _apart(rows: pa.Table, guard: Guard) -> Apart:
         other.append(copies.other)
     if guard.max_cosine is not None:
         (points,) = rows.select(["embedding"]).to_batches()
-        above = float(np.nextafter(guard.max_cosine, 2))
-        similar = better_neighbours(guard.read(points), above, most=len(rows))
-        one.append(similar.row)
-        other.append(similar.better)
+        similar = pairs_above(guard.read(points), guard.max_cosine)
+        one.append(similar.one)
+        other.append(similar.other)
     return Apart(np.concatenate(one), np.concatenate(other))
 
 

@@ -78,12 +78,12 @@ def cut_apart(
     points : id and the guard's columns
     """
     first = kept_on_disk(_placed(ordered, points, guard, n_points, is_last=False))
-    left = first.where("batch IS NULL").select(F.lit(0).alias("pass"), "id", "cluster_id")
-    n_left = left.count()
-    shuffled = numbered(left, "pass", by_hash("id", seed=seed), ["id"]).drop("pass")
-    last = kept_on_disk(_placed(shuffled, points, guard, n_left, is_last=True))
-    both = first.where("batch IS NOT NULL").withColumn("pass", F.lit(0))
-    both = both.unionByName(last.withColumn("pass", F.lit(1)))
+    both, kept = first.where("batch IS NOT NULL").withColumn("pass", F.lit(0)), [first]
+    left = first.where("batch IS NULL").select(F.lit(1).alias("pass"), "id", "cluster_id")
+    if n_left := left.count():
+        shuffled = numbered(left, "pass", by_hash("id", seed=seed), ["id"]).drop("pass")
+        last = kept_on_disk(_placed(shuffled, points, guard, n_left, is_last=True))
+        both, kept = both.unionByName(last.withColumn("pass", F.lit(1))), [first, last]
     numbers = _numbers(both.where("position = 0").select(*_BATCH, "n_rows").toArrow(), guard.size)
     told = F.broadcast(as_frame(ordered.sparkSession, numbers))
     rows = both.join(told, on=_BATCH, how="inner")
@@ -92,7 +92,7 @@ def cut_apart(
         rows.select("batch_id", "cluster_id", "id", "position"),
         n_whole,
         len(numbers) - n_whole,
-        (first, last),
+        tuple(kept),
     )
 
 

@@ -11,6 +11,7 @@ from jobs.points.hash_sample import sample_rows
 from jobs.reporting.rows import Row
 from jobs.spark.frames import as_frame
 from udfs.kernels.negatives.hardness import centred, info_nce, mean_cosine, share_of_pairs
+from udfs.kernels.negatives.placing import pairs_above
 from udfs.near import UNIT, DirectionReader
 
 SECTION = "negatives"
@@ -70,7 +71,8 @@ class _Measure:
 
     def __init__(self, points: pa.Table, read: DirectionReader, max_cosine: float | None) -> None:
         (vectors,) = points.select(["embedding"]).combine_chunks().to_batches()
-        self.X = read(vectors).astype(np.float64) * UNIT
+        self.grid = read(vectors)
+        self.X = self.grid.astype(np.float64) * UNIT
         self.batch = points["batch_id"].to_numpy()
         labels = points["label"].combine_chunks().dictionary_encode().indices
         self.y = None if labels.null_count else labels.to_numpy()
@@ -80,11 +82,11 @@ class _Measure:
     def __call__(self, batch: int) -> Figures:
         """Measure one batch."""
         rows = np.flatnonzero(self.batch == batch)
-        X = self.X[rows]
-        Z = centred(X, self.mean)
+        Z = centred(self.X[rows], self.mean)
         found = {"mean_cosine": mean_cosine(Z), "info_nce": info_nce(Z)}
         if self.max_cosine is not None:
-            found["pairs_above_max_cosine"] = share_of_pairs(X @ X.T > self.max_cosine)
+            n_above, n = len(pairs_above(self.grid[rows], self.max_cosine).one), len(rows)
+            found["pairs_above_max_cosine"] = 2 * n_above / max(1, n * (n - 1))
         if self.y is not None:
             y = self.y[rows]
             found["pairs_of_one_label"] = share_of_pairs(y[:, None] == y)

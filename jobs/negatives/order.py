@@ -1,8 +1,8 @@
 """The order of points along a walk through the tree, from which batches are cut.
 
 A point's key is a place on the walk, in points of the pool: where its node begins, and a hash's
-share of its node. A temperature t moves it by up to t / 2 of the walk either way, past the end to
-the beginning: at 1 every place is as likely as any other, a uniform shuffle. Every epoch begins the
+share of its node. A temperature t moves it on by up to t of the walk, past the end to the
+beginning: at 1 every place is as likely as any other, a uniform shuffle. Every epoch begins the
 walk elsewhere and has hashes of its own.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -47,17 +48,25 @@ def walk_of(nodes: pa.Table, unit: float) -> pa.Table:
     -------
     walk : node_id, before, n_points; in the order of the walk
     """
-    levels, found = [], sorted(set(nodes["level"].to_pylist()))
-    for level in found:
-        mine = nodes.filter(pa.compute.field("level") == level).sort_by("node_id")
-        values = mine["centroid"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        parents = mine["parent_id"].fill_null(0).to_numpy()
-        levels.append(Nodes(to_grid(values.reshape(len(mine), -1), unit), parents))
-    order = walk(levels)
-    lowest = nodes.filter(pa.compute.field("level") == found[0]).sort_by("node_id")
-    n_points = lowest["n_points"].to_numpy()[order]
+    found = sorted(nodes["level"].unique().to_pylist())
+    levels = [nodes.filter(pa.compute.field("level") == level) for level in found]
+    order = walk([_nodes_of(rows, unit) for rows in levels])
+    n_points = _by_id(levels[0], "n_points")[order]
     before = np.cumsum(n_points) - n_points
     return pa.table({"node_id": order, "before": before, "n_points": n_points})
+
+
+def _nodes_of(rows: pa.Table, unit: float) -> Nodes:
+    """Return a level's nodes, by id; there may be too many values for one Arrow array."""
+    parts = [part.flatten().to_numpy() for part in rows["centroid"].chunks if len(part)]
+    X = np.concatenate(parts).reshape(len(rows), -1)
+    by_id = np.argsort(rows["node_id"].to_numpy())
+    return Nodes(to_grid(X[by_id], unit), _by_id(rows, "parent_id"))
+
+
+def _by_id(rows: pa.Table, name: str) -> NDArray[np.int64]:
+    by_id = np.argsort(rows["node_id"].to_numpy())
+    return np.asarray(rows[name].fill_null(0).to_numpy()[by_id], np.int64)
 
 
 def ordered(

@@ -60,8 +60,10 @@ def test_a_plan_has_the_stages_beside_the_run(
 ) -> None:
     given = "learnability={source: pool, online: {loss: length(label)}, reference: {loss: '0.5'}}"
     with caplog.at_level(logging.INFO):
-        assert evenlake(["plan", "--config", f"{folder}/my.yaml", given]) == 0
+        others = ["contrast.source=pool", "contrast.batches={size: 8, max_cosine: 0.9}"]
+        assert evenlake(["plan", "--config", f"{folder}/my.yaml", given, *others]) == 0
     assert "stage=score_learnability part=a round" in caplog.text
+    assert "stage=mine_negatives part=batches" in caplog.text
 
 
 @pytest.mark.parametrize("command", [plan_run.main, curate.main])

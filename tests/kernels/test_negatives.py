@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.negatives import walk as module
 from udfs.kernels.negatives.hardness import centred, info_nce, mean_cosine, share_of_pairs
-from udfs.kernels.negatives.placing import NOWHERE, Apart, fill, place_all, positions
+from udfs.kernels.negatives.placing import NOWHERE, Apart, fill, pairs_above, place_all, positions
 from udfs.kernels.negatives.walk import Nodes, chain, walk
 
 # --- the walk -------------------------------------------------------------------------------------
@@ -89,6 +89,17 @@ def test_places_by_hand() -> None:
     three = apart_of((0, 1), (1, 2), (0, 2))
     assert (fill(4, three, 2) == NOWHERE).sum() == 2
     assert place_all(4, three, 2).tolist() == [0, 1, 2, 0]
+
+
+def test_pairs_above_a_cosine_leave_out_those_at_it() -> None:
+    X = np.array([[1, 0], [1, 1], [0, 2], [3, 0]], np.float32)  # cosines 1, 1/sqrt(2), 0
+    for max_cosine, pairs in (
+        (1.0, set()),
+        (0.8, {(3, 0)}),
+        (0.7, {(3, 0), (1, 0), (2, 1), (3, 1)}),
+    ):
+        found = pairs_above(X, max_cosine)
+        assert {*zip(*(rows.tolist() for rows in found), strict=True)} == pairs
 
 
 def test_positions_count_the_rows_of_each_batch() -> None:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from udfs.kernels.near.pairs import better_neighbours
+
 Rows = NDArray[np.int64]
 NOWHERE = -1  # the batch of a row that is in none
 
@@ -14,6 +16,12 @@ class Apart(NamedTuple):
 
     one: Rows
     other: Rows
+
+
+def pairs_above(X: NDArray[np.float32], max_cosine: float) -> Apart:
+    """Return the pairs of rows whose cosine is above one : (n, d), grid coordinates."""
+    similar = better_neighbours(X, float(np.nextafter(max_cosine, 2)), most=len(X))
+    return Apart(similar.row, similar.better)
 
 
 def fill(n_rows: int, apart: Apart, size: int) -> Rows:
