@@ -39,11 +39,12 @@ def tile_rows(nodes: pa.Table, allocations: pa.Table, sample: str) -> list[Row]:
     uniform = float(quotas[-1].sum() / max(1, sizes[-1].sum()))
     whole = {"n_nodes": float((sizes[-1] > 0).sum()), "n_points": float(sizes[-1].sum())}
     rows = figure_rows("nodes", None, whole)
+    n_children = [np.zeros(len(sizes[0]), np.int64)]
+    for above, parent in zip(sizes[1:], parents[:-1], strict=True):
+        n_children.append(np.bincount(parent, minlength=len(above)))
     for t, node in shown_nodes(sizes, parents):
         n_points, key, level = float(sizes[t - 1][node]), str(node), t
-        figures = {"n_points": n_points, "n_children": 0.0}
-        if t > 1:
-            figures["n_children"] = float((parents[t - 2] == node).sum())
+        figures = {"n_points": n_points, "n_children": float(n_children[t - 1][node])}
         if t < len(levels):
             figures["parent_id"] = float(parents[t - 1][node])
         rows += [Row(None, "nodes", level, key, None, *figure) for figure in figures.items()]
