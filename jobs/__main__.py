@@ -3,12 +3,11 @@
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
-from jobs.cli.options import Options, parse_options
+from jobs.cli.options import Options, Whole, parse_options
 from jobs.config.version import code_version
 
 # Command -> its job module and summary; the stages' own commands are added to these.
@@ -27,18 +26,13 @@ COMMANDS = {
     "diff": ("diff_runs", "Compare two runs: configs, inputs, samples, figures."),
     "runs": ("list_runs", "List the runs of a root, show one, or clean up after them."),
     "verify": ("verify_run", "Check a run's tables against the ledger: rows and digests."),
+    "synthesis": (
+        "run_synthesis",
+        "Synthetic data for what the lake has little of: plan, captions, images, check.",
+    ),
     "example-data": ("write_example", "Write the example pool that conf/quickstart.yaml reads."),
 }
 _WITH_OPTIONS_OF_RUNS = ("curate", "plan")
-
-
-class _Whole(TyperCommand):
-    """A command that leaves its whole line, ``--help`` and ``--`` included, to its job to parse."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Pass the line on unparsed."""
-        ctx.args = list(args)
-        return list(args)
 
 
 def build_app(*, has_stages: bool = True) -> typer.Typer:
@@ -52,7 +46,7 @@ def build_app(*, has_stages: bool = True) -> typer.Typer:
     app.callback()(_top)
     commands = COMMANDS | (_stages() if has_stages else {})
     for name, (module, summary) in commands.items():
-        app.command(name, help=summary, cls=_Whole)(_bound(name, module, summary))
+        app.command(name, help=summary, cls=Whole)(_bound(name, module, summary))
     return app
 
 
@@ -72,10 +66,10 @@ def _top(version: VersionOption = False) -> None:
 
 
 def _stages() -> dict[str, tuple[str, str]]:
-    """Return the commands of the recipe's stages."""
+    """Return the commands of the recipe's stages that are no step of another command."""
     from jobs.recipe import RECIPE
 
-    named = [stage for stage in RECIPE.stages if stage.command is not None]
+    named = [stage for stage in RECIPE.stages if " " not in (stage.command or " ")]
     return {str(stage.command): (stage.name, stage.summary) for stage in named}
 
 

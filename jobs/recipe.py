@@ -8,10 +8,12 @@ from jobs import (
     find_duplicates,
     gate_outliers,
     mine_negatives,
+    plan_synthesis,
     report_curation,
     score_learnability,
     select_batches,
     tune_tree,
+    write_captions,
 )
 from jobs.runs.stage import Recipe
 
@@ -28,5 +30,7 @@ RECIPE = Recipe(
         select_batches.STAGE,
         divide_contrast.STAGE,
         mine_negatives.STAGE,
+        plan_synthesis.STAGE,
+        write_captions.STAGE,
     )
 )

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from jobs.cli.log_style import PLAIN, LogFormat, LogStyle
 
@@ -96,6 +97,15 @@ def exit_code(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+class Whole(TyperCommand):
+    """A command that leaves its whole line, ``--help`` and ``--`` included, to its job to parse."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Pass the line on unparsed."""
+        ctx.args = list(args)
+        return list(args)
 
 
 # key.sub=value and --key.sub=value arrive as arguments unknown to typer

@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from dataclasses import fields
+from typing import Any
 
-from pydantic import ConfigDict, ValidationError, create_model
-from pydantic_core import ErrorDetails
-
+from jobs.sections.plug_ins import CODE, own_options
 from udfs.embedders.built_in import BUILT_IN, PRETRAINED
 from udfs.embedders.pretrained import Kind
 from udfs.embedders.specs import EmbedderSpec
 
-CODE = "python:"  # the prefix of embed.model for the user's own code
 _NAME = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 _CODE = re.compile(f"{CODE}{_NAME}:{_NAME}")
 
@@ -78,34 +75,5 @@ def options_of(spec: EmbedderSpec | Kind, shared: Mapping[str, Any], own: Mappin
     given = {
         field.name: shared[field.name] for field in fields(spec.options) if field.name in shared
     }
-    return spec.options(**given, **_own_options(spec, set(given), own))
-
-
-def _own_options(
-    spec: EmbedderSpec | Kind, given: set[str], own: Mapping[str, Any]
-) -> dict[str, Any]:
-    kinds = get_type_hints(spec.options, include_extras=True)
-    known: dict[str, Any] = {
-        field.name: (kinds[field.name], ... if field.default is MISSING else field.default)
-        for field in fields(spec.options)
-        if field.name not in given
-    }
-    if not known and not own:
-        return {}
-    strict = ConfigDict(strict=True, extra="forbid")
-    try:
-        checked = create_model(spec.name, __config__=strict, **known).model_validate(dict(own))
-    except ValidationError as error:
-        raise ValueError(_explain(spec, known, error.errors()[0])) from None
-    return {name: getattr(checked, name) for name in known}
-
-
-def _explain(spec: EmbedderSpec | Kind, known: Mapping[str, Any], detail: ErrorDetails) -> str:
-    key = ".".join(["options", *map(str, detail["loc"])])
-    if detail["type"] == "extra_forbidden":
-        takes = ", ".join(known) or "none"
-        return f"{key}: unknown key; embed.options of embed.model={spec.name!r} are: {takes}"
-    if detail["type"] == "missing":
-        return f"{key}: missing; embed.model={spec.name!r} needs it"
-    wanted = detail["msg"].removeprefix("Input should be ")
-    return f"{key}={detail['input']!r:.100}: want {wanted}"
+    taken = own_options(spec.options, own, "embed", ("model", spec.name), "options", but=set(given))
+    return spec.options(**given, **taken)

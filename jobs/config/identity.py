@@ -21,7 +21,7 @@ _GONE = {"cluster": {"breathing": "auto"}}
 # Defaults that have changed, with what they were: a config may have meant either.
 _CHANGED = {"dedup": {"exact": False}}
 # Sections other than the input whose options may hold credentials.
-_WITH_OPTIONS = ("embed", "dedup", "learnability", "batches", "contrast")
+_WITH_OPTIONS = ("embed", "dedup", "learnability", "batches", "contrast", "synthesis")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobs.config.embed_options import CODE
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.sections.learnability import SIDES
+from jobs.sections.plug_ins import CODE
 
 # Keys that accept only their default: the feature is designed but not built yet.
 _NOT_BUILT = ("update.grow",)
@@ -40,13 +40,15 @@ _WANTED = {
 }
 
 
-# Sections, and their keys that name code, or what it is called with.
+# Sections, and their keys that name code, first the plug-in's if it need not be code, or what it
+# is called with.
 _CODE_AT = {
     "embed": ("model", "options"),
     **{f"learnability.{side}": ("model", "model_options") for side in SIDES},
     "contrast.views": ("model", "model_options"),
     "contrast.trainer": ("model", "model_options"),
     "learnability": ("trainer",),
+    "synthesis": ("captioner", "captioner_options"),
 }
 
 
@@ -160,7 +162,7 @@ def _refuse_code(written: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
     """Refuse overrides that choose the code to run, or its options."""
     for path, keys in _CODE_AT.items():
         given, asked = (_at(data, path) for data in (written, merged))
-        if "model" in keys and not str(asked.get("model")).startswith(CODE):
+        if len(keys) > 1 and not str(asked.get(keys[0])).startswith(CODE):
             continue
         for key in keys:
             if asked.get(key) != given.get(key):
@@ -222,7 +224,10 @@ def _dotted(detail: ErrorDetails) -> str:
     """Return the key that an error is about."""
     # a union's branches add their own names to the path: int, constrained-int, list[int]
     parts = [str(part) for part in detail["loc"]]
-    branches = ("int", "float", "str", "bool", "constrained-int", "constrained-float", "KeepConfig")
+    branches = (
+        "int", "float", "str", "bool", "constrained-int", "constrained-float", "KeepConfig",
+        "ConceptsConfig",
+    )  # fmt: skip
     return ".".join(p for p in parts if p not in branches and "[" not in p)
 
 

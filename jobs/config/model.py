@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.config.embed_options import CODE, pretrained_kind, require_model
+from jobs.config.embed_options import pretrained_kind, require_model
 from jobs.config.secrets import blanked, without_secrets
 from jobs.sections.batches import BatchesConfig
 from jobs.sections.cluster import ClusterConfig
@@ -21,6 +21,7 @@ from jobs.sections.contrast import ContrastConfig
 from jobs.sections.dedup import DedupConfig, KeepConfig
 from jobs.sections.kinds import HOW, CountsFrom, Format, Place, Positive, Section
 from jobs.sections.learnability import LearnabilityConfig
+from jobs.sections.plug_ins import CODE
 from jobs.sections.samples import SampleConfig
 from jobs.sections.synthesis import SynthesisConfig
 from udfs.embedders.built_in import BUILT_IN
@@ -195,7 +196,8 @@ class RunConfig(Section):
         scorers = [side.model for side in self.learnability.sides.values()]
         views, trainer = self.contrast.views, self.contrast.trainer
         others = [*scorers, trainer, views.model if views is not None else None]
-        return self.embed.is_code or any(model is not None for model in others)
+        is_other = any(model is not None for model in others)
+        return self.embed.is_code or is_other or self.synthesis.captioner_is_code
 
     def missing(self, key: str) -> str:
         """Return the message that the embedder reads a column that the config does not name."""

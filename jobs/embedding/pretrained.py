@@ -57,7 +57,7 @@ def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
     if kind is onnx.KIND:
         files = _files_of_onnx(onnx.find(name))
     elif not os.path.isdir(name):
-        commit, folder = _on_hub(name, revision)
+        commit, folder = _on_hub(name if "/" in name else f"{_ORGANIZATION}/{name}", revision)
         place = Place(folder, _PREFIX + commit[:16], hub_name=name)
         pack = partial(_packed, place.shipped, partial(_files_of_folder, Path(folder)))
         return spec_of(kind, place, replace(options, revision=commit), commit, pack, HERE), place
@@ -65,10 +65,23 @@ def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
         raise EmbedderError(f"embed.options.revision={revision!r} is for models of the hub")
     else:
         files = _files_of_folder(Path(name))
-    digest = _digest(tuple((inside, str(path), *_state(path)) for inside, path in files.items()))
+    digest = _digest_of(files)
     place = Place(os.path.abspath(name), _PREFIX + digest[:16])
     pack = partial(_packed, place.shipped, lambda: files)
     return spec_of(kind, place, options, f"sha256:{digest}", pack, HERE), place
+
+
+def model_version(name: str, revision: str | None = None) -> str:
+    """Return what identifies a model: its files if it is a folder, or else its commit on the hub.
+
+    Raises
+    ------
+    EmbedderError
+        If there is no such model.
+    """
+    if not os.path.isdir(name):
+        return _on_hub(name, revision)[0]
+    return f"sha256:{_digest_of(_files_of_folder(Path(name)))}"
 
 
 def _files_of_folder(folder: Path) -> Files:
@@ -97,12 +110,11 @@ def _on_hub(name: str, revision: str | None) -> tuple[str, str]:
         from huggingface_hub.errors import EntryNotFoundError
     except ModuleNotFoundError as error:
         raise EmbedderError(not_installed(error, "models")) from error
-    repository = name if "/" in name else f"{_ORGANIZATION}/{name}"
     why: Exception | None = None
     for file in _ASKED:
         try:
             cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-            path = hf_hub_download(repository, file, revision=revision, cache_dir=cache)
+            path = hf_hub_download(name, file, revision=revision, cache_dir=cache)
             folder = Path(path).parent
             return folder.name, str(folder)
         except EntryNotFoundError as error:
@@ -114,6 +126,10 @@ def _on_hub(name: str, revision: str | None) -> tuple[str, str]:
         f"{name} is no folder, and on the Hugging Face hub or in its local cache there is no such "
         f"model: {described(why) if why else ''}; check the name, the network and HF_HUB_OFFLINE"
     )
+
+
+def _digest_of(files: Files) -> str:
+    return _digest(tuple((inside, str(path), *_state(path)) for inside, path in files.items()))
 
 
 def _state(path: Path) -> tuple[int, int]:

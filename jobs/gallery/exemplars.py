@@ -14,6 +14,7 @@ LEAST_NODES = 8  # of the level that is shown, if one has so many
 N_LARGEST = 36  # further nodes, of any level: those that stand out in the picture of the tree
 READ_PER_NODE = 12  # points kept, and as many left out: texts to name a node by
 _OF_GROUP = 3  # copies shown of one point
+SEPARATOR = " · "  # of the terms of a name
 _N_TERMS = 4
 _TERM = r"(?u)\b[^\W\d_]{3,}\b"
 
@@ -172,4 +173,6 @@ def names(texts: Sequence[str]) -> list[str]:
     scores = counts / np.maximum(n_words, 1) * weights
     words = counter.get_feature_names_out()
     best = np.argsort(-scores, axis=1, kind="stable")[:, :_N_TERMS]
-    return [" · ".join(words[j] for j in mine if scores[i, j] > 0) for i, mine in enumerate(best)]
+    return [
+        SEPARATOR.join(words[j] for j in mine if scores[i, j] > 0) for i, mine in enumerate(best)
+    ]

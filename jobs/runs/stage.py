@@ -172,7 +172,7 @@ class Recipe:
         resolved : the config once nothing is left to ``auto``; None before that
         """
         as_written, as_resolved = identity(written), identity(resolved or written)
-        is_on = {stage.name for stage in self.on(written)}
+        is_on = {stage.name for stage in (*self.on(written), *self.beside(written))}
         keys: dict[str, str] = {}
         for stage in self.stages:
             if stage.is_side and not stage.is_on(written):

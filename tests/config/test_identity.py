@@ -21,6 +21,13 @@ HOW_NOT_WHAT = {  # -> an override
     "cluster.solver": "cluster.solver=spark",
     "cluster.checkpoint_interval": "cluster.checkpoint_interval=7",
     "learnability.rounds": "learnability.rounds=4",
+    "synthesis.calls.at_once": "synthesis.calls.at_once=9",
+    "synthesis.calls.per_minute": "synthesis.calls.per_minute=60",
+    "synthesis.calls.retries": "synthesis.calls.retries=0",
+    "synthesis.calls.timeout": "synthesis.calls.timeout=5",
+    "synthesis.calls.save_every": "synthesis.calls.save_every=1",
+    "synthesis.calls.seconds": "synthesis.calls.seconds=3",
+    "synthesis.on_shortfall": "synthesis.on_shortfall=fail",
     "samples.on_worse_than_uniform": "samples.0.on_worse_than_uniform=fail",
 }
 

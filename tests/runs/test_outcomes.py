@@ -11,12 +11,14 @@ from jobs.embed_pool import Embedded
 from jobs.find_duplicates import Deduplicated
 from jobs.gate_outliers import Gated
 from jobs.mine_negatives import Mined
+from jobs.plan_synthesis import Planned
 from jobs.recipe import RECIPE
 from jobs.report_curation import Measured
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.score_learnability import Scored
 from jobs.select_batches import Selected
 from jobs.tune_tree import Tuned
+from jobs.write_captions import Captioned
 
 CLUSTERED = Clustered(n_nodes=(8, 3), n_empty=(0, 1), n_blocks=2, grid_unit=2.0**-24, inertia=1.5)
 OUTCOMES = [
@@ -65,6 +67,11 @@ OUTCOMES = [
     Mined(
         n_points=90, n_whole=11, n_smaller=1, n_left=0, level=2, n_nodes=3,
         hardness={"mean_cosine": 0.5, "mean_cosine.control": -0.125},
+    ),
+    Planned(n_concepts=5, n_prompts=90, n_missing=1, smallest=0, largest=40),
+    Captioned(
+        n_captions=88, n_asked=120, n_rounds=10, n_short=2, evenness=0.75, first_evenness=0.5,
+        quota_evenness=1.0,
     ),
 ]  # fmt: skip
 

@@ -1,0 +1,35 @@
+"""What synthetic data will cost: calls, at seconds each, before any is made."""
+
+from collections.abc import Iterator
+
+from jobs.planning.costs import Sizes
+from jobs.planning.machine import DRAW_PER_POINT
+from jobs.planning.problem import Part
+from udfs.captioners.built_in import CAPTIONERS
+
+_PROMPT_SECONDS = 2e-5  # drawn, joined, and written
+_ASKED = 1.2  # prompts for each caption that is accepted, those of the first round included
+_MODEL_SECONDS = 1.0  # of a prompt, where nothing else is known
+_SECONDS_PER_MINUTE = 60.0
+
+
+def plan_prompts(sizes: Sizes) -> Iterator[Part]:
+    """Estimate a plan: the points' labels or nodes counted, and the prompts."""
+    n = float(sizes.problem.config.synthesis.n_captions or 0)
+    yield sizes.spark(
+        "plan_synthesis", "plan", 0, DRAW_PER_POINT, tables=3, seconds=n * _PROMPT_SECONDS
+    )
+
+
+def write_captions(sizes: Sizes) -> Iterator[Part]:
+    """Estimate captions: calls of the captioner, some of them for those that are turned away."""
+    given = sizes.problem.config.synthesis
+    n_asked = _ASKED * (given.n_captions or 0)
+    spec = CAPTIONERS.get(given.captioner.partition(":")[0])
+    known = _MODEL_SECONDS if spec is None else spec.prompt_seconds
+    is_costly = spec is None or spec.is_costly
+    seconds = n_asked * (given.calls.seconds or known) / (given.calls.at_once if is_costly else 1)
+    if given.calls.per_minute is not None:
+        seconds = max(seconds, n_asked * _SECONDS_PER_MINUTE / given.calls.per_minute)
+    part = sizes.spark("write_captions", f"{n_asked:.0f} captions", 0, tables=3, seconds=seconds)
+    yield part

@@ -1,0 +1,1 @@
+"""Captioners: plug-ins that write a caption for each prompt."""

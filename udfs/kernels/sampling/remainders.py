@@ -1,0 +1,39 @@
+"""Quotas by largest remainders: exact shares of a total, in whole numbers."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udfs.kernels.sampling.quotas import rounded
+
+_WEIGHT_BITS = 60  # of the largest weight, once weights are whole numbers
+
+
+def largest_remainders(total: int, weights: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Divide a total in proportion to weights; equal weights get quotas that differ by at most 1.
+
+    Units that are left over once all shares are rounded down go to the largest remainders.
+
+    Parameters
+    ----------
+    weights : (n,) float64, finite and not negative, one of them positive; ties go to the lowest
+        index. They count in parts of 2^-60 of the largest
+
+    Returns
+    -------
+    quotas : (n,) int64, they sum to the total
+    """
+    top = math.frexp(float(weights.max()))[1]
+    units = [int(math.ldexp(float(w), _WEIGHT_BITS - top)) for w in weights]  # any size: exact
+    scale = sum(units)
+    shares = [divmod(total * unit, scale) for unit in units]
+    quotas = np.array([whole for whole, _ in shares], dtype=np.int64)
+    order = sorted(range(len(shares)), key=lambda i: (-shares[i][1], i))
+    quotas[order[: total - int(quotas.sum())]] += 1
+    return quotas
+
+
+def scarcity_weights(n_points: NDArray[np.int64], power: float) -> NDArray[np.float64]:
+    """Return (1 + n)^-power, rounded so that every CPU agrees : (n,) float64, at most 1."""
+    return rounded((1.0 + n_points.astype(np.float64)) ** -power)
