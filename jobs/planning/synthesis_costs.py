@@ -31,5 +31,4 @@ def write_captions(sizes: Sizes) -> Iterator[Part]:
     seconds = n_asked * (given.calls.seconds or known) / (given.calls.at_once if is_costly else 1)
     if given.calls.per_minute is not None:
         seconds = max(seconds, n_asked * _SECONDS_PER_MINUTE / given.calls.per_minute)
-    part = sizes.spark("write_captions", f"{n_asked:.0f} captions", 0, tables=3, seconds=seconds)
-    yield part
+    yield sizes.spark("write_captions", f"{n_asked:.0f} prompts", 0, tables=3, seconds=seconds)

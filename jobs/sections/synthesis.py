@@ -64,7 +64,7 @@ class SynthesisConfig(ImagesConfig):
     captioner_options: dict[str, Any] = {}
     captioner_version: str | None = None  # of a model or the user's code; found if left open
     checks: ChecksConfig = ChecksConfig()
-    max_rounds: Positive = 10
+    max_rounds: Positive = 20
     calls: CallsConfig = CallsConfig()
     on_shortfall: Annotated[Literal["warn", "fail"], HOW] = "warn"
 

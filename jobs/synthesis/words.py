@@ -1,13 +1,16 @@
 """Captions as words: what they name, and how alike they are."""
 
+import math
 import re
-from collections.abc import Iterable, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, product
 
 # Scripts that do not divide words: each character counts as one.
 _UNDIVIDED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNDIVIDED}]|(?:(?![{_UNDIVIDED}])\w)+")
 _PLURALS = ("", "s", "es")
+_GROUPED = (0.5, 0.75)  # similarities from which on one more word is indexed together
+_ROUNDING = 1e-9
 
 
 def words_of(text: str) -> list[str]:
@@ -26,9 +29,10 @@ def names_any(words: Sequence[str], names: Iterable[Sequence[str]]) -> bool:
 class Similar:
     """Sets of words that have been accepted, searched for one that is similar to another.
 
-    Two sets of Jaccard similarity t or more share one of the first n - ceil(t n) + 1 words of each,
-    in any one order of all words (Chaudhuri, Ganti and Kaushik, ICDE 2006): only these are indexed.
-    Long words come first, as they are rare.
+    Of two sets that share m words or more, the first n - m + k words of each, in any one order of
+    all words, have k in common (Chaudhuri, Ganti and Kaushik, "A primitive operator for similarity
+    joins", ICDE 2006, with k = 1). Sets of Jaccard similarity t share t n words: the groups of k
+    among these first words are indexed. Long words come first, as they are rare.
 
     Parameters
     ----------
@@ -37,23 +41,27 @@ class Similar:
 
     def __init__(self, similarity: float) -> None:
         self._similarity = similarity
+        self._k = 1 + sum(similarity >= bound for bound in _GROUPED)
         self._sets: list[frozenset[str]] = []
-        self._by_word: dict[str, list[int]] = {}
+        self._by_group: dict[tuple[str, ...], list[int]] = {}
 
     def has(self, words: frozenset[str]) -> bool:
         """Return whether one of the sets is similar."""
-        met = {i for word in self._first(words) for i in self._by_word.get(word, ())}
+        met = {i for group in self._groups(words) for i in self._by_group.get(group, ())}
         return any(_jaccard(words, self._sets[i]) >= self._similarity for i in met)
 
     def add(self, words: frozenset[str]) -> None:
         """Accept a set."""
-        for word in self._first(words):
-            self._by_word.setdefault(word, []).append(len(self._sets))
+        for group in self._groups(words):
+            self._by_group.setdefault(group, []).append(len(self._sets))
         self._sets.append(words)
 
-    def _first(self, words: frozenset[str]) -> list[str]:
-        n_shared = int(self._similarity * len(words))  # rounded down: at worst a word too many
-        return sorted(words, key=lambda word: (-len(word), word))[: len(words) - n_shared + 1]
+    def _groups(self, words: frozenset[str]) -> Iterator[tuple[str, ...]]:
+        n_shared = math.ceil(self._similarity * len(words) - _ROUNDING)
+        order = sorted(words, key=lambda word: (-len(word), word))
+        yield from combinations(order[: len(words) - n_shared + self._k], self._k)
+        if n_shared < self._k:  # two sets this small may share fewer
+            yield from ((word,) for word in words)
 
 
 def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:

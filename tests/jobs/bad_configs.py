@@ -192,6 +192,35 @@ OVERRIDES = {  # of BASE -> the whole message
         "with this job's rights; write it into the config file"
     ),
     "contrast.n_clusters=65": "contrast.n_clusters=65: want at most 64",
+    "synthesis.concepts=tree": (
+        "synthesis.n_captions is missing; want how many captions to write over all concepts, such "
+        "as n_captions: 1000"
+    ),
+    "synthesis.concepts=nodes": (
+        "synthesis.concepts='nodes': want 'tree' or 'label' or a mapping of its keys"
+    ),
+    "synthesis={concepts: label, level: 2, n_captions: 9}": (
+        "synthesis.level=2 beside concepts=label; want it with concepts: tree, whose nodes at that "
+        "level are the concepts"
+    ),
+    "synthesis.captioner=gpt": (
+        "synthesis.captioner='gpt': want 'grammar', transformers:..., openai:... or python:..."
+    ),
+    "synthesis.captioner=python:my_captioner:make": (
+        "synthesis.captioner='python:my_captioner:make': not from the command line, as it says "
+        "which code runs with this job's rights; write it into the config file"
+    ),
+    "synthesis={captioner: 'openai:m', captioner_options: {key: k}}": (
+        "synthesis.captioner_options.key: unknown key; synthesis.captioner_options of "
+        "synthesis.captioner='openai' are: base_url, key_variable, max_length, temperature"
+    ),
+    "synthesis={captioner: 'openai:m', captioner_options: {base_url: 'ftp://host'}}": (
+        "synthesis.captioner_options.base_url='ftp://host': want http://HOST/PATH or https, "
+        "without a user; the key comes from key_variable"
+    ),
+    "synthesis.checks={min_words: 9, max_words: 3}": (
+        "synthesis.checks.min_words=9 is more than max_words=3; want at most that"
+    ),
     "embed.options.depth=3": (
         "embed.options.depth: unknown key; embed.options of embed.model='precomputed' are: none"
     ),

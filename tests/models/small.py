@@ -82,3 +82,24 @@ def export_onnx(folder: Path) -> Path:
         output_names=["last_hidden_state"], dynamic_axes=axes, dynamo=False,
     )  # fmt: skip
     return folder
+
+
+def save_gpt2(folder: Path) -> Path:
+    """Save a GPT-2 that knows bytes, and writes nothing sensible."""
+    from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces = [*bytes_to_unicode().values(), "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = GPT2Tokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    torch.manual_seed(0)
+    end = len(pieces) - 1
+    config = GPT2Config(
+        vocab_size=len(pieces), n_embd=16, n_layer=1, n_head=2, n_positions=512,
+        bos_token_id=end, eos_token_id=end,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
