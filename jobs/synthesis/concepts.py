@@ -83,7 +83,8 @@ def checked(concepts: Sequence[Concept], source: str) -> list[Concept]:
 
 
 def _on_one_line(name: str | None) -> str:
-    return " ".join((name or "").split())
+    """Return a name without line ends, control characters and changes of direction."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name or "").split())
 
 
 def _is_name(name: str) -> bool:

@@ -21,9 +21,9 @@ _INTRO = (
     "falls with the points that the pool has of it. A caption that is turned away is asked for "
     "again, by another prompt, until every quota is met or the rounds are over."
 )
-_CHARTS = (
+CHARTS = (
     Chart(
-        "share", "Captions beside the pool's points, rarest concept first", "x", "concept",
+        "share", "Share of captions and of the pool, rarest concept first", "x", "concept",
         ("captions", "points of the pool"),
     ),
     Chart(
@@ -60,7 +60,7 @@ def _page_of(run: Run, rows: pd.DataFrame, said: Sequence[str], tables: Mapping[
         run_id=run.run_id,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=said,
-        charts=_CHARTS,
+        charts=CHARTS,
         tables=tables,
         config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
     )

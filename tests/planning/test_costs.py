@@ -18,10 +18,12 @@ from jobs.planning.calibration import calibrate
 from jobs.planning.machine import (
     CALL_SECONDS,
     DRIVER_BASE,
+    EVENT_SECONDS,
     FETCHED_COPIES,
     GIB,
     JOB_SECONDS,
     WORKER_BASE,
+    WRITE_SECONDS,
     Machine,
     Speed,
     assumed_speed,
@@ -30,6 +32,7 @@ from jobs.planning.plan import Plan
 from jobs.planning.problem import Part, Problem
 from jobs.recipe import RECIPE
 from jobs.reporting import coverage_rows
+from jobs.sections.synthesis import SynthesisConfig
 from udfs.blocks import from_bytes, to_bytes
 from udfs.kernels.cells.coarse import SAMPLE_PER_CELL, fit_cells
 from udfs.kernels.exact.nearest import Centroids
@@ -90,6 +93,28 @@ def test_divide_and_contrast_passes_moments_once_for_all_clusters() -> None:
     assert found(n_clusters=10).flops == found().flops
     assert found(n_clusters=10).worker - found().worker == 2 * 16 * 256**2 * 5
     assert found(rounds=2).flops == pytest.approx(moments * 5 / 3 + learned * 4 / 3)
+
+
+@pytest.mark.parametrize(
+    ("synthesis", "seconds"),
+    [
+        ({"captioner": "grammar"}, 1200 * 2e-5),
+        ({"captioner": "openai:m"}, 1200 / 4),  # at once
+        ({"captioner": "openai:m", "calls": {"seconds": 0.5, "at_once": 2}}, 1200 * 0.5 / 2),
+        ({"captioner": "openai:m", "calls": {"per_minute": 60, "at_once": 99}}, 1200),
+        ({"captioner": "python:my_captioner:make", "calls": {"at_once": 1}}, 1200),
+    ],
+)
+def test_captions_are_priced_by_their_calls(synthesis: dict[str, Any], seconds: float) -> None:
+    base = problem(1000, [10]).config
+    given = SynthesisConfig(concepts="tree", n_captions=1000, **synthesis)
+    tried = Problem(1000, 256, base.model_copy(update={"synthesis": given}))
+    parts = costs.estimate(tried, MACHINE, RECIPE.beside(tried.config))
+    named = {each.stage: each for each in parts}
+    assert named["write_captions"].part == "1200 prompts"  # a sixth of them asked for again
+    fixed = 3 * WRITE_SECONDS + 2 * EVENT_SECONDS
+    assert named["write_captions"].seconds == pytest.approx(seconds + fixed)
+    assert "plan_synthesis" in named
 
 
 def make_plan(tried: Problem, machine: Machine) -> Plan:

@@ -53,6 +53,11 @@ def test_concepts_that_cannot_be_are_refused(concepts: list[Concept], said: str)
     assert f"here: {said}" in str(error.value)
 
 
+def test_names_are_on_one_line_and_hide_nothing() -> None:
+    (found,) = checked([Concept(" fire\n\x1b[31m\u202eengine ")], "here")
+    assert found.name == "fire [31m engine"
+
+
 def test_two_nodes_may_have_one_name() -> None:
     assert len(checked([Concept("a", node_id=0), Concept("a", node_id=1)], "here")) == 2
 
