@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession, Window
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels, embed_pool
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
-from jobs.gallery.contents import contents
-from jobs.gallery.exemplars import READ_PER_NODE, SEPARATOR, names
 from jobs.planning import synthesis_costs
 from jobs.points.surviving import passed
 from jobs.reporting.rows import report_table
@@ -33,6 +32,7 @@ from jobs.synthesis import concepts as named
 from jobs.synthesis import prompts
 from jobs.synthesis.concepts import Concept
 from jobs.synthesis.given import concepts_pinned, given_concepts
+from jobs.synthesis.nodes import NAMELESS, by_majority, by_words
 from jobs.synthesis.page import page_line
 from jobs.synthesis.prompts import Prompter
 from jobs.synthesis.shown import plan_said, share_rows
@@ -49,7 +49,6 @@ CAPTION_PROMPTS = Table(
     "n BIGINT, concept_id BIGINT, template STRING, extra STRING, demonstrations ARRAY<STRING>, "
     "prompt STRING, seed BIGINT",
 )
-MOST_NAMED = 2_000  # nodes that are named by the words of their texts, all at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,7 @@ def prompter_of(config: RunConfig, concepts: Sequence[Concept]) -> Prompter:
     return Prompter(concepts, config.seed, config.synthesis.backgrounds)
 
 
-def slots_of(prompter: Prompter) -> np.ndarray:
+def slots_of(prompter: Prompter) -> NDArray[np.int64]:
     """Return the concept of each slot : (n_captions,) int64."""
     n_slots = sum(each.quota for each in prompter.concepts)
     return named.slots(prompter.concepts, prompter.order(n_slots))
@@ -142,46 +141,26 @@ def _by_label(this: Work) -> dict[str, int]:
 
 def _nodes(this: Work) -> list[Concept]:
     """Return the nodes of a level, named by their most frequent label or by words of their own."""
-    level = this.config.synthesis.level or len(this.config.cluster.levels)
+    run, config = this.run, this.config
+    level = config.synthesis.level or len(config.cluster.levels)
     tree = ("level", "node_id", "n_points")
-    rows = this.run.fetch(cluster_levels.STAGE, cluster_levels.NODES, tree).to_pandas()
+    rows = run.fetch(cluster_levels.STAGE, cluster_levels.NODES, tree).to_pandas()
     nodes = rows[rows["level"] == level].sort_values("node_id")
-    paths = this.run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
+    paths = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
     of_node = paths.select("id", F.col("path")[level - 1].alias("node_id"))
-    name = _by_majority if this.config.report.label is not None else _by_words
-    called = name(this, of_node, len(nodes))
-    return [
-        Concept(*called.get(node, ("", ())), level=level, node_id=node, n_points=n)
+    if config.report.label is not None:
+        called = by_majority(of_node, _labelled(run))
+    else:
+        called = by_words(of_node, run.pool, config, n_nodes=len(nodes))
+    found = [
+        Concept(*called.get(node, NAMELESS), level=level, node_id=node, n_points=n)
         for node, n in zip(nodes["node_id"].tolist(), nodes["n_points"].tolist(), strict=True)
     ]
-
-
-Called = dict[int, tuple[str, tuple[str, ...]]]  # node -> name, aliases
-
-
-def _by_majority(this: Work, of_node: DataFrame, n_nodes: int) -> Called:
-    counted = of_node.join(_labelled(this.run), on="id", how="inner")
-    counts = counted.groupBy("node_id", "label").count()
-    first = Window.partitionBy("node_id").orderBy(F.desc("count"), "label")
-    most = counts.withColumn("place", F.row_number().over(first)).where("place = 1")
-    return {row.node_id: (row.label, ()) for row in most.collect()}
-
-
-def _by_words(this: Work, of_node: DataFrame, n_nodes: int) -> Called:
-    """Name nodes by terms of a few of their texts, chosen by hash."""
-    if n_nodes > MOST_NAMED:
-        raise ConfigError(
-            f"synthesis.level has {n_nodes} nodes, too many to be named by their words; want at "
-            f"most {MOST_NAMED}: a higher level, or report.label to name them by"
-        )
-    order = Window.partitionBy("node_id").orderBy(F.xxhash64("id", F.lit("concepts")), "id")
-    few = of_node.withColumn("place", F.row_number().over(order))
-    read = few.where(F.col("place") <= READ_PER_NODE).select("id", "node_id").toArrow()
-    seen = contents(this.run.pool, this.config, read["id"])[["id", "text"]]
-    texts = read.to_pandas().merge(seen, on="id", how="left").sort_values(["node_id", "id"])
-    joined = texts.groupby("node_id")["text"].agg(lambda mine: " ".join(mine.dropna()))
-    called = named.told_apart(names([*joined]), SEPARATOR)
-    return dict(zip(joined.index.tolist(), called, strict=True))
+    kept = [each for each in found if each.name]
+    if len(kept) < len(found):
+        n = len(found) - len(kept)
+        this.progress.note(STAGE.name, f"{n} nodes have no label or words, and are left out")
+    return kept
 
 
 STAGE = Stage(

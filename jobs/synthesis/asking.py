@@ -75,6 +75,7 @@ class Asking:
             The captioner's own.
         """
         known = {p.n: self._stored[round_, p.n] for p in prompts if (round_, p.n) in self._stored}
+        self._n_done += len(known)
         new: dict[int, Answer] = {}
         unsaved, saved_at = dict[int, Answer](), time.monotonic()
         try:

@@ -135,31 +135,6 @@ def slots(concepts: Sequence[Concept], order: NDArray[np.uint64]) -> NDArray[np.
     return found
 
 
-def told_apart(names: Sequence[str], separator: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Return a name for each node, from terms that describe it, and its other terms as aliases.
-
-    A term that names an earlier node, or describes more than one, is no good.
-
-    Parameters
-    ----------
-    names : the terms of each node, the best first, with a separator between them
-    """
-    described = [name.split(separator) if name else [] for name in names]
-    n_nodes: dict[str, int] = {}
-    for terms in described:
-        for term in terms:
-            n_nodes[term] = n_nodes.get(term, 0) + 1
-    taken: set[str] = set()
-    found = []
-    for terms in described:
-        own = [term for term in terms if n_nodes[term] == 1]
-        free = [term for term in terms if term not in taken]
-        name = next(iter([*own, *free]), " ".join(terms))
-        taken.add(name)
-        found.append((name, tuple(term for term in own if term != name)))
-    return found
-
-
 def as_table(concepts: Sequence[Concept]) -> pa.Table:
     """Return rows of ``synthesis_concepts``."""
     return pa.table(

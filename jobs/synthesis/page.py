@@ -63,5 +63,6 @@ def _page_of(run: Run, rows: pd.DataFrame, said: Sequence[str], tables: Mapping[
         charts=CHARTS,
         tables=tables,
         config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
+        control="what the quotas would have",
     )
     return render_side_page(page, rows).encode()

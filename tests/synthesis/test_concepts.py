@@ -14,9 +14,9 @@ from jobs.synthesis.concepts import (
     counted,
     from_table,
     slots,
-    told_apart,
     with_quotas,
 )
+from jobs.synthesis.nodes import told_apart
 
 
 def test_quotas_fall_with_the_points_of_the_pool() -> None:
@@ -71,15 +71,10 @@ def test_each_slot_has_a_concept_and_prefixes_hold_all_of_them() -> None:
 
 
 def test_nodes_are_told_apart_by_terms_of_their_own() -> None:
-    found = told_apart(["cat-dog-purr", "dog-cat-bark", "cat-dog", "", "cat-dog"], "-")
-    assert found == [
-        ("purr", ()),
-        ("bark", ()),
-        ("cat", ()),
-        ("", ()),
-        ("dog", ()),
-    ]
-    assert told_apart(["tree-leaf-bark"], "-") == [("tree", ("leaf", "bark"))]
+    described = ["cat dog purr", "dog cat bark", "cat dog", "", "cat dog", "dog cat"]
+    found = told_apart([terms.split() for terms in described])
+    assert [name for name, _ in found] == ["purr", "bark", "cat", "", "dog", "dog cat"]
+    assert told_apart([["tree", "leaf", "bark"]]) == [("tree", ("leaf", "bark"))]
 
 
 def test_concepts_come_back_from_their_table() -> None:
