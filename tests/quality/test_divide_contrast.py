@@ -6,17 +6,17 @@ import pytest
 from tests.quality.divide_contrast import Divided, concepts, digits
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_negatives_of_a_points_own_cluster_are_harder(seed: int) -> None:
-    found = Divided(digits(seed), seed).hardness()
+@pytest.mark.parametrize("turn", range(3))
+def test_negatives_of_a_points_own_cluster_are_harder(turn: int) -> None:
+    found = Divided(digits(turn), turn).hardness()
     anywhere, own = found["anywhere"], found["own cluster"]
     assert own.cosine > 3 * anywhere.cosine and own.cosine > anywhere.cosine + 0.2
     assert own.info_nce > anywhere.info_nce + 0.4
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_experts_of_unlike_concepts_teach_more_than_the_base_or_random_experts(seed: int) -> None:
-    found = Divided(concepts(seed), seed).students()
+@pytest.mark.parametrize("turn", range(3))
+def test_experts_of_unlike_concepts_teach_more_than_the_base_or_random_experts(turn: int) -> None:
+    found = Divided(concepts(turn), turn).students()
     controls = [found[name] for name in ("base", "base only", "random partition")]
     assert found["divided"] > max(controls) + 0.03
 
