@@ -90,7 +90,7 @@ def _write(this: Work) -> Captioned:
         this,
         captioner.load(),
         n_at_once=captioner.n_at_once,
-        at_once=given.calls.at_once if captioner.is_costly else 1,
+        at_once=captioner.at_once,
         save_every=given.calls.save_every if captioner.is_costly else None,
         tell=tell,
     )

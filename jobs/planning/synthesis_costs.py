@@ -27,8 +27,8 @@ def write_captions(sizes: Sizes) -> Iterator[Part]:
     n_asked = _ASKED * (given.n_captions or 0)
     spec = CAPTIONERS.get(given.captioner.partition(":")[0])
     known = _MODEL_SECONDS if spec is None else spec.prompt_seconds
-    is_costly = spec is None or spec.is_costly
-    seconds = n_asked * (given.calls.seconds or known) / (given.calls.at_once if is_costly else 1)
+    at_once = given.calls.at_once if spec is not None and spec.is_remote else 1
+    seconds = n_asked * (given.calls.seconds or known) / at_once
     if given.calls.per_minute is not None:
         seconds = max(seconds, n_asked * _SECONDS_PER_MINUTE / given.calls.per_minute)
     yield sizes.spark("write_captions", f"{n_asked:.0f} prompts", 0, tables=3, seconds=seconds)

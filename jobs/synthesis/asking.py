@@ -147,6 +147,8 @@ class Asking:
             return
         self._sequence += 1
         n_rows = len(kept)
+        texts = [a if isinstance(a, str) else None for a in kept.values()]
+        details = [None if isinstance(a, str) else a.detail for a in kept.values()]
         rows = pa.table(
             {
                 KEY: [self._this.key] * n_rows,
@@ -154,8 +156,8 @@ class Asking:
                 "sequence": pa.array([self._sequence] * n_rows, pa.int64()),
                 "round": pa.array([round_] * n_rows, pa.int32()),
                 "n": pa.array([*kept], pa.int64()),
-                "text": pa.array([a if isinstance(a, str) else None for a in kept.values()]),
-                "detail": pa.array([None if isinstance(a, str) else a[1] for a in kept.values()]),
+                "text": pa.array(texts, pa.string()),
+                "detail": pa.array(details, pa.string()),
             }
         )
         self._this.require_lease()

@@ -23,12 +23,17 @@ _KEY = "synthesis.captioner"
 
 @dataclass(frozen=True)
 class Chosen:
-    """A captioner, not loaded yet; see ``CaptionerSpec``."""
+    """A captioner, not loaded yet; see ``CaptionerSpec``.
+
+    Attributes
+    ----------
+    n_at_once, at_once : prompts of one call, and calls at the same time
+    """
 
     load: Callable[[], Captioner]
     is_costly: bool
     n_at_once: int
-    prompt_seconds: float
+    at_once: int
 
 
 def chosen(given: SynthesisConfig) -> Chosen:
@@ -40,7 +45,7 @@ def chosen(given: SynthesisConfig) -> Chosen:
         When it is loaded: if it cannot be.
     """
     if given.captioner_is_code:
-        return Chosen(lambda: _code(given), True, python.N_AT_ONCE, python.PROMPT_SECONDS)
+        return Chosen(lambda: _code(given), True, python.N_AT_ONCE, 1)
     kind, _, name = given.captioner.partition(":")
     spec, calls = CAPTIONERS[kind], given.calls
     how = Calls(calls.per_minute, calls.retries, calls.timeout)
@@ -54,7 +59,7 @@ def chosen(given: SynthesisConfig) -> Chosen:
         except CaptionerError as error:
             raise ConfigError(f"{_KEY}={given.captioner!r}: {error}") from error
 
-    return Chosen(load, spec.is_costly, spec.n_at_once, spec.prompt_seconds)
+    return Chosen(load, spec.is_costly, spec.n_at_once, calls.at_once if spec.is_remote else 1)
 
 
 def _code(given: SynthesisConfig) -> Captioner:

@@ -102,7 +102,7 @@ def test_divide_and_contrast_passes_moments_once_for_all_clusters() -> None:
         ({"captioner": "openai:m"}, 1200 / 4),  # at once
         ({"captioner": "openai:m", "calls": {"seconds": 0.5, "at_once": 2}}, 1200 * 0.5 / 2),
         ({"captioner": "openai:m", "calls": {"per_minute": 60, "at_once": 99}}, 1200),
-        ({"captioner": "python:my_captioner:make", "calls": {"at_once": 1}}, 1200),
+        ({"captioner": "python:my_captioner:make"}, 1200),
     ],
 )
 def test_captions_are_priced_by_their_calls(synthesis: dict[str, Any], seconds: float) -> None:

@@ -179,4 +179,4 @@ def _caption(content: bytes) -> Answer:
     return text or Failure(NO_ANSWER, "an empty answer")
 
 
-SPEC = CaptionerSpec(name="openai", make=make, options=Options, prompt_seconds=1.0)
+SPEC = CaptionerSpec(name="openai", make=make, options=Options, is_remote=True)

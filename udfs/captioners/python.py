@@ -22,7 +22,6 @@ from udfs.captioners.contract import (
 )
 
 N_AT_ONCE = 16
-PROMPT_SECONDS = 1.0
 
 UserCaptioner = Callable[[list[str]], Any]
 

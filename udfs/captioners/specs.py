@@ -24,6 +24,7 @@ class CaptionerSpec:
     options : a frozen dataclass, the keys of ``synthesis.captioner_options``; ``__post_init__``
         raises ValueError for what types cannot express
     takes_name : whether something stands after a colon
+    is_remote : whether it waits for a server, so that several calls are made at the same time
     is_costly : whether its answers are worth storing as they come
     n_at_once : prompts of one call
     prompt_seconds : what a prompt takes, for the planner; a guess where it is a model
@@ -33,6 +34,7 @@ class CaptionerSpec:
     make: Callable[[str, Any, Calls], Captioner]
     options: type[Any] = NoOptions
     takes_name: bool = True
+    is_remote: bool = False
     is_costly: bool = True
     n_at_once: int = 1
     prompt_seconds: float = 1.0
