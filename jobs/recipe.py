@@ -2,6 +2,7 @@
 
 from jobs import (
     balance_sample,
+    check_synthesis,
     cluster_levels,
     divide_contrast,
     embed_pool,
@@ -9,6 +10,7 @@ from jobs import (
     gate_outliers,
     mine_negatives,
     plan_synthesis,
+    render_images,
     report_curation,
     score_learnability,
     select_batches,
@@ -32,5 +34,7 @@ RECIPE = Recipe(
         mine_negatives.STAGE,
         plan_synthesis.STAGE,
         write_captions.STAGE,
+        render_images.STAGE,
+        check_synthesis.STAGE,
     )
 )

@@ -197,7 +197,7 @@ class RunConfig(Section):
         views, trainer = self.contrast.views, self.contrast.trainer
         others = [*scorers, trainer, views.model if views is not None else None]
         is_other = any(model is not None for model in others)
-        return self.embed.is_code or is_other or self.synthesis.captioner_is_code
+        return self.embed.is_code or is_other or self.synthesis.is_code
 
     def missing(self, key: str) -> str:
         """Return the message that the embedder reads a column that the config does not name."""

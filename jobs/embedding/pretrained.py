@@ -27,7 +27,7 @@ from udfs.shipping import own_gpu, unpacked
 Files: TypeAlias = Mapping[str, Path]
 
 HERE = Here(unpacked, own_gpu)
-_PREFIX = "evenlake-model-"  # of the archives' names
+PREFIX = "evenlake-model-"  # of the archives' names
 _ORGANIZATION = "sentence-transformers"  # of names on the hub that have none
 _ASKED = ("modules.json", "config.json")  # one of them is in every model
 
@@ -58,16 +58,16 @@ def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
         files = _files_of_onnx(onnx.find(name))
     elif not os.path.isdir(name):
         commit, folder = _on_hub(name if "/" in name else f"{_ORGANIZATION}/{name}", revision)
-        place = Place(folder, _PREFIX + commit[:16], hub_name=name)
-        pack = partial(_packed, place.shipped, partial(_files_of_folder, Path(folder)))
+        place = Place(folder, PREFIX + commit[:16], hub_name=name)
+        pack = partial(packed, place.shipped, partial(files_of_folder, Path(folder)))
         return spec_of(kind, place, replace(options, revision=commit), commit, pack, HERE), place
     elif revision is not None:
         raise EmbedderError(f"embed.options.revision={revision!r} is for models of the hub")
     else:
-        files = _files_of_folder(Path(name))
-    digest = _digest_of(files)
-    place = Place(os.path.abspath(name), _PREFIX + digest[:16])
-    pack = partial(_packed, place.shipped, lambda: files)
+        files = files_of_folder(Path(name))
+    digest = digest_of(files)
+    place = Place(os.path.abspath(name), PREFIX + digest[:16])
+    pack = partial(packed, place.shipped, lambda: files)
     return spec_of(kind, place, options, f"sha256:{digest}", pack, HERE), place
 
 
@@ -81,10 +81,10 @@ def model_version(name: str, revision: str | None = None) -> str:
     """
     if not os.path.isdir(name):
         return _on_hub(name, revision)[0]
-    return f"sha256:{_digest_of(_files_of_folder(Path(name)))}"
+    return f"sha256:{digest_of(files_of_folder(Path(name)))}"
 
 
-def _files_of_folder(folder: Path) -> Files:
+def files_of_folder(folder: Path) -> Files:
     """Return a folder's files but hidden ones, by their path inside."""
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
@@ -128,7 +128,8 @@ def _on_hub(name: str, revision: str | None) -> tuple[str, str]:
     )
 
 
-def _digest_of(files: Files) -> str:
+def digest_of(files: Files) -> str:
+    """Hash files by their names and contents."""
     return _digest(tuple((inside, str(path), *_state(path)) for inside, path in files.items()))
 
 
@@ -148,7 +149,7 @@ def _digest(files: tuple[tuple[str, str, int, int], ...]) -> str:
     return named.hexdigest()
 
 
-def _packed(name: str, files_of: Callable[[], Files]) -> str:
+def packed(name: str, files_of: Callable[[], Files]) -> str:
     """Pack a model's files for workers on other machines; they hardly compress."""
     path = kept_folder() / f"{name}.zip"
     if not path.exists():

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from jobs.gallery.nodes import Exemplar
 from jobs.reporting.figures import control_figure
 from jobs.reporting.page import rendered
 
@@ -52,6 +53,7 @@ class SidePage:
     config_yaml: str
     columns: str = "round"  # what the columns of its table are
     control: str = "the same of a uniform draw"  # what stands in brackets
+    pictures: Sequence[tuple[str, Sequence[Exemplar]]] = ()  # by their titles
 
 
 def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:

@@ -73,6 +73,11 @@ class SynthesisConfig(ImagesConfig):
         """Whether the captioner is the user's own code."""
         return self.captioner.startswith(CODE)
 
+    @property
+    def is_code(self) -> bool:
+        """Whether any of it is the user's own code."""
+        return self.captioner_is_code or self.generator.startswith(CODE)
+
     @model_validator(mode="after")
     def _has_size(self) -> Self:
         if self.concepts is not None and self.n_captions is None:

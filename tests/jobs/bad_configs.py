@@ -221,6 +221,17 @@ OVERRIDES = {  # of BASE -> the whole message
     "synthesis.checks={min_words: 9, max_words: 3}": (
         "synthesis.checks.min_words=9 is more than max_words=3; want at most that"
     ),
+    "synthesis.generator=procedurel": (
+        "synthesis.generator='procedurel': no such generator; did you mean procedural?"
+    ),
+    "synthesis.generator=dall-e": (
+        "synthesis.generator='dall-e': want procedural, diffusers:NAME_OR_FOLDER or "
+        "python:module:factory"
+    ),
+    "synthesis.images_per_caption=0": "synthesis.images_per_caption=0: want at least 1",
+    "synthesis.image_size=4": "synthesis.image_size=4: want at least 8",
+    "synthesis.images=png": "synthesis.images='png': want 'delta' or 'files'",
+    "synthesis.join={sample: s}": "synthesis.join.max_per_node: missing; every config needs it",
     "embed.options.depth=3": (
         "embed.options.depth: unknown key; embed.options of embed.model='precomputed' are: none"
     ),

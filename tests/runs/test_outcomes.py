@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from jobs.balance_sample import Drawn
+from jobs.check_synthesis import Checked
 from jobs.cluster_levels import Clustered
 from jobs.contrasting.page import Contrasted
 from jobs.embed_pool import Embedded
@@ -13,6 +14,7 @@ from jobs.gate_outliers import Gated
 from jobs.mine_negatives import Mined
 from jobs.plan_synthesis import Planned
 from jobs.recipe import RECIPE
+from jobs.render_images import Rendered
 from jobs.report_curation import Measured
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.score_learnability import Scored
@@ -72,6 +74,11 @@ OUTCOMES = [
     Captioned(
         n_captions=88, n_asked=120, n_rounds=10, n_short=2, evenness=0.75, first_evenness=0.5,
         quota_evenness=1.0,
+    ),
+    Rendered(n_captions=12, n_images=45, n_failed=3, n_short=2, n_batches=1),
+    Checked(
+        n_images=45, n_rejected=1, share_landed=0.75, chance=0.125, n_homeless=2, entropy=0.75,
+        entropy_before=0.5, n_joined=9,
     ),
 ]  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Images of captions: generators, rendering in commits, batches, and where images land."""

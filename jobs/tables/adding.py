@@ -1,0 +1,62 @@
+"""Rows that a long stage adds commit by commit: what is written once is never made again.
+
+Each commit has a number that rises. Delta skips a commit whose number is not above the last, so of
+two processes at the same number one wins, and nothing is there twice.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.spark.observing import observed
+from jobs.tables.lake import Lake
+from jobs.tables.saving import transaction_options
+from jobs.tables.table import KEY, Table
+
+_PER_INCARNATION = 2**32  # commits
+
+
+def first_number(incarnation: int) -> int:
+    """Return the number of the first commit after a key was cleaned so many times."""
+    return incarnation * _PER_INCARNATION + 1
+
+
+def added_before(lake: Lake, table: Table, stage_key: str, incarnation: int) -> DataFrame | None:
+    """Return the rows of a key that were added since it was cleaned last; None if there are none.
+
+    Parameters
+    ----------
+    table : with a column ``chunk``: the number of the commit
+    """
+    if not lake.exists(table):
+        return None
+    rows = lake.read(table, stage_key).where(F.col("chunk") >= first_number(incarnation))
+    return None if rows.isEmpty() else rows
+
+
+def add_rows(lake: Lake, table: Table, rows: DataFrame, stage_key: str, number: int) -> bool:
+    """Add rows in one commit; the first after a cleaning replaces what that has left.
+
+    Parameters
+    ----------
+    number : of the commit
+
+    Returns
+    -------
+    is_added : False if the number is taken
+    """
+    is_first = number % _PER_INCARNATION == 1 and number > _PER_INCARNATION
+    shaped = table.shaped(rows.withColumn("chunk", F.lit(number)), stage_key)
+
+    def save() -> bool:
+        seen, figures = observed(shaped, F.count("*").alias("n"))
+        lake.save(
+            seen,
+            table.name,
+            options=dict(table.writer_options)
+            | transaction_options(f"{stage_key}/{table.name}/added", number),
+            replaces=f"{KEY} = '{stage_key}'" if is_first else None,
+            partitioned_by=KEY,
+        )
+        return figures() is not None
+
+    return lake.commit(table.name, save)

@@ -1,0 +1,1 @@
+"""Generators: what makes an image of a caption; one module each, on the executors."""
