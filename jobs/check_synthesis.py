@@ -40,7 +40,7 @@ from jobs.imaging.judged import counted, judged
 from jobs.imaging.landing import embedded, routed, within_grid
 from jobs.imaging.page import exported_page, said_of
 from jobs.imaging.rows import balance_rows, by_group, figures_of, landing_rows, with_and_without
-from jobs.planning import costs
+from jobs.planning import synthesis_costs
 from jobs.pool.ids import Id
 from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.runs.explanation import Explanation
@@ -229,7 +229,7 @@ STAGE = Stage(
     tables=(POINTS, SYNTHETIC_SAMPLES, REPORT),
     outcome=Checked,
     work=_check,
-    cost=costs.check_images,
+    cost=synthesis_costs.check_images,
     explain=_explain,
 )
 

@@ -23,7 +23,7 @@ from jobs.imaging.generators import chosen, generator_identity
 from jobs.imaging.images import folder_of, for_pyarrow
 from jobs.imaging.manifest import MANIFEST, manifest_of
 from jobs.imaging.rendering import Told, failed_first, jobs_of, render_all, renderer
-from jobs.planning import costs
+from jobs.planning import synthesis_costs
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
@@ -164,7 +164,7 @@ STAGE = Stage(
     tables=(IMAGES, JOBS, MANIFEST),
     outcome=Rendered,
     work=_render,
-    cost=costs.render,
+    cost=synthesis_costs.render,
 )
 
 

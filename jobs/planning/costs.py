@@ -35,7 +35,6 @@ from jobs.planning.machine import (
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Part, Problem
 from jobs.tuning.families import n_leaves, n_sampled
-from udfs.generators.built_in import image_seconds
 from udfs.kernels.near.cells import SAMPLE_PER_CELL, n_cells_for
 from udfs.kernels.passes.sources import BLOCK_ROWS
 
@@ -168,23 +167,6 @@ def mine_negatives(sizes: "Sizes") -> Iterator[Part]:
         seconds=pairs * sizes.machine.speed.pair_seconds / sizes.machine.n_slots,
         worker=(8.0 * sizes.d + 4.0 * run / given.size) * run,
     )  # fmt: skip
-
-
-def render(sizes: "Sizes") -> Iterator[Part]:
-    """Estimate images of captions: so many, times the seconds that the generator takes for each."""
-    given = sizes.problem.config.synthesis
-    n_images = (given.n_captions or 0) * given.images_per_caption
-    seconds = n_images * image_seconds(given.generator) / sizes.machine.n_slots
-    name = f"{n_images:,} images"
-    yield sizes.spark("render_images", name, 0, tables=3, seconds=seconds)
-
-
-def check_images(sizes: "Sizes") -> Iterator[Part]:
-    """Estimate where images land; to embed and route one takes what a row of the pool takes."""
-    given, problem = sizes.problem.config.synthesis, sizes.problem
-    share = (given.n_captions or 0) * given.images_per_caption / max(1, sizes.n)
-    per_row = share * problem.row_seconds
-    yield sizes.spark("check_synthesis", "embed, route", share * EMBED_PER_BYTE, per_row, tables=3)
 
 
 class Sizes:
