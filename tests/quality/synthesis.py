@@ -199,11 +199,10 @@ def _of_images(run: Run) -> dict[str, Vectors]:
 
 
 def _embedded(run: Run, images: list[bytes]) -> Vectors:
-    """Embed by what the run has learned; of length 1 : (n, d)."""
+    """Embed by what the run has learned, at its lengths : (n, d)."""
     kept = run.lake.read("artifacts", run.key(embed_pool.STAGE)).where("name = 'pixels.npz'")
     embed = pixels.make_embedder(from_bytes(bytes(kept.first().content)))
-    X = embed(pd.Series([bytes(image) for image in images])).vectors
-    return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True))
+    return np.asarray(embed(pd.Series([bytes(image) for image in images])).vectors)
 
 
 def main(argv: list[str]) -> None:
