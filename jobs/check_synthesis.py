@@ -41,6 +41,7 @@ from jobs.imaging.landing import embedded, routed, within_grid
 from jobs.imaging.page import exported_page, said_of
 from jobs.imaging.rows import balance_rows, by_group, figures_of, landing_rows, with_and_without
 from jobs.planning import synthesis_costs
+from jobs.points.surviving import size_of
 from jobs.pool.ids import Id
 from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.runs.explanation import Explanation
@@ -117,7 +118,7 @@ def _landed(this: Work, homes: Homes) -> DataFrame:
     run, tree = this.run, cluster_levels
     made = this.lake.read(render_images.IMAGES, run.key(render_images.STAGE))
     values = contents_of(made, _folder(run))
-    gated, n_features = embedded(this, values, run.key(embed_pool.STAGE))
+    gated = embedded(this, values, embed_pool.STAGE)
     unit = run.outcome(tree.STAGE).grid_unit
     if not this.config.embed.normalize:
         gated = within_grid(gated, unit)
@@ -125,7 +126,7 @@ def _landed(this: Work, homes: Homes) -> DataFrame:
     nodes = run.fetch(tree.STAGE, tree.NODES, ("level", "node_id", "parent_id", "centroid"))
     cells = run.read(tree.STAGE, tree.ROUTING) if this.lake.exists(tree.ROUTING) else None
     fit = gated.where("reason IS NULL")
-    places = routed(this, fit, nodes, cells, PointReader(unit, n_features))
+    places = routed(this, fit, nodes, cells, PointReader(unit, size_of(run).n_features))
     captions = run.read(write_captions.STAGE, write_captions.CAPTIONS)
     groups = this.spark.createDataFrame(
         homes.groups[["concept_id", "group"]], "concept_id bigint, group string"

@@ -1,6 +1,7 @@
 """Where images land: embedded as the pool was, and routed down its tree."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,54 +12,41 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
 from jobs.embedding.chosen import chosen
-from jobs.embedding.gating import gate_rows
+from jobs.points.alike import embedded_alike
+from jobs.runs.stage import Stage
 from jobs.runs.work import Work
-from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.levels import by_level
-from jobs.tables.shared import ARTIFACTS
 from udfs.assign import ASSIGN_SCHEMA, make_assign, shipped_leaves
-from udfs.blocks import from_bytes
-from udfs.embed import make_loader
 from udfs.kernels.exact.grid import GRID_BITS, to_grid
 from udfs.points import PointReader
 
 
-def embedded(this: Work, images: DataFrame, embed_key: str) -> tuple[DataFrame, int]:
+def embedded(this: Work, images: DataFrame, stage: Stage[Any]) -> DataFrame:
     """Embed images by what the run has learned, and mark what is wrong with each.
 
     Parameters
     ----------
     images : image_id, value
-    embed_key : of the stage that embedded the pool
+    stage : that embedded the pool
 
     Returns
     -------
     gated : id (the image's), embedding, norm, reason, detail
-    n_features : the length of the vectors
 
     Raises
     ------
     ConfigError
         If the run's embedder takes no images.
     """
-    found, model = chosen(this.config), this.config.embed.model
-    spec = found.spec
+    spec, model = chosen(this.config).spec, this.config.embed.model
     if spec.fit is None or spec.makes == "text":
         raise ConfigError(
             f"embed.model={model!r} embeds no images, so it cannot tell where they land; want a "
             "run with a model of images, such as pixels"
         )
-    if spec.archive is not None:
-        ship_code(this.spark, spec.archive)
-    if spec.pack is not None:
-        ship_archive(this.spark, spec.pack())
-    kept = this.lake.read(ARTIFACTS, embed_key).where(F.col("name") == f"{spec.name}.npz")
-    content = bytes(kept.select("content").collect()[0].content)
-    load = make_loader(spec.make, this.ship(np.frombuffer(content, np.uint8)))
     nothing = F.lit(None).cast("map<string,string>")
     rows = images.select(F.col("image_id").alias("id"), "value", nothing.alias("metadata"))
-    gated = gate_rows(rows, load, this.config.embed)
-    return gated, int(spec.n_features(from_bytes(content)))
+    return embedded_alike(this, stage, rows, "synthetic_images")
 
 
 def within_grid(gated: DataFrame, unit: float) -> DataFrame:
