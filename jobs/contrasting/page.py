@@ -2,12 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-import yaml
-
-from jobs.config.model import RunConfig, as_public_dict
-from jobs.config.secrets import without_secrets
+from jobs.config.model import RunConfig
 from jobs.reporting.side_page import SidePage
 from jobs.runs.outcomes import Outcome, per
 
@@ -67,16 +63,14 @@ def contrast_page(
     ----------
     tables : name -> address
     """
-    return SidePage(
+    return SidePage.of(
+        config,
+        run_id,
         title="Divide and Contrast",
         intro=_INTRO,
-        pool=without_secrets(config.input.table),
-        run_id=run_id,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=said,
         charts=(),
         tables=tables,
-        config_yaml=yaml.safe_dump(as_public_dict(config), sort_keys=False),
         columns="round",
         control="the same of the control that the measure names",
     )

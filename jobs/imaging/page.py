@@ -1,16 +1,12 @@
 """The page of synthetic images: some of each concept, those at home and those that are not."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-import yaml
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.config.model import as_public_dict
-from jobs.config.secrets import without_secrets
 from jobs.gallery.nodes import Exemplar, exemplar_of
 from jobs.imaging.joining import SYNTHETIC
 from jobs.reporting.exported import exported
@@ -117,16 +113,14 @@ def exported_page(
     if folder is None:
         return None
     names = ("synthetic_images", "synthetic_points", "synthesis_manifest", "synthetic_samples")
-    page = SidePage(
+    page = SidePage.of(
+        this.config,
+        this.run_id,
         title="Synthetic images, and where they land",
         intro=_INTRO,
-        pool=without_secrets(this.config.input.table),
-        run_id=this.run_id,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=said,
         charts=_CHARTS,
         tables={name: this.lake.shown(name) for name in names},
-        config_yaml=yaml.safe_dump(as_public_dict(this.config), sort_keys=False),
         columns="concept",
         control="the same of the pool without the images",
         pictures=pictures_of(points, made, concepts),

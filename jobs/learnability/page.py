@@ -1,13 +1,9 @@
 """The page of a learnability run: what each round drew, beside a uniform draw."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pandas as pd
-import yaml
 
-from jobs.config.model import as_public_dict
-from jobs.config.secrets import without_secrets
 from jobs.reporting.side_page import Chart, SidePage, render_side_page
 from jobs.runs.run import Run
 
@@ -29,15 +25,13 @@ _CHARTS = (
 
 def page_of(run: Run, rows: pd.DataFrame, said: Sequence[str]) -> bytes:
     """Return the page of the rounds that are in the report's rows, UTF-8 HTML."""
-    page = SidePage(
+    page = SidePage.of(
+        run.config,
+        run.run_id,
         title="What to train on next",
         intro=_INTRO,
-        pool=without_secrets(run.config.input.table),
-        run_id=run.run_id,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=said,
         charts=_CHARTS,
         tables={name: run.lake.shown(name) for name in ("learnability", "compute_ledger")},
-        config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
     )
     return render_side_page(page, rows).encode()

@@ -1,12 +1,8 @@
 """The page of batches of hard negatives."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
-import yaml
-
-from jobs.config.model import RunConfig, as_public_dict
-from jobs.config.secrets import without_secrets
+from jobs.config.model import RunConfig
 from jobs.reporting.side_page import Chart, SidePage
 
 _INTRO = (
@@ -30,15 +26,13 @@ def negatives_page(
     ----------
     tables : name -> address
     """
-    return SidePage(
+    return SidePage.of(
+        config,
+        run_id,
         title="Batches of hard negatives",
         intro=_INTRO,
-        pool=without_secrets(config.input.table),
-        run_id=run_id,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=said,
         charts=_CHARTS,
         tables=tables,
-        config_yaml=yaml.safe_dump(as_public_dict(config), sort_keys=False),
         columns="batch",
     )

@@ -1,13 +1,10 @@
 """Batches that were selected as a whole, in the report: each beside a uniform draw."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import pyarrow as pa
-import yaml
 
-from jobs.config.model import RunConfig, as_public_dict
-from jobs.config.secrets import without_secrets
+from jobs.config.model import RunConfig
 from jobs.reporting.rows import Row
 from jobs.reporting.side_page import Chart, SidePage
 
@@ -55,15 +52,13 @@ def batch_page(config: RunConfig, run_id: str, said: str, tables: Mapping[str, s
     ----------
     tables : name -> address
     """
-    return SidePage(
+    return SidePage.of(
+        config,
+        run_id,
         title="Batches to learn from as a whole",
         intro=_INTRO,
-        pool=without_secrets(config.input.table),
-        run_id=run_id,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=[said],
         charts=_CHARTS,
         tables=tables,
-        config_yaml=yaml.safe_dump(as_public_dict(config), sort_keys=False),
         columns="batch",
     )

@@ -2,11 +2,15 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Self
 
 import pandas as pd
 import plotly.graph_objects as go
+import yaml
 
+from jobs.config.model import RunConfig, as_public_dict
+from jobs.config.secrets import without_secrets
 from jobs.gallery.nodes import Exemplar
 from jobs.reporting.figures import control_figure
 from jobs.reporting.page import rendered
@@ -54,6 +58,17 @@ class SidePage:
     columns: str = "round"  # what the columns of its table are
     control: str = "the same of a uniform draw"  # what stands in brackets
     pictures: Sequence[tuple[str, Sequence[Exemplar]]] = ()  # by their titles
+
+    @classmethod
+    def of(cls, config: RunConfig, run_id: str, **rest: Any) -> Self:
+        """Return the page of a run, made now; ``rest`` is what it says."""
+        return cls(
+            pool=without_secrets(config.input.table),
+            run_id=run_id,
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            config_yaml=yaml.safe_dump(as_public_dict(config), sort_keys=False),
+            **rest,
+        )
 
 
 def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:

@@ -1,14 +1,10 @@
 """The page of a plan of captions, or of the captions: by round, and by concept beside the pool."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from jobs.config.model import as_public_dict
-from jobs.config.secrets import without_secrets
 from jobs.reporting.exported import exported
 from jobs.reporting.rows import REPORT_COLUMNS
 from jobs.reporting.side_page import Chart, SidePage, render_side_page
@@ -53,16 +49,14 @@ def page_line(
 
 
 def _page_of(run: Run, rows: pd.DataFrame, said: Sequence[str], tables: Mapping[str, str]) -> bytes:
-    page = SidePage(
+    page = SidePage.of(
+        run.config,
+        run.run_id,
         title="Captions for what the pool has little of",
         intro=_INTRO,
-        pool=without_secrets(run.config.input.table),
-        run_id=run.run_id,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         said=said,
         charts=CHARTS,
         tables=tables,
-        config_yaml=yaml.safe_dump(as_public_dict(run.config), sort_keys=False),
         control="what the quotas would have",
     )
     return render_side_page(page, rows).encode()
