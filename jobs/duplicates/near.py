@@ -29,11 +29,12 @@ from udfs.kernels.near.cells import (
     SAMPLE_PER_CELL,
     NearestCells,
     fit_search_cells,
+    members_of,
     n_cells_for,
     searched_within,
 )
 from udfs.kernels.near.groups import keepers_of
-from udfs.kernels.near.pairs import Pairs
+from udfs.kernels.near.pairs import Pairs, better_neighbours
 from udfs.near import (
     PAIRS_SCHEMA,
     POINT,
@@ -41,10 +42,8 @@ from udfs.near import (
     UNIT,
     DirectionReader,
     Ranking,
-    by_cell,
     make_route,
     make_search,
-    similar_in,
 )
 
 MOST_PAIRS = 100_000_000  # that the driver has room for: at about 100 bytes each, with their points
@@ -99,15 +98,35 @@ class Near:
         n_sampled = self.n_sampled(len(points))
         sample = sample_of(points, points[HASH], _SALT, n_sampled, seed=self.seed)
         C = self.cells(sample, len(points))
-        route = make_route(self.read, self.threshold, lambda: C, np.zeros(len(C), np.int32))
-        some = points.to_batches(max_chunksize=_ROUTED_ROWS)
         with threadpool_limits(1), ThreadPoolExecutor(n := n_threads()) as threads:
-            routed = threads.map(lambda i: [*route(iter(some[i::n]))], range(n))
-            cells = by_cell((b for part in routed for b in part), len(C[0]), self.ranking)
-            pairs = threads.map(lambda cell: similar_in(cell, self.threshold), cells)
-            found = pa.concat_tables(pairs)
-        self._require_few(len(found))
-        return self._resolved(found)
+            size = -(-len(points) // n)
+            slices = [points.slice(i * size, size) for i in range(n) if i * size < len(points)]
+            parts = threads.map(lambda some: self._placed(C, some), slices)
+            X, cells, sq_dist = (np.concatenate(each) for each in zip(*parts, strict=True))
+            has_rank = "rank" in points.column_names
+            ranked = points if has_rank else points.append_column("rank", pa.array(sq_dist))
+            order = self.ranking(ranked)
+            members = members_of(cells[order], len(C))  # by their places in this order
+            found = threads.map(lambda places: self._similar(X, order, places), members)
+            pairs = Pairs(*(np.concatenate(each) for each in zip(*found, strict=True)))
+        self._require_few(len(pairs.row))
+        return _gone(points.select(["id", "group_id"]).take(pa.array(order)), pairs)
+
+    def _placed(
+        self, C: NDArray[np.float32], points: pa.Table
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float64]]:
+        """Read points, and find the cells that they are searched in."""
+        nearest = NearestCells(Centroids(C), searched_within(self.threshold, UNIT))
+        read = map(self.read, points.to_batches(max_chunksize=_ROUTED_ROWS))
+        X, cells, sq_dist = zip(*((X, *nearest(X)) for X in read), strict=True)
+        return np.concatenate(X), np.concatenate(cells), np.concatenate(sq_dist)
+
+    def _similar(
+        self, X: NDArray[np.float32], order: NDArray[np.int64], places: NDArray[np.int64]
+    ) -> Pairs:
+        """Return a cell's similar pairs, by their places in the order of rank."""
+        pairs = better_neighbours(X[order[places]], self.threshold)
+        return Pairs(places[pairs.row], places[pairs.better], pairs.cosine)
 
     def on_executors(self, this: Work, points: DataFrame, n_points: int) -> pa.Table:
         """Return the near copies among points in a DataFrame, as ``in_memory`` does.
@@ -166,10 +185,20 @@ class Near:
             places_of(pairs[name], points["id"]).to_numpy().astype(np.int64)
             for name in ("id", "better_id")
         )
-        cosine = pairs["cosine_similarity"].to_numpy()
-        keeper, cosine = keepers_of(Pairs(row, other, cosine), len(points))
-        gone = np.flatnonzero(keeper != np.arange(len(points)))
-        copies, keepers = points.take(pa.array(gone)), points.take(pa.array(keeper[gone]))
-        similarity = pa.array(cosine[gone], pa.float32())
-        columns = (copies["id"], keepers["group_id"], keepers["id"], similarity)
-        return pa.table(dict(zip(FOUND, columns, strict=True)))
+        return _gone(points, Pairs(row, other, pairs["cosine_similarity"].to_numpy()))
+
+
+def _gone(points: pa.Table, pairs: Pairs) -> pa.Table:
+    """Find who stays, and return the others : columns of ``duplicates``.
+
+    Parameters
+    ----------
+    points : id, group_id; in order of rank
+    pairs : places in that order
+    """
+    keeper, cosine = keepers_of(pairs, len(points))
+    gone = np.flatnonzero(keeper != np.arange(len(points)))
+    copies, keepers = points.take(pa.array(gone)), points.take(pa.array(keeper[gone]))
+    similarity = pa.array(cosine[gone], pa.float32())
+    columns = (copies["id"], keepers["group_id"], keepers["id"], similarity)
+    return pa.table(dict(zip(FOUND, columns, strict=True)))

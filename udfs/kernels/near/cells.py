@@ -131,6 +131,20 @@ class NearestCells:
         return np.asarray(candidate[order][starts[:, None] + np.arange(self._most)])
 
 
+def members_of(cells: NDArray[np.int32], n_cells: int) -> list[NDArray[np.int64]]:
+    """Return the rows that are searched in each cell, those with any : (n_members,) each, sorted.
+
+    Parameters
+    ----------
+    cells : (n_samples, n_searched), of ``NearestCells``
+    """
+    rows, _ = places = np.nonzero(cells >= 0)
+    cell = cells[places]
+    order = np.argsort(cell, kind="stable")
+    ends = np.cumsum(np.bincount(cell, minlength=n_cells))
+    return [part for part in np.split(rows[order], ends[:-1]) if len(part)]
+
+
 def _sq_distances(
     X: NDArray[np.float32],
     C: NDArray[np.float32],
