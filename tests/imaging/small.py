@@ -37,7 +37,8 @@ def config_of(folder: Path, root: Path, *overrides: str, **synthesis: Any) -> Ru
 
 def plain_of(folder: Path, root: Path, **synthesis: Any) -> dict[str, Any]:
     given = {
-        "concepts": f"{folder}/concepts.parquet",
+        "concepts": {"table": f"{folder}/concepts.parquet"},
+        "occupancy": 0.0,  # as many captions of each
         "n_captions": N_CAPTIONS,
         "images_per_caption": PER_CAPTION,
     }

@@ -206,7 +206,7 @@ def test_another_plan_has_captions_of_its_own_and_the_run_stays_as_it_is(
     one, other = configure(concepts="tree"), configure(concepts="tree", n_captions=31)
     mine, theirs = (RECIPE.keys(config, "input@0") for config in (one, other))
     changed = [name for name in mine if mine[name] != theirs[name]]
-    assert changed == ["plan_synthesis", "write_captions"]
+    assert changed == ["plan_synthesis", "write_captions", "render_images", "check_synthesis"]
     checks = configure(concepts="tree", checks={"max_words": 9})
     assert RECIPE.keys(checks, "input@0")["plan_synthesis"] == mine["plan_synthesis"]
     assert RECIPE.keys(checks, "input@0")["write_captions"] != mine["write_captions"]

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from jobs import check_synthesis, curate, plan_synthesis, render_images, write_captions
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
+from jobs.points.surviving import size_of
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from tests.imaging import small
@@ -135,8 +136,8 @@ def test_a_generator_that_fails_is_tried_again_and_then_told(
         render_images.run(spark, strict)
 
 
-def concepts_of(folder: Path) -> str:
-    return f"{folder}/concepts.parquet"
+def concepts_of(folder: Path) -> dict[str, str]:
+    return {"table": f"{folder}/concepts.parquet"}
 
 
 def test_a_shortfall_ends_with_exit_code_3_where_the_config_says_so_and_keeps_what_was_made(
@@ -211,11 +212,13 @@ def test_real_pictures_of_the_pool_would_land_where_they_are(
     pool = spark.read.parquet(f"{folder}/pool.parquet")
     images = pool.select(F.col("id").alias("image_id"), F.col("image").alias("value"))
     work = Work(checked, CHECK, None)  # type: ignore[arg-type]  # nothing is written
-    gated, n_features = embedded(work, images, checked.key(embed_pool.STAGE))
+    gated = embedded(work, images, embed_pool.STAGE)
     tree = cluster_levels
     unit = checked.outcome(tree.STAGE).grid_unit
     nodes = checked.fetch(tree.STAGE, tree.NODES, ("level", "node_id", "parent_id", "centroid"))
-    found = routed(work, gated, nodes, None, PointReader(unit, n_features)).collect()
+    found = routed(
+        work, gated, nodes, None, PointReader(unit, size_of(checked).n_features)
+    ).collect()
     own = checked.read(tree.STAGE, tree.ASSIGNMENTS).collect()
     assert {r.id: (r.leaf_id, r.path, r.sq_distance) for r in found} == {
         r.id: (r.leaf_id, r.path, r.sq_distance) for r in own

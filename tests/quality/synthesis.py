@@ -113,7 +113,7 @@ def config_of(folder: Path, seed: int) -> Any:
             "samples": [{"name": "s", "target_size": TARGET, "share": {"leaves": 0.0}}],
             "report": {"label": "label"},
             "synthesis": {
-                "concepts": f"{folder}/concepts.parquet",
+                "concepts": {"table": f"{folder}/concepts.parquet", "weight": "weight"},
                 "n_captions": N_CAPTIONS,
                 "images_per_caption": PER_CAPTION,
                 "join": {"sample": "s", "max_per_node": 100},

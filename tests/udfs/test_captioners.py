@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.synthesis.servers import echo, server
-from udfs.captioners import grammar, openai
+from udfs.captioners import contract, grammar, openai
 from udfs.captioners.built_in import CAPTIONERS
 from udfs.captioners.contract import (
     FAILED,
@@ -87,7 +88,7 @@ def test_demonstrations_can_be_taken_apart() -> None:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """Note the waits between attempts instead of waiting."""
     waits: list[float] = []
-    monkeypatch.setattr(openai.time, "sleep", waits.append)
+    monkeypatch.setattr(openai, "time", SimpleNamespace(sleep=waits.append))  # not all threads'
     yield waits
 
 
@@ -161,8 +162,8 @@ def test_a_missing_key_is_told_before_anything_is_asked(monkeypatch: pytest.Monk
 
 def test_a_pace_leaves_time_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     now, waits = 100.0, list[float]()
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(time, "sleep", waits.append)
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=waits.append)
+    monkeypatch.setattr(contract, "time", clock)
     pace = Pace(120)
     for _ in range(3):
         pace.wait()
