@@ -54,7 +54,7 @@ def _drawn(spark: SparkSession, config: RunConfig) -> dict[str, list[int]]:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("form", "megabytes", "concepts_in"),
-    [("parquet", 0.25, _concepts_in_parquet), ("webdataset", 0.25, _concepts_in_tars)],
+    [("parquet", 0.01, _concepts_in_parquet), ("webdataset", 0.01, _concepts_in_tars)],
 )
 def test_prefixes_of_an_export(
     spark: SparkSession,
