@@ -107,6 +107,8 @@ def _of_one_length(table: pa.Table) -> tuple[pa.Table, NDArray[np.float64]]:
     is_binary = pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
     length = pa.compute.binary_length if is_binary else pa.compute.list_value_length
     lengths = pa.compute.fill_null(length(values), 0).to_numpy()
+    if is_binary:  # in whole numbers
+        lengths = np.where(lengths % _BYTES, 0, lengths)
     if not (lengths > 0).any():
         return table.slice(0, 0), np.empty((0, 0))
     common = int(np.bincount(lengths[lengths > 0]).argmax())

@@ -122,3 +122,6 @@ def test_binary_vectors_are_little_endian_float32(spark: SparkSession) -> None:
     found = vectors_of(table, 4, normalize=False)
     assert (found.X * found.unit).tolist() == [[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]]
     assert found.n_missing == 1
+    torn = spark.createDataFrame([(1, b"abc"), (2, b"abc")], "id long, value binary").toArrow()
+    with pytest.raises(InputError, match=r"report\.judge .* no vector"):
+        vectors_of(torn, 2, normalize=False)
