@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from jobs.advice.judge import PREFIX
 from jobs.judging.recommendation import EVEN, Evidence, Recommendation, Skew
 from jobs.judging.scatter import Scatter
 from jobs.judging.verdict import Gap, Verdict
@@ -41,7 +42,7 @@ def recommended(cell: CellOf, sample: str, judge: str | None) -> Recommendation 
     verdict = verdict_of(cell, sample)
     if verdict is None:
         return None
-    other = verdict_of(cell, sample, prefix="judge_")
+    other = verdict_of(cell, sample, prefix=PREFIX)
     shares = cell("scatter", sample, None, "share_above")
     evidence = Evidence(
         verdict,

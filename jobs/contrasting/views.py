@@ -1,12 +1,11 @@
 """Two views of each point: given by the user's models, or made of the run's embeddings."""
 
-import re
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.config.errors import ConfigError, InputError
+from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen
 from jobs.embedding.code import source_of
@@ -14,16 +13,15 @@ from jobs.points.alike import embedded_alike
 from jobs.points.surviving import size_of, surviving
 from jobs.pool.beside import opened, pinned
 from jobs.pool.columns import pool_columns
+from jobs.pool.computing import say_why_code_failed
 from jobs.pool.inputs import Pool
 from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.pool.towers import packed_pairs, read_pairs
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.contrast import ViewsConfig
-from jobs.spark.errors import reason
 from jobs.spark.shipping import ship_code
 from udfs.content_views import make_augment
-from udfs.embedders.contract import EmbedderError
 from udfs.joint import PACKED_SCHEMA, make_pack
 from udfs.views import Augment, Noise, UserCode, make_views
 
@@ -150,16 +148,7 @@ def say_why_views_failed(error: BaseException) -> None:
 
     Raises
     ------
-    ConfigError
-        The code's own message.
-    InputError
-        If an expression cannot be computed on some row.
+    ConfigError, InputError
+        See ``say_why_code_failed``.
     """
-    if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
-        raise ConfigError(f"contrast, the code that it calls: {found[1]}") from error
-    if isinstance(error, Exception) and re.search(
-        r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)", str(error)
-    ):
-        raise InputError(
-            f"an expression of {KEY} cannot be computed on some row: {reason(error)}; mend the row"
-        ) from error
+    say_why_code_failed(error, KEY, "contrast, the code that it calls", "mend the row")

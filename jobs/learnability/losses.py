@@ -3,7 +3,6 @@
 They are in a table or in the pool, or computed from what is there: see ``LossesConfig``.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,17 +11,17 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.config.errors import ConfigError, InputError
+from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.embedding.code import source_of
 from jobs.pool.beside import opened, pinned
+from jobs.pool.computing import say_why_code_failed
 from jobs.pool.inputs import Pool
 from jobs.pool.joining import Wrong, require_same_ids, with_reasons
 from jobs.sections.kinds import TableConfig
 from jobs.sections.learnability import GflopConfig, LearnabilityConfig, LossesConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
-from udfs.embedders.contract import EmbedderError
 from udfs.losses import CENTROID_SCHEMA, VIEWS_SCHEMA, make_centroid, make_scorer, make_views
 
 VIEWS_ROWS = 256  # about as many rows tell each other apart, as in a training batch
@@ -177,20 +176,11 @@ def say_why_scoring_failed(error: BaseException) -> None:
 
     Raises
     ------
-    ConfigError
-        The code's own message.
-    InputError
-        If an expression cannot be computed on some row.
+    ConfigError, InputError
+        See ``say_why_code_failed``.
     """
-    if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
-        raise ConfigError(f"learnability, model of a side: {found[1]}") from error
-    if isinstance(error, Exception) and re.search(
-        r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)", str(error)
-    ):
-        raise InputError(
-            f"an expression of learnability cannot be computed on some row: {reason(error)}; mend "
-            "the row, or write what holds for it too, such as try_divide(a, b)"
-        ) from error
+    fix = "mend the row, or write what holds for it too, such as try_divide(a, b)"
+    say_why_code_failed(error, "learnability", "learnability, model of a side", fix)
 
 
 class Judged(NamedTuple):

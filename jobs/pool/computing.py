@@ -1,14 +1,17 @@
-"""Errors of the user's own SQL, which come up once rows are read: said as what they are."""
+"""Errors of the user's own SQL and code, which come up once rows are read: said as they are."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jobs.config.errors import InputError
+from jobs.config.errors import ConfigError, InputError
 from jobs.spark.errors import SPARK_ERRORS, reason
+from udfs.embedders.contract import EmbedderError
 
 # the class of an error and, if it is of SQL that somebody wrote, that SQL
 _TOLD = re.compile(r"\[[A-Z_.]+\] .*(?s:.{0,200}?)== SQL.*==\n(.+)")
+
+_OF_SQL = re.compile(r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)")
 
 
 @contextmanager
@@ -40,3 +43,27 @@ def refuse_uncomputable(error: Exception) -> None:
         f"computed on some row: {reason(Exception(found[0]))}; mend the row, or write what holds "
         "for it too, such as try_cast(x as int)"
     ) from error
+
+
+def say_why_code_failed(error: BaseException, key: str, code: str, fix: str) -> None:
+    """Raise a helpful error if Spark's comes from user code, or from an expression beside the pool.
+
+    Parameters
+    ----------
+    key : of the config, whose expressions are computed
+    code : what the user's code is, for the message
+    fix : of a row that an expression cannot be computed on
+
+    Raises
+    ------
+    ConfigError
+        The code's own message.
+    InputError
+        If an expression cannot be computed on some row.
+    """
+    if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
+        raise ConfigError(f"{code}: {found[1]}") from error
+    if isinstance(error, Exception) and _OF_SQL.search(str(error)):
+        raise InputError(
+            f"an expression of {key} cannot be computed on some row: {reason(error)}; {fix}"
+        ) from error

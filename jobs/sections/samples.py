@@ -265,11 +265,11 @@ class SampleConfig(Section):
 
     def rows_of(self, n_points: int) -> int:
         """Return the rows that it wants of a pool; the most it can be if it is not told in rows."""
-        if not self.is_told_in_rows:
+        if isinstance(self.target_size, TotalConfig | CoverageConfig):
             return n_points * self.replicas
         if isinstance(self.target_size, float):
             return max(1, round(self.target_size * n_points))
-        return int(self.target_size)  # type: ignore[arg-type]
+        return self.target_size
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
