@@ -29,7 +29,7 @@ from jobs.clustering.tree import grow_tree, leaf_paths
 from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.config.model import RunConfig
 from jobs.planning import costs
-from jobs.points.surviving import held, size_of, surviving
+from jobs.points.surviving import held, release, size_of, surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.node_rows import tree_rows
 from jobs.reporting.rows import Row
@@ -120,14 +120,16 @@ def assign_points(
 
 def _cluster(this: Work) -> Clustered:
     embedded = this.run.outcome(embed_pool.STAGE)
-    unit, size, points = grid_unit(embedded.largest_norm), size_of(this.run), held(this.run)
-    pool = SparkPoints(surviving(this.run), *size, unit, this.config.seed, held=points)
+    unit, size = grid_unit(embedded.largest_norm), size_of(this.run)
+    pool = SparkPoints(surviving(this.run), *size, unit, this.config.seed, held=held(this.run))
     log = _IterationLog(this, unit)
     interval = this.config.cluster.checkpoint_interval
     kept = Checkpoints(this, interval=interval, gathered=lambda: log.seen)
     log.seen += [tuple(row) for row in kept.resumed or []]
     # 1. bring the points to the solver
     source = _source(this, pool)
+    pool = replace(pool, held=None)
+    release(this.run)
     # 2. grow the tree over them
     try:
         with threadpool_limits(1):  # the threads are the solver's own

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +16,9 @@ from jobs.spark.session import start_local
 # and give little. Its first has too small a cache of its own.
 _SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 os.environ.setdefault("SPARK_SUBMIT_OPTS", _SHORT_LIVED)
+
+settings.register_profile("untimed", deadline=None)  # machines have other work, too
+settings.load_profile("untimed")
 
 SWEPT_SEEDS = range(42, 52)
 

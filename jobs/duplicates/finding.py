@@ -18,7 +18,7 @@ from jobs.duplicates.against import contaminated_among, contaminated_in, known_r
 from jobs.duplicates.exact import copies_among, copies_in, group_ids, settled_among, settled_in
 from jobs.duplicates.near import Near
 from jobs.duplicates.ranking import ranking_of, with_rank
-from jobs.points.surviving import hashed, held, size_of, surviving
+from jobs.points.surviving import hashed, held, keep, size_of, surviving
 from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
@@ -140,7 +140,10 @@ def _in_memory(this: Work, embedded_by: Stage[Any], metadata: Table) -> pa.Table
     if 4 * size.n_points * size.n_features > bound:
         return None
     columns = ("id", "content_hash", "embedding")
-    return hashed(_points(this, embedded_by, metadata, *columns)).toArrow()
+    points = hashed(_points(this, embedded_by, metadata, *columns)).toArrow()
+    if _reads_vectors(given) and this.config.cluster.solver != "spark":
+        keep(this.run, points)  # level 1 is solved from memory, too
+    return points
 
 
 def _points(this: Work, embedded_by: Stage[Any], metadata: Table, *columns: str) -> DataFrame:

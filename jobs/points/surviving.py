@@ -1,7 +1,7 @@
 """The one door to the surviving points: those that passed every gate that is on.
 
 Small pools are collected to the driver once per run, and handed from stage to stage; larger ones
-are read from their table.
+are read from their table, unless a gate has just fetched them for a solver that wants them all.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -88,17 +88,40 @@ def held(run: Run, *, before: Stage[Any] | None = None) -> pa.Table | None:
     -------
     points : id, content_hash, embedding, hash; in no particular order
     """
-    if not is_held(*size_of(run, before=before)):
-        return None
-    source, gates = _source(run)[0], _gates(run, before)
-    name = ",".join(run.key(stage) for stage in (source, *gates))
-    if name not in run.held:
-        all_of_them = run.held.get(run.key(source))
-        if all_of_them is None:
-            run.held[name] = hashed(surviving(run, *_HELD, before=before)).toArrow()
-        else:
-            run.held[name] = _without(all_of_them, gates, run)
-    return run.held[name]
+    *earlier, name = names = _names(run, before)
+    if name in run.held:
+        return run.held[name]
+    few = is_held(*size_of(run, before=before))
+    known = [n for n in earlier if n in run.held]
+    if known:
+        points = run.held[known[-1]] if few else run.held.pop(known[-1])
+        run.held[name] = _without(points, _gates(run, before)[names.index(known[-1]) :], run)
+    elif few:
+        run.held[name] = hashed(surviving(run, *_HELD, before=before)).toArrow()
+    return run.held.get(name)
+
+
+def keep(run: Run, points: pa.Table) -> None:
+    """Keep the surviving points, once fetched, for the next stages; ``release`` ends it.
+
+    Parameters
+    ----------
+    points : id, content_hash, embedding, hash, and perhaps others
+    """
+    run.held.setdefault(_names(run)[-1], points.select([*_HELD, HASH]))
+
+
+def release(run: Run) -> None:
+    """Let go of points in memory that are too many to be held to the run's end."""
+    if not is_held(*size_of(run)):
+        for name in _names(run):
+            run.held.pop(name, None)
+
+
+def _names(run: Run, before: Stage[Any] | None = None) -> list[str]:
+    """Return the names in ``run.held`` of all points, of those that passed one gate, two, ..."""
+    keys = [run.key(stage) for stage in (_source(run)[0], *_gates(run, before))]
+    return [",".join(keys[:n]) for n in range(1, len(keys) + 1)]
 
 
 def _without(points: pa.Table, gates: Sequence[Stage[Any]], run: Run) -> pa.Table:

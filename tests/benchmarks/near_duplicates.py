@@ -3,8 +3,9 @@
 A twentieth of the pool are copies of other points at a cosine drawn evenly from .95 to 1. Recall is
 over the pairs that brute force finds among some points and all others: the share of which no more
 than one point stays. Precision is the share of those turned away that are as similar to the point
-that stays for them as the threshold asks. Both stages read the same committed embeddings, one after
-the other in one session, in turns; the first of each warms it.
+that stays for them as the threshold asks. Each turn grows a tree alone, then finds near duplicates
+and grows a tree of what is left, as ``curate`` does: level 1 has its points from the search. All
+read the same committed embeddings in one session; the first turn warms it.
 
 Run: python -m tests.benchmarks.near_duplicates [--points 200000] [--checked 10000] [--turns 2]
 """
@@ -13,12 +14,14 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyspark.sql import SparkSession
 
 from jobs import cluster_levels, embed_pool, find_duplicates
 from jobs.config.loading import parse_config
@@ -111,6 +114,16 @@ def measured(run: Run, X: NDArray[np.float32], n_checked: int) -> dict[str, floa
     }
 
 
+def seconds_of(
+    spark: SparkSession, config: RunConfig, is_refresh: bool, *modules: ModuleType
+) -> list[float]:
+    """Do stages one after the other in one run, and return what each took."""
+    run = open_run(spark, config, is_refresh=is_refresh)
+    for module in modules:
+        run.do(module.STAGE)
+    return [run.figures(module.STAGE)["seconds"] for module in modules]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure, and print what was measured."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -127,18 +140,16 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(name)
         write(X, folder / "pool.parquet")
         open_run(spark, config_of(folder)).do(embed_pool.STAGE)
-        near, tree = config_of(folder, dedup={"threshold": THRESHOLD}), config_of(folder)
+        near, plain = config_of(folder, dedup={"threshold": THRESHOLD}), config_of(folder)
         for turn in range(given.turns):
-            seconds = []
-            for config, stage in (
-                (near, find_duplicates.STAGE),
-                (tree, cluster_levels.STAGE),
-            ):
-                run = open_run(spark, config, is_refresh=turn > 0)
-                run.do(stage)
-                seconds.append(run.figures(stage)["seconds"])
-            told = f"near duplicates {seconds[0]:.1f} s, level 1 {seconds[1]:.1f} s"
-            print(f"turn {turn}: {told}, ratio {seconds[0] / seconds[1]:.2f}", flush=True)
+            search, after = seconds_of(spark, near, turn > 0, find_duplicates, cluster_levels)
+            (alone,) = seconds_of(spark, plain, turn > 0, cluster_levels)
+            print(
+                f"turn {turn}: level 1 alone {alone:.1f} s; near duplicates {search:.1f} s and "
+                f"level 1 after them {after:.1f} s: they add {(search + after) / alone - 1:.2f} "
+                f"of it, {search / alone:.2f} by themselves",
+                flush=True,
+            )
         figures = measured(open_run(spark, near), X, min(given.checked, given.points))
         print(", ".join(f"{name} {value:.6g}" for name, value in figures.items()), flush=True)
     spark.stop()

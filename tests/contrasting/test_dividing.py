@@ -33,7 +33,7 @@ def test_the_last_of_equal_clusters_goes_first_and_ties_go_to_the_first() -> Non
     assert found.merges == [Merge(2, 1, 0)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=8), st.floats(0, 0.9))
 def test_no_point_is_lost_and_no_cluster_is_too_small(sizes: list[int], share: float) -> None:
     centroids = np.arange(len(sizes), dtype=np.float32)[:, None] ** 2

@@ -81,7 +81,7 @@ def test_a_report_answers_in_its_first_lines(spark: SparkSession, configured: Co
     assert same["n_missing"] == 0
     assert own["coverage_gap"].tolist() == same["coverage_gap"].tolist()
     page = report_curation.page_of(run).decode()
-    assert page.index("s: curate.") < page.index('aria-label="Headlines"')
+    assert page.index('class="advice curate"><strong>Curate.') < page.index("<nav")
     assert str(summary)
 
 

@@ -99,7 +99,7 @@ def test_the_tree_comes_leaves_first_node_after_node(spark: SparkSession) -> Non
     assert [leaves.n_leaves.tolist(), top.n_leaves.tolist()] == [[1, 1, 1], [2, 1]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rng=st.integers(0, 2**31).map(np.random.default_rng),
     leaves=st.sampled_from([0.0, 0.5, 1.0]),
@@ -143,7 +143,7 @@ def test_rows_are_admitted_in_the_order_of_their_quotas_by_hand() -> None:
     assert leaf[nodes == 0].tolist() == [first[1], 1 - first[1], 0][: quotas_[1][0]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rng=st.integers(0, 2**31).map(np.random.default_rng),
     leaves=st.sampled_from([0.0, 0.5, 1.0]),
@@ -174,7 +174,7 @@ def test_weights_speak_for_the_pool_by_hand() -> None:
     assert got.tolist() == [2.0, 0.0, 9.0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rng=st.integers(0, 2**31).map(np.random.default_rng), replicas=st.integers(1, 2))
 def test_weights_sum_to_the_pools_size(rng: np.random.Generator, replicas: int) -> None:
     levels = random_tree(rng)

@@ -73,7 +73,7 @@ def test_one_pass_gives_what_each_cluster_gives_alone(seed: int) -> None:
         np.testing.assert_array_equal(mine.minus, v.T @ v)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 200), max_size=6), st.integers(0, 2**31))
 def test_moments_do_not_depend_on_batches_tasks_or_order(cuts: list[int], seed: int) -> None:
     a, b = views(seed, 200, n_features=5)

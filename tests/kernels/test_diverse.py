@@ -19,7 +19,7 @@ def test_copies_come_last_and_none_twice() -> None:
     assert farthest_first(X, 4, np.array([0])).tolist() == [0, 1, 2, 3]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rng=st.integers(0, 2**31).map(np.random.default_rng))
 def test_agrees_with_brute_force_and_nests(rng: np.random.Generator) -> None:
     n = int(rng.integers(1, 30))

@@ -264,7 +264,7 @@ def test_nothing_depends_on_the_cpu() -> None:
 
 
 @FORM
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 99), step=st.integers(1, 5), n_chunks=st.integers(1, 6))
 def test_a_batch_has_its_size_and_no_row_twice(
     form: str, seed: int, step: int, n_chunks: int

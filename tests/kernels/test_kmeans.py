@@ -42,7 +42,7 @@ def test_from_the_same_start_lloyd_ends_where_scikit_learn_does(seed: int) -> No
     assert inertia_of(X, ours) == pytest.approx(theirs.inertia_, rel=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), k=st.integers(1, 20))
 def test_inertia_never_rises(seed: int, k: int) -> None:
     X = np.random.default_rng(seed).integers(-50, 50, (400, 3)).astype(np.float32) * 1000

@@ -39,7 +39,7 @@ def test_no_points_give_no_labels() -> None:
     assert len(labels) == len(sq_dist) == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**32),
     n=st.integers(1, 12),

@@ -52,7 +52,7 @@ def test_they_are_those_of_brute_force_in_any_number_of_chunks(monkeypatch, seed
         assert same(found, by_brute_force(points, points, k, own)), k
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 99), shift=st.integers(-(2**10), 2**10), k=st.integers(1, 4))
 def test_moving_all_points_moves_no_neighbour(seed: int, shift: int, k: int) -> None:
     X = np.random.default_rng(seed).integers(-(2**12), 2**12, (60, 3)).astype(np.float32)
@@ -64,7 +64,7 @@ def test_moving_all_points_moves_no_neighbour(seed: int, shift: int, k: int) -> 
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 99), k=st.integers(1, 3))
 def test_more_copies_than_neighbours_change_no_distance(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -115,7 +115,7 @@ def problems(draw: st.DrawFn) -> tuple[int, Apart, int]:
 
 
 @given(problems())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_batch_holds_two_that_are_kept_apart(problem: tuple[int, Apart, int]) -> None:
     n, apart, size = problem
     for place, is_all in ((fill, False), (place_all, True)):

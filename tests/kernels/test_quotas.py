@@ -64,7 +64,7 @@ def test_sainte_lague_by_hand() -> None:
 forests = st.integers(0, 2**31).map(np.random.default_rng)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rng=forests, equal=st.booleans())
 def test_agrees_with_one_unit_at_a_time(rng: np.random.Generator, equal: bool) -> None:
     n_parents, n = int(rng.integers(1, 5)), int(rng.integers(1, 25))
@@ -111,7 +111,7 @@ def test_a_parent_among_many_divides_as_if_it_were_alone(seed: int) -> None:
         assert (got[mine] == alone).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rng=forests)
 def test_equal_shares_are_the_papers_up_to_ties(rng: np.random.Generator) -> None:
     capacities = rng.integers(0, 30, int(rng.integers(1, 20)))
@@ -123,7 +123,7 @@ def test_equal_shares_are_the_papers_up_to_ties(rng: np.random.Generator) -> Non
     assert (got - floor).sum() == rest
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rng=forests, share=st.sampled_from([(0, 0), (1, 0), (0, 1), (0.37, 0.5)]))
 def test_invariants_and_nesting(rng: np.random.Generator, share: tuple[float, float]) -> None:
     n = int(rng.integers(1, 40))
@@ -165,7 +165,7 @@ def _divide(
     return divide_quotas(np.array([quota]), np.zeros(n, int), weights, capacities, order)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rng=forests)
 def test_minima_come_first(rng: np.random.Generator) -> None:
     n = int(rng.integers(1, 12))

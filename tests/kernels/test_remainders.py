@@ -20,7 +20,7 @@ def test_quotas_by_hand() -> None:
     assert largest_remainders(2, np.array([0.0, 1.0, 1e-9])).tolist() == [0, 2, 0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(total=st.integers(0, 10_000), weights=weights)
 def test_quotas_are_those_of_exact_fractions(total: int, weights: list[float]) -> None:
     quotas = largest_remainders(total, np.array(weights)).tolist()
@@ -32,7 +32,7 @@ def test_quotas_are_those_of_exact_fractions(total: int, weights: list[float]) -
     assert quotas == want
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(total=st.integers(0, 2**40), weights=weights, power=st.floats(0, 4))
 def test_quotas_sum_to_the_total_and_equal_weights_get_equal_ones(
     total: int, weights: list[float], power: float

@@ -48,7 +48,7 @@ def naive_greedy(
     return chosen
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), k=st.integers(1, 8))
 def test_greedy_choice_equals_the_naive_one(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)

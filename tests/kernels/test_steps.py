@@ -84,7 +84,7 @@ def test_draws_follow_squared_distance() -> None:
     ],
     ids=lambda make: type(make(Centroids(np.zeros((1, 1), np.float32)))).__name__,
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(order=st.permutations(range(6)), n_tasks=st.integers(1, 5), seed=st.integers(0, 99))
 def test_results_do_not_depend_on_the_order_of_points_or_the_number_of_tasks(
     make, order: list[int], n_tasks: int, seed: int
@@ -101,7 +101,7 @@ def test_results_do_not_depend_on_the_order_of_points_or_the_number_of_tasks(
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 99))
 def test_sums_do_not_depend_on_what_points_remember(seed: int) -> None:
     X = grid_points(seed, n=1800)
@@ -113,7 +113,7 @@ def test_sums_do_not_depend_on_what_points_remember(seed: int) -> None:
         assert all(np.array_equal(fresh[name], kept[name]) for name in fresh)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 99))
 def test_draws_do_not_depend_on_what_points_remember(seed: int) -> None:
     X = grid_points(seed, n=1800)

@@ -127,12 +127,30 @@ def test_hash_samples_of_held_points_are_those_that_spark_takes(
 ) -> None:
     held = door.sample_points(gated, WANTED)
     monkeypatch.setattr(door, "HANDED_BYTES", 0)
+    door.release(gated)
     assert door.held(gated) is None
     taken = door.sample_points(gated, WANTED)
     for (salt, n_rows), mine, theirs in zip(WANTED, held, taken, strict=True):
         assert mine["id"].to_pylist() == theirs["id"].to_pylist(), salt
         assert mine["embedding"].to_pylist() == theirs["embedding"].to_pylist()
         assert mine.num_rows == min(n_rows, len(ids_of(gated)))
+
+
+def test_points_too_many_to_be_held_are_kept_once_fetched_until_they_are_released(
+    gated: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "HANDED_BYTES", 0)
+    door.release(gated)
+    columns = ("id", "content_hash", "embedding")
+    door.hold(gated, embed_pool.STAGE, door.surviving(gated, *columns, before=GATE))
+    points = door.held(gated)
+    assert points is not None
+    assert sorted(points["id"].to_pylist()) == ids_of(gated)
+    assert gated.key(embed_pool.STAGE) not in gated.held  # not twice
+    door.keep(gated, points)
+    assert door.held(gated) is points
+    door.release(gated)
+    assert door.held(gated) is None
 
 
 def digests(spark: SparkSession, config: RunConfig) -> dict[str, dict[str, str]]:

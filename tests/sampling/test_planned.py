@@ -198,7 +198,7 @@ ALONE_AND_IN_PAIRS = [
 
 
 @pytest.mark.parametrize("names", ALONE_AND_IN_PAIRS, ids="+".join)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rng=st.integers(0, 2**31).map(np.random.default_rng), replicas=st.integers(1, 2))
 def test_a_sample_exists_exactly_if_an_integer_program_finds_one(
     names: list[str], rng: np.random.Generator, replicas: int

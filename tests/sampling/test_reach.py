@@ -49,7 +49,7 @@ def test_what_constraints_leave_out_cannot_be_reached() -> None:
         rows_for(sample(0.8, must_exclude="x"), LEVELS, counts)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), coverage=st.floats(0.05, 1))
 def test_one_row_fewer_reaches_fewer(seed: int, coverage: float) -> None:
     levels = random_tree(np.random.default_rng(seed))

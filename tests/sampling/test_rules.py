@@ -104,7 +104,7 @@ def test_rules_and_other_constraints_that_exclude_each_other() -> None:
         plan_sample(sample, LEVELS, counts, 4, seed=3, rules=dropped)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_every_prefix_is_the_sample_of_its_size(seed: int) -> None:
     rng = np.random.default_rng(seed)

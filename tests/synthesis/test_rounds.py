@@ -81,7 +81,7 @@ def test_refilled_captions_are_even_where_a_naive_draw_is_not(n_concepts: int, s
     assert evenness(naive.tolist()) == pytest.approx(want, abs=0.03)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     n_concepts=st.integers(1, 8),
     total=st.integers(1, 120),

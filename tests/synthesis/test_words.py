@@ -40,7 +40,7 @@ def test_similarity_by_hand() -> None:
     assert not found.has(frozenset())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rng=st.integers(0, 2**31).map(np.random.default_rng), similarity=st.floats(0.1, 1))
 def test_similar_sets_are_those_of_all_pairs(rng: np.random.Generator, similarity: float) -> None:
     found, sets = Similar(similarity), list[frozenset[str]]()

@@ -102,7 +102,7 @@ def test_a_batch_larger_than_what_is_embedded_at_once_keeps_its_order():
     np.testing.assert_array_equal(many, np.tile(embed(*ANIMALS).vectors, (n_times, 1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(texts, min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_a_vector_does_not_depend_on_the_rest_of_the_batch(values, random):
     order = list(range(len(values)))

@@ -196,7 +196,7 @@ def test_an_empty_column_gives_an_empty_matrix():
     assert digit_embedder()(column()).vectors.shape == (0, 5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.binary(min_size=64, max_size=64), min_size=1, max_size=6))
 def test_a_vector_does_not_depend_on_the_rest_of_the_batch(contents):
     images = [encode(np.frombuffer(content, np.uint8).reshape(8, 8)) for content in contents]
