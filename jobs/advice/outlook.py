@@ -43,6 +43,7 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
             chosen.depth,
             max(1, round(scale * targets[sample.name])),
             choice.leaves if sample.share.leaves == "auto" else sample.share.leaves,
+            sample.share.points,
         )
         for sample in config.samples
     }

@@ -48,13 +48,20 @@ class SampledTree:
         self.leaf: NDArray[np.int64] = on.leaf if on else _leaf_of(source, self.levels[0])
         self.rank: NDArray[np.int64] = on.rank if on else _ranks_within(self.leaf, seed)
 
-    def draw(self, depth: int, target_size: int, leaves: float) -> NDArray[np.int64]:
-        """Draw from the tree of the first ``depth`` levels : (min(target_size, n),) positions."""
+    def draw(
+        self, depth: int, target_size: int, leaves: float, points: float = 0.0
+    ) -> NDArray[np.int64]:
+        """Draw from the tree of the first ``depth`` levels : (min(target_size, n),) positions.
+
+        Parameters
+        ----------
+        leaves, points : the powers of ``samples.share``
+        """
         tree = [
             TreeLevel(np.maximum(level.parents, 0) * (t < depth), level.n_leaves, level.n_points)
             for t, level in enumerate(self.levels[:depth], start=1)
         ]
-        quotas = quotas_down(tree, target_size, Sharing(self.seed, leaves=leaves))
+        quotas = quotas_down(tree, target_size, Sharing(self.seed, leaves=leaves, points=points))
         return np.flatnonzero(self.rank < quotas[0][self.leaf])
 
 

@@ -131,6 +131,10 @@ def test_the_chosen_tree_balances_concepts_that_it_was_never_told(
         for rows in (drawn, np.arange(600))
     )
     assert kl <= 0.1 < 0.5 < control
+    by_points = tree.draw(1, 600, 0.0, 1.0)  # shares as large as the leaves
+    expected = np.bincount(tree.leaf) * 600 / len(points)
+    found = np.bincount(tree.leaf[by_points], minlength=len(expected))
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_the_choice_depends_on_no_thread(
