@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from operator import or_
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -28,7 +27,8 @@ from jobs.points.surviving import held, places_of, sample_points, size_of, survi
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import sample_size_rows
-from jobs.runs.explanation import Explanation, Node, Place
+from jobs.retrieval.seeds import Seeds
+from jobs.runs.explanation import Explanation, Place
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
@@ -38,13 +38,14 @@ from jobs.sampling.beside import samples_identity, samples_pinned
 from jobs.sampling.candidates import anyone, candidates, same_candidates
 from jobs.sampling.counts import all_points, count_candidates
 from jobs.sampling.drawing import draw_points
+from jobs.sampling.explained import why_not, with_quotas
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.reach import rows_for_coverage
 from jobs.sampling.rules import rules_of
 from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
 from jobs.sections.kinds import POOL
-from jobs.sections.samples import CoverageConfig, IdsConfig, Picked, SampleConfig, TotalConfig
+from jobs.sections.samples import CoverageConfig, SampleConfig, TotalConfig
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.points import PointReader
@@ -78,7 +79,7 @@ def _balance(this: Work) -> Drawn:
     parts, shares = [], []
     for samples in _alike(this.config.samples):
         # 1. quotas, from the top of the tree down to its leaves
-        points = _candidates(this.run, samples[0])
+        points = _seeds(this, samples[0]).picked(_candidates(this.run, samples[0]))
         theirs = _shares(this, samples, points, levels)
         # 2. points, by rank within their leaf
         parts.append(_drawn(this.run, points, theirs))
@@ -116,7 +117,7 @@ def _shares(
 ) -> list[Share]:
     """Return what each sample takes of every node."""
     counts = all_points(levels)
-    if samples[0].reads_metadata:
+    if samples[0].is_picky:
         counts = count_candidates(points, samples[0].n_strata, len(levels[0].parents))
     shares = []
     for sample in samples:
@@ -124,7 +125,10 @@ def _shares(
             what = f"{n} points have no number above 0 in {sample.weight.by}: they come last"
             log.warning("sample=%s %s", sample.name, what)
         rules = rules_of(this.spark, sample, this.run.key(cluster_levels.STAGE))
-        plan = partial(plan_sample, sample, levels, counts, seed=this.config.seed, rules=rules)
+        seeds = _seeds(this, sample).by_leaf(len(levels[0].parents), cluster_levels.landed)
+        plan = partial(
+            plan_sample, sample, levels, counts, seed=this.config.seed, rules=rules, seeds=seeds
+        )
         n_rows = sample.rows_of(int(levels[-1].n_points.sum()))
         if isinstance(sample.target_size, TotalConfig):
             draw = partial(_drawn_to, this.run, points, plan)
@@ -133,6 +137,10 @@ def _shares(
             n_rows = rows_for_coverage(sample, len(levels[0].parents), n_rows, plan)
         shares.append(plan(n_rows))
     return shares
+
+
+def _seeds(this: Work, sample: SampleConfig) -> Seeds:
+    return Seeds(this, sample, embed_pool.STAGE, cluster_levels.on_grid)
 
 
 def _drawn(run: Run, points: DataFrame, shares: Sequence[Share]) -> DataFrame:
@@ -168,48 +176,34 @@ def _report(run: Run) -> list[Row]:
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add the quotas of a point's nodes, and its place in every sample."""
-    nodes = _with_quotas(run, so_far.path)
-    leaf, samples = nodes[0], run.config.samples
+    samples = run.config.samples
+    nodes = with_quotas(run.read(STAGE, ALLOCATIONS), so_far.path, [s.name for s in samples])
     mine = run.read(STAGE, SAMPLES).where(is_id(id_))
     drawn = mine.select("sample", "replica").orderBy("replica").collect()
-    ranks = _ranks(run, leaf.node_id, id_)
+    ranks = _ranks(run, nodes[0].node_id, id_)
     places = []
     for sample in samples:
         replicas = [row.replica for row in drawn if row.sample == sample.name]
-        rank, quota = ranks[sample.name], leaf.quotas[sample.name]
-        among = " among the rows of its value" if sample.quotas else ""
-        why_not = None if replicas else f"rank {rank}{among}, its leaf's quota is {quota}"
-        if rank is None:
-            why_not = f"must_exclude: {_said(sample.must_exclude)}"
-        places.append(Place(sample.name, replicas, rank, why_not))
+        rank, quota = ranks.get(sample.name), nodes[0].quotas[sample.name]
+        places.append(Place(sample.name, replicas, rank, why_not(sample, replicas, rank, quota)))
     return replace(so_far, path=nodes, samples=places)
 
 
-def _said(picked: Picked) -> str:
-    return str(picked.table if isinstance(picked, IdsConfig) else picked)
-
-
-def _with_quotas(run: Run, path: Sequence[Node]) -> list[Node]:
-    is_on_path = reduce(
-        or_, ((F.col("level") == n.level) & (F.col("node_id") == n.node_id) for n in path)
-    )
-    rows = run.read(STAGE, ALLOCATIONS).where(is_on_path).select("level", "sample", "quota")
-    quotas = {(row.level, row.sample): row.quota for row in rows.collect()}
-    names = [sample.name for sample in run.config.samples]
-    return [replace(n, quotas={name: quotas[n.level, name] for name in names}) for n in path]
-
-
 def _ranks(run: Run, leaf: int, id_: Id) -> dict[str, int | None]:
-    """Return a point's rank in its leaf by sample; None for a sample that may not hold it."""
+    """Return a point's rank in its leaf by sample; None where a sample may not hold it.
+
+    Samples of points that are near to seeds, are left out.
+    """
     found = []
-    groups = list(_alike(run.config.samples))
+    groups = list(_alike([s for s in run.config.samples if not s.retrieved]))
     for samples in groups:
         points = _candidates(run, samples[0], leaf)
         whole = points.groupBy("leaf_id", "stratum").agg(F.count("*").alias("quota"))
         name = F.lit(samples[0].name).alias("sample")
         ranks = _ranked(run, points, samples[0], whole).where(is_id(id_))
         found.append(ranks.select(name, "place"))
-    places = {row["sample"]: row.place for row in reduce(DataFrame.unionByName, found).collect()}
+    rows = reduce(DataFrame.unionByName, found).collect() if found else []
+    places = {row["sample"]: row.place for row in rows}
     return {s.name: places.get(samples[0].name) for samples in groups for s in samples}
 
 

@@ -37,11 +37,10 @@ from jobs.imaging.joining import (
     with_images,
 )
 from jobs.imaging.judged import counted, judged
-from jobs.imaging.landing import embedded, routed, within_grid
+from jobs.imaging.landing import embedded
 from jobs.imaging.page import exported_page, said_of
 from jobs.imaging.rows import balance_rows, by_group, figures_of, landing_rows, with_and_without
 from jobs.planning import synthesis_costs
-from jobs.points.surviving import size_of
 from jobs.pool.ids import Id
 from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.runs.explanation import Explanation
@@ -53,7 +52,6 @@ from jobs.runs.work import Rows, Work
 from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import REPORT
 from jobs.tables.table import Table
-from udfs.points import PointReader
 
 POINTS = Table(
     "synthetic_points",
@@ -115,18 +113,12 @@ def _landed(this: Work, homes: Homes) -> DataFrame:
 
     What an image's embedder turned away has a reason and no place.
     """
-    run, tree = this.run, cluster_levels
+    run = this.run
     made = this.lake.read(render_images.IMAGES, run.key(render_images.STAGE))
     values = contents_of(made, _folder(run))
     gated = embedded(this, values, embed_pool.STAGE)
-    unit = run.outcome(tree.STAGE).grid_unit
-    if not this.config.embed.normalize:
-        gated = within_grid(gated, unit)
-    gated = kept_on_disk(gated)
-    nodes = run.fetch(tree.STAGE, tree.NODES, ("level", "node_id", "parent_id", "centroid"))
-    cells = run.read(tree.STAGE, tree.ROUTING) if this.lake.exists(tree.ROUTING) else None
-    fit = gated.where("reason IS NULL")
-    places = routed(this, fit, nodes, cells, PointReader(unit, size_of(run).n_features))
+    gated = kept_on_disk(cluster_levels.on_grid(this, gated))
+    places = cluster_levels.landed(this, gated.where("reason IS NULL"))
     captions = run.read(write_captions.STAGE, write_captions.CAPTIONS)
     groups = this.spark.createDataFrame(
         homes.groups[["concept_id", "group"]], "concept_id bigint, group string"

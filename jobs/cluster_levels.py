@@ -15,7 +15,7 @@ from functools import partial, reduce
 from operator import or_
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.utils import is_remote
 from threadpoolctl import threadpool_limits
@@ -29,6 +29,7 @@ from jobs.clustering.tree import grow_tree, leaf_paths
 from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.config.model import RunConfig
 from jobs.planning import costs
+from jobs.points.landing import routed, within_grid
 from jobs.points.surviving import held, release, size_of, surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.node_rows import tree_rows
@@ -223,6 +224,22 @@ def nodes_of(run: Run, level: int) -> pa.Table:
     """Return the nodes of one level : node_id, n_points, centroid."""
     nodes = run.read(STAGE, NODES).where(F.col("level") == level)
     return nodes.select("node_id", "n_points", "centroid").toArrow()
+
+
+def on_grid(this: Work, gated: DataFrame) -> DataFrame:
+    """Turn away rows of another table, embedded as the pool's, that are beyond the tree's grid."""
+    if this.config.embed.normalize:
+        return gated
+    return within_grid(gated, this.run.outcome(STAGE).grid_unit)
+
+
+def landed(this: Work, points: DataFrame) -> DataFrame:
+    """Route rows of another table, embedded as the pool's, down the tree : ASSIGN_SCHEMA."""
+    run = this.run
+    nodes = run.fetch(STAGE, NODES, ("level", "node_id", "parent_id", "centroid"))
+    cells = run.read(STAGE, ROUTING) if this.lake.exists(ROUTING) else None
+    reader = PointReader(run.outcome(STAGE).grid_unit, size_of(run).n_features)
+    return routed(this, points, nodes, cells, reader)
 
 
 STAGE = Stage(

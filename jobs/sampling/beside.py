@@ -22,7 +22,7 @@ def samples_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
     for sample in config.samples:
         found = {}
         for name, table in sample.tables.items():
-            key, id_ = f"samples.{sample.name}.{name}", getattr(table, "id", "node_id")
+            key, id_ = f"samples.{sample.name}.{name}", getattr(table, "id", None) or "id"
             found[name] = pinned(key, table, opened(spark, key, table, id=id_, content=id_))
         samples.append(sample.model_copy(update=found))
     return config.model_copy(update={"samples": samples})

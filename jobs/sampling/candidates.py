@@ -20,7 +20,7 @@ _PICKED = {"must_include": "is_included", "must_exclude": "is_excluded"}
 
 def same_candidates(sample: SampleConfig) -> str:
     """Return a name for what decides a sample's candidates, and their ranks."""
-    named = {"strategy", "must_include", "must_exclude", "weight"}
+    named = {"strategy", "must_include", "must_exclude", "weight", *sample.retrieved}
     quotas = sample.quotas and [sample.quotas.by, *sample.quotas.values]
     of = getattr(sample.target_size, "of", None)
     return f"{sample.model_dump_json(include=named)} {quotas} {of}"

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts
+from jobs.sampling.likeness import Seeds, leaning
 from jobs.sampling.rules import Rules
 from jobs.sampling.shares import Share, Stratum, sharing_of
-from jobs.sections.samples import NodeRule, PerNodeConfig, QuotasConfig, SampleConfig
+from jobs.sections.node_rules import NodeRule
+from jobs.sections.samples import PerNodeConfig, QuotasConfig, SampleConfig
 from udfs.kernels.sampling.allocation import TreeLevel, bounded, quotas_down, restricted
 from udfs.kernels.sampling.quotas import divide_quotas, rounded
 
@@ -29,6 +31,7 @@ def plan_sample(
     *,
     seed: int,
     rules: Sequence[NodeRule] = (),
+    seeds: Seeds | None = None,
 ) -> Share:
     """Return what a sample of some size takes of every node.
 
@@ -37,6 +40,7 @@ def plan_sample(
     levels : of the tree, leaves first
     size : as wanted
     rules : of single nodes
+    seeds : that landed in each leaf, where the sample is to be like or unlike some
 
     Raises
     ------
@@ -46,9 +50,13 @@ def plan_sample(
     sharing = sharing_of(sample, seed)
     if not sample.is_constrained:
         return Share(sample, [Stratum(levels, size, sharing)])
-    ruled, n_candidates = Rules(sample, rules, levels), int(counts.n_points.sum())
-    levels, counts = ruled.weighted(levels), _kept(sample, counts, ruled)
-    n_possible = int(levels[-1].n_points.sum()) * sample.replicas
+    ruled, n_possible = Rules(sample, rules, levels), int(levels[-1].n_points.sum())
+    levels, is_unlike = leaning(sample, ruled.weighted(levels), seeds or {})
+    retrieved = [f"{key}.nearest" for key in sample.retrieved]
+    left = {" and ".join(retrieved) or "must_exclude": counts}  # by what leaves so many
+    for key, is_dropped in {"node_rules": ruled.is_dropped, "strict likeness": is_unlike}.items():
+        left[key] = counts = _kept(sample, key, counts, is_dropped)
+    n_possible *= sample.replicas
     wanted = min(size, n_possible)
     trees = [
         _bounded(sample, levels, ruled, *of)
@@ -62,7 +70,7 @@ def plan_sample(
         least, most = _quotas(sample, sample.quotas, least, most, wanted)
     if size >= n_possible:  # as without constraints, all there are
         wanted = min(wanted, int(most.sum()))
-    _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), n_candidates)
+    _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), left)
     sizes = np.array([wanted])
     if sample.quotas is not None:
         free = _expected(sample, levels, counts, wanted, seed)
@@ -74,14 +82,14 @@ def plan_sample(
     )
 
 
-def _kept(sample: SampleConfig, counts: Counts, ruled: Rules) -> Counts:
-    """Return the counts without the nodes that are dropped."""
-    if n := int(counts.n_included[:, ruled.is_dropped].sum()):
+def _kept(sample: SampleConfig, key: str, counts: Counts, is_dropped: NDArray[np.bool_]) -> Counts:
+    """Return the counts without some leaves, which a key of the config drops."""
+    if n := int(counts.n_included[:, is_dropped].sum()):
         raise ConfigError(
-            f"samples.{sample.name}: {n:,} rows that must be included are below nodes that "
-            "node_rules drop; include fewer, or keep the nodes"
+            f"samples.{sample.name}: {n:,} rows that must be included are below nodes that {key} "
+            "drops; include fewer, or keep the nodes"
         )
-    return replace(counts, n_points=np.where(ruled.is_dropped, 0, counts.n_points))
+    return replace(counts, n_points=np.where(is_dropped, 0, counts.n_points))
 
 
 def _bounded(
@@ -160,16 +168,16 @@ def _quotas(
 
 
 def _require_reachable(
-    sample: SampleConfig, wanted: int, least: int, most: int, n_candidates: int
+    sample: SampleConfig, wanted: int, least: int, most: int, left: Mapping[str, Counts]
 ) -> None:
     """Refuse a size that the constraints do not allow."""
     at = f"samples.{sample.name}: target_size is {wanted:,} rows"
     if least > wanted:
         raise ConfigError(f"{at}, and its constraints demand {least:,}; want {least} or more")
     if most < wanted:
-        why = "quotas" if sample.quotas else "per_node.max" if sample.per_node else "node_rules"
-        if n_candidates * sample.replicas < wanted:
-            why = "must_exclude"
+        last = "quotas" if sample.quotas else "per_node.max" if sample.per_node else "node_rules"
+        rows = {key: int(counts.n_points.sum()) * sample.replicas for key, counts in left.items()}
+        why = next((key for key, n in rows.items() if n < wanted), last)
         raise ConfigError(f"{at}, and {why} leaves {most:,}; want {most} or fewer, or relax it")
 
 

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
 from jobs.pool.beside import opened
-from jobs.sections.samples import NodeRule, NodeRulesTable, SampleConfig
+from jobs.sections.node_rules import NodeRule, NodeRulesTable
+from jobs.sections.samples import SampleConfig
 from jobs.spark.naming import quote
 from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.kernels.sampling.quotas import rounded

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from jobs.sections.kinds import HOW, CountsFrom, Place, Section, TableConfig
+from jobs.sections.kinds import AlikeConfig, CountsFrom, Section
 
 AGAINST_THRESHOLD = 0.95  # of similarity to an evaluation set, where none is given
 
@@ -16,19 +16,8 @@ class KeepConfig(Section):
     order: Literal["asc", "desc"] = "asc"
 
 
-class AgainstConfig(TableConfig):
-    """An evaluation set, read and embedded as the pool is.
-
-    Attributes
-    ----------
-    id, content : columns or expressions; the pool's by default
-    """
-
-    table: Place
-    id: str | None = None
-    content: str | None = None
-    # of what was found there; enters the stage's key separately
-    fingerprint: Annotated[str | None, HOW] = None
+class AgainstConfig(AlikeConfig):
+    """An evaluation set."""
 
 
 class DedupConfig(Section):

@@ -46,6 +46,7 @@ def _is_literal(place: str) -> str:
 # A path, or the name of a table, schema or catalog.
 Place = Annotated[str, AfterValidator(_is_literal), AfterValidator(at_home)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=100)]
+Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Format = Literal[
@@ -79,3 +80,18 @@ class TableConfig(Section):
         if self.table is None:
             return self
         return self.model_copy(update={"table": self.table.replace(ROUND, str(round_))})
+
+
+class AlikeConfig(TableConfig):
+    """A table whose rows are read and embedded as the pool's are.
+
+    Attributes
+    ----------
+    id, content : columns or expressions; the pool's by default
+    """
+
+    table: Place
+    id: str | None = None
+    content: str | None = None
+    # of what was found there; enters the stage's key separately
+    fingerprint: Annotated[str | None, HOW] = None

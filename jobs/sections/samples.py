@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
-    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -14,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from jobs.sections.kinds import (
     HOW,
+    Count,
     CountsFrom,
     Fraction,
     Name,
@@ -22,9 +22,9 @@ from jobs.sections.kinds import (
     Section,
     TableConfig,
 )
+from jobs.sections.likeness import Like, LikeConfig
+from jobs.sections.node_rules import NodeRules, NodeRulesTable
 
-Count = Annotated[int, Field(ge=0)]
-_LEAST_FACTOR = 1e-6  # of a node's weight
 PartOfSample = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -150,64 +150,6 @@ def _picked(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 Picked = Annotated[str | IdsConfig | None, WrapValidator(_picked)]
 
 
-class NodeRule(Section):
-    """What a person decided about a node of the tree.
-
-    Attributes
-    ----------
-    rule : drop: it gives nothing; weight: its weight among its siblings is multiplied; cap: the
-        most rows that it gives
-    value : the factor, or the number of rows
-    note : why; for people
-    """
-
-    level: Positive
-    node_id: Count
-    rule: Literal["drop", "weight", "cap"]
-    value: Annotated[float | None, Field(ge=0, le=1e9)] = None
-    note: str | None = None
-
-    @model_validator(mode="after")
-    def _has_its_value(self) -> Self:
-        if self.rule == "drop":
-            if self.value is not None:
-                raise ValueError(f"drop with value={self.value:g}; want none")
-        elif self.value is None:
-            raise ValueError(f"{self.rule} without a value; want a number")
-        elif self.rule == "weight" and self.value < _LEAST_FACTOR:
-            raise ValueError(
-                f"weight with value={self.value:g}; want {_LEAST_FACTOR} or more, or drop"
-            )
-        elif self.rule == "cap" and self.value % 1:
-            raise ValueError(f"cap with value={self.value:g}; want a whole number of rows")
-        return self
-
-
-class NodeRulesTable(TableConfig):
-    """A table of such rules : level, node_id, rule, value, note; tree_key if it is named."""
-
-    table: Place
-    # of what was found there; enters the stage's key separately
-    fingerprint: Annotated[str | None, HOW] = None
-
-
-def _rules(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    if isinstance(value, dict):
-        return NodeRulesTable.model_validate(value)
-    if isinstance(value, list):
-        return TypeAdapter(list[NodeRule]).validate_python(value)
-    if isinstance(value, NodeRulesTable):
-        return validate(value)
-    raise PydanticCustomError(
-        "no_rules",
-        "a list of rules such as {level: 1, node_id: 7, rule: drop}, or a table of them: {table: "
-        "/lake/rules}",
-    )
-
-
-NodeRules = Annotated[list[NodeRule] | NodeRulesTable, WrapValidator(_rules)]
-
-
 class SampleConfig(Section):
     """One sample drawn from the tree."""
 
@@ -222,6 +164,8 @@ class SampleConfig(Section):
     quotas: Annotated[QuotasConfig | None, CountsFrom(None)] = None
     per_node: Annotated[PerNodeConfig | None, CountsFrom(None)] = None
     node_rules: Annotated[NodeRules, CountsFrom([])] = []
+    like: Annotated[Like, CountsFrom(None)] = None
+    unlike: Annotated[Like, CountsFrom(None)] = None
     on_worse_than_uniform: Annotated[Literal["warn", "fail"], HOW] = "warn"
 
     @property
@@ -244,14 +188,37 @@ class SampleConfig(Section):
     def is_constrained(self) -> bool:
         """Whether anything but the tree decides how many rows a node gives."""
         given = (self.must_include, self.must_exclude, self.quotas, self.per_node)
-        return any(one is not None for one in given) or bool(self.node_rules)
+        is_any = any(one is not None for one in given)
+        return is_any or bool(self.node_rules) or bool(self.seeds)
 
     @property
-    def tables(self) -> dict[str, IdsConfig | NodeRulesTable]:
+    def seeds(self) -> dict[str, LikeConfig]:
+        """The rows that it is to be like or unlike, by the config key below the sample."""
+        named = {"like": self.like, "unlike": self.unlike}
+        return {key: given for key, given in named.items() if given is not None}
+
+    @property
+    def retrieved(self) -> dict[str, int]:
+        """How many points nearest to each seed it is of, or not of, by the same keys."""
+        return {key: of.nearest for key, of in self.seeds.items() if of.nearest is not None}
+
+    @property
+    def is_picky(self) -> bool:
+        """Whether it may hold some of the points only, or draws them in an order of its own."""
+        return self.reads_metadata or bool(self.retrieved)
+
+    @property
+    def is_to_cover(self) -> bool:
+        """Whether to say so if it covers the pool worse than a uniform sample: not if it leans."""
+        return not self.seeds or self.on_worse_than_uniform == "fail"
+
+    @property
+    def tables(self) -> dict[str, IdsConfig | NodeRulesTable | LikeConfig]:
         """The tables beside the pool that it names, by the config key below the sample."""
         keys = ("must_include", "must_exclude", "node_rules")
         named = {key: getattr(self, key) for key in keys}
-        return {key: t for key, t in named.items() if isinstance(t, IdsConfig | NodeRulesTable)}
+        are_tables = {k: t for k, t in named.items() if isinstance(t, IdsConfig | NodeRulesTable)}
+        return are_tables | self.seeds
 
     @property
     def is_told_in_rows(self) -> bool:

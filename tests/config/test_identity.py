@@ -73,7 +73,7 @@ def test_every_path_that_a_stage_reads_is_a_key_or_a_section() -> None:
 def test_keys_that_say_how_are_marked() -> None:
     # the code's version enters the stage key separately: Stage.also_reads
     how = {path for path, f in keys_of(RunConfig) if HOW in f.metadata}
-    of_samples = ("must_include", "must_exclude", "node_rules")
+    of_samples = ("must_include", "must_exclude", "node_rules", "like", "unlike")
     tables = ("dedup.against", *(f"samples.{key}" for key in of_samples))
     assert how == {*HOW_NOT_WHAT, "embed.version", *(f"{key}.fingerprint" for key in tables)}
 

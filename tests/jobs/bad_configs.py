@@ -90,6 +90,17 @@ OVERRIDES = {  # of BASE -> the whole message
     "samples.0.node_rules=[{level: 1, node_id: 7, rule: cap}]": (
         "samples.0.node_rules.0.cap without a value; want a number"
     ),
+    "samples.0.like={tabel: /lake/seeds}": (
+        "samples.0.like.table: missing; every config needs it\n"
+        "samples.0.like.tabel: unknown key; did you mean samples.like.table?"
+    ),
+    "samples.0.unlike={table: /lake/seeds, strength: 0}": (
+        "samples.0.unlike.strength=0: want more than 0"
+    ),
+    "samples.0.like={table: /lake/seeds, nearest: 5, strict: true}": (
+        "samples.0.like.strict beside nearest, which weights no nodes; want one of them"
+    ),
+    "samples.0.like=5": "samples.0.like=5: want a mapping of its keys",
     "samples.0.target_size={coverage: 1.5}": "samples.0.target_size.coverage=1.5: want at most 1",
     "samples.0.strategy=best": "samples.0.strategy='best': want 'random', 'closest' or 'diverse'",
     "samples.0.name=../up": "samples.0.name='../up': want text that matches ^[A-Za-z0-9_]+$",

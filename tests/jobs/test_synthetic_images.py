@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 from jobs import check_synthesis, curate, plan_synthesis, render_images, write_captions
 from jobs.config.errors import ConfigError, GuardError
 from jobs.config.model import RunConfig
-from jobs.points.surviving import size_of
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from tests.imaging import small
@@ -205,21 +204,15 @@ def test_real_pictures_of_the_pool_would_land_where_they_are(
 ) -> None:
     """The pool's own images as if they had been rendered: the assignments, once more."""
     from jobs import cluster_levels, embed_pool
-    from jobs.imaging.landing import embedded, routed
+    from jobs.imaging.landing import embedded
     from jobs.runs.work import Work
-    from udfs.points import PointReader
 
     pool = spark.read.parquet(f"{folder}/pool.parquet")
     images = pool.select(F.col("id").alias("image_id"), F.col("image").alias("value"))
     work = Work(checked, CHECK, None)  # type: ignore[arg-type]  # nothing is written
     gated = embedded(work, images, embed_pool.STAGE)
-    tree = cluster_levels
-    unit = checked.outcome(tree.STAGE).grid_unit
-    nodes = checked.fetch(tree.STAGE, tree.NODES, ("level", "node_id", "parent_id", "centroid"))
-    found = routed(
-        work, gated, nodes, None, PointReader(unit, size_of(checked).n_features)
-    ).collect()
-    own = checked.read(tree.STAGE, tree.ASSIGNMENTS).collect()
+    found = cluster_levels.landed(work, gated).collect()
+    own = checked.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS).collect()
     assert {r.id: (r.leaf_id, r.path, r.sq_distance) for r in found} == {
         r.id: (r.leaf_id, r.path, r.sq_distance) for r in own
     }

@@ -12,7 +12,8 @@ from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.shares import Share
-from jobs.sections.samples import NodeRule, QuotasConfig, SampleConfig, ShareConfig, ValueQuota
+from jobs.sections.node_rules import NodeRule
+from jobs.sections.samples import QuotasConfig, SampleConfig, ShareConfig, ValueQuota
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import TreeLevel
 
