@@ -35,6 +35,7 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.sampling.beside import samples_identity, samples_pinned
+from jobs.sampling.blending import UNIFORM, uniform_draws, with_blends
 from jobs.sampling.candidates import anyone, candidates, same_candidates
 from jobs.sampling.counts import all_points, count_candidates
 from jobs.sampling.drawing import draw_points
@@ -77,27 +78,33 @@ def _balance(this: Work) -> Drawn:
     columns = ("level", "node_id", "parent_id", "n_leaves", "n_points")
     levels = read_levels(this.run.fetch(tree, cluster_levels.NODES, columns))
     parts, shares = [], []
-    for samples in _alike(this.config.samples):
+    blends = [sample for sample in this.config.samples if sample.blend is not None]
+    uniform = uniform_draws(blends, size_of(this.run).n_points)
+    for samples in _alike([*this.config.samples, *uniform]):
         # 1. quotas, from the top of the tree down to its leaves
         points = _seeds(this, samples[0]).picked(_candidates(this.run, samples[0]))
         theirs = _shares(this, samples, points, levels)
         # 2. points, by rank within their leaf
         parts.append(_drawn(this.run, points, theirs))
         shares += theirs
-    drawn = reduce(DataFrame.unionByName, parts).withColumn("tree_key", F.lit(this.run.key(tree)))
+    drawn = reduce(DataFrame.unionByName, parts)
     sizes = {share.sample.name: share.size for share in shares}
-    rows: Rows = drawn
-    if sum(sizes.values()) <= FETCHED_ROWS:
-        rows = drawn.toArrow()
     allocations = pa.concat_tables([share.allocations() for share in shares])
+    # 3. blends of these
+    if blends:
+        drawn, allocations = with_blends(this, blends, drawn, allocations, levels)
+        sizes |= {sample.name: sample.rows_of(size_of(this.run).n_points) for sample in blends}
+        sizes.pop(UNIFORM, None)
+    drawn = drawn.withColumn("tree_key", F.lit(this.run.key(tree)))
+    rows: Rows = drawn.toArrow() if sum(sizes.values()) <= FETCHED_ROWS else drawn
     this.write_all({ALLOCATIONS: allocations, SAMPLES: rows})
     return Drawn(sizes=sizes)
 
 
 def _alike(samples: Sequence[SampleConfig]) -> Iterable[list[SampleConfig]]:
-    """Group samples that rank the same points in the same order."""
+    """Group samples that rank the same points in the same order; blends rank none."""
     groups: dict[str, list[SampleConfig]] = {}
-    for sample in samples:
+    for sample in (s for s in samples if s.blend is None):
         groups.setdefault(same_candidates(sample), []).append(sample)
     return groups.values()
 
@@ -192,7 +199,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
 def _ranks(run: Run, leaf: int, id_: Id) -> dict[str, int | None]:
     """Return a point's rank in its leaf by sample; None where a sample may not hold it.
 
-    Samples of points that are near to seeds, are left out.
+    Blends, and samples of points that are near to seeds, are left out.
     """
     found = []
     groups = list(_alike([s for s in run.config.samples if not s.retrieved]))

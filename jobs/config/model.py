@@ -19,7 +19,7 @@ from jobs.sections.batches import BatchesConfig
 from jobs.sections.cluster import ClusterConfig
 from jobs.sections.contrast import ContrastConfig
 from jobs.sections.dedup import DedupConfig, KeepConfig
-from jobs.sections.kinds import HOW, CountsFrom, Format, Place, Positive, Section
+from jobs.sections.kinds import HOW, POOL, CountsFrom, Format, Place, Positive, Section
 from jobs.sections.learnability import LearnabilityConfig
 from jobs.sections.plug_ins import CODE
 from jobs.sections.samples import SampleConfig
@@ -227,6 +227,13 @@ class RunConfig(Section):
                     raise ValueError(
                         f"samples.{i}.{key}={name!r} is not among input.metadata="
                         f"{self.input.metadata_names}; add it there"
+                    )
+            drawn = [s.name for s in self.samples if s.blend is None]
+            for name in sample.blend or {}:
+                if name not in (POOL, *drawn):
+                    raise ValueError(
+                        f"samples.{i}.blend.{name}: want {POOL}, or the name of a sample that is "
+                        f"no blend: {', '.join(drawn) or 'there is none'}"
                     )
         if self.report.label is not None and self.report.label not in self.input.metadata_names:
             raise ValueError(

@@ -3,6 +3,8 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+DRAWN = ("sample", "id", "leaf_id", "replica", "rank", "position", "pool_weight")
+
 
 def draw_points(ranked: DataFrame, quotas: DataFrame) -> DataFrame:
     """Fill every leaf's quota with its points in rank order; replicas come after all points.
@@ -14,7 +16,7 @@ def draw_points(ranked: DataFrame, quotas: DataFrame) -> DataFrame:
 
     Returns
     -------
-    drawn : sample, id, leaf_id, replica, rank, position, pool_weight
+    drawn : columns of DRAWN
     """
     # a point is in the sample once per pass over its leaf that reaches its place
     copies = F.ceil((F.col("quota") - F.col("place")) / F.col("n_points"))
@@ -24,5 +26,5 @@ def draw_points(ranked: DataFrame, quotas: DataFrame) -> DataFrame:
         .withColumn("replica", F.explode(F.sequence(F.lit(0), copies.cast("int") - 1)))
         .withColumn("rank", F.col("replica") * F.col("n_points") + F.col("place"))
         .withColumn("position", F.get("positions", F.col("rank")))
-        .select("sample", "id", "leaf_id", "replica", "rank", "position", "pool_weight")
+        .select(*DRAWN)
     )

@@ -35,6 +35,8 @@ def why_not(
     """
     if replicas:
         return None
+    if sample.blend is not None:
+        return f"not among the rows that it takes of {', '.join(sample.blend)}"
     if sample.retrieved:
         return f"not drawn of the points that {' and '.join(sample.retrieved)} leaves"
     if rank is None:

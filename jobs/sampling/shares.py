@@ -83,23 +83,12 @@ class Share:
 
     def allocations(self) -> pa.Table:
         """Return every node's capacity and quota : sample, level, node_id, capacity, quota."""
-        parts = []
-        for t in range(len(self.strata[0].levels)):
-            quota = sum(stratum.quotas[t] for stratum in self.strata)
-            capacity = sum(s.sharing.capacities(s.levels[t]) for s in self.strata)
-            n_nodes = len(self.strata[0].levels[t].parents)
-            parts.append(
-                pa.table(
-                    {
-                        "sample": self._named(n_nodes),
-                        "level": pa.array(np.full(n_nodes, t + 1, np.int32)),
-                        "node_id": pa.array(np.arange(n_nodes)),
-                        "capacity": pa.array(capacity),
-                        "quota": pa.array(quota),
-                    }
-                )
-            )
-        return pa.concat_tables(parts)
+        levels = range(len(self.strata[0].levels))
+        quotas = [np.sum([s.quotas[t] for s in self.strata], axis=0) for t in levels]
+        capacities = [
+            np.sum([s.sharing.capacities(s.levels[t]) for s in self.strata], axis=0) for t in levels
+        ]
+        return allocations_of(self.sample.name, capacities, quotas)
 
     def of_leaves(self) -> pa.Table:
         """Return what the leaves give, those that give something.
@@ -121,7 +110,7 @@ class Share:
             parts.append(
                 pa.table(
                     {
-                        "sample": self._named(len(filled)),
+                        "sample": _repeated(self.sample.name, len(filled)),
                         "stratum": pa.array(np.full(len(filled), i, np.int32)),
                         "leaf_id": pa.array(filled),
                         "quota": pa.array(quota[filled]),
@@ -141,5 +130,32 @@ class Share:
         parents, order = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.uint64)
         return admission_order(sizes, parents, np.maximum(sizes, 1).astype(np.float64), order)
 
-    def _named(self, n: int) -> pa.Array:
-        return pa.array([self.sample.name]).take(pa.array(np.zeros(n, int)))
+
+def allocations_of(
+    name: str, capacities: Sequence[NDArray[np.int64]], quotas: Sequence[NDArray[np.int64]]
+) -> pa.Table:
+    """Return a sample's rows of ``allocations`` : sample, level, node_id, capacity, quota.
+
+    Parameters
+    ----------
+    capacities, quotas : (n_nodes,) by level, leaves first
+    """
+    parts = []
+    for t, (capacity, quota) in enumerate(zip(capacities, quotas, strict=True), start=1):
+        n_nodes = len(quota)
+        parts.append(
+            pa.table(
+                {
+                    "sample": _repeated(name, n_nodes),
+                    "level": pa.array(np.full(n_nodes, t, np.int32)),
+                    "node_id": pa.array(np.arange(n_nodes)),
+                    "capacity": pa.array(capacity),
+                    "quota": pa.array(quota),
+                }
+            )
+        )
+    return pa.concat_tables(parts)
+
+
+def _repeated(name: str, n: int) -> pa.Array:
+    return pa.array([name]).take(pa.array(np.zeros(n, int)))

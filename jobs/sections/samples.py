@@ -1,5 +1,6 @@
 """Config of the samples: how large they are, and what they must, may and must not hold."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -25,6 +26,7 @@ from jobs.sections.kinds import (
 from jobs.sections.likeness import Like, LikeConfig
 from jobs.sections.node_rules import NodeRules, NodeRulesTable
 
+_ROUNDING = 1e-6  # of shares that are written as decimals
 PartOfSample = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -150,6 +152,11 @@ def _picked(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 Picked = Annotated[str | IdsConfig | None, WrapValidator(_picked)]
 
 
+# shares of a sample, by the names of those that it is made of
+Blend = Annotated[dict[str, Fraction], Field(min_length=1)] | None
+_OF_A_BLEND = {"name", "target_size", "blend", "on_worse_than_uniform"}  # keys that it may have
+
+
 class SampleConfig(Section):
     """One sample drawn from the tree."""
 
@@ -166,6 +173,7 @@ class SampleConfig(Section):
     node_rules: Annotated[NodeRules, CountsFrom([])] = []
     like: Annotated[Like, CountsFrom(None)] = None
     unlike: Annotated[Like, CountsFrom(None)] = None
+    blend: Annotated[Blend, CountsFrom(None)] = None
     on_worse_than_uniform: Annotated[Literal["warn", "fail"], HOW] = "warn"
 
     @property
@@ -237,6 +245,29 @@ class SampleConfig(Section):
         if isinstance(self.target_size, float):
             return max(1, round(self.target_size * n_points))
         return self.target_size
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_share(cls, given: Any) -> Any:
+        """Leave nothing of a blend to ``auto``: it takes no share of the tree."""
+        is_blend = isinstance(given, dict) and given.get("blend") is not None
+        return {"share": {"leaves": 0.0}} | given if is_blend else given
+
+    @model_validator(mode="after")
+    def _can_be_blended(self) -> Self:
+        if self.blend is None:
+            return self
+        plain = SampleConfig(name="x", target_size=1, share=ShareConfig(leaves=0.0))
+        for key in type(self).model_fields:
+            if key not in _OF_A_BLEND and getattr(self, key) != getattr(plain, key):
+                raise ValueError(f"{key} beside blend; want it in the samples that are blended")
+        if not self.is_told_in_rows:
+            raise ValueError(
+                "blend beside such a target_size; want a number of rows, or a part of the pool"
+            )
+        if abs((total := math.fsum(self.blend.values())) - 1) > _ROUNDING:
+            raise ValueError(f"blend: its shares sum to {total:g}; want 1")
+        return self
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:

@@ -101,6 +101,16 @@ OVERRIDES = {  # of BASE -> the whole message
         "samples.0.like.strict beside nearest, which weights no nodes; want one of them"
     ),
     "samples.0.like=5": "samples.0.like=5: want a mapping of its keys",
+    "samples.0.blend={other: 1}": (
+        "samples.0.blend.other: want pool, or the name of a sample that is no blend: there is none"
+    ),
+    "samples.0.blend={pool: 0.5}": "samples.0.blend: its shares sum to 0.5; want 1",
+    "samples.0={name: mix, target_size: 5, blend: {pool: 1}, replicas: 2}": (
+        "samples.0.replicas beside blend; want it in the samples that are blended"
+    ),
+    "samples.0={name: mix, target_size: {coverage: 0.5}, blend: {pool: 1}}": (
+        "samples.0.blend beside such a target_size; want a number of rows, or a part of the pool"
+    ),
     "samples.0.target_size={coverage: 1.5}": "samples.0.target_size.coverage=1.5: want at most 1",
     "samples.0.strategy=best": "samples.0.strategy='best': want 'random', 'closest' or 'diverse'",
     "samples.0.name=../up": "samples.0.name='../up': want text that matches ^[A-Za-z0-9_]+$",
