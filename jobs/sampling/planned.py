@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts
+from jobs.sampling.joint import Joint
 from jobs.sampling.likeness import Seeds, leaning
-from jobs.sampling.rules import Rules
+from jobs.sampling.rules import NO_CAP, Rules
 from jobs.sampling.shares import Share, Stratum, sharing_of
 from jobs.sections.node_rules import NodeRule
 from jobs.sections.samples import PerNodeConfig, QuotasConfig, SampleConfig
@@ -20,6 +21,7 @@ from udfs.kernels.sampling.quotas import divide_quotas, rounded
 
 log = logging.getLogger(__name__)
 
+MOST_CELLS = 20_000_000  # some 100 bytes each while they are divided
 _LEAST_WEIGHT = 1e-9  # of values that an unconstrained sample would hardly hold
 
 
@@ -58,8 +60,10 @@ def plan_sample(
         left[key] = counts = _kept(sample, key, counts, is_dropped)
     n_possible *= sample.replicas
     wanted = min(size, n_possible)
+    lowest = _lowest_bound(sample, ruled) if sample.quotas is not None else None
+    of_each = None if lowest is not None else ruled  # or of all strata together
     trees = [
-        _bounded(sample, levels, ruled, *of)
+        _bounded(sample, levels, of_each, *of)
         for of in zip(counts.n_points, counts.n_included, strict=True)
     ]
     least, most = (
@@ -71,15 +75,54 @@ def plan_sample(
     if size >= n_possible:  # as without constraints, all there are
         wanted = min(wanted, int(most.sum()))
     _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), left)
+    joint = None
+    if lowest is not None:
+        n_all = (n.sum(axis=0) for n in (counts.n_points, counts.n_included))
+        whole = _bounded(sample, levels, ruled, *n_all)
+        _require_few_cells(sample, len(trees), len(levels[lowest].parents))
+        joint = Joint(trees, whole, least, most, sharing, lowest)
+        wanted = _reachable(sample, joint, wanted, is_all=size >= n_possible)
     sizes = np.array([wanted])
     if sample.quotas is not None:
         free = _expected(sample, levels, counts, wanted, seed)
         zeros = np.zeros(len(trees), np.int64)
         weights = rounded(np.maximum(free, _LEAST_WEIGHT))
         sizes = divide_quotas(sizes, zeros, weights, most, zeros.astype(np.uint64), least)
+    if joint is not None:
+        return Share(sample, joint.strata(sizes))
     return Share(
         sample, [Stratum(tree, int(n), sharing) for tree, n in zip(trees, sizes, strict=True)]
     )
+
+
+def _lowest_bound(sample: SampleConfig, ruled: Rules) -> int | None:
+    """Return the lowest level, from 0, whose nodes have a most or a least; None if none has."""
+    capped = [t for t, most in enumerate(ruled.most) if (most < NO_CAP).any()]
+    if sample.per_node is not None:
+        capped.append(_level_of(sample, sample.per_node, len(ruled.most)) - 1)
+    return min(capped, default=None)
+
+
+def _require_few_cells(sample: SampleConfig, n_strata: int, n_nodes: int) -> None:
+    """Refuse a table of values and nodes that would not fit the driver."""
+    if (n := n_strata * n_nodes) > MOST_CELLS:
+        raise ConfigError(
+            f"samples.{sample.name}: {n_strata} values with quotas and {n_nodes:,} nodes with "
+            f"bounds are a table of {n:,} cells; want at most {MOST_CELLS:,}: bound the nodes of a "
+            "higher level"
+        )
+
+
+def _reachable(sample: SampleConfig, joint: Joint, wanted: int, *, is_all: bool) -> int:
+    """Return the size wanted, or the largest if all are; refuse one that cannot be had."""
+    nearest = joint.nearest(wanted)
+    if nearest == wanted or (is_all and nearest is not None and nearest < wanted):
+        return nearest
+    both = f"quotas beside {'per_node' if sample.per_node else 'a cap of node_rules'}"
+    at = f"samples.{sample.name}: target_size is {wanted:,} rows"
+    if nearest is None:
+        raise ConfigError(f"{at}, and {both} cannot be met at any size; relax one of them")
+    raise ConfigError(f"{at}, and {both} allow {nearest:,}; want {nearest}, or relax one of them")
 
 
 def _kept(sample: SampleConfig, key: str, counts: Counts, is_dropped: NDArray[np.bool_]) -> Counts:
@@ -95,18 +138,22 @@ def _kept(sample: SampleConfig, key: str, counts: Counts, is_dropped: NDArray[np
 def _bounded(
     sample: SampleConfig,
     levels: Sequence[TreeLevel],
-    ruled: Rules,
+    ruled: Rules | None,
     n_points: NDArray[np.int64],
     n_included: NDArray[np.int64],
 ) -> list[TreeLevel]:
-    """Return the tree over a stratum's points, with the bounds on each node's rows."""
+    """Return the tree over some points, with the bounds on each node's rows.
+
+    Parameters
+    ----------
+    ruled : None if neither rules nor per_node count
+    """
     tree = restricted(levels, n_points)
-    maxima = [
-        np.minimum(level.n_points * sample.replicas, most)
-        for level, most in zip(tree, ruled.most, strict=True)
-    ]
+    maxima = [level.n_points * sample.replicas for level in tree]
     minima = [n_included, *(np.zeros_like(level.n_points) for level in tree[1:])]
-    if (given := sample.per_node) is not None:
+    if ruled is not None:
+        maxima = [*map(np.minimum, maxima, ruled.most)]
+    if ruled is not None and (given := sample.per_node) is not None:
         at = _level_of(sample, given, len(tree)) - 1
         minima[at] = np.maximum(minima[at], np.minimum(given.min, maxima[at]))
         if given.max is not None:

@@ -18,6 +18,7 @@ from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.kernels.sampling.quotas import rounded
 
 MOST_RULES = 100_000
+NO_CAP = np.iinfo(np.int64).max  # of a node's rows
 _NEEDED, _OPTIONAL = ("level", "node_id", "rule"), ("value", "note")
 
 
@@ -85,7 +86,7 @@ class Rules:
         """
         sizes = [len(level.parents) for level in levels]
         self.factors = [np.ones(n) for n in sizes]
-        self.most = [np.full(n, np.iinfo(np.int64).max) for n in sizes]
+        self.most = [np.full(n, NO_CAP) for n in sizes]
         dropped = [np.zeros(n, bool) for n in sizes]
         known: set[tuple[int, int, str]] = set()
         for rule in rules:
@@ -100,8 +101,6 @@ class Rules:
             if rule.rule == "drop":
                 dropped[rule.level - 1][rule.node_id] = True
             elif rule.rule == "cap":
-                if sample.quotas is not None:
-                    raise ConfigError(f"{at} beside quotas; want one of them in a sample")
                 self.most[rule.level - 1][rule.node_id] = int(rule.value or 0)
             else:
                 self.factors[rule.level - 1][rule.node_id] = rule.value

@@ -280,6 +280,4 @@ class SampleConfig(Section):
             raise ValueError(
                 "quotas beside target_size.coverage; want a number of rows with quotas"
             )
-        if self.quotas is not None and self.per_node is not None:
-            raise ValueError("quotas beside per_node; want one of them in a sample")
         return self

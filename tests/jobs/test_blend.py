@@ -12,6 +12,7 @@ from jobs import balance_sample, curate, verify_run
 from jobs.config.errors import ConfigError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
+from jobs.config.resolving import needs_tuning
 from jobs.explain_point import explain
 from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
@@ -155,3 +156,4 @@ def test_a_blend_leaves_nothing_to_tuning_and_changes_no_other_key(folder: Path)
     changed = {name for name in alone if alone[name] != beside[name]}
     assert {"balance_sample", "report_curation"} <= changed
     assert not changed & {"embed_pool", "cluster_levels"}
+    assert not needs_tuning(config_of(folder, *PARTS, MIX))

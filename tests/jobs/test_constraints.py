@@ -165,6 +165,16 @@ def test_a_node_has_its_least_and_its_most(draw: Draw) -> None:
     assert len(counts) == 8
 
 
+def test_a_value_has_its_quota_and_a_node_its_most(draw: Draw) -> None:
+    quotas = {"by": "language", "values": {"de": {"share": 0.5}}}
+    samples = [{"target_size": 36, "quotas": quotas}, {"target_size": 36, "quotas": quotas}]
+    free, both = draw(samples[0], samples[1] | {"per_node": {"level": 1, "max": 5}})
+    assert max(Counter(row.leaf_id for row in free).values()) > 5
+    assert max(Counter(row.leaf_id for row in both).values()) == 5
+    assert Counter(map(is_german, both)) == {True: 18, False: 18}
+    assert [row.position for row in both] == list(range(36))
+
+
 def test_many_draws_with_constraints_do_not_depend_on_partitions(
     spark: SparkSession, folder: Path, tmp_path: Path
 ) -> None:

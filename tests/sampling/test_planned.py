@@ -13,6 +13,7 @@ from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.shares import Share
+from jobs.sections.node_rules import NodeRule
 from jobs.sections.samples import (
     PerNodeConfig,
     QuotasConfig,
@@ -32,7 +33,10 @@ def sample(target_size: int, **more: object) -> SampleConfig:
 
 
 def planned(wanted: SampleConfig, levels: Sequence[TreeLevel], counts: Counts) -> Share:
-    return plan_sample(wanted, levels, counts, wanted.rows_of(10**6), seed=3)
+    rules = wanted.node_rules
+    if not isinstance(rules, list):
+        raise TypeError("want a list of rules")
+    return plan_sample(wanted, levels, counts, wanted.rows_of(10**6), seed=3, rules=rules)
 
 
 def of_leaves(share: Share) -> list[list[int]]:
@@ -113,6 +117,61 @@ def test_what_cannot_be_met_is_named(more: dict[str, object], match: str) -> Non
         planned(sample(3, **more), FLAT, counts_of(*n_points, included=included))
 
 
+TWO_VALUES = counts_of([10, 10, 0, 0], [0, 10, 10, 10], [0, 0, 0, 0])
+
+
+def quotas_of(**counts: int) -> QuotasConfig:
+    values = {name: ValueQuota(count=n) for name, n in counts.items()}
+    return QuotasConfig(by="language", values=values)
+
+
+def test_values_and_nodes_have_their_bounds_together() -> None:
+    quotas = quotas_of(en=6, de=6)
+    alone = planned(sample(12, quotas=quotas), FLAT, TWO_VALUES)
+    assert of_leaves(alone)[:2] == [[3, 3, 0, 0], [0, 2, 2, 2]]
+    # leaf 1 may give 4: a row of either value goes elsewhere
+    share = planned(
+        sample(12, quotas=quotas, per_node=PerNodeConfig(level=1, max=4)), FLAT, TWO_VALUES
+    )
+    found = np.array(of_leaves(share))
+    assert found.sum(axis=1).tolist() == [6, 6, 0]
+    assert found.sum(axis=0).max() == 4
+    assert np.abs(found - of_leaves(alone)).sum() == 2
+
+
+def test_bounds_of_nodes_that_do_not_bite_change_no_quota() -> None:
+    quotas = quotas_of(en=6, de=6)
+    alone = planned(sample(12, quotas=quotas), FLAT, TWO_VALUES)
+    loose = PerNodeConfig(level=1, min=1, max=5)
+    both = planned(sample(12, quotas=quotas, per_node=loose), FLAT, TWO_VALUES)
+    assert of_leaves(both) == of_leaves(alone)
+    assert both.of_leaves() == alone.of_leaves()
+
+
+def test_values_and_nodes_that_exclude_each_other_name_the_nearest_size() -> None:
+    quotas = QuotasConfig(by="language", values={"en": ValueQuota(min=2)})
+    counts, per_node = counts_of([10, 0, 0, 0], [0, 10, 10, 10]), PerNodeConfig(level=1, max=3)
+    with pytest.raises(ConfigError, match=r"20 rows, and quotas beside per_node allow 12; want 12"):
+        planned(sample(20, quotas=quotas, per_node=per_node), FLAT, counts)
+    with pytest.raises(ConfigError, match="quotas beside per_node cannot be met at any size"):
+        planned(sample(8, quotas=quotas_of(en=4), per_node=per_node), FLAT, counts)
+
+
+def test_a_table_of_too_many_values_and_nodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.sampling.planned.MOST_CELLS", 11)
+    wanted = sample(12, quotas=quotas_of(en=6, de=6), per_node=PerNodeConfig(level=1, max=4))
+    with pytest.raises(ConfigError, match="are a table of 12 cells; want at most 11: bound"):
+        planned(wanted, FLAT, TWO_VALUES)
+
+
+def below(levels: Sequence[TreeLevel], depth: int) -> NDArray[np.int64]:
+    """Return each leaf's node at a level : (n_leaves,)."""
+    node = np.arange(len(levels[0].parents))
+    for level in levels[: depth - 1]:
+        node = level.parents[node]
+    return node
+
+
 def possible(
     wanted: SampleConfig,
     levels: Sequence[TreeLevel],
@@ -133,16 +192,19 @@ def possible(
             low.append(least)
             high.append(size if most is None else most)
     if wanted.per_node is not None:
-        node = np.arange(n_leaves)
         depth = len(levels) if wanted.per_node.level == "top" else wanted.per_node.level
-        for level in levels[: depth - 1]:
-            node = level.parents[node]
+        node = below(levels, depth)
         for j in range(len(levels[depth - 1].parents)):
             row = np.tile(node == j, (n_strata, 1)).astype(float)
             there = int(counts.n_points[:, node == j].sum()) * wanted.replicas
             rows.append(row.ravel())
             low.append(min(wanted.per_node.min, there))
             high.append(wanted.per_node.max or there)
+    for rule in wanted.node_rules:
+        node = below(levels, rule.level)
+        rows.append(np.tile(node == rule.node_id, (n_strata, 1)).astype(float).ravel())
+        low.append(0)
+        high.append(int(rule.value))
     least, most = counts.n_included, counts.n_points * wanted.replicas
     if exactly is not None:
         least = most = exactly
@@ -155,7 +217,9 @@ def possible(
     return bool(found.success)
 
 
-def constraints(rng: np.random.Generator, names: Sequence[str], size: int) -> dict[str, object]:
+def constraints(
+    rng: np.random.Generator, names: Sequence[str], size: int, levels: Sequence[TreeLevel]
+) -> dict[str, object]:
     """Return random constraints of some kinds."""
     more: dict[str, object] = {}
     if "quotas" in names:
@@ -172,6 +236,12 @@ def constraints(rng: np.random.Generator, names: Sequence[str], size: int) -> di
         more["per_node"] = PerNodeConfig(
             level=level, min=least, max=int(rng.integers(max(1, least), 60))
         )
+    if "caps" in names:
+        nodes = {(t, int(rng.integers(len(levels[t - 1].parents)))) for t in rng.integers(1, 4, 4)}
+        more["node_rules"] = [
+            NodeRule(level=int(t), node_id=node, rule="cap", value=int(rng.integers(0, 40)))
+            for t, node in sorted(nodes)
+        ]
     for name in ("must_include", "must_exclude"):
         if name in names:
             more[name] = "x"
@@ -193,7 +263,9 @@ def random_counts(
 ALONE_AND_IN_PAIRS = [
     ["must_include"], ["must_exclude"], ["quotas"], ["per_node"],
     ["must_include", "must_exclude"], ["must_include", "quotas"], ["must_include", "per_node"],
-    ["must_exclude", "quotas"], ["must_exclude", "per_node"],
+    ["must_exclude", "quotas"], ["must_exclude", "per_node"], ["quotas", "per_node"],
+    ["caps"], ["caps", "quotas"], ["caps", "per_node"], ["caps", "must_include"],
+    ["must_include", "must_exclude", "quotas", "per_node", "caps"],
 ]  # fmt: skip
 
 
@@ -208,7 +280,7 @@ def test_a_sample_exists_exactly_if_an_integer_program_finds_one(
     if n_possible < 2:
         return
     size = int(rng.integers(1, n_possible))
-    wanted = sample(size, replicas=replicas, **constraints(rng, names, size))
+    wanted = sample(size, replicas=replicas, **constraints(rng, names, size, levels))
     counts = random_counts(rng, levels, wanted)
     try:
         share = planned(wanted, levels, counts)
@@ -222,3 +294,29 @@ def test_a_sample_exists_exactly_if_an_integer_program_finds_one(
     assert possible(wanted, levels, counts, size, exactly=quotas)
     positions = np.concatenate(share.of_leaves()["positions"].to_pylist())
     assert sorted(positions) == list(range(size))
+
+
+@settings(max_examples=25, deadline=None)
+@given(rng=st.integers(0, 2**31).map(np.random.default_rng))
+def test_the_nearest_size_of_values_beside_nodes_is_the_nearest(rng: np.random.Generator) -> None:
+    levels = random_tree(rng, max_leaves=12)
+    n_possible = int(levels[-1].n_points.sum())
+    if n_possible < 2:
+        return
+    size = int(rng.integers(1, n_possible))
+    low, high = sorted(rng.integers(0, size + 1, 2).tolist())
+    quotas = QuotasConfig(by="a", values={"b": ValueQuota(min=low, max=high)})
+    wanted = sample(size, quotas=quotas, **constraints(rng, ["per_node"], size, levels))
+    counts = random_counts(rng, levels, wanted)
+    try:
+        planned(wanted, levels, counts)
+    except ConfigError as error:
+        if "quotas beside per_node" not in str(error):
+            return
+        if "at any size" in str(error):
+            assert not any(possible(wanted, levels, counts, n) for n in range(n_possible))
+            return
+        nearest = int(str(error).split("want ")[1].split(",")[0])
+        between = range(min(nearest, size) + 1, max(nearest, size))
+        assert possible(wanted, levels, counts, nearest)
+        assert not any(possible(wanted, levels, counts, n) for n in between)

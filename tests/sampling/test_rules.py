@@ -13,7 +13,7 @@ from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.shares import Share
 from jobs.sections.node_rules import NodeRule
-from jobs.sections.samples import QuotasConfig, SampleConfig, ShareConfig, ValueQuota
+from jobs.sections.samples import SampleConfig, ShareConfig
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import TreeLevel
 
@@ -93,9 +93,6 @@ def test_a_rule_has_the_value_that_it_needs(kind: str, value: float | None, said
 
 
 def test_rules_and_other_constraints_that_exclude_each_other() -> None:
-    quotas = QuotasConfig(by="language", values={"en": ValueQuota(count=1)})
-    with pytest.raises(ConfigError, match="cap node 0 beside quotas"):
-        planned(rule(1, 0, "cap", 1), quotas=quotas)
     dropped = [NodeRule.model_validate(rule(2, 0, "drop"))]
     sample = SampleConfig(
         name="s", target_size=4, must_include="x", share=ShareConfig(leaves=0.0), node_rules=dropped
