@@ -13,6 +13,7 @@ from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.shares import Share
+from jobs.sections.likeness import LikeConfig
 from jobs.sections.node_rules import NodeRule
 from jobs.sections.samples import (
     PerNodeConfig,
@@ -36,7 +37,13 @@ def planned(wanted: SampleConfig, levels: Sequence[TreeLevel], counts: Counts) -
     rules = wanted.node_rules
     if not isinstance(rules, list):
         raise TypeError("want a list of rules")
-    return plan_sample(wanted, levels, counts, wanted.rows_of(10**6), seed=3, rules=rules)
+    size, seeds = wanted.rows_of(10**6), {key: seeds_in(levels) for key in wanted.seeds}
+    return plan_sample(wanted, levels, counts, size, seed=3, rules=rules, seeds=seeds)
+
+
+def seeds_in(levels: Sequence[TreeLevel]) -> NDArray[np.int64]:
+    """Return the seeds in each leaf; a third of the leaves has none."""
+    return levels[0].n_points % 3
 
 
 def of_leaves(share: Share) -> list[list[int]]:
@@ -206,6 +213,8 @@ def possible(
         low.append(0)
         high.append(int(rule.value))
     least, most = counts.n_included, counts.n_points * wanted.replicas
+    if wanted.like is not None and wanted.like.strict:
+        most = np.where(seeds_in(levels) == 0, 0, most)
     if exactly is not None:
         least = most = exactly
     found = milp(
@@ -242,6 +251,8 @@ def constraints(
             NodeRule(level=int(t), node_id=node, rule="cap", value=int(rng.integers(0, 40)))
             for t, node in sorted(nodes)
         ]
+    if "like" in names:
+        more["like"] = LikeConfig(table="seeds", strict=bool(rng.integers(2)))
     for name in ("must_include", "must_exclude"):
         if name in names:
             more[name] = "x"
@@ -265,6 +276,7 @@ ALONE_AND_IN_PAIRS = [
     ["must_include", "must_exclude"], ["must_include", "quotas"], ["must_include", "per_node"],
     ["must_exclude", "quotas"], ["must_exclude", "per_node"], ["quotas", "per_node"],
     ["caps"], ["caps", "quotas"], ["caps", "per_node"], ["caps", "must_include"],
+    ["like"], ["like", "must_include"], ["like", "quotas"], ["like", "per_node"], ["like", "caps"],
     ["must_include", "must_exclude", "quotas", "per_node", "caps"],
 ]  # fmt: skip
 
