@@ -2,7 +2,8 @@
 
 Both are met by a flow of rows: from the sample to the values, on to the nodes of a level, up the
 tree and back. Each of these arcs has a least and a most, and one maximum flow tells whether all can
-be met (Hoffman's circulation theorem): it finds the rows to move, or there are none.
+be met (Hoffman's circulation theorem): it finds rows to move, or there are none. All is in whole
+numbers; of several ways to move them it is scipy's.
 """
 
 from bisect import bisect_left
@@ -25,7 +26,7 @@ Counts = NDArray[np.int64]
 def circulation(
     tails: Counts, heads: Counts, flow: Counts, low: Counts, high: Counts
 ) -> Counts | None:
-    """Return a flow within bounds that has moved as little as it must; None if there is none.
+    """Return a flow within bounds, the given one if it is; None if there is none.
 
     Parameters
     ----------

@@ -11,11 +11,13 @@ from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.kernels.sampling.lifts import lifts
 from udfs.kernels.sampling.quotas import rounded
 
-Seeds = Mapping[str, NDArray[np.int64]]  # of like and unlike : (n_leaves,) that landed in each leaf
+SeedCounts = Mapping[
+    str, NDArray[np.int64]
+]  # of like and unlike : (n_leaves,) that landed in each leaf
 
 
 def leaning(
-    sample: SampleConfig, levels: Sequence[TreeLevel], seeds: Seeds
+    sample: SampleConfig, levels: Sequence[TreeLevel], seeds: SeedCounts
 ) -> tuple[list[TreeLevel], NDArray[np.bool_]]:
     """Return the tree with nodes weighted by their seeds, and which leaves give nothing.
 

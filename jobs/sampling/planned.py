@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts
 from jobs.sampling.joint import Joint
-from jobs.sampling.likeness import Seeds, leaning
+from jobs.sampling.likeness import SeedCounts, leaning
 from jobs.sampling.rules import NO_CAP, Rules
 from jobs.sampling.shares import Share, Stratum, sharing_of
 from jobs.sections.node_rules import NodeRule
@@ -33,7 +33,7 @@ def plan_sample(
     *,
     seed: int,
     rules: Sequence[NodeRule] = (),
-    seeds: Seeds | None = None,
+    seeds: SeedCounts | None = None,
 ) -> Share:
     """Return what a sample of some size takes of every node.
 
