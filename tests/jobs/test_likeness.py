@@ -191,3 +191,39 @@ def test_vectors_of_another_length_are_refused(
     short.write.parquet(f"{folder}/short")
     with pytest.raises(InputError, match=r"samples.s0.like=.*length 1, the pool's have 6"):
         draw({"like": seeds(folder, "short")})
+
+
+def test_texts_are_embedded_by_what_the_pools_embedder_learned(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    topics = [
+        "bread flour oven yeast dough",
+        "goal match striker league pitch",
+        "tax court law act",
+    ]
+    rng = np.random.default_rng(2)
+
+    def text(topic: int) -> str:
+        return " ".join(rng.choice(topics[topic].split(), 12))
+
+    pool = [(f"{t}-{i}", text(t)) for t in range(3) for i in range(30)]
+    spark.createDataFrame(pool, "id string, text string").write.parquet(f"{tmp_path}/pool")
+    few = spark.createDataFrame([(text(1),) for _ in range(5)], "said string")
+    few.write.parquet(f"{tmp_path}/seeds")
+    like = {"table": f"{tmp_path}/seeds", "id": "said", "content": "said"}
+    config = parse_config(
+        {
+            "input": {"table": f"{tmp_path}/pool", "content": "text"},
+            "output": {"root": f"{tmp_path}/lake"},
+            "embed": {"model": "lsa"},
+            "cluster": {"levels": [9, 3], "resampling": {"rounds": 0}},
+            "samples": [
+                {"name": "s", "target_size": 20, "share": {"leaves": 0.0}, "like": like},
+            ],
+        }
+    )
+    run = open_run(spark, config)
+    for stage in RECIPE.on(config)[:4]:
+        run.do(stage)
+    rows = run.read(balance_sample.STAGE, balance_sample.SAMPLES).collect()
+    assert concepts_in([row.id for row in rows])[1] >= 15
