@@ -186,7 +186,8 @@ def _found(spark: SparkSession, config: InputConfig) -> Pool:
         kind, files = choose_format(_listed(spark, config), config.format)
         if config.version is not None:
             raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")
-        rows, ways = read_files(spark, kind, files, config)
+        rows, ways, members = read_files(spark, kind, files, config)
+        files = replace(files, members=members)
         return Pool(rows, absolute(name), files.fingerprint, files, ways=ways)
     except SPARK_ERRORS as error:
         refuse_without_delta(error, spark)

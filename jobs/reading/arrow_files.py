@@ -1,8 +1,10 @@
 """Files that Spark has no reader for, read by Python workers: .npy, .npz, tars, Arrow files."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -12,13 +14,20 @@ from jobs.config.errors import InputError
 from jobs.reading.files import Files
 from jobs.reading.sources import WHOLE, sources_of
 from jobs.spark.errors import SPARK_ERRORS, reason
+from udfs.readers import numpy_files, tar_files
 from udfs.readers.forms import DESCRIBED, Form, columns_of
-from udfs.readers.numpy_files import PASSED_OVER
 from udfs.readers.sources import UnreadableError
 
 log = logging.getLogger(__name__)
 
 _PART_BYTES = 64 << 20  # of a .npy that a task reads
+
+
+class ArrowRows(NamedTuple):
+    """The rows of files, and the members of tars that are passed over."""
+
+    rows: DataFrame
+    passed_over: tuple[str, ...] = ()
 
 
 def read_arrow_files(
@@ -27,7 +36,7 @@ def read_arrow_files(
     files: Files,
     options: Mapping[str, str],
     named: tuple[str, ...] = (),
-) -> DataFrame:
+) -> ArrowRows:
     """Read files on Python workers.
 
     Parameters
@@ -46,8 +55,12 @@ def read_arrow_files(
         schema = columns_of(form, {path: found for path, (found, _) in described.items()})
     except UnreadableError as error:
         raise InputError(f"input.table={files.path!r}: {error}") from error
+    members: list[str] = []
     for path, (found, _) in described.items():
-        if passed_over := (found.metadata or {}).get(PASSED_OVER):
+        told = found.metadata or {}
+        names = json.loads(told.get(tar_files.PASSED_OVER, "[]"))
+        members += [f"{path.removeprefix(files.root)}/{_printable(name)}" for name in names]
+        if passed_over := told.get(numpy_files.PASSED_OVER):
             log.warning(
                 "%s: arrays passed over: %s; input.options.arrays names those to read",
                 path, passed_over.decode(),
@@ -58,7 +71,7 @@ def read_arrow_files(
         return form.read(schema, batches)
 
     sources = sources_of(spark, parts)
-    return sources.mapInArrow(read, from_arrow_schema(schema))
+    return ArrowRows(sources.mapInArrow(read, from_arrow_schema(schema)), tuple(members))
 
 
 def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tuple[pa.Schema, int]]:
@@ -86,6 +99,11 @@ def unreadable(error: Exception) -> str | None:
     """Return what a worker says of a file that it cannot read, if that is what an error is."""
     found = re.search(rf"{UnreadableError.__name__}: (.+)", str(error))
     return found and found[1]
+
+
+def _printable(name: str) -> str:
+    """Return a tar's name, whose bytes may be of any encoding, as it can be shown."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _parts(n_rows: int, n_bytes: int, path: str) -> list[tuple[int, int]]:

@@ -40,6 +40,7 @@ class Files:
     options : those that chose files
     unread : paths of hidden and of empty files, which Spark does not list
     others : paths of files of other kinds, which are not read
+    members : of tars, which are not read
     declared : the format that the config names
     """
 
@@ -48,6 +49,7 @@ class Files:
     options: Mapping[str, str]
     unread: Sequence[str]
     others: Sequence[str] = ()
+    members: Sequence[str] = ()
     declared: str | None = None
 
     @cached_property
@@ -73,7 +75,11 @@ class Files:
     @property
     def passed_over(self) -> str:
         """Which files are not read, in words; empty if all are."""
-        kinds = {"of other kinds": self.others, "hidden or empty": self.unread}
+        kinds = {
+            "of other kinds": self.others,
+            "hidden or empty": self.unread,
+            "members hidden or without an ending": self.members,
+        }
         return "; ".join(
             few(names) if names[0].startswith("(") else f"{len(names):,} {what} ({few(names)})"
             for what, names in kinds.items()

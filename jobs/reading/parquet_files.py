@@ -36,7 +36,7 @@ def read_parquet(
         return spark.read.format("parquet").options(**merged | dict(options)).load(paths)
     except SPARK_ERRORS as error:
         if any(mark in str(error) for mark in _UNKNOWN_TYPE):
-            return read_arrow_files(spark, "parquet", files, options)
+            return read_arrow_files(spark, "parquet", files, options).rows
         if any(mark in str(error) for mark in _NOT_ONE):
             _refuse_two_types(spark, files)
         raise

@@ -39,10 +39,17 @@ _BY_WORKERS = ("numpy", "webdataset", "arrow")  # kinds that Python opens
 
 
 class Read(NamedTuple):
-    """Rows, and the names of what is read differently than in earlier versions."""
+    """Rows, how they were read, and what was not.
+
+    Attributes
+    ----------
+    ways : names of what is read differently than in earlier versions
+    members : of tars, that are passed over
+    """
 
     rows: DataFrame
     ways: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 def _options(kind: str, files: Files) -> dict[str, str]:
@@ -75,9 +82,10 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     if kind == "parquet" and any(map(_is_empty_parquet, files.unread)):  # Spark would read them
         paths = [escaped(file.path) for file in files.found]
         options = {"basePath": files.root} | options
+    members: tuple[str, ...] = ()
     if kind in _BY_WORKERS:
         named = tuple(filter(None, (config.embedding, config.content)))
-        rows = read_arrow_files(spark, kind, files, config.options, named)
+        rows, members = read_arrow_files(spark, kind, files, config.options, named)
     elif kind == "parquet":
         rows = read_parquet(spark, files, paths, options)
     elif kind in ("csv", "json"):
@@ -92,7 +100,7 @@ def read_files(spark: SparkSession, kind: str, files: Files, config: InputConfig
     if kind in _ONE_PER_FILE:
         rows = packed(with_places(rows, files), files.n_bytes)
     told = {"rfc4180": kind == "csv", files.layout: files.layout != "flat"}
-    return Read(rows, (*(way for way, is_so in told.items() if is_so), *found.ways))
+    return Read(rows, (*(way for way, is_so in told.items() if is_so), *found.ways), members)
 
 
 def _is_empty_parquet(name: str) -> bool:

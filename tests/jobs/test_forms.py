@@ -169,6 +169,21 @@ def write_tar(path: Path, members: list[tuple[str, bytes]], link: str = "") -> N
             tar.addfile(info)
 
 
+def test_members_that_are_not_read_are_named_with_the_files_that_are_not(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    write_tar(tmp_path / "x.tar", [("LICENSE", b"free"), ("a.txt", b"one"), ("._a.txt", b"mac")])
+    write_tar(tmp_path / "y.tar", [("caf\udce9", b"old"), ("b.txt", b"two"), ("c", b"three")])
+    (tmp_path / "README.md").write_text("about")
+    pool = open_pool(spark, InputConfig(table=str(tmp_path), content="txt"))
+    assert pool.rows.count() == 2
+    assert pool.files is not None
+    assert pool.files.passed_over == (
+        "1 of other kinds (README.md); 4 members hidden or without an ending "
+        "(x.tar/LICENSE, x.tar/._a.txt, y.tar/caf\ufffd and 1 more)"
+    )
+
+
 def test_a_tars_links_are_read_and_doubled_members_refused(
     spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import re
 import tarfile
 import uuid
@@ -44,7 +45,7 @@ def tar_of(*names: str) -> bytes:
         for name in names:
             info = tarfile.TarInfo(name)
             info.size = 700  # two blocks, after a header of one
-            tar.addfile(info, io.BytesIO(name.encode() * 140))
+            tar.addfile(info, io.BytesIO(name.encode(errors="surrogateescape") * 700))
     return file.getvalue()
 
 
@@ -101,6 +102,15 @@ def test_a_tar_that_is_cut_anywhere_is_refused(place: Any, n_bytes: int, packed:
 def test_a_tar_with_anything_else_in_it_is_refused(place: Any, content: bytes) -> None:
     with pytest.raises(UnreadableError, match=r"x\.tar\.gz cannot be read as a tar: .+; want"):
         keys_of(place("x.tar.gz", content))
+
+
+def test_members_without_an_ending_are_told(place: Any) -> None:
+    names = ["LICENSE", "a.txt", "._a.txt", "d.x/b", "b.", "d.x/.c.txt", "./e.txt", "caf\udce9"]
+    source = place("x.tar", tar_of(*names))
+    schema, n_rows = tar_files.schema_of(source)
+    told = json.loads((schema.metadata or {})[tar_files.PASSED_OVER])
+    assert told == ["LICENSE", "._a.txt", "d.x/b", "b.", "d.x/.c.txt", "caf\udce9"]
+    assert (n_rows, keys_of(source)) == (2, ["a", "e"])
 
 
 # --- arrays ---------------------------------------------------------------------------------------

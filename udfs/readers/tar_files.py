@@ -1,5 +1,6 @@
 """Read webdataset shards: the members of a tar that share a name up to its first dot are a row.
 
+Members without an ending are passed over, as webdataset does, and so are hidden ones.
 A file is read to its end: several archives in one (``cat a.tar b.tar``) are read one after another,
 and one without the zeros that end a tar is cut.
 """
@@ -7,6 +8,7 @@ and one without the zeros that end a tar is cut.
 import bz2
 import gzip
 import io
+import json
 import lzma
 import tarfile
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ import pyarrow as pa
 from udfs.readers.sources import Source, UnreadableError, as_text, read_as
 
 BATCH_BYTES = 32 << 20  # of content in an Arrow batch
+PASSED_OVER = b"members passed over"  # in a schema's metadata: their names, as JSON
 TEXTS = ("txt", "text", "caption", "json", "cls")  # endings whose members are texts
 _BLOCK = tarfile.BLOCKSIZE
 _UNPACKED: dict[bytes, Callable[[Any], Any]] = {  # by a file's first bytes
@@ -29,7 +32,10 @@ _UNPACKED: dict[bytes, Callable[[Any], Any]] = {  # by a file's first bytes
 
 
 def split_name(name: str) -> tuple[str, str] | None:
-    """Return a member's key and ending: ``a/b.seg.png`` -> ``a/b``, ``seg.png``; None if hidden."""
+    """Return a member's key and ending: ``a/b.seg.png`` -> ``a/b``, ``seg.png``.
+
+    None if it has no ending, or is hidden.
+    """
     folder, _, file = name.removeprefix("./").rpartition("/")
     key, dot, ending = file.partition(".")
     if not (key and dot and ending):
@@ -40,6 +46,8 @@ def split_name(name: str) -> tuple[str, str] | None:
 def schema_of(source: Source) -> tuple[pa.Schema, int]:
     """Return ``key`` and a column for each ending, and the number of rows.
 
+    The names of members that are passed over stand in the schema's metadata.
+
     Raises
     ------
     UnreadableError
@@ -48,7 +56,8 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
     endings: set[str] = set()
     keys: list[str] = []
     of_row: set[str] = set()
-    for key, ending, _ in _members(source):
+    passed_over: list[str] = []
+    for key, ending, _ in _members(source, passed_over):
         if not keys or keys[-1] != key:
             keys.append(key)
             of_row = set()
@@ -68,7 +77,8 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
     fields = [
         (ending, pa.string() if ending in TEXTS else pa.binary()) for ending in sorted(endings)
     ]
-    return pa.schema([("key", pa.string()), *fields]), len(keys)
+    told = {PASSED_OVER: json.dumps(passed_over)}
+    return pa.schema([("key", pa.string()), *fields], metadata=told), len(keys)
 
 
 def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
@@ -78,7 +88,7 @@ def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
     """
     rows: list[dict[str, bytes]] = []
     size = 0
-    for key, ending, read in _members(source):
+    for key, ending, read in _members(source, []):
         name = key.encode("utf-8", "surrogateescape")
         if not rows or rows[-1]["key"] != name:
             if size > BATCH_BYTES:
@@ -106,7 +116,10 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read() if file is not None else b""
 
 
-def _members(source: Source) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+def _members(
+    source: Source, passed_over: list[str]
+) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    """Yield each member's key, ending and reader; add the names of those that have none."""
     with read_as(source.path, "a tar"), source.open() as packed, _unpacked(packed) as file:
         start: int | None = 0
         place = "its beginning"
@@ -116,10 +129,12 @@ def _members(source: Source) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
                 with tarfile.TarFile(fileobj=file) as tar:
                     for member in tar:
                         place = f"{member.name!r} at byte {member.offset:,}"
-                        has_content = member.isfile() or member.islnk() or member.issym()
-                        named = split_name(member.name) if has_content else None
-                        if named is not None:
+                        if not (member.isfile() or member.islnk() or member.issym()):
+                            continue
+                        if named := split_name(member.name):
                             yield *named, partial(_content, tar, member)
+                        else:
+                            passed_over.append(member.name)
                     start = _next_archive(file, tar.offset)
             except (tarfile.TarError, EOFError) as error:
                 raise tarfile.ReadError(f"{error} after {place}") from error
