@@ -1,4 +1,4 @@
-"""Parquet files: all their columns, and a clear word where files differ in a column's type."""
+"""Parquet files: all their columns, and a clear word where one is two, or they differ in a type."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,11 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.config.errors import InputError
 from jobs.reading.arrow_files import described_by, read_arrow_files
 from jobs.reading.files import Files
+from jobs.spark.classic import is_on_one_machine
 from jobs.spark.errors import SPARK_ERRORS
 from udfs.readers.forms import Form, two_types
+from udfs.readers.parquet_checks import why_not_one
+from udfs.readers.sources import Source
 
 # Spark's words for UUIDs, float16 and times in nanoseconds; for times of day; for wide decimals
 _UNKNOWN_TYPE = (
@@ -29,8 +32,9 @@ def read_parquet(
     Raises
     ------
     InputError
-        If a column is of two types.
+        If a column is of two types, or a local file is two that were joined.
     """
+    _refuse_joined(spark, files)
     merged = {"mergeSchema": "true"} if len(files.found) > 1 else {}
     try:
         return spark.read.format("parquet").options(**merged | dict(options)).load(paths)
@@ -40,6 +44,15 @@ def read_parquet(
         if any(mark in str(error) for mark in _NOT_ONE):
             _refuse_two_types(spark, files)
         raise
+
+
+def _refuse_joined(spark: SparkSession, files: Files) -> None:
+    """Refuse files that hold more than one: Spark would give the last one's rows, or others."""
+    if not (files.is_local and is_on_one_machine(spark)):
+        return
+    for file in files.found:
+        if wrong := why_not_one(Source(file.path)):
+            raise InputError(f"input.table={files.path!r}: {file.path}: {wrong}")
 
 
 def _refuse_two_types(spark: SparkSession, files: Files) -> None:

@@ -286,6 +286,17 @@ def test_a_parquet_file_that_is_cut_is_named(spark: SparkSession, tmp_path: Path
             open_pool(spark, InputConfig(table=str(table)))
 
 
+def test_parquet_files_that_were_joined_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+    parts = [pa.table({"id": IDS[:2], "text": TEXTS[:2]}), pa.table({"id": IDS, "text": TEXTS})]
+    for name, part in zip("ab", parts, strict=True):
+        pq.write_table(part, tmp_path / f"{name}.parquet")
+    joined = b"".join((tmp_path / f"{name}.parquet").read_bytes() for name in "ab")
+    (tmp_path / "b.parquet").write_bytes(joined)
+    for table in (tmp_path, tmp_path / "b.parquet"):
+        with pytest.raises(InputError, match=r"b\.parquet: another Parquet file begins at byte "):
+            open_pool(spark, InputConfig(table=str(table)))
+
+
 # --- ids and bytes --------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from udfs.readers import arrow_files, numpy_files, tar_files
+from udfs.readers import arrow_files, numpy_files, parquet_checks, tar_files
 from udfs.readers.forms import Form, columns_of
 from udfs.readers.sources import Source, UnreadableError
 
@@ -235,9 +235,9 @@ def arrow(make: Any) -> bytes:
     return file.getvalue()
 
 
-def parquet() -> bytes:
+def parquet(table: pa.Table = TABLE, **options: Any) -> bytes:
     file = io.BytesIO()
-    pq.write_table(TABLE, file)
+    pq.write_table(table, file, **options)
     return file.getvalue()
 
 
@@ -263,6 +263,35 @@ def test_a_parquet_file_is_whole_or_refused(place: Any) -> None:
     for cut in (content[:-1], content[:-20], content[:100], content[:4]):
         with pytest.raises(UnreadableError, match=r"x\.parquet cannot be read as Parquet or Arrow"):
             n_rows(place("x.parquet", cut))
+
+
+@pytest.mark.parametrize("order", ["aab", "ab", "ba", "az", "za", "xb", "bx", "yx"])
+def test_parquet_files_that_are_joined_are_told_from_one(place: Any, order: str) -> None:
+    numbers = pa.table({"n": range(2000)})
+    parts = {
+        "a": parquet(),
+        "b": parquet(numbers, row_group_size=300, write_page_index=True),
+        "x": parquet(numbers, compression=None, use_dictionary=False, data_page_size=500),
+        "y": parquet(pa.table({"s": [b"PAR1PAR1", b"\1\0\0\0PAR1PAR1"] * 9}), compression=None),
+        "z": parquet(TABLE.slice(0, 0)),
+    }
+    for content in parts.values():
+        assert parquet_checks.why_not_one(place("p.parquet", content)) is None
+    wrong = parquet_checks.why_not_one(place("p.parquet", b"".join(map(parts.get, order))))
+    first = len(parts[order[0]])
+    assert wrong == (
+        f"another Parquet file begins at byte {first:,}, as `cat` joins them; want one a file: "
+        "copy it again, or write the parts into files of their own"
+    )
+
+
+def test_a_parquet_file_without_its_beginning_is_told(place: Any) -> None:
+    for content in (parquet()[9:], b"junk" + parquet()):
+        wrong = parquet_checks.why_not_one(place("p.parquet", content))
+        assert (wrong or "").startswith("it does not begin as Parquet does, with PAR1; want one")
+    for content in (parquet()[:-9], b"no Parquet", b"PAR1"):  # readers say so
+        assert parquet_checks.why_not_one(place("p.parquet", content)) is None
+    assert parquet_checks.why_not_one(Source("file:/nowhere/p.parquet")) is None
 
 
 def test_nested_types_come_as_those_that_spark_knows(place: Any) -> None:
