@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -28,16 +29,13 @@ def csv_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> 
         reader has to know.
     """
     has = {key.lower(): value for key, value in given.items()}
-    if has.get("multiline", "true") != "true":
-        return TextOptions({})
     dialect = _dialect(files, has)
-    separator = dialect.separator
-    is_plain = max(len(dialect.quote), len(separator)) <= 1
+    is_plain = len(dialect.quote) <= 1
     looks = looks_of(spark, files, partial(look_csv, dialect=dialect)) if is_plain else []
-    options: dict[str, str] = {"sep": separator} if separator == "\t" else {}
+    options: dict[str, str] = {"sep": dialect.separator} if dialect.separator == "\t" else {}
     ways: list[str] = []
     columns: tuple[str, ...] = ()
-    if looks and has.get("header", "true") == "true":
+    if looks and has.get("header", "true").lower() == "true":
         if len(looks) == len(files.found):
             _refuse_other_headers(looks, files)
             options["enforceSchema"] = "true"  # Spark's own check refuses a header without a name
@@ -46,7 +44,8 @@ def csv_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> 
             options["maxColumns"] = str(len(header))
         if any(escaped(file.path) != file.path for file in files.found):
             columns = tuple(safe_header(header))  # Spark would take a folder for a pattern
-    if looks and "linesep" not in has and _end_as_on_windows(looks, files):
+    is_free = "linesep" not in has and not dialect.is_by_lines  # by lines, ends do not matter
+    if looks and is_free and _end_as_on_windows(looks, files):
         options["lineSep"] = "\r\n"  # otherwise a line break inside quotes would become a \n
         ways.append("crlf")
     if "encoding" in has or "charset" in has:
@@ -58,13 +57,20 @@ def csv_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> 
 def _dialect(files: Files, has: Mapping[str, str]) -> Dialect:
     default = "\t" if all(".tsv" in name for name in files.names) else ","
     return Dialect(
-        has.get("sep", has.get("delimiter", default)),
+        _unescaped(has.get("sep", has.get("delimiter", default))),
         has.get("quote", '"'),
         has.get("escape", '"') if len(has.get("escape", '"')) == 1 else "",
         has.get("comment", ""),
         python_codec(has),
         strict="unescapedquotehandling" not in has,
+        is_by_lines=has.get("multiline", "true").lower() != "true",
     )
+
+
+def _unescaped(separator: str) -> str:
+    """Return a separator as Spark takes it: a backslash and a t are a tab."""
+    signs = {"t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+    return re.sub(r"\\(.)", lambda found: signs.get(found[1], found[1]), separator)
 
 
 def _end_as_on_windows(looks: Sequence[Row], files: Files) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,52 @@ def test_text_after_a_closing_quote_is_refused(spark: SparkSession, tmp_path: Pa
     assert texts_of(spark, path, options={"unescapedQuoteHandling": "STOP_AT_DELIMITER"}) == {
         "1": '"c" d'
     }
+
+
+SEVERAL = b'id||text\na||"x||y"\nb||"said ""no"""\nc||5" of | pipe\n||z\n'
+ODD = b'id,text\r\n#a,x"y"z"\r\nb, "e"\r\nc,\'i\'\r\nd,x\0y\r\n\0e,\0\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "sep", "multi_line"),
+    [(SEVERAL, "||", "true"), (SEVERAL, "||", "False"), (ODD, ",", "true"), (ODD, ",", "False")],
+    ids=count(),
+)
+def test_separators_quotes_and_zeros_come_in_as_they_are_written(
+    spark: SparkSession, tmp_path: Path, content: bytes, sep: str, multi_line: str
+) -> None:
+    (tmp_path / "pool.csv").write_bytes(content)
+    found = texts_of(spark, tmp_path / "pool.csv", options={"sep": sep, "multiLine": multi_line})
+    assert (
+        found
+        == {
+            SEVERAL: {"a": "x||y", "b": 'said "no"', "c": '5" of | pipe', None: "z"},
+            ODD: {"#a": 'x"y"z"', "b": ' "e"', "c": "'i'", "d": "x\0y", "\0e": "\0"},
+        }[content]
+    )
+
+
+def test_a_tab_may_be_written_as_spark_takes_it(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "pool.csv"
+    path.write_bytes(b'id\ttext\na\t"x\ty"\nb\tz"z" z\n')
+    assert texts_of(spark, path, options={"sep": "\\t"}) == {"a": "x\ty", "b": 'z"z" z'}
+    path.write_bytes(b'id\ttext\na\t"x\n')
+    assert "the quoted field that begins at line 2 is never" in refused(
+        spark, path, options={"sep": "\\t"}
+    )
+
+
+def test_files_read_by_lines_are_looked_into_as_well(spark: SparkSession, tmp_path: Path) -> None:
+    lines: dict[str, Any] = {"options": {"multiLine": "false"}}
+    (tmp_path / "a.tsv").write_bytes(b"id\ttext\na\tone\nb\ttwo\r\n")
+    assert texts_of(spark, tmp_path, **lines) == {"a": "one", "b": "two"}
+    (tmp_path / "b.tsv").write_bytes(b"c\tthree\n")  # a header in the first file alone
+    said = refused(spark, tmp_path, **lines)
+    assert 'a.tsv is ["id", "text"], that of' in said and 'b.tsv is ["c", "three"]; want' in said
+    (tmp_path / "b.tsv").write_bytes(b'id\ttext\nc\t"th\nree"\n')
+    assert "b.tsv: the quoted field that begins at line 2 goes over several lines, and with " in (
+        refused(spark, tmp_path, **lines)
+    )
 
 
 def test_a_line_that_ends_otherwise_is_refused(spark: SparkSession, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import csv
 import gzip
 import io
 import json
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,8 +22,8 @@ def json_looks(content: bytes, *, is_document: bool | None = None) -> Looks:
     return look_json(Source("file:/x.jsonl", content), is_document=is_document)
 
 
-def csv_looks(content: bytes, **dialect: str) -> Looks:
-    return look_csv(Source("file:/x.csv", content), dialect=Dialect(**dialect))  # type: ignore[arg-type]
+def csv_looks(content: bytes, **dialect: Any) -> Looks:
+    return look_csv(Source("file:/x.csv", content), dialect=Dialect(**dialect))
 
 
 # --- JSON -----------------------------------------------------------------------------------------
@@ -139,6 +141,58 @@ def test_what_json_writes_passes_and_two_records_a_line_do_not(rows: list[dict])
 )
 def test_quotes_and_starts_that_mislead_are_named(content: bytes, wrong: str) -> None:
     assert (csv_looks(content).wrong or "").startswith(wrong)
+
+
+BY_LINES = {"is_by_lines": True}
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect", "wrong"),
+    [
+        (b'"SEP=,"\r\nid,text\r\n1,a\r\n', {}, "line 1 is '\"SEP=,\"', which Excel"),
+        (b"\xef\xbb\xbfsep=\t\nid\ttext\n", {}, "set input.options.sep: '\\t'"),
+        ("sep=;\nid;text\n".encode("utf-16"), {}, "set input.options.sep: ';'"),
+        (b"id,text\n1,a\n\xef\xbb\xbfid,text\n2,b\n", {}, "line 3 begins with a byte order mark"),
+        (b'id,text\n1,"a"\n\xef\xbb\xbf"id","text"\n', {}, "line 3 begins with a byte order mark"),
+        ("id,text\n1,a\n\ufeffid\n".encode("utf-16"), {}, "line 3 begins with a byte order mark"),
+        ("id,text\n1,a\n".encode("utf-16-le"), {}, "set input.options.encoding: UTF-16LE"),
+        ("id,text\n1,a\n".encode("utf-16-be"), {}, "set input.options.encoding: UTF-16BE"),
+        (b"id,te\0xt\n1,a\n", {}, "its first line holds NUL bytes; take them out"),
+        (b'id||text\n1||"a||b\n', {"separator": "||"}, "that begins at line 2 is never closed"),
+        (b'id||text\n1||"a"b\n', {"separator": "||"}, "closed at line 2 and followed by 'b'"),
+        (b'id,text\n1,a\n2,"b\nc"\n', BY_LINES, "begins at line 3 goes over several lines"),
+        (b'id,text\n1,"b\rc"\n', BY_LINES, "begins at line 2 goes over several lines"),
+        (b'id,text\n1,"b\n', BY_LINES, "the quoted field that begins at line 2 is never closed"),
+        ("id,text\n1,a\n".encode("utf-16"), BY_LINES, "it is in UTF-16, whose characters"),
+        (b"", BY_LINES | {"encoding": "utf-16-le"}, "it is in UTF-16-LE, whose characters"),
+    ],
+    ids=count(),
+)  # fmt: skip
+def test_what_spark_would_take_for_rows_is_named(
+    content: bytes, dialect: dict[str, Any], wrong: str
+) -> None:
+    assert wrong in (csv_looks(content, **dialect).wrong or "")
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect", "header"),
+    [
+        (b'id||te|xt\n1||"a||b"\n2||5" of | pipe\n', {"separator": "||"}, ["id", "te|xt"]),
+        (b'id::"te::xt"\n1::"a ""b"""::\n', {"separator": "::"}, ["id", "te::xt"]),
+        ("id\ue000|text\n1\ue000|a\n".encode(), {"separator": "\ue000|"}, ["id", "text"]),
+        (b'id,text\r\n1,"a, ""b"""\n2,c\r\n', BY_LINES, ["id", "text"]),
+        ('id,text\n1,"a\n\ufeffb"\n2,\ufeff\n'.encode(), {}, ["id", "text"]),
+        (b"id,text\n1,a\0b\n\0,c\n", {}, ["id", "text"]),
+        ("id,text\n1,a\n".encode("utf-16-le"), {"encoding": "utf-16-le"}, ["id", "text"]),
+        (b"separator=;,text\n1,a\n", {}, ["separator=;", "text"]),
+    ],
+    ids=count(),
+)  # fmt: skip
+def test_what_only_looks_like_it_passes(
+    content: bytes, dialect: dict[str, Any], header: list[str]
+) -> None:
+    looks = csv_looks(content, **dialect)
+    assert (looks.wrong, json.loads(looks.header)) == (None, header)
 
 
 def test_quotes_after_backslashes_are_recognised() -> None:

@@ -11,11 +11,13 @@ from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, bad_byte, decoded, encoding_of, opened
 
 SEPARATORS = ",;\t|"
+_BY_LINES = "input.options.multiLine: false"
+_LEAVE = "leave that option out"
 _LATER = "so what follows cannot be told apart"
 
 
 class Dialect(NamedTuple):
-    """How CSV is written: one character each, or none.
+    """How CSV is written: one character each, or none; a separator may have several.
 
     Attributes
     ----------
@@ -23,6 +25,7 @@ class Dialect(NamedTuple):
     comment : what a line begins with that is not read
     encoding : where the config names one
     strict : whether text after a closing quote is refused
+    is_by_lines : whether each line is a record, also where quotes go on
     """
 
     separator: str = ","
@@ -31,6 +34,7 @@ class Dialect(NamedTuple):
     comment: str = ""
     encoding: str = ""
     strict: bool = True
+    is_by_lines: bool = False
 
 
 def look_csv(source: Source, *, dialect: Dialect) -> Looks:
@@ -40,9 +44,19 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
     encoding = dialect.encoding or encoding_of(content)
     is_bytes = encoding.startswith("utf-8") and not dialect.encoding
     text = decoded(content, encoding)
+    separator = dialect.separator
+    if len(separator) > 1:  # a sign that the text does not hold stands for it
+        sign = next(sign for sign in map(chr, range(0xE000, 0xF900)) if sign not in text)
+        text, dialect = text.replace(separator, sign), dialect._replace(separator=sign)
     found = _Scan(text, dialect)
     wrong = odd_start(text, dialect) or found.wrong
-    header = next(filter(None, records(_rows_of(text, dialect), dialect)), [])
+    if encoding.startswith("utf-8") and "\0" in text.partition("\n")[0]:
+        wrong = _unmarked(content)
+    if dialect.is_by_lines and encoding.startswith(("utf-16", "utf-32")):
+        kind = encoding.upper()
+        wrong = f"it is in {kind}, whose characters {_BY_LINES} would cut; {_LEAVE}"
+    names = next(filter(None, records(_rows_of(text, dialect), dialect)), [])
+    header = [name.replace(dialect.separator, separator) for name in names]
     return Looks(
         encoding,
         bad_byte(content) if is_bytes else None,
@@ -52,6 +66,13 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
         mixed_line=found.mixed_line,
         crlf_line=found.crlf_line,
     )
+
+
+def _unmarked(content: bytes) -> str:
+    """Say what to do about zeros between letters, or other ones."""
+    kind = "UTF-16LE" if content[1:2] == b"\0" else "UTF-16BE" if content[:1] == b"\0" else None
+    fix = f"set input.options.encoding: {kind}" if kind else "take them out"
+    return f"its first line holds NUL bytes{', as UTF-16 without its mark' if kind else ''}; {fix}"
 
 
 def records(lines: Iterator[str], dialect: Dialect) -> Iterator[list[str]]:
@@ -115,7 +136,8 @@ class _Scan:
 
     Attributes
     ----------
-    wrong : a quoted field that is never closed, or is followed by text
+    wrong : a quoted field that is never closed, is followed by text, or goes over several lines
+        where each is a record; a second byte order mark
     ends : of the records: ``lf``, ``crlf``, ``mixed``, or empty if there is one line
     mixed_line, crlf_line : the first line that ends otherwise; the first CRLF inside quotes
     """
@@ -154,6 +176,9 @@ class _Scan:
             inner = text.find("\r\n", at, found.end())
             if inner >= 0 and self.crlf_line is None:
                 self.crlf_line = self._line(inner)
+            if self.dialect.is_by_lines and re.search(r"[\r\n]", found[0]):
+                self.wrong = self._broken(at)
+                return
             if closed.match(text, found.end()) is None and self.dialect.strict:
                 self.wrong = self._followed(at, found.end())
                 return
@@ -161,7 +186,13 @@ class _Scan:
         self._count(counted, len(text))
 
     def _count(self, start: int, stop: int) -> None:
-        """Count the ends of lines outside quotes."""
+        """Count the ends of lines outside quotes, and look at their beginnings."""
+        mark = self.text.find("\n\ufeff", start, stop)
+        if mark >= 0 and self.wrong is None:
+            self.wrong = (
+                f"line {self._line(mark + 1)} begins with a byte order mark, as where files were "
+                "joined; want one file each, or no header and no mark inside of it"
+            )
         n_crlf = self.text.count("\r\n", start, stop)
         n_lf = self.text.count("\n", start, stop) - n_crlf
         if self.mixed_line is None and (self._n_crlf + n_crlf) and (self._n_lf + n_lf):
@@ -182,6 +213,12 @@ class _Scan:
         return (
             f"the quoted field that begins at line {self._line(at)} is never closed, {_LATER}; "
             f"close it, or set input.options.quote{self._escaped()}"
+        )
+
+    def _broken(self, at: int) -> str:
+        return (
+            f"the quoted field that begins at line {self._line(at)} goes over several lines, and "
+            f"with {_BY_LINES} each would be a record; {_LEAVE}"
         )
 
     def _followed(self, at: int, end: int) -> str:
