@@ -1,11 +1,13 @@
 """Files of JSON: whether they are documents or lines, and numbers that would lose digits."""
 
+import math
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DoubleType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, StringType, StructField, StructType
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
@@ -15,7 +17,9 @@ from jobs.reading.text_looks import looks_of
 from jobs.spark.naming import quote
 from udfs.readers.json_checks import look_json
 
-_WHOLE = r"^-?\d{16,}$"  # numbers without a fraction that a double may not hold
+_LONG = r"^-?\d{16,}(\.\d+)?$"  # numbers that a double may not hold
+_NUMBER = r"^-?\d"
+_EXACT = "decimal(38,6)"
 
 
 def json_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> TextOptions:
@@ -44,7 +48,7 @@ def json_options(spark: SparkSession, files: Files, given: Mapping[str, str]) ->
 def refuse_lost_digits(
     reader: DataFrameReader, paths: list[str], rows: DataFrame, config: InputConfig
 ) -> None:
-    """Refuse whole numbers that came in as floats, as other rows have fractions there.
+    """Refuse long numbers that came in as floats, as other rows have fractions there.
 
     Only columns that the config names are looked at: their numbers are read once more as text.
 
@@ -55,28 +59,28 @@ def refuse_lost_digits(
     """
     named = " ".join([config.where or "", config.id, config.content or "", *config.metadata])
     known = [field for field in rows.schema if field.name.lower() in named.lower()]
-    names = [name for field in known for name in _floats(field)]
-    if not names:
+    floats = [found for field in known for found in _floats(field)]
+    if not floats:
         return
     texts = reader.schema(StructType([_as_text(field) for field in known])).load(paths)
-    lost = [(name, _loses(F.col(_quoted(name)))) for name in names]
-    for name, is_lost in lost:
-        first = texts.where(is_lost).select(F.col(_quoted(name)).alias("text")).take(1)
-        if first:
+    for name, kind in floats:
+        column = F.col(".".join(map(quote, name)))
+        lost = texts.where(_loses(column, kind)).select(column.cast("string").alias("text"))
+        if found := lost.take(1):
             raise InputError(
-                f"input.table: the column {'.'.join(name)!r} holds {first[0].text} and numbers "
-                "with a fraction, so that it would be read as a float and lose digits; write its "
-                'numbers as text in every row ("..."), or without fractions'
+                f"input.table: the column {'.'.join(name)!r} holds {found[0].text} and numbers "
+                "with a fraction or of over 38 digits, so that it would be read as floats and lose "
+                'digits; write its numbers as text in every row ("..."), or without fractions'
             )
 
 
-def _floats(field: StructField) -> Iterator[tuple[str, ...]]:
-    """Yield the names of floats in a column; lists are vectors, and floats by nature."""
-    if isinstance(field.dataType, DoubleType):
-        yield (field.name,)
+def _floats(field: StructField) -> Iterator[tuple[tuple[str, ...], DataType]]:
+    """Yield the names and types of columns, also inside of others, that have floats."""
     if isinstance(field.dataType, StructType):
         for inner in field.dataType:
-            yield from ((field.name, *name) for name in _floats(inner))
+            yield from (((field.name, *name), kind) for name, kind in _floats(inner))
+    elif _kind_as_text(field.dataType) != field.dataType:
+        yield (field.name,), field.dataType
 
 
 def _as_text(field: StructField) -> StructField:
@@ -86,15 +90,25 @@ def _as_text(field: StructField) -> StructField:
 def _kind_as_text(kind: DataType) -> DataType:
     if isinstance(kind, StructType):
         return StructType([_as_text(inner) for inner in kind])
+    if isinstance(kind, ArrayType):
+        return ArrayType(_kind_as_text(kind.elementType))
     return StringType() if isinstance(kind, DoubleType) else kind
 
 
-def _quoted(name: tuple[str, ...]) -> str:
-    return ".".join(map(quote, name))
+def _loses(text: Column, kind: DataType) -> Column:
+    """Return whether numbers, read as text, hold one that a double does not.
 
-
-def _loses(text: Column) -> Column:
-    """Return whether a text is a whole number that a double does not hold."""
-    exact = text.try_cast("decimal(38,0)")  # null: it has more digits
-    held = text.try_cast("double").try_cast("decimal(38,0)")
-    return text.rlike(_WHOLE) & F.coalesce(held != exact, F.lit(True))
+    Fractions are floats by nature, unless 16 digits and more stand before them.
+    """
+    if isinstance(kind, ArrayType):
+        return F.exists(text, lambda item: _loses(item, kind.elementType))
+    if isinstance(kind, StructType):
+        inner = [_loses(text.getField(field.name), field.dataType) for field in kind]
+        return reduce(or_, inner, F.lit(False))
+    if not isinstance(kind, DoubleType):
+        return F.lit(False)
+    double = text.try_cast("double")
+    is_too_large = text.rlike(_NUMBER) & double.isin(math.inf, -math.inf)
+    exact = text.try_cast(_EXACT)  # null: it has more digits
+    differs = F.coalesce(double.try_cast(_EXACT) != exact, F.lit(True))
+    return is_too_large | (text.rlike(_LONG) & differs)

@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
+from jobs.reading import json_files
 
 
 def texts_of(spark: SparkSession, path: Path, **config: Any) -> dict[Any, Any]:
@@ -73,6 +76,61 @@ def test_ids_keep_all_digits_or_are_refused(
     assert len(texts_of(spark, tmp_path, id="text")) == 2  # nobody asks for it
     (tmp_path / "a.jsonl").write_text(json.dumps(big | {"id": 10**20}))  # which a float holds
     assert len(texts_of(spark, tmp_path, id="text", metadata=["id"])) == 2
+
+
+NUMBERS = {  # where other rows have fractions -> as it comes in, or None: it would lose digits
+    "1": "1.0", "1.0": "1.0", "1e3": "1000.0", "9007199254740992": "9.007199254740992E15",
+    "12345678901234568.000": "1.2345678901234568E16", "0.30000000000000004": "0.30000000000000004",
+    "9007199254740993": None, "12345678901234567.89": None, "-9007199254740993.0": None,
+    "1e400": None, "-1e400": None, "1" * 39: None,
+}  # fmt: skip
+
+
+def test_numbers_beside_fractions_keep_their_value_or_are_told(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = spark.createDataFrame([(number,) for number in NUMBERS], "text string")
+    told = rows.select("text", json_files._loses(F.col("text"), DoubleType()).alias("is_lost"))
+    assert {row.text: row.is_lost for row in told.collect()} == {
+        number: comes_in is None for number, comes_in in NUMBERS.items()
+    }
+    held = {number: comes_in for number, comes_in in NUMBERS.items() if comes_in is not None}
+    lines = [f'{{"id": {i}, "text": {n}, "v": [{n}]}}' for i, n in enumerate([*held, 0.5])]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    given = InputConfig(table=str(tmp_path), content="cast(text as string)", metadata=["v"])
+    found = pool_columns(open_pool(spark, given), given, "content").collect()
+    assert [row.value for row in found] == [*held.values(), "0.5"]
+    assert [row.metadata["v"] for row in found] == [f"[{x}]" for x in (*held.values(), "0.5")]
+
+
+@pytest.mark.parametrize("number", ["[[1], [9007199254740993]]", '[{"n": 9007199254740993}]'])
+def test_numbers_inside_lists_keep_all_digits_too(
+    spark: SparkSession, tmp_path: Path, number: str
+) -> None:
+    other = number.replace("9007199254740993", "0.5")
+    lines = [f'{{"id": {i}, "text": "x", "n": {n}}}' for i, n in enumerate((number, other))]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert "the column 'n' holds [" in refused(spark, tmp_path, metadata=["n"])
+
+
+def test_whole_numbers_of_any_length_come_in_as_they_are(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    vectors = ["[1, 2, 3]", f"[{2**53 + 1}, 2, 3]", f"[{2**63}, -1, 0]"]
+    lines = (
+        f'{{"id": {2**63 + i}, "n": {2**53 + 1 + i}, "v": {v}, "text": {10**37 + i}}}'
+        for i, v in enumerate(vectors)
+    )
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + '\n{"id": 1, "text": "1.0"}')
+    config: dict[str, Any] = {"id": "cast(id as string)", "metadata": ["n", "v"]}
+    given = InputConfig(table=str(tmp_path), content="text", **config)
+    rows = pool_columns(open_pool(spark, given), given, "content").collect()
+    assert [(row.id, row.value, row.metadata) for row in rows] == [
+        *((str(2**63 + i), str(10**37 + i), {"n": str(2**53 + 1 + i), "v": v})
+          for i, v in enumerate(vectors)),
+        ("1", "1.0", {"n": None, "v": None}),
+    ]  # fmt: skip
+    assert "input.id='id' is decimal(20,0); want string, int" in refused(spark, tmp_path)
 
 
 def test_numbers_inside_records_keep_all_digits_too(spark: SparkSession, tmp_path: Path) -> None:

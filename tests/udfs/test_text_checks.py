@@ -51,6 +51,7 @@ def csv_looks(content: bytes, **dialect: Any) -> Looks:
             "default; want a record a line: df.to_json(path, orient='records', lines=True)",
         ),
         (b'{"id":{\n"0":"a"}}', "it holds columns ('id') of rows"),
+        (b'[{"id":"caf\xe9"},\n{"id":2}]', "it is not UTF-8 at byte 11; write it again in UTF-8"),
     ],
 )
 def test_what_spark_would_drop_from_json_is_named(content: bytes, wrong: str) -> None:
@@ -69,6 +70,8 @@ def test_what_spark_would_drop_from_json_is_named(content: bytes, wrong: str) ->
         b'{"id":1\n{"id":{"a":1, "v":[1]\nno JSON } at all\n',
         b'{"min":{"x":1,"y":2},"max":{"x":3,"y":4}}',
         b"\xef\xbb\xbf" + b'{"id":1}\n',
+        b'{"id":1}\n\xef\xbb\xbf{"id":2}\n',  # Spark takes the mark for white space
+        b'{"id":"caf\xe9"}\n{"id":2}\n',  # a reject
         b"\n\n",
         b"",
     ],

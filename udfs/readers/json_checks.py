@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from udfs.readers.sources import Source
-from udfs.readers.text_checks import Looks, decoded, encoding_of, opened
+from udfs.readers.text_checks import Looks, bad_byte, decoded, encoding_of, opened
 
 _BLOCK = 32 << 20  # bytes that are looked at together, and the line at their end
 _LARGEST = 1 << 30  # of a document, or of a line
@@ -42,6 +42,7 @@ def look_json(source: Source, *, is_document: bool | None, encoding: str = "") -
             start_of, is_whole = _up_to(texts, _LARGEST)
             value, wrong = _document("".join(start_of)) if is_whole else (None, None)
             if value is not None or is_document:
+                wrong = wrong or (None if encoding else _undecodable(source))
                 return Looks(found, wrong=wrong, is_document=True)
             texts = chain(start_of, texts)
         return Looks(found, wrong=_in_lines(texts))
@@ -119,6 +120,13 @@ def _document(text: str) -> tuple[Any, str | None]:
             "would drop; want a record a line (jq -c . FILE), or one array"
         )
     return value, _wrong_value(value)
+
+
+def _undecodable(source: Source) -> str | None:
+    """Return what is wrong with a document's bytes: Spark would find no column in it."""
+    with opened(source) as file:
+        at = bad_byte(file.read())
+    return None if at is None else f"it is not UTF-8 at byte {at:,}; write it again in UTF-8"
 
 
 def _wrong_value(value: Any) -> str | None:
