@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pyspark.sql import DataFrame
 
@@ -16,6 +16,8 @@ from udfs.readers.stats import make_size_and_time
 _LOOKED_AT = 200  # rows
 _MANY_FILES = 10_000
 _SMALL_FILE = 1 << 20  # bytes, in the mean
+_LARGE_FILE = 1 << 30  # bytes, for a task
+_WHOLE = re.compile(r"\.(tar|npz|arrow|feather|gz|zst)$")
 
 
 @computable()
@@ -31,7 +33,7 @@ def look(pool: Pool, rows: DataFrame, config: InputConfig) -> list[str]:
     InputError
         If all ids are equal or null, or none of the files that the content names is there.
     """
-    return [*_ids(rows, config), *_paths(pool, rows), *_files(pool)]
+    return [*_ids(rows, config), *_paths(pool, rows), *_files(pool), *large_files(pool, config)]
 
 
 def _ids(rows: DataFrame, config: InputConfig) -> Iterator[str]:
@@ -84,3 +86,31 @@ def _files(pool: Pool) -> Iterator[str]:
             f"the pool is {n:,} files of {pool.files.n_bytes / n / 1024:,.0f} KiB in the mean: a "
             "Delta table with their bytes is read faster, and pinned to a version"
         )
+
+
+def large_files(pool: Pool, config: InputConfig) -> Iterator[str]:
+    """Warn of large files that one task has to read, as what is inside cannot be told in parts."""
+    if pool.files is None:
+        return
+    large = [file for file in pool.files.found if file.length > _LARGE_FILE]
+    fixes = {file.path: _instead_of_whole(file.path, pool.ways, config) for file in large}
+    found = sorted((f for f in large if fixes[f.path]), key=lambda file: -file.length)
+    if found:
+        largest = found[0]
+        name = largest.path.removeprefix(pool.files.root)
+        yield (
+            f"{name} of {largest.length / _LARGE_FILE:.1f} GiB is read by one task"
+            + (f", as are {len(found) - 1:,} more files of over 1 GiB" if found[1:] else "")
+            + f": {fixes[largest.path]}"
+        )
+
+
+def _instead_of_whole(path: str, ways: Sequence[str], config: InputConfig) -> str:
+    """Return what makes a file be read by several tasks; empty if it is."""
+    if _WHOLE.search(path):
+        return "split it"
+    given = {key.lower(): value.lower() for key, value in config.options.items()}
+    if "rfc4180" in ways and given.get("multiline") != "false":
+        return "split it, or if no field holds a line break, set input.options.multiLine: 'false'"
+    is_document = "document" in ways or given.get("multiline") == "true"
+    return "write a record a line (jq -c '.[]' FILE)" if is_document else ""
