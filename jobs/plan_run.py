@@ -141,7 +141,8 @@ def problem_of(this: Run) -> Problem:
             "level 1"
         )
     problem = problem_for(n_rows, n_features, this.config, row_seconds)
-    return replace(problem, notes=tuple(look(this.pool, rows, this.config.input)))
+    notes = tuple(look(this.pool, rows, this.config.input))
+    return replace(problem, notes=notes, model_bytes=embedder.spec.n_bytes)
 
 
 def machine_of(spark: SparkSession, n_features: int) -> Machine:

@@ -7,6 +7,7 @@ the same name gets another stage key.
 
 import hashlib
 import os
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,6 +30,8 @@ Files: TypeAlias = Mapping[str, Path]
 HERE = Here(unpacked, own_gpu)
 PREFIX = "evenlake-model-"  # of the archives' names
 _ORGANIZATION = "sentence-transformers"  # of names on the hub that have none
+# in the order in which the libraries look for them
+_WEIGHTS = [re.compile(names) for names in (r"\.safetensors$", r"\.(bin|pt)$", r"\.onnx")]
 _ASKED = ("modules.json", "config.json")  # one of them is in every model
 
 
@@ -59,8 +62,9 @@ def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
     elif not os.path.isdir(name):
         commit, folder = _on_hub(name if "/" in name else f"{_ORGANIZATION}/{name}", revision)
         place = Place(folder, PREFIX + commit[:16], hub_name=name)
-        pack = partial(packed, place.shipped, partial(files_of_folder, Path(folder)))
-        return spec_of(kind, place, replace(options, revision=commit), commit, pack, HERE), place
+        files_now = partial(files_of_folder, Path(folder))
+        pack, options = partial(packed, place.shipped, files_now), replace(options, revision=commit)
+        return spec_of(kind, place, options, commit, pack, HERE, weights(files_now())), place
     elif revision is not None:
         raise EmbedderError(f"embed.options.revision={revision!r} is for models of the hub")
     else:
@@ -68,7 +72,8 @@ def _found(kind: Kind, name: str, options: Any) -> tuple[EmbedderSpec, Place]:
     digest = digest_of(files)
     place = Place(os.path.abspath(name), PREFIX + digest[:16])
     pack = partial(packed, place.shipped, lambda: files)
-    return spec_of(kind, place, options, f"sha256:{digest}", pack, HERE), place
+    n_bytes = weights(files)
+    return spec_of(kind, place, options, f"sha256:{digest}", pack, HERE, n_bytes), place
 
 
 def model_version(name: str, revision: str | None = None) -> str:
@@ -101,6 +106,17 @@ def _files_of_onnx(model: Path) -> Files:
     files = {path.name: path for path in sorted(model.parent.glob(f"{escape(model.name)}*"))}
     found = {name: path for name in onnx.BESIDE if (path := onnx.beside(model, name))}
     return files | found
+
+
+def weights(files: Files) -> int:
+    """Return the bytes of a model's weights, of one format if the files have them in several.
+
+    Of a model of the hub that was never loaded here, most files are not there yet.
+    """
+    for names in _WEIGHTS:
+        if n_bytes := sum(_state(path)[0] for name, path in files.items() if names.search(name)):
+            return n_bytes
+    return 0
 
 
 def _on_hub(name: str, revision: str | None) -> tuple[str, str]:

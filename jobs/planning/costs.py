@@ -72,10 +72,11 @@ def estimate(problem: Problem, machine: Machine, stages: Iterable[Priced]) -> li
 
 def embed(sizes: "Sizes") -> Iterator[Part]:
     """Estimate the embedding of the pool."""
-    per_row = sizes.problem.row_seconds
+    per_row, model = sizes.problem.row_seconds, sizes.problem.model_bytes
     yield sizes.spark(
-        "embed_pool", "embed", EMBED_PER_BYTE, per_row, cold=True, tables=2, shuffles=2
-    )
+        "embed_pool", "embed", EMBED_PER_BYTE, per_row, cold=True, tables=2, shuffles=2,
+        worker=model, driver=model,
+    )  # fmt: skip
 
 
 def deduplicate(sizes: "Sizes") -> Iterator[Part]:

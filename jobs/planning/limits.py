@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from jobs.planning.advice import cell_limit
 from jobs.planning.level_parts import BIN_COPIES, sums_bytes, tree_bytes
@@ -10,11 +11,22 @@ from jobs.planning.problem import Part, Problem
 from jobs.sections.cluster import FLAT_CLUSTERS, ClusterConfig
 
 _HEAP_BASE = 0.3 * GIB  # Spark and Delta themselves
+_EMBEDS = "embed_pool"
 _HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to write, and in flight
 
 
 def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[str]:
-    """Return what cannot fit; empty if everything does."""
+    """Return what cannot fit; empty if everything does.
+
+    A model may be mapped from its files, or be on a GPU: for that there are warnings.
+    """
+    model = problem.model_bytes
+    parts = [
+        replace(part, worker=part.worker - model, driver=part.driver - model)
+        if part.stage == _EMBEDS
+        else part
+        for part in parts
+    ]
     found = (
         _worker(problem, parts, machine),
         _heap(problem, machine),
@@ -153,6 +165,19 @@ def tight_containers(parts: Sequence[Part], machine: Machine) -> list[str]:
         f"{_place(largest)}: the Python workers of an executor ({machine.n_workers}) may come to "
         f"hold {_gib(wanted)}, and its container has {_gib(machine.overhead)} beside the heap: set "
         f"spark.executor.memoryOverhead to {math.ceil((wanted + EXECUTOR_OUTSIDE) / GIB)}g"
+    ]
+
+
+def tight_workers(parts: Sequence[Part], machine: Machine) -> list[str]:
+    """Warn of Python workers with less memory than a model takes, where no container is known."""
+    if machine.is_local or machine.overhead is not None:
+        return []
+    return [
+        f"{_place(part)}: a Python worker would hold {_gib(part.worker)} with the model, want at "
+        f"most {_gib(machine.worker_limit)}; give workers more memory, by "
+        "spark.executor.pyspark.memory"
+        for part in parts
+        if part.stage == _EMBEDS and part.worker > machine.worker_limit
     ]
 
 

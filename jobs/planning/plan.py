@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.judging.recommendation import Recommendation
 from jobs.planning.advice import warnings
 from jobs.planning.costs import Priced, estimate
-from jobs.planning.limits import refusals, tight_containers, tight_heap
+from jobs.planning.limits import refusals, tight_containers, tight_heap, tight_workers
 from jobs.planning.machine import GIB, Machine
 from jobs.planning.problem import Part, Problem
 
@@ -109,7 +109,8 @@ class Plan:
 def make_plan(problem: Problem, machine: Machine, stages: Sequence[Priced]) -> Plan:
     """Plan a run; the plan also says whether it fits."""
     parts = estimate(problem, machine, stages)
-    warned = warnings(problem) + tight_heap(parts, machine) + tight_containers(parts, machine)
+    tight = [check(parts, machine) for check in (tight_heap, tight_containers, tight_workers)]
+    warned = warnings(problem) + sum(tight, [])
     return Plan(problem, machine, parts, warned, refusals(problem, parts, machine))
 
 

@@ -53,6 +53,7 @@ class Problem:
     is_tuned : whether tuning is part of the run
     notes : what is odd about the pool
     row_seconds : what a costly embedder takes for a row on one core
+    model_bytes : of a model that the driver and each worker load to embed; 0: none, or not known
     """
 
     n_points: int
@@ -61,6 +62,7 @@ class Problem:
     is_tuned: bool = False
     notes: tuple[str, ...] = ()
     row_seconds: float = 0.0
+    model_bytes: int = 0
 
     @property
     def n_bytes(self) -> int:

@@ -60,6 +60,7 @@ def test_a_pool_gets_the_models_vectors_and_what_it_fails_on_is_rejected(
     problem = plan_run.problem_of(this)
     assert (problem.n_points, problem.n_features) == (43, tiny_models.N_FEATURES)
     assert problem.row_seconds > 0
+    assert problem.model_bytes == (folder / "model" / "model.onnx").stat().st_size
     embed_pool.run(spark, config)
     lake, key = Lake(spark, config.output), this.key(embed_pool.STAGE)
     rows = lake.read(embed_pool.EMBEDDINGS, key).collect()
@@ -115,6 +116,24 @@ def test_weights_beside_the_model_count_and_go_with_it(tmp_path: Path) -> None:
     (model / "model.onnx.data").write_bytes(b"weights")
     files = pretrained._files_of_onnx(onnx.find(str(model)))
     assert {*files} == {"model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_bytes"),
+    [
+        ({"model.onnx": 5, "model.onnx.data": 70, "tokenizer.json": 3}, 75),
+        ({"a-1.safetensors": 40, "2_Dense/model.safetensors": 2, "pytorch_model.bin": 42}, 42),
+        ({"pytorch_model.bin": 42, "onnx/model.onnx": 41, "config.json": 1}, 42),
+        ({"config.json": 1, "modules.json": 2}, 0),
+    ],
+)
+def test_weights_are_those_of_one_format(
+    tmp_path: Path, sizes: dict[str, int], n_bytes: int
+) -> None:
+    for name, size in sizes.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(size))
+    assert pretrained.weights(pretrained.files_of_folder(tmp_path)) == n_bytes
 
 
 def test_options_enter_the_key_and_a_version_pins_the_model(tmp_path: Path) -> None:

@@ -121,6 +121,34 @@ def test_workers_that_a_container_has_no_room_for_are_a_warning() -> None:
     assert make_plan(split, replace(on_cluster, overhead=4.0 * GIB)).warnings == []
 
 
+def test_a_model_that_workers_have_no_room_for_is_a_warning() -> None:
+    plain = problem(20_000, 256, [1000, 200])
+    with_model = replace(plain, model_bytes=2 * GIB)
+    part = make_plan(with_model, MACHINE).parts[0]
+    before = make_plan(plain, MACHINE).parts[0]
+    assert (part.worker - before.worker, part.driver - before.driver) == (2 * GIB, 2 * GIB)
+    on_cluster = replace(NOT_LOCAL, n_workers=4, overhead=8.0 * GIB)
+    told = {
+        on_cluster: "embed_pool embed: the Python workers of an executor (4) may come to hold "
+        "8.68 GiB, and its container has 8.00 GiB beside the heap: set "
+        "spark.executor.memoryOverhead to 10g",
+        NOT_LOCAL: "embed_pool embed: a Python worker would hold 2.17 GiB with the model, want at "
+        "most 1.50 GiB; give workers more memory, by spark.executor.pyspark.memory",
+        replace(MACHINE, host=7 * GIB): "the host has 7.00 GiB, and all processes may come to "
+        "hold 7.81 GiB: lower spark.driver_memory, now 4.00 GiB, or spark.master to fewer slots",
+    }
+    for machine, warning in told.items():
+        plan = make_plan(with_model, machine)
+        assert (plan.warnings, plan.refusals) == ([warning], [])
+        assert make_plan(plain, machine).warnings == []
+    for machine in (
+        MACHINE,
+        replace(on_cluster, overhead=9.0 * GIB),
+        replace(NOT_LOCAL, worker_limit=3 * GIB),
+    ):
+        assert make_plan(with_model, machine).warnings == []
+
+
 NOT_LOCAL = replace(MACHINE, is_local=False, heap=64 * GIB, n_slots=64)
 REFUSED = {  # -> machine, start and end of the message
     "a flat level that workers cannot hold": (

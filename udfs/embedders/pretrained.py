@@ -115,7 +115,13 @@ class Here:
 
 
 def spec_of(
-    kind: Kind, place: Place, options: Any, version: str, pack: Callable[[], str], here: Here
+    kind: Kind,
+    place: Place,
+    options: Any,
+    version: str,
+    pack: Callable[[], str],
+    here: Here,
+    n_bytes: int = 0,
 ) -> EmbedderSpec:
     """Return the spec of a model.
 
@@ -123,7 +129,7 @@ def spec_of(
     ----------
     options : of the kind
     version : a name for the model's content
-    pack : packs the files up; see `EmbedderSpec`
+    pack, n_bytes : packs the files up; those of the weights; see `EmbedderSpec`
     """
     return EmbedderSpec(
         name=kind.name,
@@ -135,6 +141,7 @@ def spec_of(
         version=version,
         pack=pack,
         is_costly=True,
+        n_bytes=n_bytes,
         n_at_once=N_AT_ONCE,
     )
 

@@ -47,6 +47,7 @@ class EmbedderSpec:
         returns the path of the archive; they find it unpacked under its name without the suffix
     is_costly : whether a row takes long beside reading it, so that its pass is spread over all
         slots and shown by rows; ``fit`` then also returns ROW_SECONDS, for the planner
+    n_bytes : of a model's weights, which the driver and each worker load; 0: none, or not known
     n_at_once : how many rows it is given at once; None: ``embed.batch_size``
     """
 
@@ -65,6 +66,7 @@ class EmbedderSpec:
     archive: str | None = None
     pack: Callable[[], str] | None = None
     is_costly: bool = False
+    n_bytes: int = 0
     n_at_once: int | None = None
 
 
