@@ -19,6 +19,7 @@ from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
 from jobs.reading.files import escaped, fingerprint_of, listed
 from jobs.reading.local_listing import local_files
+from jobs.reading.settings import pinned, session_ways
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from tests.jobs.forms import FORMS, IDS, TEXTS, png
@@ -458,6 +459,7 @@ def setting(spark: SparkSession, key: str, value: str) -> Iterator[None]:
         ("spark.sql.ansi.enabled", "false", "cast(n AS int) > 1"),
         ("spark.sql.caseSensitive", "true", "N > '1'"),
         ("spark.sql.session.timeZone", "Asia/Tokyo", "cast('2024-01-01' AS timestamp) > at"),
+        ("spark.sql.parquet.binaryAsString", "true", "typeof(raw) = 'binary' AND id > 'a'"),
     ],
 )
 def test_settings_of_the_session_change_no_row(
@@ -465,7 +467,12 @@ def test_settings_of_the_session_change_no_row(
 ) -> None:
     at = pd.to_datetime(["2023-12-31 20:00Z", "2024-01-01 01:00Z", "2023-12-31 12:00Z"])
     frame = pd.DataFrame(
-        {"id": ["a", "b", "c"], "n": ["1", "2", "3"], "at": at.astype("datetime64[us, UTC]")}
+        {
+            "id": ["a", "b", "c"],
+            "n": ["1", "2", "3"],
+            "at": at.astype("datetime64[us, UTC]"),
+            "raw": [b"x", b"y", b"z"],
+        }
     )
     frame.to_parquet(tmp_path / "pool.parquet")
     config = InputConfig(table=f"{tmp_path}/pool.parquet", where=where)
@@ -488,6 +495,22 @@ def test_settings_that_cannot_be_pinned_are_part_of_the_fingerprint(
     assert "+" not in open_pool(spark, config).fingerprint
     with setting(spark, "spark.sql.legacy.timeParserPolicy", "LEGACY"):
         assert open_pool(spark, config).fingerprint.endswith("+timeParserPolicy=LEGACY")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "way"),
+    [
+        ("spark.sql.parquet.datetimeRebaseModeInRead", "LEGACY", "datetimeRebaseModeInRead=LEGACY"),
+        ("spark.sql.parquet.int96RebaseModeInRead", "LEGACY", "int96RebaseModeInRead=LEGACY"),
+        ("spark.sql.legacy.timeParserPolicy", "EXCEPTION", "timeParserPolicy=EXCEPTION"),
+        ("spark.sql.legacy.timeParserPolicy", "corrected", None),
+    ],
+)
+def test_a_setting_that_shapes_rows_is_told_if_it_is_not_as_expected(
+    spark: SparkSession, key: str, value: str, way: str | None
+) -> None:
+    with setting(spark, key, value), pinned(spark):
+        assert [*session_ways(spark)] == ([] if way is None else [way])
 
 
 # --- views ----------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Faithful reading: what comes in is what the form's own library reads, from any session."""
 
 import csv
+import io
 import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +159,39 @@ def test_a_pool_of_csv_is_another_input_than_it_was_when_it_was_read_by_lines(
 
 
 # --- JSON -----------------------------------------------------------------------------------------
+
+
+def write_torn(folder: Path, form: str) -> None:
+    """Write one text that is UTF-8 and one that is not."""
+    contents = {"a": b"one", "b": b"caf\xe9"}
+    if form == "txt":
+        for name, content in contents.items():
+            (folder / f"{name}.txt").write_bytes(content)
+    elif form == "tar":
+        with tarfile.open(folder / "x.tar", "w") as tar:
+            for name, content in contents.items():
+                info = tarfile.TarInfo(f"{name}.txt")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    else:
+        lines = (b'{"id": "%s", "text": "%s"}' % (k.encode(), v) for k, v in contents.items())
+        (folder / "x.jsonl").write_bytes(b"\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("form", "column", "told"),
+    [
+        ("txt", "value", ("undecodable", "the text is not UTF-8 at byte 3")),
+        ("tar", "txt", ("undecodable", "the text is not UTF-8 at byte 3")),
+        ("jsonl", "text", ("malformed", '{"id": "b", "text": "caf\ufffd"}')),
+    ],
+)
+def test_text_that_is_not_utf8_is_a_reject_in_any_form(
+    spark: SparkSession, tmp_path: Path, form: str, column: str, told: tuple[str, str]
+) -> None:
+    write_torn(tmp_path, form)
+    found = gated(spark, InputConfig(table=str(tmp_path), content=column))
+    assert {*found.values()} == {(None, None), told}
 
 
 def test_a_line_that_is_no_json_is_a_reject_with_its_text(

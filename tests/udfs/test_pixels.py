@@ -99,6 +99,51 @@ def test_a_turned_photo_is_seen_as_its_turned_copy(kind: str):
     assert np.abs(np.subtract(see(plain.getvalue()), see(copy.getvalue()))).max() > 50
 
 
+SEEN = {  # EXIF orientation -> how the pixels 1 2 / 3 4 are seen
+    0: "1234", 1: "1234", 2: "2143", 3: "4321", 4: "3412",
+    5: "1324", 6: "3142", 7: "4231", 8: "2413", 9: "1234",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", SEEN)
+def test_every_orientation_is_seen_as_exif_has_it(orientation: int):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.array([[10, 20], [30, 40]], np.uint8)
+    want = [10 * int(digit) for digit in SEEN[orientation]]
+    for kind in ("PNG", "TIFF"):
+        assert see(encode(stored, kind, exif=exif)) == want
+
+
+def test_exif_that_is_broken_turns_nothing():
+    stored = np.array([[10, 20], [30, 40]], np.uint8)
+    for broken in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"no EXIF"):
+        assert see(encode(stored, exif=broken)) == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options"),
+    [
+        ("L", "PNG", {"transparency": 0}),
+        ("RGB", "PNG", {"transparency": (0, 0, 0)}),
+        ("P", "PNG", {"transparency": 0}),
+        ("P", "PNG", {"transparency": b"\0\xff"}),  # an alpha for each colour
+        ("P", "GIF", {"transparency": 0}),
+        ("LA", "TIFF", {}),
+        ("RGBA", "WEBP", {"lossless": True}),
+    ],
+)
+def test_transparency_of_every_kind_shows_white(mode: str, kind: str, options: dict):
+    if mode == "P":
+        image = Image.fromarray(np.array([[1, 0], [0, 0]], np.uint8)).convert("P")
+        image.putpalette([0, 0, 0, 50, 50, 50])
+    else:
+        grey = np.array([[50, 0], [0, 0]], np.uint8)
+        image = Image.fromarray(np.stack([grey, 255 * (grey > 0)], 2).astype(np.uint8), "LA")
+        image = image.convert(mode)
+    assert see(encode(image, kind, **options)) == [50, 255, 255, 255]
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_shows_white(mode: str):
     logo = np.zeros((2, 2, 4), np.uint8)  # black, and transparent but for one corner

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from udfs.readers import arrow_files, numpy_files, parquet_checks, tar_files
+from udfs.readers import arrow_files, forms, numpy_files, parquet_checks, tar_files
 from udfs.readers.forms import Form, columns_of
 from udfs.readers.sources import Source, UnreadableError
 
@@ -196,6 +196,14 @@ def test_arrays_are_read_to_the_files_end(place: Any, name: str, content: bytes,
         numpy_files.schema_of(place(name, content))
 
 
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i2", "<f2", "u1", "?"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_any_layout_are_read_row_by_row(place: Any, dtype: str, order: Any) -> None:
+    given = np.asarray([[0, 1], [1, 0], [1, 1]], dtype=dtype, order=order)
+    (batch,) = numpy_files.batches_of(place("x.npy", npy(given)))
+    assert batch.to_pydict() == {"embedding": [[0, 1], [1, 0], [1, 1]]}
+
+
 def test_no_rows_are_no_batches(place: Any) -> None:
     source = place("x.npy", npy(X[:0]))
     assert numpy_files.schema_of(source)[1] == 0
@@ -361,6 +369,24 @@ def test_a_type_that_cannot_be_cast_is_told_before_any_row(
     monkeypatch.setattr(arrow_files, "plain", lambda kind: pa.date32())
     with pytest.raises(UnreadableError, match=r"x\.arrow: column 'n' is int64, which cannot be"):
         arrow_files.schema_of(place("x.arrow", stream_of(TABLE.select(["n"]))))
+
+
+@pytest.mark.parametrize(
+    ("path", "columns"),
+    [
+        ("label=007/x.tar", {"label": "007"}),
+        ("a=1/B=2/x.tar", {"a": "1", "B": "2"}),
+        ("a/label=x/b/y.tar", {"label": "x"}),
+        ("label=a=b/x.tar", {"label": "a=b"}),
+        ("label=50%25 a%2Fb+c/x.tar", {"label": "50% a/b+c"}),
+        ("na%C3%AFve=%E7%8C%AB/x.tar", {"na\u00efve": "\u732b"}),
+        ("label=/x.tar", {"label": ""}),
+        ("label=__HIVE_DEFAULT_PARTITION__/x.tar", {"label": None}),
+        ("=x/label=1.tar", {}),
+    ],
+)
+def test_folders_that_are_partitions_are_columns(path: str, columns: dict[str, Any]) -> None:
+    assert forms._partitions(path) == columns
 
 
 def test_what_a_file_lacks_is_null_and_its_place_is_made() -> None:
