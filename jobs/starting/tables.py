@@ -27,11 +27,12 @@ from udfs.readers.csv_checks import (
     safe_header,
 )
 from udfs.readers.json_checks import by_columns, columns_of, look_json
+from udfs.readers.parquet_checks import why_not_one
 from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, encoding_of
 
 N_ROWS = 500  # looked at
-_MOST_FOOTERS = 100  # of Parquet files, read to count rows
+_MOST_FOOTERS = 100  # of Parquet files, read to count rows, and to see that each is one file
 _HEAD = 2**20  # characters of CSV in which the header is looked for
 _LARGEST_LOOK = 2**24  # bytes of a file that is looked at as a whole, as at the pool's door
 _LARGEST_ARRAY = 2**28  # bytes of a JSON array, which has to be read as a whole
@@ -51,6 +52,9 @@ def delta(table: str, path: Path) -> Found:
 
 def parquet(table: str, files: Sequence[Path], partitions: Sequence[str]) -> Found:
     """Describe Parquet files."""
+    for file in files[:_MOST_FOOTERS]:
+        if wrong := why_not_one(Source(str(file))):
+            raise ConfigError(f"{file}: {wrong}")
     require_names(pq.read_schema(files[0]).names)
     n_rows, is_exact = _count(files)
     rows = _first_rows(files)

@@ -371,9 +371,19 @@ def test_what_is_no_pool_is_refused(
     assert message in str(refused.value)
 
 
+def parquet_file(*ids: int) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"id": ids}), file)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("p.parquet", parquet_file(1) + parquet_file(2, 3), "another Parquet file begins at byte"),
+        ("p.csv", b"id,text\n1,a\n\xef\xbb\xbfid,text\n2,b\n", "line 3 begins with a byte order"),
+        ("p.csv", "id,text\n1,a\n".encode("utf-16-le"), "set input.options.encoding: UTF-16LE"),
+        ("p.json", b'[{"id": 1,\n"text":"caf\xe9"}]', "it is not UTF-8 at byte 22; write it again"),
         ("p.csv", b"sep=;\nid;text\n1;a\n", "line 1 is 'sep=;', which Excel writes for itself"),
         ("p.csv", b"# of today\nid,text\n1,a\n", "line 1 is a comment, '# of today'; delete"),
         ("p.csv", b'id,text\n1,"a" b\n', "the quoted field that begins at line 2 is closed at"),
