@@ -1,5 +1,6 @@
 """Every form that people's pools have comes in row by row as its own library reads it."""
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from jobs.config.model import InputConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import Pool, open_pool, with_pointed
 from jobs.pool.looks import look
-from tests.jobs.forms import FORMS, png
+from tests.jobs.forms import FORMS, TEXTS, png
 
 
 def as_they_came(rows: list[Row]) -> dict[Any, tuple[Any, dict[str, str | None] | None]]:
@@ -46,6 +47,19 @@ def test_a_form_comes_in_as_its_own_library_reads_it(
     for id_, (vector, metadata) in want.items():
         np.testing.assert_array_equal(got[id_][0], vector)
         assert got[id_][1] == metadata
+
+
+def test_ids_by_content_are_the_same_in_every_form(spark: SparkSession, tmp_path: Path) -> None:
+    forms = ("csv of Windows", "csv in UTF-16, as Excel's Unicode text", "jsonl", "text files")
+    for i, name in enumerate(forms):
+        (tmp_path / str(i)).mkdir()
+        FORMS[name].write(tmp_path / str(i))
+        column = FORMS[name].config["content"]
+        given = InputConfig(table=f"{tmp_path}/{i}", content=column, id=f"sha2({column}, 256)")
+        rows = pool_columns(open_pool(spark, given), given, "content").collect()
+        assert {row.id: row.value for row in rows} == {
+            hashlib.sha256(text.encode()).hexdigest(): text for text in TEXTS
+        }
 
 
 def test_vectors_of_spark_ml(spark: SparkSession, tmp_path: Path) -> None:
