@@ -50,8 +50,8 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
         text, dialect = text.replace(separator, sign), dialect._replace(separator=sign)
     found = _Scan(text, dialect)
     wrong = odd_start(text, dialect) or found.wrong
-    if encoding.startswith("utf-8") and "\0" in text.partition("\n")[0]:
-        wrong = _unmarked(content)
+    if encoding.startswith("utf-8"):
+        wrong = _unmarked(content) or wrong
     if dialect.is_by_lines and encoding.startswith(("utf-16", "utf-32")):
         kind = encoding.upper()
         wrong = f"it is in {kind}, whose characters {_BY_LINES} would cut; {_LEAVE}"
@@ -68,11 +68,16 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
     )
 
 
-def _unmarked(content: bytes) -> str:
-    """Say what to do about zeros between letters, or other ones."""
-    kind = "UTF-16LE" if content[1:2] == b"\0" else "UTF-16BE" if content[:1] == b"\0" else None
-    fix = f"set input.options.encoding: {kind}" if kind else "take them out"
-    return f"its first line holds NUL bytes{', as UTF-16 without its mark' if kind else ''}; {fix}"
+def _unmarked(content: bytes) -> str | None:
+    """Say what to do if most letters at the beginning have a zero beside them."""
+    start = content[:64]
+    for kind, beside in {"UTF-16LE": start[1::2], "UTF-16BE": start[::2]}.items():
+        if 2 * beside.count(0) > len(beside):
+            return (
+                "it begins with NUL bytes between letters, as UTF-16 without its mark; set "
+                f"input.options.encoding: {kind}"
+            )
+    return None
 
 
 def records(lines: Iterator[str], dialect: Dialect) -> Iterator[list[str]]:
