@@ -1,7 +1,7 @@
 # `make` lists the targets. `make demo` and `make test` do all set-up themselves: they need
 # Python 3.11 or 3.12, git and make, and find Java or say how to install it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-slow test-models test-install faults check format bench zip clean
+.PHONY: help demo test test-whole test-cluster test-slow test-models test-install faults check format bench zip clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -17,6 +17,9 @@ demo: $(VENV)/.run  ## curate the example pool, start to end: a balanced sample 
 
 test: $(VENV)/.run  ## the test suite, in two processes (ARGS="-k quota" picks)
 	$(PYTEST) -n 2 --dist loadfile $(ARGS)
+
+test-whole: $(VENV)/.run  ## whole runs in every other form and turn of events, in two processes
+	$(PYTEST) -n 2 --dist loadfile -m whole $(ARGS)
 
 test-cluster: $(VENV)/.run  ## tests that start executors of their own
 	$(PYTEST) -m cluster $(ARGS)

@@ -16,6 +16,8 @@ from jobs.spark.session import start_local
 # and give little. Its first has too small a cache of its own.
 _SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 os.environ.setdefault("SPARK_SUBMIT_OPTS", _SHORT_LIVED)
+# Delta would hold the state of all the thousands of tables that tests write for an hour.
+_LONG_LIVED = "-Ddelta.log.cacheSize=64"
 
 settings.register_profile("untimed", deadline=None)  # machines have other work, too
 settings.load_profile("untimed")
@@ -30,7 +32,7 @@ def spark() -> Iterator[SparkSession]:
     config = SparkConfig(master="local[2]", driver_memory="3g", shuffle_partitions=2)
     with pytest.MonkeyPatch.context() as patch:
         if os.environ["SPARK_SUBMIT_OPTS"] == _SHORT_LIVED:  # this one lives: both compilers
-            patch.delenv("SPARK_SUBMIT_OPTS")
+            patch.setenv("SPARK_SUBMIT_OPTS", _LONG_LIVED)
         session = start_local(config, app_name="evenlake-tests")
     # every task would generate code for Delta's wide rows again, for a handful of rows
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")

@@ -159,15 +159,16 @@ class Joint:
     def _moved(self, flow: Counts, step: int) -> Counts | None:
         """Return a flow in which nodes are no further from the evenest than some steps allow."""
         n_rows, t = int(flow[-1]), self._t
-        most = int(_bounds(self._whole[-1])[1].sum())
-        fewer, more = n_rows * step // STEPS, (most - n_rows) * step // STEPS
-        at = sum(map(len, self._lows[:2]))
-        now = flow[at : at + len(self._whole[t].parents)]
         low, high = self._lows.copy(), self._highs.copy()
-        ideal = [quotas_down(self._whole, n, self._sharing)[t] for n in
-                 (n_rows - fewer, n_rows + more)]  # fmt: skip
-        low[2] = np.maximum(low[2], np.minimum(now, ideal[0]))
-        high[2] = np.minimum(high[2], np.maximum(now, ideal[1]))
+        if step < STEPS:  # else whatever the bounds allow: a cap above them may keep nodes uneven
+            most = int(_bounds(self._whole[-1])[1].sum())
+            fewer, more = n_rows * step // STEPS, (most - n_rows) * step // STEPS
+            at = sum(map(len, self._lows[:2]))
+            now = flow[at : at + len(self._whole[t].parents)]
+            ideal = [quotas_down(self._whole, n, self._sharing)[t] for n in
+                     (n_rows - fewer, n_rows + more)]  # fmt: skip
+            low[2] = np.maximum(low[2], np.minimum(now, ideal[0]))
+            high[2] = np.minimum(high[2], np.maximum(now, ideal[1]))
         ends = (np.concatenate([*e, flow[-1:]]) for e in (low, high))
         return circulation(self._tails, self._heads, flow, *ends)
 

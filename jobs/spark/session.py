@@ -120,6 +120,11 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         # otherwise a worker would import from its working folder before any package
         "spark.executorEnv.PYTHONSAFEPATH": "1",
         "spark.ui.enabled": "false",
+        # what the page would show of past queries is held all the same: their plans, most of all
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.ui.retainedJobs": "200",
+        "spark.ui.retainedStages": "200",
+        "spark.ui.retainedTasks": "2000",
         "spark.ui.showConsoleProgress": "false",
         "spark.scheduler.mode": "FAIR",  # so that leases are renewed amid a stage's many tasks
         "spark.log.level": "ERROR",

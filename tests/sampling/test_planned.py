@@ -164,6 +164,18 @@ def test_values_and_nodes_that_exclude_each_other_name_the_nearest_size() -> Non
         planned(sample(8, quotas=quotas_of(en=4), per_node=per_node), FLAT, counts)
 
 
+def test_a_cap_on_the_whole_tree_leaves_nodes_as_uneven_as_values_need_them() -> None:
+    levels = [*FLAT, TreeLevel(np.zeros(1, int), np.array([4]), np.array([40]))]
+    few_of_first = [NodeRule(level=1, node_id=0, rule="cap", value=1)]
+    wanted = sample(
+        6, quotas=quotas_of(en=5), per_node=PerNodeConfig(max=6), node_rules=few_of_first
+    )
+    share = planned(wanted, levels, counts_of([5, 0, 0, 9], [0, 2, 2, 0]))
+    en, others = of_leaves(share)
+    assert en == [1, 0, 0, 4]
+    assert sum(others) == 1
+
+
 def test_a_table_of_too_many_values_and_nodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.sampling.planned.MOST_CELLS", 11)
     wanted = sample(12, quotas=quotas_of(en=6, de=6), per_node=PerNodeConfig(level=1, max=4))
@@ -190,20 +202,23 @@ def possible(
     n_strata, n_leaves = counts.n_points.shape
     n = n_strata * n_leaves
     rows, low, high = [np.ones(n)], [size], [size]
+    least, most = counts.n_included, counts.n_points * wanted.replicas
+    if wanted.like is not None and wanted.like.strict:
+        most = np.where(seeds_in(levels) == 0, 0, most)
     if wanted.quotas is not None:
         for i, quota in enumerate(wanted.quotas.values.values()):
-            least, most = quota.bounds(size)
+            fewest, largest = quota.bounds(size)
             row = np.zeros((n_strata, n_leaves))
             row[i] = 1
             rows.append(row.ravel())
-            low.append(least)
-            high.append(size if most is None else most)
+            low.append(fewest)
+            high.append(size if largest is None else largest)
     if wanted.per_node is not None:
         depth = len(levels) if wanted.per_node.level == "top" else wanted.per_node.level
         node = below(levels, depth)
         for j in range(len(levels[depth - 1].parents)):
             row = np.tile(node == j, (n_strata, 1)).astype(float)
-            there = int(counts.n_points[:, node == j].sum()) * wanted.replicas
+            there = int(most[:, node == j].sum())
             rows.append(row.ravel())
             low.append(min(wanted.per_node.min, there))
             high.append(wanted.per_node.max or there)
@@ -212,9 +227,6 @@ def possible(
         rows.append(np.tile(node == rule.node_id, (n_strata, 1)).astype(float).ravel())
         low.append(0)
         high.append(int(rule.value))
-    least, most = counts.n_included, counts.n_points * wanted.replicas
-    if wanted.like is not None and wanted.like.strict:
-        most = np.where(seeds_in(levels) == 0, 0, most)
     if exactly is not None:
         least = most = exactly
     found = milp(

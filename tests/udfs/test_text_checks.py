@@ -126,6 +126,13 @@ def test_what_json_writes_passes_and_two_records_a_line_do_not(rows: list[dict])
     assert json_looks("\n".join([*lines, lines[0] + lines[1]]).encode()).wrong is not None
 
 
+def test_a_record_that_looks_like_a_table_by_columns_is_one_if_it_is_not_alone() -> None:
+    alone = b'{"a": {"0": null}}'
+    assert "orient='records'" in str(json_looks(alone).wrong)
+    for end in (b"\n", b"\r\n", b"\r"):
+        assert json_looks(alone + end + b'{"a": null}').wrong is None
+
+
 # --- CSV ------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 from udfs.readers.sources import Source
@@ -147,12 +147,13 @@ def _halves(value: Any) -> str | None:
 
 def _in_lines(texts: Iterator[str]) -> str | None:
     """Return what is wrong with a file of a record a line."""
+    first, *second = islice(texts, 2)  # a last line without an end comes by itself
+    if not second and (wrong := _lone_record(first)):
+        return wrong
     n_before = 0
-    for text in texts:
+    for text in chain([first], second, texts):
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if n_before == 0 and (wrong := _lone_record(text)):
-            return wrong
         starts = sorted({*_suspicious(text)})
         for start in starts:
             stop = text.find("\n", start)
@@ -165,7 +166,7 @@ def _in_lines(texts: Iterator[str]) -> str | None:
 def _lone_record(text: str) -> str | None:
     """Return what is wrong with a file of one record."""
     record = text.strip()
-    if "\n" in record or not record.startswith("{"):
+    if "\n" in record or "\r" in record or not record.startswith("{"):
         return None
     try:
         columns = columns_of(_DECODER.raw_decode(record)[0])
