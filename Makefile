@@ -19,7 +19,7 @@ test: $(VENV)/.run  ## the test suite, in two processes (ARGS="-k quota" picks)
 	$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 test-whole: $(VENV)/.run  ## whole runs in every other form and turn of events, in two processes
-	$(PYTEST) -n 2 --dist loadfile -m whole $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "whole and not (slow or cluster)" $(ARGS)
 
 test-cluster: $(VENV)/.run  ## tests that start executors of their own
 	$(PYTEST) -m cluster $(ARGS)

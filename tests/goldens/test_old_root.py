@@ -26,6 +26,8 @@ from jobs.sections.kinds import CountsFrom
 from jobs.tables.lake import Lake
 from jobs.tables.table import Table
 
+pytestmark = pytest.mark.whole
+
 POOL = "old_pool"  # a table's name, so that the root does not depend on its location
 ROOT = Path(__file__).parent / "old_root.tar.gz"
 PLAIN: dict[str, Any] = {

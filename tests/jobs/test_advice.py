@@ -18,6 +18,8 @@ from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from tests.pools import zipf_mixture
 
+pytestmark = pytest.mark.whole
+
 N_POINTS = 1500
 Configure = Callable[..., RunConfig]
 

@@ -30,6 +30,8 @@ from jobs.tables.shared import REJECTS
 from tests.jobs.tiny import EMBED, config_of, write_pool
 from tests.runs.world import Do, Found, never, works
 
+pytestmark = pytest.mark.whole
+
 TOKEN = "0123abcd"
 LEASE = 12.0  # seconds; renewed every 4, which even a busy machine must manage
 HOLDS = """

@@ -18,6 +18,8 @@ from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 
+pytestmark = pytest.mark.whole
+
 N_POINTS, SIZE = 120, 40
 PARTS = [
     {"name": "balanced", "target_size": 60},

@@ -14,6 +14,8 @@ from jobs.runs.opening import open_run
 from tests.jobs.determinism import SORTED_BY
 from tests.jobs.tiny import TARGET_SIZE, config_of
 
+pytestmark = pytest.mark.whole
+
 SCHEMA = "curated_by_name"
 POOL = f"spark_catalog.`{SCHEMA}`.pool"
 

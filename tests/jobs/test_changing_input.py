@@ -20,6 +20,8 @@ from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.tables.lake import Lake
 
+pytestmark = pytest.mark.whole
+
 
 def config_of(folder: Path, root: str = "lake") -> RunConfig:
     return parse_config(

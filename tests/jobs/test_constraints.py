@@ -16,6 +16,8 @@ from jobs.config.model import RunConfig
 from jobs.explain_point import explain
 from jobs.runs.opening import open_run
 
+pytestmark = pytest.mark.whole
+
 N_POINTS = 120
 METADATA = ["language", "tokens", "quality"]
 

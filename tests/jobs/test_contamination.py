@@ -24,6 +24,8 @@ from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.tables.shared import REJECTS
 
+pytestmark = pytest.mark.whole
+
 N_POINTS, N_FEATURES = 60, 16
 X = np.random.default_rng(8).standard_normal((N_POINTS, N_FEATURES)).astype(np.float32)
 X /= np.linalg.norm(X, axis=1, keepdims=True)

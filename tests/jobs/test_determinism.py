@@ -16,6 +16,8 @@ from jobs.clustering import sizes
 from jobs.clustering.spark_points import SparkPoints
 from tests.jobs.determinism import config_of, curated_bytes, tied_pool, write_files
 
+pytestmark = pytest.mark.whole
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 HAS_AVX512 = (
     "avx512f" in Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else False

@@ -24,6 +24,8 @@ from udfs.kernels.contrast.encoders import Encoder, as_floats, linear_encoder
 from udfs.kernels.contrast.moments import MomentSums
 from udfs.kernels.joint.dots import to_coordinates
 
+pytestmark = pytest.mark.whole
+
 STAGE = divide_contrast.STAGE
 N_FEATURES, N_COMPONENTS = 6, 3
 TABLES = ("contrast_clusters", "contrast_targets", "contrast_report")

@@ -33,6 +33,8 @@ from jobs.training.batches import Batches
 from jobs.training.index import INDEX, UNFINISHED, Index, read_index
 from tests.jobs.tiny import N_POINTS, config_of, write_curated
 
+pytestmark = pytest.mark.whole
+
 SIZE = 4
 STAGE = score_learnability.STAGE
 

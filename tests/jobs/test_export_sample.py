@@ -34,6 +34,8 @@ from jobs.sampling.shares import read_levels
 from jobs.training.index import INDEX, UNFINISHED, Index, read_index
 from tests.jobs.bad_configs import EXPORTS
 
+pytestmark = pytest.mark.whole
+
 N, SIZE = 72, 40
 JPG, PNG = b"\xff\xd8\xff jpg", b"\x89PNG\r\n\x1a\n png"
 SMALL = 2000 / 2**20  # MB: rows take some 200 bytes

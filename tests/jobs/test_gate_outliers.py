@@ -28,6 +28,8 @@ from jobs.runs.run import Run
 from jobs.tables.shared import REJECTS, REPORT
 from udfs.kernels.exact.grid import grid_unit, to_grid
 
+pytestmark = pytest.mark.whole
+
 N_CONCEPTS, PER_CONCEPT, N_FEATURES = 6, 20, 8
 FAR = {"far": 9.0, "pair-a": -7.0, "pair-b": -7.0}  # id: its place on an axis of its own
 Pool = dict[str, NDArray[np.float32]]

@@ -23,6 +23,8 @@ from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from tests.jobs.hostile import BEACON, TEXTS, write_python_type
 
+pytestmark = pytest.mark.whole
+
 N_POINTS = 64
 LABEL = "`la'bel`.</script><script>document.title='owned'</script>${env:HOME}--;"
 VECTOR = '\'; DROP TABLE "x" -- ve`ctor.a'

@@ -29,6 +29,8 @@ from jobs.learnability.rounds import Selection
 from jobs.runs.opening import open_run
 from tests.quality.noisy_digits import NoisyDigits, noisy_digits
 
+pytestmark = pytest.mark.whole
+
 TABLE = score_learnability.LEARNABILITY
 TRAINER = """
 import sys, pathlib, pyarrow as pa, pyarrow.parquet as pq

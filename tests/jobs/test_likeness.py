@@ -17,6 +17,8 @@ from jobs.config.model import RunConfig
 from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
 
+pytestmark = pytest.mark.whole
+
 SIZES = [120, 80, 60, 50, 50, 40]  # points of each concept
 WANTED, N_SEEDS, N_SAMPLED = 3, 20, 60
 N_FEATURES = len(SIZES)

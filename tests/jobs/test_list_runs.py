@@ -49,6 +49,8 @@ from tests.jobs.tiny import (
     configured_on,
 )
 
+pytestmark = pytest.mark.whole
+
 clean = partial(list_runs.clean, keeps_files=True)
 Capture = pytest.CaptureFixture[str]
 Content = dict[tuple[str, str], tuple[int, str]]

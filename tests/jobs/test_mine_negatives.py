@@ -32,6 +32,8 @@ from tests.jobs.tiny import N_POINTS, config_of, write_curated
 from udfs.near import DirectionReader
 from udfs.negatives import Guard, same_values
 
+pytestmark = pytest.mark.whole
+
 STAGE = mine_negatives.STAGE
 SIZE, N_WHOLE = 8, N_POINTS // 8
 

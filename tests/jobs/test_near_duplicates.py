@@ -24,6 +24,8 @@ from udfs.kernels.exact.grid import to_grid
 from udfs.kernels.near.pairs import cosines
 from udfs.near import UNIT
 
+pytestmark = pytest.mark.whole
+
 N_FEATURES = 32
 THRESHOLD = 0.95
 N_PLANTED, N_CHAIN, N_BLOB, N_COPIES = 900, 1000, 700, 20

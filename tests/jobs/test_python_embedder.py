@@ -22,6 +22,8 @@ from jobs.tables.lake import Lake
 from tests.jobs.bad_configs import CODE
 from tests.jobs.bad_input_page import CODE_MODULE
 
+pytestmark = pytest.mark.whole
+
 SOURCE = '''
 import hashlib
 

@@ -24,6 +24,8 @@ from jobs.runs.run import Run
 from jobs.sections.learnability import LearnabilityConfig
 from tests.jobs.tiny import N_POINTS, config_of, write_curated
 
+pytestmark = pytest.mark.whole
+
 STAGE = score_learnability.STAGE
 BROKEN = {"60-3": float("nan"), "60-4": float("inf"), "60-5": None}
 ABSENT, DOUBLED = "60-6", "60-7"

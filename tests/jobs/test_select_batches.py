@@ -28,6 +28,8 @@ from udfs.kernels.joint.draws import admitted, draw_independently, draw_jointly
 from udfs.kernels.joint.losses import FORMS, Calibration
 from udfs.kernels.joint.sums import looked_up
 
+pytestmark = pytest.mark.whole
+
 STAGE = select_batches.STAGE
 N_FEATURES, SUPER, SIZE, CHUNKS = 6, 20, 8, 2
 BROKEN: dict[str, tuple[Any, str]] = {

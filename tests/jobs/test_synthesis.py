@@ -22,6 +22,8 @@ from jobs.synthesis.asking import ANSWERS
 from tests.jobs.tiny import new_events
 from tests.synthesis.servers import Asked, echo, server
 
+pytestmark = pytest.mark.whole
+
 PLAN, CAPTIONS = plan_synthesis.STAGE, write_captions.STAGE
 KEY = "sk-not-to-be-shown"
 SIZES = {"cat": 24, "ship": 12, "tree": 3}

@@ -21,6 +21,8 @@ from udfs.generate import Rendering, make_render
 from udfs.generators import procedural
 from udfs.generators.contract import Settings
 
+pytestmark = pytest.mark.whole
+
 IMAGES, CHECK = render_images.STAGE, check_synthesis.STAGE
 FLAKY = "python:flaky_generator:make"
 

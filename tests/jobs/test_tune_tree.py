@@ -22,6 +22,8 @@ from jobs.runs.opening import open_run
 from tests.jobs.determinism import write_files
 from tests.pools import grouped_mixture
 
+pytestmark = pytest.mark.whole
+
 N_POINTS, TARGET_SIZE = 4000, 300
 STAGES = [
     "embed_pool", "find_duplicates", "tune_tree", "cluster_levels", "balance_sample",

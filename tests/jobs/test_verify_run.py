@@ -17,6 +17,8 @@ from jobs.config.model import as_dict
 from jobs.runs.opening import open_run
 from tests.jobs.tiny import CLUSTER, EMBED, N_POINTS, config_of
 
+pytestmark = pytest.mark.whole
+
 Capture = pytest.CaptureFixture[str]
 
 

@@ -166,6 +166,7 @@ def digests(spark: SparkSession, config: RunConfig) -> dict[str, dict[str, str]]
     }
 
 
+@pytest.mark.whole
 def test_a_pool_read_from_its_tables_gives_the_same_report_and_all_else(
     spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

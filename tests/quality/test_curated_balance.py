@@ -12,6 +12,8 @@ from tests.pools import grouped_mixture, zipf_mixture
 from tests.quality.digits import digits_balance
 from tests.quality.mixture import config_for, curate_planted, write_pool
 
+pytestmark = pytest.mark.whole
+
 SEEDS = range(10)
 
 

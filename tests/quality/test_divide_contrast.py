@@ -5,6 +5,8 @@ import pytest
 
 from tests.quality.divide_contrast import Divided, concepts, digits
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.mark.parametrize("turn", range(3))
 def test_negatives_of_a_points_own_cluster_are_harder(turn: int) -> None:

@@ -15,6 +15,8 @@ from jobs.config.loading import parse_config
 from jobs.runs.opening import open_run
 from tests.quality.noisy_digits import NoisyDigits, noisy_digits
 
+pytestmark = pytest.mark.whole
+
 CRITERIA = ("hard", "easy_reference", "learnability")
 
 

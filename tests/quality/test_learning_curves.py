@@ -3,9 +3,12 @@
 import warnings
 
 import numpy as np
+import pytest
 from pyspark.sql import SparkSession
 
 from tests.quality.learning_curves import curves, gflop
+
+pytestmark = pytest.mark.whole
 
 
 def test_learnability_needs_fewer_updates_than_uniform_and_more_compute_is_counted(

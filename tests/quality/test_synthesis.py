@@ -9,6 +9,8 @@ from pyspark.sql import SparkSession
 from tests.quality.granularity import accuracies
 from tests.quality.synthesis import closed_loop
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.mark.timeout(1800)
 def test_missing_concepts_get_their_share_of_a_sample_and_can_be_told(

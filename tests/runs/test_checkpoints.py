@@ -18,6 +18,8 @@ from jobs.tables.table import Table
 from tests.jobs.determinism import tied_pool, write_files
 from tests.jobs.tiny import new_events, told
 
+pytestmark = pytest.mark.whole
+
 TREE = {"levels": [20, 4], "resampling": {"rounds": 1}, "max_iter": 3}
 SAMPLES = [{"name": "s", "target_size": 200, "share": {"leaves": 0}}]
 TABLES = (NODES, ASSIGNMENTS, ITERATIONS)
