@@ -18,6 +18,8 @@ from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from tests.jobs.tiny import configured_on
 
+pytestmark = pytest.mark.whole
+
 COMPARED = Comparison(
     runs=("a", "b"),
     config=[Change("seed", "0", "1"), Change("report.label", None, "kind")],

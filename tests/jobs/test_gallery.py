@@ -29,6 +29,8 @@ from jobs.gallery.turned_away import turned_away
 from jobs.gallery.view import fitting
 from udfs.examples import PICTURE_SIZE, make_examples
 
+pytestmark = pytest.mark.whole
+
 N_POINTS = 48
 WORDS = {"cats": "purring whiskers kitten", "ships": "harbour anchor sailing"}
 
