@@ -73,7 +73,6 @@ def _blended(
 
     The reason of a row is the part that it is of. Its pool_weight is that of all the blend's rows
     in its leaf: whatever the parts, a leaf's rows together stand for its points.
-
     """
     blend, n_leaves = _Blend(sample, drawn), len(levels[0].parents)
     rows = blend.rows(n_rows)

@@ -104,8 +104,10 @@ class Joint:
         if not self._is_possible(0, most):
             return None
         if self._is_possible(0, n_rows):
-            is_out = lambda n: not self._is_possible(n, n_rows)  # noqa: E731
-            return bisect_left(range(n_rows + 1), True, key=is_out) - 1
+            return (
+                bisect_left(range(n_rows + 1), True, key=lambda n: not self._is_possible(n, n_rows))
+                - 1
+            )
         return n_rows + bisect_left(
             range(n_rows, most), True, key=lambda n: self._is_possible(n_rows, n)
         )

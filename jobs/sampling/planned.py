@@ -85,14 +85,27 @@ def plan_sample(
     sizes = np.array([wanted])
     if sample.quotas is not None:
         free = _expected(sample, levels, counts, wanted, seed)
-        zeros = np.zeros(len(trees), np.int64)
-        weights = rounded(np.maximum(free, _LEAST_WEIGHT))
-        sizes = divide_quotas(sizes, zeros, weights, most, zeros.astype(np.uint64), least)
+        sizes = _divided(wanted, free, least, most)
     if joint is not None:
         return Share(sample, joint.strata(sizes))
     return Share(
         sample, [Stratum(tree, int(n), sharing) for tree, n in zip(trees, sizes, strict=True)]
     )
+
+
+def _divided(
+    size: int, free: NDArray[np.float64], least: NDArray[np.int64], most: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Divide a sample's rows among the strata : (n_strata,).
+
+    Parameters
+    ----------
+    free : (n_strata,) rows of a sample without quotas
+    """
+    zeros = np.zeros(len(free), np.int64)
+    weights = rounded(np.maximum(free, _LEAST_WEIGHT))
+    order = zeros.astype(np.uint64)
+    return divide_quotas(np.array([size]), zeros, weights, most, order, least)
 
 
 def _lowest_bound(sample: SampleConfig, ruled: Rules) -> int | None:
