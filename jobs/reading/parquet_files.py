@@ -1,6 +1,7 @@
 """Parquet files: all their columns, and a clear word where one is two, or they differ in a type."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -19,6 +20,7 @@ _UNKNOWN_TYPE = (
     "UNSUPPORTED_TIME_TYPE",
     "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION",
 )
+_AT_ONCE = 8  # footers read: most of it is waiting for the disk
 _NOT_ONE = ("CANNOT_MERGE", "PARQUET_COLUMN_DATA_TYPE_MISMATCH")
 
 
@@ -50,9 +52,11 @@ def _refuse_joined(spark: SparkSession, files: Files) -> None:
     """Refuse files that hold more than one: Spark would give the last one's rows, or others."""
     if not (files.is_local and is_on_one_machine(spark)):
         return
-    for file in files.found:
-        if wrong := why_not_one(Source(file.path)):
-            raise InputError(f"input.table={files.path!r}: {file.path}: {wrong}")
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        told = threads.map(lambda file: why_not_one(Source(file.path)), files.found)
+        for file, wrong in zip(files.found, told, strict=True):
+            if wrong:
+                raise InputError(f"input.table={files.path!r}: {file.path}: {wrong}")
 
 
 def _refuse_two_types(spark: SparkSession, files: Files) -> None:

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -20,6 +22,7 @@ from jobs.reading.parquet_files import read_parquet
 from jobs.reading.text_files import TextOptions, as_utf8, whole_texts
 from jobs.reading.whole_files import are_read_by_workers, read_whole_files
 from jobs.spark.frames import packed
+from jobs.spark.naming import quote
 
 MALFORMED = "_evenlake_malformed"  # the text of a record that Spark could not read; none has it
 _EVERY_FILE = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
@@ -133,7 +136,7 @@ def _records(
     columns: Sequence[str],
     config: InputConfig,
 ) -> DataFrame:
-    """Read CSV or JSON; CSV records whose fields do not match the header keep their text."""
+    """Read CSV or JSON; CSV records that do not fit the header, or repeat it, are malformed."""
     reader = spark.read.format(kind).options(columnNameOfCorruptRecord=MALFORMED).options(**options)
     if columns:
         reader = reader.schema(StructType([StructField(name, StringType()) for name in columns]))
@@ -142,7 +145,14 @@ def _records(
         refuse_lost_digits(reader, paths, rows, config)
     if kind != "csv" or not _is_text(rows.schema) or MALFORMED in rows.columns:
         return rows
-    return reader.schema(rows.schema.add(MALFORMED, StringType())).load(paths)
+    names, separator = rows.columns, options.get("sep", options.get("delimiter", ","))
+    rows = reader.schema(rows.schema.add(MALFORMED, StringType())).load(paths)
+    if len(names) == 1 or options["header"].lower() != "true":  # one word may be like its column
+        return rows
+    # files with a header each that were joined
+    is_header = reduce(and_, (F.col(quote(name)) == name for name in names))
+    text = F.when(is_header, separator.join(names)).otherwise(F.col(MALFORMED))
+    return rows.withColumn(MALFORMED, text)
 
 
 def well_formed(rows: DataFrame) -> DataFrame:

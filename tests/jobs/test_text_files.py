@@ -297,6 +297,23 @@ def test_the_place_of_a_row_of_text_can_be_named(spark: SparkSession, tmp_path: 
         assert f"{name}#one" in found
 
 
+def test_a_header_that_is_repeated_is_no_row(spark: SparkSession, tmp_path: Path) -> None:
+    joined = "".join(f"id,te xt\n{id_},one\n" for id_ in "abc") + "id,id\n"
+    (tmp_path / "pool.csv").write_text(joined)
+    given = InputConfig(table=str(tmp_path / "pool.csv"), content="`te xt`", id="id")
+    rows = pool_columns(open_pool(spark, given), given, "content").collect()
+    found = sorted((row.id, row.malformed or "") for row in rows)
+    assert found == [*((id_, "") for id_ in "abc"), ("id", ""), *[("id", "id,te xt")] * 2]
+    # a text that is its column's name is one, as none tells it from a header
+    (tmp_path / "pool.csv").write_text("text\none\ntext\n")
+    place = "concat(_metadata.file_name, text)"
+    assert texts_of(spark, tmp_path / "pool.csv", id=place).keys() == {
+        "pool.csvone", "pool.csvtext"
+    }  # fmt: skip
+    (tmp_path / "pool.csv").write_text("text,n\none,1\n")
+    assert texts_of(spark, tmp_path / "pool.csv", id=place) == {"pool.csvone": "one"}
+
+
 @pytest.mark.parametrize("name", ["pool.csv.GZ", "pool.JSONL.gz", "pool.jsonl.Bz2"])
 def test_endings_that_spark_does_not_unpack_are_refused(
     spark: SparkSession, tmp_path: Path, name: str
