@@ -1,4 +1,4 @@
-"""Make pandas UDFs from embedders: a content column in, embeddings and reasons out.
+"""Make functions on rows from embedders: a content in, embeddings and reasons out.
 
 An embedder is loaded on the worker, once per process, as in pyspark's `predict_batch_udf`:
 
@@ -7,8 +7,8 @@ An embedder is loaded on the worker, once per process, as in pyspark's `predict_
 Spark type -> Python: STRING -> str, BINARY -> bytes, ARRAY<number> -> 1-D ndarray (nulls inside
 become nan). Back: (n, n_features) float32 -> ARRAY<FLOAT>.
 
-The UDFs are marked non-deterministic, though they are not: Spark would otherwise push a filter
-on the embedding or its reason below the projection, and embed every row twice.
+Pools are embedded by `make_gated_embed`, on Arrow batches: a pandas UDF turns every component into
+a Python number on its way back, which took most of a worker's time on ready vectors.
 """
 
 import hashlib
@@ -19,6 +19,8 @@ from uuid import uuid4
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]  # its stub lacks it
 
@@ -26,9 +28,11 @@ from udfs.blocks import from_bytes
 from udfs.embedders.contract import Embedded, Embedder
 from udfs.embedders.specs import Arrays
 from udfs.kernels.exact.hygiene import check_vectors, normalize_rows, row_norms
+from udfs.points import Batches, OnBatches
 from udfs.shipping import Shipped
 
 EMBEDDING_TYPE = "array<float>"
+GATED = ("embedding", "norm", "reason", "detail")
 GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
 BATCH_SIZE = 256  # rows
 
@@ -57,7 +61,10 @@ class Gated(NamedTuple):
 def make_embed(
     load_embedder: Callable[[], Embedder], *, normalize: bool = True, batch_size: int = BATCH_SIZE
 ) -> Any:
-    """Return a UDF: a content column -> ARRAY<FLOAT>, null if a row cannot be embedded.
+    """Return a pandas UDF: a content column -> ARRAY<FLOAT>, null if a row cannot be embedded.
+
+    It is marked non-deterministic, though it is not: Spark would otherwise push a filter on the
+    embedding below the projection, and embed every row twice.
 
     Parameters
     ----------
@@ -69,8 +76,13 @@ def make_embed(
 
     def embed(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         embedder = load_once(key, load_embedder)
-        for frame in embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size):
-            yield frame["embedding"]
+        for batch in batches:
+            for start in range(0, len(batch), batch_size):
+                values = batch.iloc[start : start + batch_size]
+                gated = gate(embedder(values), n_values=len(values), normalize=normalize)
+                rows = zip(gated.vectors, gated.reasons, strict=True)
+                vectors = [vector if reason is None else None for vector, reason in rows]
+                yield pd.Series(vectors, dtype=object)
 
     return pandas_udf(embed, EMBEDDING_TYPE).asNondeterministic()
 
@@ -82,25 +94,49 @@ def make_gated_embed(
     batch_size: int = BATCH_SIZE,
     counter: Any | None = None,
     is_costly: bool = False,
-) -> Any:
-    """Return a UDF: a content column -> STRUCT of GATED_SCHEMA.
+) -> OnBatches:
+    """Make the function that embeds rows: ``value`` goes, and GATED_SCHEMA's columns come.
 
-    Either ``reason`` is null, or ``embedding`` and ``norm`` are; ``norm`` is the L2 norm before
-    normalisation. Parameters as in `make_embed`; ``counter`` is an accumulator of rows embedded; a
-    costly embedder is given each of a task's contents once.
+    Rows that have a reason keep it, and have no embedding; if not, either ``reason`` is null, or
+    ``embedding`` and ``norm`` are. ``norm`` is the L2 norm before normalisation. Other columns stay
+    as they are, before the new ones. Parameters as in `make_embed`; ``counter`` is an accumulator
+    of rows embedded; a costly embedder is given each of a task's contents once.
     """
     key = uuid4().hex
 
-    def embed(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+    def embed(batches: Batches) -> Batches:
         embedder = load_once(key, load_embedder)
         if is_costly:
             embedder = each_once(embedder)
-        for frame in embed_batches(batches, embedder, normalize=normalize, batch_size=batch_size):
-            if counter is not None:
-                counter.add(len(frame))
-            yield frame
+        for batch in batches:
+            for start in range(0, len(batch), batch_size):
+                rows = batch.slice(start, batch_size)
+                values = rows.column("value").to_pandas(integer_object_nulls=True)
+                gated = gate(embedder(values), n_values=len(rows), normalize=normalize)
+                if counter is not None:
+                    counter.add(len(rows))
+                yield _with_gated(rows, gated)
 
-    return pandas_udf(embed, GATED_SCHEMA).asNondeterministic()
+    return embed
+
+
+def _with_gated(rows: pa.RecordBatch, gated: Gated) -> pa.RecordBatch:
+    """Return rows with what was found instead of their values."""
+    given = rows.column("reason")
+    reason = pa.array(gated.reasons, pa.string())
+    told = pa.compute.if_else(
+        given.is_valid(), rows.column("detail"), pa.array(gated.details, pa.string())
+    )
+    reason = pa.compute.coalesce(given, reason)
+    n, n_features = gated.vectors.shape
+    offsets = pa.array(np.arange(n + 1, dtype=np.int32) * n_features)
+    components = pa.array(gated.vectors.ravel())
+    embedding = pa.ListArray.from_arrays(offsets, components, mask=reason.is_valid())
+    norm = pa.array(gated.norms, from_pandas=True)  # nan becomes null
+    kept = [name for name in rows.schema.names if name not in ("value", "reason", "detail")]
+    return pa.RecordBatch.from_arrays(
+        [*map(rows.column, kept), embedding, norm, reason, told], names=[*kept, *GATED]
+    )
 
 
 def make_reduce(reduce: Callable[[Any, Any], bytes | None], options: Any) -> Any:
@@ -161,26 +197,6 @@ def _digest(value: Any) -> bytes:
     kind = b"t" if isinstance(value, str) else b"b"
     content = content.encode() if isinstance(content, str) else content
     return hashlib.blake2b(content, digest_size=16, person=kind).digest()
-
-
-def embed_batches(
-    batches: Iterator[pd.Series], embedder: Embedder, *, normalize: bool, batch_size: int
-) -> Iterator[pd.DataFrame]:
-    """Embed and gate at most `batch_size` rows at a time; the columns of GATED_SCHEMA."""
-    for batch in batches:
-        for start in range(0, len(batch), batch_size):
-            values = batch.iloc[start : start + batch_size]
-            gated = gate(embedder(values), n_values=len(values), normalize=normalize)
-            rows = zip(gated.vectors, gated.reasons, strict=True)
-            embeddings = [vector if reason is None else None for vector, reason in rows]
-            yield pd.DataFrame(
-                {
-                    "embedding": pd.Series(embeddings, dtype=object),
-                    "norm": gated.norms,  # nan becomes null
-                    "reason": gated.reasons,
-                    "detail": gated.details,
-                }
-            )
 
 
 def gate(embedded: Embedded, *, n_values: int, normalize: bool) -> Gated:

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.model import EmbedConfig
-from udfs.embed import make_gated_embed
+from udfs.embed import GATED_SCHEMA, make_gated_embed
 from udfs.embedders.contract import Embedder
 
 _SHOWN_OF_RECORD = 200  # characters of a malformed one
@@ -64,8 +64,9 @@ def gate_rows(
 
     Returns
     -------
-    gated : id, content_hash, metadata, embedding, norm, reason, detail; reason or embedding is set
-        is_named : whether the id is one; rows that share it are settled by `doubled.settle_doubled`
+    gated : id, content_hash, metadata, is_named, embedding, norm, reason, detail
+        Either reason or embedding is set; is_named says whether the id is one: rows that share it
+        are settled by `doubled.settle_doubled`.
     """
     embed = make_gated_embed(
         load_embedder,
@@ -74,32 +75,43 @@ def gate_rows(
         counter=spread and spread.counter,
         is_costly=spread is not None,
     )
-    is_told = "malformed" in rows.columns
-    malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
     if spread is not None:
         rows = rows.repartition(spread.n_tasks, F.xxhash64("value"))  # copies meet in one task
+    marked = _marked(rows)
+    kept = [f for f in marked.schema if f.name not in ("value", "reason", "detail")]
+    others = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in kept)
+    return marked.mapInArrow(embed, f"{others}, {GATED_SCHEMA}")
+
+
+def _marked(rows: DataFrame) -> DataFrame:
+    """Return rows with what is wrong with them before they are embedded.
+
+    Returns
+    -------
+    marked : id, content_hash, metadata, is_named, value, reason, detail
+    """
+    is_told = "malformed" in rows.columns
+    malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
     nameless = [
         _Wrong(malformed.isNotNull(), "malformed", F.substring(malformed, 1, _SHOWN_OF_RECORD)),
         _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),
         *_not_utf8(rows, "id"),
     ]
-    wrong = [*nameless, *_not_utf8(rows, "value")]
-    reason, detail = F.col("gated.reason"), F.col("gated.detail")
-    for is_so, called, what in reversed(wrong):
+    reason = detail = F.lit(None).cast("string")
+    for is_so, called, what in reversed([*nameless, *_not_utf8(rows, "value")]):
         reason = F.when(is_so, called).otherwise(reason)
         detail = F.when(is_so, what).otherwise(detail)
-    value = F.when(F.is_valid_utf8("value"), F.col("value"))
-    if not _is_text(rows, "value"):
-        value = F.col("value")
-    return rows.withColumn("gated", embed(value)).select(
+    value = F.col("value")
+    if _is_text(rows, "value"):
+        value = F.when(F.is_valid_utf8("value"), value)
+    return rows.select(
         (F.make_valid_utf8("id") if _is_text(rows, "id") else F.col("id")).alias("id"),
         _content_hash(F.col("value")).alias("content_hash"),
         "metadata",
-        F.when(reason.isNull(), F.col("gated.embedding")).alias("embedding"),
-        "gated.norm",
+        (~reduce(or_, (w.is_so for w in nameless))).alias("is_named"),
+        value.alias("value"),
         reason.alias("reason"),
         detail.alias("detail"),
-        (~reduce(or_, (w.is_so for w in nameless))).alias("is_named"),
     )
 
 
