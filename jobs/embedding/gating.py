@@ -83,11 +83,7 @@ def gate_rows(
         _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),
         *_not_utf8(rows, "id"),
     ]
-    wrong = [*nameless, *_not_utf8(rows, "value")]
-    reason, detail = F.col("gated.reason"), F.col("gated.detail")
-    for is_so, called, what in reversed(wrong):
-        reason = F.when(is_so, called).otherwise(reason)
-        detail = F.when(is_so, what).otherwise(detail)
+    reason, detail = _first_of([*nameless, *_not_utf8(rows, "value")])
     value = F.when(F.is_valid_utf8("value"), F.col("value"))
     if not _is_text(rows, "value"):
         value = F.col("value")
@@ -109,6 +105,15 @@ class _Wrong(NamedTuple):
     is_so: Column
     reason: str
     detail: Column
+
+
+def _first_of(wrong: list[_Wrong]) -> tuple[Column, Column]:
+    """Return the reason and detail of the first condition that a row meets, else the embedder's."""
+    reason, detail = F.col("gated.reason"), F.col("gated.detail")
+    for is_so, called, what in reversed(wrong):
+        reason = F.when(is_so, called).otherwise(reason)
+        detail = F.when(is_so, what).otherwise(detail)
+    return reason, detail
 
 
 def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:

@@ -147,22 +147,6 @@ def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[st
     if found.n_rejected:
         reasons = ", ".join(f"{name} {n:,}" for name, n in sorted(found.rejects.items()))
         rejects = f"; {found.n_rejected:,} rejects ({reasons}), which the table rejects names"
-    if found.n_selected == found.n_scored:
-        scores = (
-            f"every row is drawn (keep: {given.keep:g}), so they choose nothing; want a smaller "
-            "learnability.keep, or train on all rows without scoring them"
-        )
-    else:
-        scores = advice(Worth(**found.worth) if found.worth else None, given.criterion)
-    compute = Compute(*(found.gflop.get(name) for name in Compute._fields))
-    if compute.saving is None:
-        cost = "not known; name the GFLOP of a row in learnability.gflop"
-    else:
-        less = f"{abs(compute.saving):.0%} {'less' if compute.saving >= 0 else 'more'}"
-        cost = (
-            f"{compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, {less} "
-            f"than training on every row ({compute.uniform:.3g})"
-        )
     round_ = given.round + later
     stale = (
         f"losses: the same as in round {round_ - found.age}, before the model was trained on what "
@@ -174,9 +158,30 @@ def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[st
         f"{given.criterion}: mean learnability {found.mean_selected:.3g}, "
         f"{found.mean_learnability:.3g} of all{rejects}",
         *([stale] if found.age else []),
-        f"scores: {scores}",
-        f"compute: {cost}",
+        f"scores: {_scores_said(given, found)}",
+        f"compute: {_compute_said(Compute(*map(found.gflop.get, Compute._fields)))}",
     ]
+
+
+def _scores_said(given: LearnabilityConfig, found: Scored) -> str:
+    """Return what the scores are worth, or that they choose nothing."""
+    if found.n_selected == found.n_scored:
+        return (
+            f"every row is drawn (keep: {given.keep:g}), so they choose nothing; want a smaller "
+            "learnability.keep, or train on all rows without scoring them"
+        )
+    return advice(Worth(**found.worth) if found.worth else None, given.criterion)
+
+
+def _compute_said(compute: Compute) -> str:
+    """Return a round's compute, beside that of training on every row."""
+    if compute.saving is None:
+        return "not known; name the GFLOP of a row in learnability.gflop"
+    less = f"{abs(compute.saving):.0%} {'less' if compute.saving >= 0 else 'more'}"
+    return (
+        f"{compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, {less} "
+        f"than training on every row ({compute.uniform:.3g})"
+    )
 
 
 def as_figures(worth: Worth | None) -> Mapping[str, Any]:

@@ -97,10 +97,15 @@ def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) ->
                 "of the same model"
             )
         return gate_rows(rows, partial(spec.make, arrays), config.embed)
-    stored = this.lake.read(ARTIFACTS, this.run.key(stage))
-    (kept,) = stored.where(F.col("name") == f"{spec.name}.npz").select("content").collect()
-    content = bytes(kept.content)
+    content = _artifact(this, stage, f"{spec.name}.npz")
     if spec.n_features(from_bytes(content)) != n_features:
         raise AssertionError(f"{spec.name}.npz is not the pool's")
     shipped = this.ship(np.frombuffer(content, np.uint8))
     return gate_rows(rows, make_loader(spec.make, shipped), config.embed)
+
+
+def _artifact(this: Work, stage: Stage[Any], name: str) -> bytes:
+    """Return what a finished stage has learned, as it is stored."""
+    stored = this.lake.read(ARTIFACTS, this.run.key(stage))
+    (kept,) = stored.where(F.col("name") == name).select("content").collect()
+    return bytes(kept.content)

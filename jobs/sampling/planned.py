@@ -54,25 +54,18 @@ def plan_sample(
         return Share(sample, [Stratum(levels, size, sharing)])
     ruled, n_possible = Rules(sample, rules, levels), int(levels[-1].n_points.sum())
     levels, is_unlike = leaning(sample, ruled.weighted(levels), seeds or {})
-    retrieved = [f"{key}.nearest" for key in sample.retrieved]
-    left = {" and ".join(retrieved) or "must_exclude": counts}  # by what leaves so many
-    for key, is_dropped in {"node_rules": ruled.is_dropped, "strict likeness": is_unlike}.items():
-        left[key] = counts = _kept(sample, key, counts, is_dropped)
+    left = _left(sample, counts, {"node_rules": ruled.is_dropped, "strict likeness": is_unlike})
+    *_, counts = left.values()
     n_possible *= sample.replicas
     wanted = min(size, n_possible)
     lowest = _lowest_bound(sample, ruled) if sample.quotas is not None else None
-    of_each = None if lowest is not None else ruled  # or of all strata together
+    of_each = None if lowest is not None else ruled  # else they bound all strata together
     trees = [
         _bounded(sample, levels, of_each, *of)
         for of in zip(counts.n_points, counts.n_included, strict=True)
     ]
-    least, most = (
-        np.array([int(bounds[-1].sum()) for bounds in ends])
-        for ends in zip(*(_bounds(tree) for tree in trees), strict=True)
-    )
-    if sample.quotas is not None:
-        least, most = _quotas(sample, sample.quotas, least, most, wanted)
-    if size >= n_possible:  # as without constraints, all there are
+    least, most = _ends(sample, trees, wanted)
+    if size >= n_possible:  # take all there are, as without constraints
         wanted = min(wanted, int(most.sum()))
     _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), left)
     joint = None
@@ -91,6 +84,35 @@ def plan_sample(
     return Share(
         sample, [Stratum(tree, int(n), sharing) for tree, n in zip(trees, sizes, strict=True)]
     )
+
+
+def _left(
+    sample: SampleConfig, counts: Counts, dropped: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, Counts]:
+    """Return the counts left after each config key that excludes points, in turn.
+
+    Parameters
+    ----------
+    dropped : config key -> (n_leaves,) the leaves that it drops
+    """
+    retrieved = [f"{key}.nearest" for key in sample.retrieved]
+    left = {" and ".join(retrieved) or "must_exclude": counts}
+    for key, is_dropped in dropped.items():
+        left[key] = counts = _kept(sample, key, counts, is_dropped)
+    return left
+
+
+def _ends(
+    sample: SampleConfig, trees: Sequence[Sequence[TreeLevel]], wanted: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the fewest and the most rows of each stratum : (n_strata,) each."""
+    least, most = (
+        np.array([int(bounds[-1].sum()) for bounds in ends])
+        for ends in zip(*(_bounds(tree) for tree in trees), strict=True)
+    )
+    if sample.quotas is None:
+        return least, most
+    return _quotas(sample, sample.quotas, least, most, wanted)
 
 
 def _divided(

@@ -7,6 +7,7 @@ comes with a model is run.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from udfs.captioners.contract import (
     Answer,
@@ -56,19 +57,14 @@ def make(name: str, options: Options, calls: Calls) -> Captioner:
     Raises
     ------
     CaptionerError
+        If a package is missing, or the model cannot be loaded.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch, models, tokenizers = _libraries()
     try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ModuleNotFoundError as error:
-        raise CaptionerError(
-            f"the package {error.name} is not installed; pip install 'evenlake[{EXTRA}]'"
-        ) from error
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=options.revision)
-        network = AutoModelForCausalLM.from_pretrained(name, revision=options.revision)
-    except Exception as error:  # the library's
+        tokenizer = tokenizers.from_pretrained(name, revision=options.revision)
+        network = models.from_pretrained(name, revision=options.revision)
+    except Exception as error:  # whatever the library raises
         raise CaptionerError(f"{name} cannot be loaded: {said(error)}") from error
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device).eval()
@@ -93,6 +89,18 @@ def make(name: str, options: Options, calls: Calls) -> Captioner:
         return [first_line(text) for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
     return write
+
+
+def _libraries() -> tuple[Any, Any, Any]:
+    """Return torch, and the classes of transformers that load models and tokenizers."""
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ModuleNotFoundError as error:
+        raise CaptionerError(
+            f"the package {error.name} is not installed; pip install 'evenlake[{EXTRA}]'"
+        ) from error
+    return torch, AutoModelForCausalLM, AutoTokenizer
 
 
 SPEC = CaptionerSpec(

@@ -57,22 +57,7 @@ def load(path: str, options: Options, gpu: int) -> Model:
     EmbedderError
         If the library is too old.
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tasks share the cores already
-    import sentence_transformers
-    from transformers.utils import logging
-
-    version = sentence_transformers.__version__
-    if int(version.split(".")[0]) < OLDEST:
-        raise EmbedderError(f"sentence-transformers {version} is installed, want {OLDEST} or newer")
-    logging.disable_progress_bar()
-    network = sentence_transformers.SentenceTransformer(
-        path,
-        device=options.device or _device(gpu),
-        revision=options.revision,
-        truncate_dim=options.truncate_dim,
-    )
-    if options.max_seq_length is not None:
-        network.max_seq_length = options.max_seq_length
+    network = _network(path, options, gpu)
     takes_images = network.supports("image")
     # the library would take some texts for the address of an image, and fetch it
     takes_more = any(network.supports(kind) for kind in ("image", "video", "audio"))
@@ -98,6 +83,27 @@ def load(path: str, options: Options, gpu: int) -> Model:
         return vectors
 
     return Model(decode, encode, options.batch, _length, _n_bytes, partial(_n_cut, network))
+
+
+def _network(path: str, options: Options, gpu: int) -> Any:
+    """Return the library's model, on the device that it is to run on."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tasks share the cores already
+    import sentence_transformers
+    from transformers.utils import logging
+
+    version = sentence_transformers.__version__
+    if int(version.split(".")[0]) < OLDEST:
+        raise EmbedderError(f"sentence-transformers {version} is installed, want {OLDEST} or newer")
+    logging.disable_progress_bar()
+    network = sentence_transformers.SentenceTransformer(
+        path,
+        device=options.device or _device(gpu),
+        revision=options.revision,
+        truncate_dim=options.truncate_dim,
+    )
+    if options.max_seq_length is not None:
+        network.max_seq_length = options.max_seq_length
+    return network
 
 
 def _n_cut(network: Any, contents: Sequence[Any]) -> int:
