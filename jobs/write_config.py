@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(line: str, *, is_error: bool = False) -> None:
-    print(line, file=sys.stderr if is_error else sys.stdout)  # noqa: T201  the command's own output
+    (sys.stderr if is_error else sys.stdout).write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -98,15 +99,15 @@ def make_render(how: Rendering) -> Callable[[Batches], Batches]:
 
 
 def _rendered(
-    captions: Sequence[dict[str, object]], generate: Generator, how: Rendering
+    captions: Sequence[dict[str, Any]], generate: Generator, how: Rendering
 ) -> list[_Job]:
     """Make the wanted images of some captions, trying again what fails or is there already."""
     jobs, known = list[_Job](), dict[int, set[str]]()
     for row in captions:
-        known[row["caption_id"]] = {*(row["known"] or ())}  # type: ignore[index,misc]
+        known[row["caption_id"]] = {*(row["known"] or ())}
         jobs += [
-            _Job(row["caption_id"], k, row["text"] or "", row["concept"] or "")  # type: ignore[arg-type]
-            for k in row["wanted"]  # type: ignore[attr-defined]
+            _Job(row["caption_id"], k, row["text"] or "", row["concept"] or "")
+            for k in row["wanted"]
         ]
     left = jobs
     for turn in range(how.n_tries):

@@ -191,7 +191,7 @@ def execute_on_lake(
 
 def _print(outcome: object) -> None:
     if outcome is not None:
-        print(outcome)  # noqa: T201  the command's own output
+        sys.stdout.write(f"{outcome}\n")
 
 
 def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:

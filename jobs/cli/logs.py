@@ -52,4 +52,4 @@ def say_last(line: str, style: LogStyle) -> None:
     if style.format is LogFormat.json:
         record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, line, None, None)
         line = JsonLines().format(record)
-    print(line, file=sys.stderr)  # noqa: T201  the command's own output
+    sys.stderr.write(f"{line}\n")

@@ -70,7 +70,7 @@ class SparkBlocks:
         ranges = None
         if isinstance(step, AssignAndSum):
             ranges = ranges_of_sums(step.n_clusters, self.n_features, self._n_tasks)
-        lean = replace(step, centroids=None)  # type: ignore[type-var]  # steps are dataclasses
+        lean = replace(step, centroids=None)
         rows: list[dict[str, bytes]] = []
         is_wanted = F.lit(True)
         if self._files is not None:

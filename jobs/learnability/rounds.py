@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-import subprocess  # nosec B404
+import subprocess  # nosec B404 # for the user's own command
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,10 +135,10 @@ class CommandTrainer:
         command = list(self.given.command)
         for name, value in names.items():
             command = [word.replace(f"{{{name}}}", value) for word in command]
-        more = {f"EVENLAKE_{name.upper()}": value for name, value in names.items()}
+        env = os.environ | {f"EVENLAKE_{name.upper()}": value for name, value in names.items()}
         log.info("round=%d command=%s", round_, command[0])
         try:
-            done = subprocess.run(command, env=os.environ | more, check=False)  # nosec B603
+            done = subprocess.run(command, env=env, check=False)  # nosec B603 # without a shell
         except OSError as error:
             raise CurationError(
                 f"learnability.trainer.command: {command[0]} cannot be started: {error.strerror}"

@@ -30,8 +30,8 @@ class File(NamedTuple):
     length: int
 
     @property
-    def modificationTime(self) -> datetime:  # noqa: N802  as Spark calls it
-        """When it was modified, in local time and without a zone, as Spark's is."""
+    def modificationTime(self) -> datetime:
+        """When it was modified, as Spark names and gives it: local time, without a zone."""
         seconds, ms = divmod(self.modified, 1000)
         return datetime.fromtimestamp(seconds).replace(microsecond=1000 * ms)
 

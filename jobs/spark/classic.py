@@ -118,8 +118,10 @@ def row_counter(spark: SparkSession) -> Any | None:
 
 def rows_read(spark: SparkSession | None) -> int | None:
     """Return how many rows the active stages have read so far, from tables or from a shuffle."""
+    if spark is None:
+        return None
     with contextlib.suppress(Exception):
-        context: Any = spark.sparkContext._jsc  # type: ignore[union-attr]  # none: caught
+        context: Any = spark.sparkContext._jsc
         stages = context.sc().statusStore().activeStages()
         active = [stages.apply(i) for i in range(stages.size())]
         if active:
@@ -129,8 +131,11 @@ def rows_read(spark: SparkSession | None) -> int | None:
 
 def describe_jobs(spark: SparkSession | None, text: str | None) -> None:
     """Describe this thread's jobs from now on, as Spark's UI shows them."""
+    if spark is None:
+        return
     with contextlib.suppress(Exception):
-        spark.sparkContext.setJobDescription(text)  # type: ignore[union-attr,arg-type]
+        context: Any = spark.sparkContext  # untyped: None clears the description
+        context.setJobDescription(text)
 
 
 def use_scheduler_pool(spark: SparkSession, name: str) -> None:

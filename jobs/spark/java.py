@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-import subprocess  # nosec B404
+import subprocess  # nosec B404 # for the Java that Spark would start itself
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +59,10 @@ def find_java(spark_version: str | None) -> Java:
 def java_version(java: str) -> int | None:
     """Ask a java for its version; None if it does not say."""
     asked = [java, "-XshowSettings:properties", "-version"]
-    try:  # the two nosec: the java that Spark would start itself, without a shell
-        shown = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # nosec B603
+    try:
+        shown = subprocess.run(  # nosec B603 # without a shell
+            asked, capture_output=True, text=True, timeout=60
+        )
     except OSError:  # not a program
         return None
     found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", shown.stderr + shown.stdout)

@@ -174,7 +174,7 @@ def main() -> int:
     spark.stop()
     if n_rows != 3:
         raise CurationError(f"wrote 3 rows by {package} and read {n_rows}; clear ~/.ivy2.5.2")
-    print(f"spark={spark.version} delta={package.split(':')[-1]} java={java} ok")  # noqa: T201
+    sys.stdout.write(f"spark={spark.version} delta={package.split(':')[-1]} java={java} ok\n")
     return 0
 
 

@@ -63,7 +63,8 @@ def ship_archive(spark: SparkSession, path: str) -> None:
 
 def _is_new(spark: SparkSession, path: str) -> bool:
     """Return whether a file was not sent to this session's workers before."""
-    session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]  # Connect's
+    connect: Any = spark  # its sessions have an id of their own
+    session = application_id(spark) or str(connect.session_id)
     is_new = (session, path) not in _sent
     _sent.add((session, path))
     return is_new

@@ -17,9 +17,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset, default_convert, get_worker_info
-from torch.utils.data._utils.collate import (
-    default_collate_fn_map,
-)  # as its documentation extends it
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from jobs.training.batches import N_MARKS, Batches, Reader, State
 from jobs.training.files import Batch

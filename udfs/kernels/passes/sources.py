@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,12 @@ class Batch(NamedTuple):
 
 
 class CellProblem(Protocol):
-    """A problem that splits into cells, each solved on its own points.
+    """A problem that splits into cells, each solved on its own points; a dataclass.
 
     Picklable except for its centroids, which are shipped separately.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def centroids(self) -> Centroids:

@@ -10,7 +10,8 @@ the points the same way whatever the layout. The steps themselves are in ``steps
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,9 @@ class Pass(Protocol):
 
 
 class Step(Protocol):
-    """The description of one pass over points."""
+    """The description of one pass over points; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def centroids(self) -> Centroids:
