@@ -19,7 +19,7 @@ _MOST_ROWS = 1 << 16  # at once, however short they are
 
 
 def make_assign(read: PointReader, begin: Callable[[], LeafFinder], paths: Shipped) -> OnBatches:
-    """Make the function that labels every point, rows of id and embedding, with its leaf.
+    """Return a function that labels every point, rows of id and embedding, with its leaf.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def make_match(
     load_known: Callable[[], NDArray[np.float32]],
     threshold: float,
 ) -> OnBatches:
-    """Make the function that finds points whose content is known, or whose nearest known row is.
+    """Return a function that finds points whose content is known, or whose nearest known row is.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ def _arrays_of(shipped: Shipped) -> Arrays:
 
 
 def make_moments(n_features: int, n_clusters: int, division: Shipped | None = None) -> OnBatches:
-    """Make the function that adds up a task's moments by cluster: rows of MOMENTS_SCHEMA.
+    """Return a function that adds up a task's moments by cluster: rows of MOMENTS_SCHEMA.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def make_moments(n_features: int, n_clusters: int, division: Shipped | None = No
 
 
 def make_total() -> OnBatches:
-    """Make the function that adds up the moments sent to this task, cluster by cluster."""
+    """Return a function that adds up the moments sent to this task, cluster by cluster."""
 
     def add_up(batches: Batches) -> Batches:
         found: dict[int, Moments] = {}
@@ -175,7 +175,7 @@ class Teaching:
 
 
 def make_teach(of: Teaching) -> OnBatches:
-    """Make the function that turns rows of id, a, b (and LABEL) into rows of TAUGHT_SCHEMA."""
+    """Return a function that turns rows of id, a, b (and LABEL) into rows of TAUGHT_SCHEMA."""
 
     def teach(batches: Batches) -> Batches:
         division, experts = _division_of(of.division), _experts_of(of.experts)

@@ -34,7 +34,7 @@ _COORDINATE = np.dtype(np.int16)
 
 
 def make_pack(n_features: int, names: tuple[str, str]) -> OnBatches:
-    """Make the function that turns rows of id and two embeddings into rows of PACKED_SCHEMA."""
+    """Return a function that turns rows of id and two embeddings into rows of PACKED_SCHEMA."""
     embed = precomputed.make_embedder(n_features)
 
     def pack(batches: Batches) -> Batches:
@@ -79,7 +79,7 @@ class Drawing:
 
 
 def make_draw(how: Drawing) -> Callable[[pa.Table], pa.Table]:
-    """Make the function that draws a batch from a super-batch.
+    """Return a function that draws a batch from a super-batch.
 
     Its rows are super_batch, id, hash and, for learner and reference, image_... and text_..., in
     any order; the batch does not depend on it.

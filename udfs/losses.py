@@ -34,7 +34,7 @@ OnGroup = Callable[[pa.Table], pa.Table]
 
 
 def make_centroid(scale: float) -> OnGroup:
-    """Make the function that scores a leaf's rows, id, hash and c0 -> id, loss.
+    """Return a function that scores a leaf's rows, id, hash and c0 -> id, loss.
 
     A row whose vector has another length than most gets no loss.
     """
@@ -46,7 +46,7 @@ def make_centroid(scale: float) -> OnGroup:
 
 
 def make_views(scale: float) -> OnGroup:
-    """Make the function that scores a group's rows, id, hash, c0 and c1 -> id, loss."""
+    """Return a function that scores a group's rows, id, hash, c0 and c1 -> id, loss."""
 
     def score(rows: pa.Table) -> pa.Table:
         return _scored(rows, ("c0", "c1"), lambda A, B: instance_losses(A, B, scale))

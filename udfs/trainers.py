@@ -44,7 +44,7 @@ class Sent:
 
 
 def make_send(of: Sent) -> OnBatches:
-    """Make the function that sends points to the task of their cluster: rows of BINNED_SCHEMA."""
+    """Return a function that sends points to the task of their cluster: rows of BINNED_SCHEMA."""
 
     def send(batches: Batches) -> Batches:
         find = labels_of(of.division) if of.division is not None else None
@@ -63,7 +63,7 @@ def make_send(of: Sent) -> OnBatches:
 
 
 def make_train(code: Code, n_rows: int, seed: int) -> OnBatches:
-    """Make the function that trains an encoder on each cluster of a task: TRAINED_SCHEMA.
+    """Return a function that trains an encoder on each cluster of a task: TRAINED_SCHEMA.
 
     Parameters
     ----------

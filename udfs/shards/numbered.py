@@ -17,7 +17,7 @@ WriteShard = Callable[[int, Batches], str]
 
 
 def make_write(write: WriteShard, column: str) -> OnBatches:
-    """Make the function that writes the shards of a task's rows.
+    """Return a function that writes the shards of a task's rows.
 
     A task that is repeated writes its shards anew, under other names: those of the attempt that
     Spark keeps are told.

@@ -84,7 +84,7 @@ def ending_of(content: bytes) -> str:
 
 
 def make_tar(system: fs.FileSystem, folder: str, members: Members) -> WriteShard:
-    """Make the function that writes a shard as a tar file, and returns its name.
+    """Return a function that writes a shard as a tar file, and returns its name.
 
     The same rows give the same bytes: no time, no owner.
     """
