@@ -63,7 +63,7 @@ SAMPLES = Table(
     f"{GENERATION}",
     not_content=("tree_key",),
 )
-FETCHED_ROWS = 500_000  # over all samples: up to this many are drawn once, and kept in memory
+FETCHED_ROWS = 500_000  # samples of up to this many rows in total are drawn once and kept in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +246,7 @@ def require_source(run: Run, key: str, source: str | None) -> None:
 
     Parameters
     ----------
-    key : of the config, that names it
+    key : the config key that names it
 
     Raises
     ------

@@ -68,9 +68,9 @@ class Checked(Outcome):
     Attributes
     ----------
     n_rejected : images that the run's embedder turned away
-    share_landed, chance : of images at home; of the pool's points there, the mean over images
+    share_landed, chance : share of the images at home; the pool's share there, averaged over images
     n_homeless : concepts whose images outnumber others nowhere
-    entropy, entropy_before : of groups, normalised: with images, and without
+    entropy, entropy_before : normalised entropy over groups, with the images and without them
     n_joined : images that joined the sample
     """
 

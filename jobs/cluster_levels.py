@@ -85,8 +85,8 @@ class Clustered(Outcome):
     ----------
     n_nodes : per level, leaves first
     n_empty : per level, requested clusters that have no members
-    grid_unit : of the vectors' grid
-    inertia : of level 1
+    grid_unit : grid unit of the vectors
+    inertia : inertia of level 1
     """
 
     n_nodes: tuple[int, ...] = per("n_nodes_{}")

@@ -47,7 +47,7 @@ class Compared:
 
     Attributes
     ----------
-    report_path : of the page; empty if the root is not on this machine
+    report_path : path of the page; empty if the root is not on this machine
     """
 
     comparison: Comparison

@@ -58,7 +58,7 @@ CONTRAST_REPORT = Table(
     "contrast_report", "metric STRING, beside STRING, value DOUBLE, control DOUBLE"
 )
 ENCODERS = "contrast.npz"
-_VIEW_BYTES = 2  # of a number
+_VIEW_BYTES = 2  # per number
 
 
 def _contrast(this: Work) -> Contrasted:
@@ -207,7 +207,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     return replace(so_far, notes=[*so_far.notes, f"contrast: {said}"])
 
 
-# but for its batches, which another stage makes
+# except its batches, which another stage makes
 _READ = [f"contrast.{key}" for key in ContrastConfig.model_fields if key != "batches"]
 
 STAGE = Stage(

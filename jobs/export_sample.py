@@ -123,7 +123,7 @@ def _placed(this: Run, wanted: WantedSample, drawn: DataFrame) -> tuple[DataFram
         if wanted.order == "position":
             return rows.withColumn("place", F.col("position")), n_rows
     else:
-        # where copies are turned away, each point is a group of its own
+        # where copies are turned away, each point is its own group
         groups = surviving(this, "id", "content_hash")
         rows, n_rows = with_splits(drawn, groups, [*wanted.splits.values()], seed=seed)
     for name, n_mine in zip(wanted.splits, n_rows, strict=False):

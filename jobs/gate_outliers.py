@@ -42,8 +42,8 @@ from jobs.tables.shared import REJECTS, REPORT, rejects_shown
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
-_SEARCH_SLOWER = 3.0  # per pair, than the search for one nearest centroid: scores are partitioned
-OUTLIER = "outlier"  # the reason of their rejects
+_SEARCH_SLOWER = 3.0  # times a nearest-centroid search, per pair: scores are partitioned
+OUTLIER = "outlier"  # the reason given in their rejects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Gated(Outcome):
 
     Attributes
     ----------
-    median, mad : of the distances to the second nearest other
+    median, mad : median and MAD of the distances to the second nearest other
     """
 
     n_turned_away: int

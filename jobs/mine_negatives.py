@@ -53,7 +53,7 @@ class Mined(Outcome):
     Attributes
     ----------
     n_left : points in no batch, as the last ones were left out
-    level, n_nodes : of the tree: where the batches come from
+    level, n_nodes : level of the tree that the batches come from, and its number of nodes
     hardness : means over a few batches, and those of uniform ones as ``NAME.control``
     """
 

@@ -18,7 +18,7 @@ from jobs.tables.publishing import last_metadata, publish
 
 log = logging.getLogger(__name__)
 
-_FRESH = timedelta(seconds=60)  # what was read about published samples counts as current
+_FRESH = timedelta(seconds=60)  # how long what was read about published samples is current
 _COLUMNS = ("id", "leaf_id", "path", "replica", "rank", "position", "pool_weight")
 
 Marks = dict[str, dict[str, Any]]  # sample -> its table's last metadata

@@ -37,7 +37,7 @@ from jobs.tuning.search import Choice, Problem, search
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
-ROWS_PER_LEAF = 2  # of a sample that is to reach most leaves, whose size the tree will tell
+ROWS_PER_LEAF = 2  # for a sample that is to reach most leaves, until the tree tells its size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ def described(config: RunConfig, tuned: Tuned) -> str:
 
     Parameters
     ----------
-    config : with the choice filled in
+    config : the config with the choice filled in
     """
     cluster = config.cluster
     plain: dict[str, Any] = {

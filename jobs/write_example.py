@@ -56,7 +56,7 @@ def run(spark: SparkSession, config: RunConfig) -> str:
 
     Returns
     -------
-    table : its path, or its name in a catalog
+    table : the table's path, or its name in a catalog
     """
     table = config.input.table
     rows = spark.createDataFrame(

@@ -14,8 +14,8 @@ from udfs.points import Batches, LocalPoints, OnBatches, PointReader
 from udfs.shipping import Shipped
 
 ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
-ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell, so more is faster
-_MOST_ROWS = 1 << 16  # at once, however short they are
+ASSIGN_BYTES = 32 << 20  # vectors labelled at once: rows are grouped by cell, so more is faster
+_MOST_ROWS = 1 << 16  # rows at once, however short
 
 
 def make_assign(read: PointReader, begin: Callable[[], LeafFinder], paths: Shipped) -> OnBatches:

@@ -60,7 +60,7 @@ class _ScratchFile:
                 self._file.write(X.data)
             except OSError:
                 self.close()
-                os.unlink(self._path)  # others may need the space
+                os.unlink(self._path)  # other processes may need the space
 
     def close(self) -> str:
         """Close the file and return its path; the reader checks that it is complete."""

@@ -36,7 +36,7 @@ class Division(NamedTuple):
 
     Attributes
     ----------
-    encoder : of the base
+    encoder : the base's encoder
     centroids : (n_clusters, n_components) grid coordinates; None if rows have a LABEL
     """
 
@@ -162,7 +162,7 @@ class Teaching:
 
     Attributes
     ----------
-    division : of the base; see ``packed_division``
+    division : the base's division; see ``packed_division``
     experts : one a cluster that is left; see ``packed_experts``
     merged : (n_clusters,) the cluster, among those left, that each has become
     left : (n_left, n_components) their centroids

@@ -30,10 +30,10 @@ from udfs.shipping import Shipped
 
 EMBEDDING_TYPE = "array<float>"
 GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
-BATCH_SIZE = 256  # rows
+BATCH_SIZE = 256  # rows per call of the embedder
 
 Loaded = TypeVar("Loaded")
-MAX_LOADED = 3  # embedders a worker keeps, like pyspark's ModelCache
+MAX_LOADED = 3  # embedders kept by a worker, like pyspark's ModelCache
 _loaded: OrderedDict[str, Any] = OrderedDict()
 
 

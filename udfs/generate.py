@@ -61,9 +61,9 @@ class Rendering:
     Attributes
     ----------
     load : returns the generator; runs on the worker
-    n_tries : of an image, each with another seed
+    n_tries : tries for an image, each with another seed
     n_at_once : images asked for at once
-    folder : that images are written into; None: they stay in their rows
+    folder : folder to write images into; None keeps them in their rows
     """
 
     load: Callable[[], Generator]

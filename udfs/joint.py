@@ -46,7 +46,7 @@ def make_pack(n_features: int, names: tuple[str, str]) -> OnBatches:
         n = batch.num_rows
         reasons, details = (np.full(n, None, dtype=object) for _ in range(2))
         vectors = []
-        for name in reversed(names):  # what is wrong with the first is told
+        for name in reversed(names):  # what is wrong with the first vector is reported
             gated = gate(embed(batch.column(name).to_pandas()), n_values=n, normalize=True)
             vectors.append(as_binary(to_coordinates(gated.vectors), np.arange(n + 1)))
             for i in np.flatnonzero(~pd.isna(gated.reasons)):
@@ -66,7 +66,7 @@ class Drawing:
 
     Attributes
     ----------
-    form : of the losses, sigmoid or softmax
+    form : form of the losses, sigmoid or softmax
     prefilter : share of the pairs that the reference turns away
     """
 
@@ -108,8 +108,8 @@ def _drawn(
 
     Returns
     -------
-    columns : of the batch, in its order; with the rows drawn
-    figures : of the batch
+    columns : columns of the batch, in its order, including the rows drawn
+    figures : figures of the batch
     """
     gains = learner.matched - reference.matched
 

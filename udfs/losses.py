@@ -28,7 +28,7 @@ from udfs.kernels.learning.losses import (
 from udfs.shipping import Shipped
 
 CENTROID_SCHEMA = VIEWS_SCHEMA = "loss double"
-CLASSIFIERS = ("online", "reference", "half_a", "half_b")  # the halves are references too
+CLASSIFIERS = ("online", "reference", "half_a", "half_b")  # each half is a reference, too
 CLASSIFIED_TYPE = ", ".join(f"loss_{name} double" for name in CLASSIFIERS)
 OnGroup = Callable[[pa.Table], pa.Table]
 

@@ -22,7 +22,7 @@ class Guard:
 
     Attributes
     ----------
-    size : of a batch
+    size : rows of a batch
     read : the vectors
     max_cosine : pairs above it are kept apart; None if none are for being similar
     by_content : whether points of the same content are kept apart

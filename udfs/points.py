@@ -29,7 +29,7 @@ class PointReader:
 
     Attributes
     ----------
-    unit : of the grid
+    unit : grid unit
     """
 
     unit: float

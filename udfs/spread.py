@@ -9,7 +9,7 @@ from udfs.kernels.sampling.diverse import farthest_first
 from udfs.points import PointReader
 
 SPREAD_SCHEMA = "id {id}, leaf_id bigint, stratum int, place bigint"
-COMPARED_ROWS = 20_000  # of a leaf: further ones are drawn after these, by hash
+COMPARED_ROWS = 20_000  # of a leaf; further rows are drawn after these, by hash
 
 
 def make_spread(read: PointReader) -> Callable[[pa.Table], pa.Table]:

@@ -31,7 +31,7 @@ class Sent:
 
     Attributes
     ----------
-    division : where points belong
+    division : how points are divided into clusters
     merged : (n_clusters,) the cluster, among those left, that each has become
     bins : (n_left,) int32 the key of each one's task
     cuts : (n_left,) int64 points with a larger draw stay away
@@ -67,7 +67,7 @@ def make_train(code: Code, n_rows: int, seed: int) -> OnBatches:
 
     Parameters
     ----------
-    n_rows : that are trained on, at most: those of the smallest draws
+    n_rows : the most rows to train on: those with the smallest draws
     """
 
     def train(batches: Batches) -> Batches:

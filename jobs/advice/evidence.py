@@ -17,7 +17,7 @@ def judges_of(drawn: Sequence[pa.Table], seed: int, unit: float) -> Judges:
 
     Parameters
     ----------
-    unit : of the vectors' grid
+    unit : grid unit of the vectors
     """
     vectors = [vectors_of(table, unit) for table in drawn]
     return Judges(vectors[::2], vectors[1::2], seed, unit)
@@ -32,7 +32,7 @@ def evidence_rows(
     ----------
     samples : sample -> its points : id, embedding
     drawn : hash samples of the pool that judge, and uniform draws, by turns
-    judges : made of them
+    judges : the judges made of them
     """
     sampled = {name: vectors_of(table, judges.unit) for name, table in samples.items()}
     rows = coverage_rows(sampled, judges)

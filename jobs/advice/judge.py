@@ -15,8 +15,8 @@ from jobs.reporting.rows import Row, figure_rows
 from jobs.runs.run import Run
 from udfs.kernels.exact.grid import grid_unit, to_grid
 
-PREFIX = "judge_"  # of the sections of the report
-_BYTES = 4  # of a number in binary vectors, which are little-endian float32
+PREFIX = "judge_"  # of the report's sections
+_BYTES = 4  # per number in binary vectors, little-endian float32
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Vectors:
     ----------
     ids : (n,)
     X : (n, n_features) grid coordinates
-    unit : of the grid
+    unit : grid unit
     n_missing : ids asked for that have no vector, or none of that length
     """
 
@@ -50,7 +50,7 @@ def judge_rows(
 
     Parameters
     ----------
-    column : of the pool, or an expression
+    column : a column of the pool, or an expression
     samples : sample -> its points, with an ``id``
     drawn : hash samples of the pool that judge, and uniform draws, by turns
 
@@ -107,7 +107,7 @@ def _of_one_length(table: pa.Table) -> tuple[pa.Table, NDArray[np.float64]]:
     is_binary = pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
     length = pa.compute.binary_length if is_binary else pa.compute.list_value_length
     lengths = pa.compute.fill_null(length(values), 0).to_numpy()
-    if is_binary:  # in whole numbers
+    if is_binary:  # in integer arithmetic
         lengths = np.where(lengths % _BYTES, 0, lengths)
     if not (lengths > 0).any():
         return table.slice(0, 0), np.empty((0, 0))

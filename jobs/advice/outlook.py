@@ -27,7 +27,7 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
     Parameters
     ----------
     targets : sample -> the rows it will have
-    unit : of the vectors' grid
+    unit : grid unit of the vectors
     tell : is told how far the search for a tree is
     """
     n_points, n_features = size_of(run)

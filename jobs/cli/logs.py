@@ -11,7 +11,7 @@ from pyspark.logger import PySparkLogger
 from jobs.cli.log_style import LogFormat, LogStyle
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-_FACT = re.compile(r"(?:^|\s)([\w.]+)=(\S+)")  # in messages, facts are key=value
+_FACT = re.compile(r"(?:^|\s)([\w.]+)=(\S+)")  # messages state facts as key=value
 
 
 class JsonLines(logging.Formatter):

@@ -43,9 +43,9 @@ class SparkPoints:
     Attributes
     ----------
     embeddings : columns id, embedding
-    unit : of the grid
-    seed : of the hash that puts points into blocks
-    held : the same points in memory, if they are few: id, hash of the id, embedding
+    unit : grid unit
+    seed : seed of the hash that assigns points to blocks
+    held : the same points in memory, if there are few: id, hash of the id, embedding
     """
 
     embeddings: DataFrame

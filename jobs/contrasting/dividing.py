@@ -16,7 +16,7 @@ from udfs.kernels.kmeans.resampling import fit_level
 from udfs.kernels.kmeans.start import TooFewDistinct
 from udfs.kernels.passes.sources import blocks_of
 
-LEAST_POINTS = 2  # of a cluster: one point has no negatives
+LEAST_POINTS = 2  # in a cluster: a single point has no negatives
 
 
 class Merge(NamedTuple):
@@ -32,10 +32,10 @@ class Merged(NamedTuple):
 
     Attributes
     ----------
-    moments : of those that are left
+    moments : moments of the clusters that are left
     labels : (n_clusters,) int64, the one of them that each cluster has become
     left : the numbers that they had
-    merges : in the order in which they happened
+    merges : merges, in the order in which they happened
     """
 
     moments: list[Moments]
@@ -71,7 +71,7 @@ def merge_tiny(moments: Sequence[Moments], centroids: Codes, min_share: float) -
 
     Parameters
     ----------
-    moments : of each cluster
+    moments : moments of each cluster
     centroids : (n_clusters, n_components) of the same
     """
     sizes = [each.n for each in moments]

@@ -92,7 +92,7 @@ def encoders_of(
     Parameters
     ----------
     rows, division, merged : see ``encoders_by``
-    moments : of the clusters that are left
+    moments : moments of the clusters that are left
     """
     given = this.config.contrast
     if given.trainer is not None:
@@ -136,8 +136,8 @@ def controls_of(
 
     Returns
     -------
-    students : by name, the base and the divided one among them
-    partitions : of the sample
+    students : students by name, including the base and the divided one
+    partitions : partitions of the sample
     """
     given, base, n = this.config.contrast, lesson.division.encoder, len(lesson.experts)
     last = given.rounds - 1

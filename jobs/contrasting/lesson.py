@@ -44,12 +44,12 @@ class Lesson:
 
     Attributes
     ----------
-    division : by the base
+    division : how the base divides the points
     merged : (n_clusters,) what each of its clusters has become, among those that are left
     merges : (n_merges, 3) see ``Merge``
     centroids : (n_left, n_components) of the clusters that are left
-    experts : of the same
-    student : its code, without heads
+    experts : encoders of the same clusters
+    student : the student, without its heads
     """
 
     division: Division

@@ -20,7 +20,7 @@ from udfs.kernels.exact.hashing import derive_seed
 
 SECTION = "contrast"
 REPORT_SCHEMA = "metric string, beside string, value double, control double"
-N_SHOTS, N_TRIALS = 5, 10  # points of a label that are learned from; draws of them
+N_SHOTS, N_TRIALS = 5, 10  # labelled points to learn from, per label; draws of them
 MEASURED_ROWS = 5_000
 
 
@@ -60,7 +60,7 @@ def label_figures(
 
     Parameters
     ----------
-    students : and the base, by name
+    students : the students and the base, by name
     y : (n,) labels
     """
     codes = {name: as_floats(each(views.points)).astype(np.float32) for name, each in

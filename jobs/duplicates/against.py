@@ -25,8 +25,8 @@ from udfs.contamination import HASH_BYTES, MATCHED_SCHEMA, SAME, make_match
 from udfs.near import DirectionReader
 from udfs.points import OnBatches
 
-CONTAMINATED = "contaminated"  # the reason
-MOST_KNOWN = 200_000  # rows of all evaluation sets: every point is compared with every one
+CONTAMINATED = "contaminated"  # the reason given in rejects
+MOST_KNOWN = 200_000  # rows of all evaluation sets: every point is compared with each of them
 _AT_ONCE = 8192  # points compared at once
 
 

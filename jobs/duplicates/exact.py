@@ -17,7 +17,7 @@ from udfs.kernels.exact.hashing import xxhash64_of
 from udfs.near import Ranking
 
 FOUND = ("id", "group_id", "keeper_id", "cosine_similarity")
-_WORDS = 2  # of 64 bits, in a content's hash
+_WORDS = 2  # 64-bit words in a content's hash
 
 
 def group_ids(points: pa.Table) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ class Found(NamedTuple):
     Attributes
     ----------
     copies : columns of ``duplicates``
-    n_near : of them, those that are not of the content of the one that stays
+    n_near : copies whose content differs from that of the point that stays
     contaminated : id, reason, detail; None if there is nothing to compare with
     """
 
@@ -49,7 +49,7 @@ def find(this: Work, embedded_by: Stage[Any], metadata: Table) -> Found:
     Parameters
     ----------
     embedded_by : the stage that embedded the pool
-    metadata : its table that may say which copy stays
+    metadata : the stage's table that may say which copy stays
 
     Raises
     ------

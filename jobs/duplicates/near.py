@@ -46,10 +46,10 @@ from udfs.near import (
     make_search,
 )
 
-MOST_PAIRS = 100_000_000  # that the driver has room for: at about 100 bytes each, with their points
+MOST_PAIRS = 100_000_000  # that fit on the driver, at about 100 bytes each, with their points
 _SALT = "find_duplicates.cells"
 _LEAST_SAMPLED = 2048
-_ROUTED_ROWS = 8192  # at once
+_ROUTED_ROWS = 8192  # routed at once
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Near:
 
     Attributes
     ----------
-    read : of the points' vectors
+    read : reader of the points' vectors
     threshold : the least cosine similarity
-    seed : of the sample that cells are fitted on, and of the fit
+    seed : seed of the sample that cells are fitted on, and of the fit
     """
 
     read: DirectionReader
@@ -106,7 +106,7 @@ class Near:
             has_rank = "rank" in points.column_names
             ranked = points if has_rank else points.append_column("rank", pa.array(sq_dist))
             order = self.ranking(ranked)
-            members = members_of(cells[order], len(C))  # by their places in this order
+            members = members_of(cells[order], len(C))  # members by their places in this order
             found = threads.map(lambda places: self._similar(X, order, places), members)
             pairs = Pairs(*(np.concatenate(each) for each in zip(*found, strict=True)))
         self._require_few(len(pairs.row))

@@ -25,7 +25,7 @@ def with_rank(points: DataFrame, metadata: DataFrame, keep: KeepConfig) -> DataF
     named = metadata.select("id", value.alias("rank"))
     number = F.col("rank").try_cast("double")
     n_values, n_numbers = named.agg(F.count("rank"), F.count(number)).collect()[0]
-    if n_values == n_numbers:  # nan is no number to be sorted by
+    if n_values == n_numbers:  # nan cannot be sorted as a number
         named = named.select("id", F.when(~F.isnan(number), number).alias("rank"))
     return points.join(named, on="id", how="left")
 

@@ -12,8 +12,8 @@ from jobs.reporting.rows import Row, figure_rows
 from udfs.kernels.near.similarities import distinct_rows, nearest_others, proposed_threshold
 from udfs.near import DirectionReader
 
-N_COMPARED = 50_000  # points, chosen by hash: of larger pools, nearest others are a lower bound
-N_ASKED = 1000  # of them, whose nearest others are found
+N_COMPARED = 50_000  # points chosen by hash: in larger pools, similarities are lower bounds
+N_ASKED = 1000  # of these, the points whose nearest others are found
 _SECTION = "duplicates"
 _EDGES = (-1.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0)
 _N_SHOWN = 3

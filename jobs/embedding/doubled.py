@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-DUPLICATE = "duplicate"  # the reason of a row whose id and content another row has
+DUPLICATE = "duplicate"  # the reason of a row whose id and content occur in another row
 
 
 def settle_doubled(gated: DataFrame) -> DataFrame:

@@ -13,10 +13,10 @@ from jobs.config.model import EmbedConfig
 from udfs.embed import make_gated_embed
 from udfs.embedders.contract import Embedder
 
-_SHOWN_OF_RECORD = 200  # characters of a malformed one
-TASK_SECONDS = 5.0  # of a costly embedder: progress is as fine as this
-TASK_ROWS = 64  # at the least, two batches of most models
-TASKS_A_SLOT = 4  # at the least, so that none stays idle while the last ends
+_SHOWN_OF_RECORD = 200  # characters of a malformed record in its reject
+TASK_SECONDS = 5.0  # for a costly embedder, so that progress is visible
+TASK_ROWS = 64  # at least: two batches of most models
+TASKS_A_SLOT = 4  # at least, so that no slot stays idle while the last tasks end
 MAX_TASKS = 20_000
 
 
@@ -43,7 +43,7 @@ def n_tasks(n_rows: int, row_seconds: float, n_slots: int) -> int:
 
     Parameters
     ----------
-    row_seconds : of one slot
+    row_seconds : seconds a row takes in one slot
     """
     per_task = max(TASK_ROWS, TASK_SECONDS / row_seconds if row_seconds else 0)
     wanted = max(n_rows / per_task, min(TASKS_A_SLOT * n_slots, n_rows / TASK_ROWS))

@@ -28,11 +28,11 @@ from udfs.shipping import own_gpu, unpacked
 Files: TypeAlias = Mapping[str, Path]
 
 HERE = Here(unpacked, own_gpu)
-PREFIX = "evenlake-model-"  # of the archives' names
-_ORGANIZATION = "sentence-transformers"  # of names on the hub that have none
+PREFIX = "evenlake-model-"  # prefix of the archives' names
+_ORGANIZATION = "sentence-transformers"  # organization of hub names that lack one
 # in the order in which the libraries look for them
 _WEIGHTS = [re.compile(names) for names in (r"\.safetensors$", r"\.(bin|pt)$", r"\.onnx")]
-_ASKED = ("modules.json", "config.json")  # one of them is in every model
+_ASKED = ("modules.json", "config.json")  # every model has one of them
 
 
 def load(model: str, options: Any) -> tuple[EmbedderSpec, str]:
@@ -40,8 +40,8 @@ def load(model: str, options: Any) -> tuple[EmbedderSpec, str]:
 
     Returns
     -------
-    spec : with its version
-    path : of the model; in the local cache, if it is from the hub
+    spec : the spec, with its version
+    path : path of the model; in the local cache, if it is from the hub
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _on_hub(name: str, revision: str | None) -> tuple[str, str]:
             return folder.name, str(folder)
         except EntryNotFoundError as error:
             why = error
-        except Exception as error:  # no such name, no network, no right to read it
+        except Exception as error:  # unknown name, no network, or no access
             why = error
             break
     raise EmbedderError(

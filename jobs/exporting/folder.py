@@ -16,7 +16,7 @@ from jobs.training.index import INDEX, UNFINISHED, located, without_hadoop
 
 Source = Mapping[str, Any]  # what is exported, as plain data
 
-HERE = "."  # the folder itself, as the place of a table
+HERE = "."  # the name of a table in the folder itself
 BATCH_FILES = r"part-\d{5,}\.parquet"
 _CLAIM, _ROWS = "source.json", "rows"  # in the sub-folder of an unfinished export
 
@@ -56,7 +56,7 @@ class Folder(Generic[IndexT]):
 
     Parameters
     ----------
-    kind : of the index
+    kind : class of the index
     own : regular expression of the names that an export of this kind puts there
     """
 
@@ -186,7 +186,7 @@ class Folder(Generic[IndexT]):
         except (OSError, ValueError) as error:
             if others:
                 raise self._refusal("holds an unfinished export of who knows what") from error
-            return  # broken off before its first file
+            return  # interrupted before its first file
         strangers = [name for name in others if not self._own.fullmatch(name)]
         if strangers:
             raise self._refusal(f"holds {_few(strangers)} beside an unfinished export")

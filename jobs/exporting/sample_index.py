@@ -29,7 +29,7 @@ class SampleIndex:
 
     Attributes
     ----------
-    columns : of the rows, in their order
+    columns : columns of the rows, in order
     splits : the rows of each; empty without splits
     files : split by split, in the order to read them in
     source : what was exported; equal for exports of the same thing

@@ -18,8 +18,8 @@ from jobs.spark.settings import changed
 
 SLOT = "_evenlake_file"  # the number of a row's file
 _MOST_TASKS = 4096
-_LOOKED_AT = 256  # rows, to know how large one is
-_SETTINGS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}  # not INT96
+_LOOKED_AT = 256  # rows examined to estimate the size of one
+_SETTINGS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}  # instead of INT96
 
 
 def row_bytes(rows: DataFrame, columns: DataFrame | None, seed: int) -> float:

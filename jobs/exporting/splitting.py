@@ -64,7 +64,7 @@ def with_splits(
     Returns
     -------
     divided : the rows, plus split INT, from 0
-    n_rows : of each split
+    n_rows : rows of each split
     """
     grouped = rows.join(groups, on="id", how="inner")
     sized = grouped.groupBy("content_hash").agg(F.count("*").alias("size"))

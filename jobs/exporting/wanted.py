@@ -16,9 +16,9 @@ class Wanted:
     Attributes
     ----------
     of : the table
-    columns : of the pool, to add
+    columns : the pool's columns to add
     batch_size : the rows of a batch, where the table does not have batches
-    rounds : those to export; all by default
+    rounds : rounds to export; all by default
     file_mb : the size that files do not exceed, unless one batch does
     """
 

@@ -23,12 +23,12 @@ class WantedSample:
 
     Attributes
     ----------
-    sample : its name
+    sample : the sample's name
     format : see ``jobs.exporting.formats``
-    columns : of the pool, to add; all by default
+    columns : the pool's columns to add; all by default
     order : position (files of equal length in this order, each shuffled) or shuffle (of all rows)
     splits : names and shares, which sum to 1; none by default
-    endings : of the files that columns become in webdataset's tars
+    endings : file endings of the columns that become files in webdataset tars
     file_mb : the size that files do not exceed by much
     """
 

@@ -19,7 +19,7 @@ from jobs.training.index import BATCH, POSITION, File, Index
 
 # A read costs about as much as decoding this much: smaller batches share a row group.
 _GROUP_BYTES = 256 << 10
-_MOST_GROUPS = 4096  # in a file, so that footers stay small
+_MOST_GROUPS = 4096  # row groups in a file, so that footers stay small
 
 
 @dataclass(frozen=True)

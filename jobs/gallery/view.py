@@ -21,7 +21,7 @@ from jobs.gallery.nodes import MOST_OF_OTHER, Gallery, gallery_of
 from jobs.gallery.turned_away import Gone, turned_away
 from jobs.pool.inputs import Pool
 
-PICTURE_BYTES = 3_000_000  # of all pictures together; a third more as text
+PICTURE_BYTES = 3_000_000  # for all pictures together; a third more as text
 
 
 def looked_at(
@@ -61,9 +61,9 @@ def fitting(n_shown: int, looks: pd.DataFrame, n_reasons: int) -> int:
 
     Parameters
     ----------
-    n_shown : as many as the config asks for
+    n_shown : the number that the config asks for
     looks : picture; null where there is none
-    n_reasons : for which points were turned away
+    n_reasons : number of reasons for which points were turned away
     """
     sizes = looks["picture"].dropna().map(len)
     if sizes.empty:

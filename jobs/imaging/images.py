@@ -39,8 +39,8 @@ def contents_of(images: DataFrame, folder: str | None) -> DataFrame:
 
     Parameters
     ----------
-    images : of ``synthetic_images``
-    folder : of ``folder_of``
+    images : rows of ``synthetic_images``
+    folder : what ``folder_of`` returned
     """
     if folder is None:
         return images.withColumn("value", F.col("image")).drop("image")

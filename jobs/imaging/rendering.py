@@ -23,9 +23,9 @@ from jobs.tables.table import Table
 from udfs.generate import RENDER_SCHEMA, Rendering, make_render
 from udfs.generators.specs import GeneratorSpec
 
-CHUNK_SECONDS = 60.0  # of work between two commits, nearly
+CHUNK_SECONDS = 60.0  # of work between two commits, approximately
 _FIRST, _GROWTH = 8, 8  # captions of a task in the first; how much longer the next may be
-TASKS_A_SLOT = 4  # so that none stays idle while the last ends
+TASKS_A_SLOT = 4  # so that no slot stays idle while the last tasks end
 
 
 @dataclass
@@ -54,7 +54,7 @@ def renderer(
 
     Parameters
     ----------
-    folder : that images are written into; None: they stay in their rows
+    folder : folder to write images into; None keeps them in their rows
     """
     if spec.archive is not None:
         ship_code(this.spark, spec.archive)
@@ -84,8 +84,8 @@ def render_all(
 
     Parameters
     ----------
-    wanted : of ``captions.wanted_images``
-    number : of the first commit
+    wanted : what ``captions.wanted_images`` returned
+    number : number of the first commit
 
     Raises
     ------

@@ -54,8 +54,8 @@ def landing_rows(counts: pd.DataFrame, n_points: int) -> list[Row]:
 
     Parameters
     ----------
-    counts : of ``by_group``
-    n_points : of the pool
+    counts : what ``by_group`` returned
+    n_points : points of the pool
     """
     rows: list[Row] = []
     for one in counts.dropna(subset=["concept_id"]).sort_values("concept_id").to_dict("records"):
@@ -93,7 +93,7 @@ def with_and_without(counts: pd.DataFrame) -> tuple[list[int], list[int]]:
 
     Parameters
     ----------
-    counts : of ``by_group``
+    counts : what ``by_group`` returned
     """
     before = counts["n_pool"]
     return [*before], [*(before + counts["n_images"] - counts["n_rejected"])]
@@ -104,8 +104,8 @@ def figures_of(counts: pd.DataFrame, n_points: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    counts : of ``by_group``
-    n_points : of the pool
+    counts : what ``by_group`` returned
+    n_points : points of the pool
     """
     before, after = with_and_without(counts)
     totals = {name: int(counts[name].sum()) for name in ("n_images", "n_rejected", "n_joined")}

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from udfs.kernels.judging.neighbours import neighbour_graph
 
-RESOLUTION = 1.0  # of modularity, as it is defined
+RESOLUTION = 1.0  # resolution of modularity; 1 is its definition
 MIN_POINTS = 3  # smaller communities are left out
 _ITERATIONS = 2
 

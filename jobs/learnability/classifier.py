@@ -40,7 +40,7 @@ def started(given: ClassifierConfig, clean: Labelled, seen: Labelled | None, see
 
     Parameters
     ----------
-    clean, seen : in an order that depends on their ids alone
+    clean, seen : rows in an order that depends only on their ids
 
     Returns
     -------
@@ -80,7 +80,7 @@ def trained_on(given: ClassifierConfig, models: Arrays, rows: Labelled, seed: in
     y = np.searchsorted(models["classes"], rows.labels)
     with threadpool_limits(1):
         model = _blank(given, rows.X.shape[1], len(models["classes"]), seed)
-        n_kept = len(model.coef_)  # of two classes, scikit-learn keeps the second's
+        n_kept = len(model.coef_)  # for two classes, scikit-learn keeps the second's
         model.coef_ = models["online_coef"][-n_kept:].copy()
         model.intercept_ = models["online_intercept"][-n_kept:].copy()
         model.t_ = float(models["online_t"])

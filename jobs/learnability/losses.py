@@ -79,7 +79,7 @@ class Source:
     ----------
     rows : id, node_id
     leaves : id, leaf_id, of the tree; for losses by centroid
-    seed : of the run
+    seed : the run's seed
     """
 
     pool: Pool
@@ -190,7 +190,7 @@ class Judged(NamedTuple):
     ----------
     rows : id, node_id, loss_online, loss_reference, reason, detail; loss_half_a and loss_half_b:
         of two references that were trained on different rows, null if there is one alone
-    models : of classifiers in place of a user's models
+    models : the classifiers used in place of a user's models
     """
 
     rows: DataFrame

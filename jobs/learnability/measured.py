@@ -22,8 +22,8 @@ from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
 from jobs.tables.table import GENERATION, Table
 
 SECTION = "learnability"
-SAMPLED_ROWS = 20_000  # that figures other than means are taken from
-_LARGEST = 1e20  # of a score in a mean
+SAMPLED_ROWS = 20_000  # rows for figures other than means
+_LARGEST = 1e20  # of a score that counts in a mean
 _BINS = 40
 _SHOWN = (0.005, 0.995)  # quantiles between which the report shows scores
 

@@ -29,8 +29,8 @@ class Selection(NamedTuple):
     Attributes
     ----------
     rows : id, key; the larger the key, the earlier it was drawn
-    name : of the selection; another one's is another
-    seed : of the run
+    name : identifies the selection: different selections have different names
+    seed : the run's seed
     """
 
     round: int
@@ -124,7 +124,7 @@ class CommandTrainer:
         ids, losses = folder / "selection.parquet", folder / "losses"
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(losses, ignore_errors=True)  # what a killed command left
+            shutil.rmtree(losses, ignore_errors=True)  # left by a killed command
             pq.write_table(pa.table({"id": selection.ids()}), ids)
             self._run(selection.round, ids, losses)
             (folder / _DONE).touch()

@@ -23,7 +23,7 @@ class Worth(NamedTuple):
     noise : share of what one reference would draw first that the other would not, over that of
         unrelated ones : 0 the same rows, 1 none but by chance
     gain : what the rows that one reference would draw have over all, in learnability by the other
-    gain_error : its standard error
+    gain_error : standard error of the gain
     """
 
     agreement: float
@@ -85,9 +85,9 @@ class Compute(NamedTuple):
 
     Attributes
     ----------
-    score : of scoring the rows; in round 0 by the reference too, whose losses are kept
-    train : of training on those drawn
-    uniform : of training on all of them, as without a selection
+    score : scoring the rows; in round 0 also by the reference, whose losses are kept
+    train : training on the rows drawn
+    uniform : training on all of them, as without a selection
     """
 
     score: float | None
@@ -140,7 +140,7 @@ def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[st
 
     Parameters
     ----------
-    given : of the first of several rounds
+    given : config of the first of several rounds
     later : the round's number, counted from that
     """
     rejects = ""

@@ -190,7 +190,7 @@ class RunLedger:
         """
         while True:
             if since is not None or last_finished(self._of(stage_key)):
-                self.read([stage_key])  # hours may have passed
+                self.read([stage_key])  # the wait may have taken hours
             self._wait_for_others(stage, stage_key, waits, say)
             finished = last_finished(self._of(stage_key))
             if finished and (since is None or finished.at >= since):
@@ -258,7 +258,7 @@ class RunLedger:
             now = self._clock.now()
             other = at_work(self._store, known, now)
             if other is not None:
-                self.flush()  # for hours, perhaps
+                self.flush()  # the wait may take hours
                 until = f"{expiry(self._store, other, now):%H:%M:%S} UTC"
                 who = f"holder={other.notes} since={other.at:%H:%M:%S} lease_until={until}"
                 if not waits:

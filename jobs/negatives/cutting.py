@@ -12,7 +12,7 @@ from jobs.exporting.cutting import by_hash, numbered
 from jobs.spark.frames import as_frame, kept_on_disk
 from udfs.negatives import PLACED_SCHEMA, Guard, make_place
 
-RUN_ROWS = 8192  # whose pairs one task compares, and among whose batches it moves them
+RUN_ROWS = 8192  # rows whose pairs one task compares, and among whose batches it moves them
 _MOST_TASKS = 4096
 _GOLDEN = 0.6180339887498949
 
@@ -42,7 +42,7 @@ def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
     """
     n_whole, n_left = divmod(n_points, size)
     number = F.expr(f"place DIV {size}")
-    # those that follow each other on the walk are far apart in the numbers, and the reverse
+    # batches next to each other on the walk get distant numbers, and vice versa
     spread = number * F.lit(_turn(n_whole)) % F.lit(max(1, n_whole))
     rows = ordered.select(
         F.when(number < n_whole, spread).otherwise(number).alias("batch_id"),

@@ -25,7 +25,7 @@ from udfs.kernels.exact.neighbours import ROWS, nearest_among, smallest
 from udfs.neighbours import NEAREST_SCHEMA, make_nearest
 from udfs.points import PointReader
 
-SCORED_ROWS = 1000  # of the pool, and of each sample
+SCORED_ROWS = 1000  # from the pool, and from each sample
 _K = N_NEIGHBOURS + 1  # the nearest is the point itself
 
 Vectors = NDArray[np.float32]

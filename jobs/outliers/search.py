@@ -23,10 +23,10 @@ from udfs.neighbours import IN_CELLS, NEIGHBOURS_SCHEMA, make_find, make_send
 from udfs.points import PointReader
 from udfs.shipping import Shipped
 
-N_NEIGHBOURS = 2  # so that two points far from all others do not vouch for each other
-CELL_ROWS = 2048  # points of a cell, or more in a large pool: twice the root of its size
-N_ASKED_AGAIN = 64  # cells
-_N_MEMBER = 2  # cells that a point can be found in by those who ask in one
+N_NEIGHBOURS = 2  # so that two remote points do not vouch for each other
+CELL_ROWS = 2048  # points per cell; more in a large pool: twice the root of its size
+N_ASKED_AGAIN = 64  # cells searched
+_N_MEMBER = 2  # cells in which a point can be found by those that ask in one cell
 
 
 def n_cells(n_points: int, n_features: int) -> int:
@@ -49,7 +49,7 @@ class Search:
 
     Attributes
     ----------
-    centroids : of the cells, shipped
+    centroids : centroids of the cells, shipped
     n_points : (n_cells,) in each, estimated
     """
 

@@ -30,7 +30,7 @@ def batch_rows(source: str, stats: pa.Table) -> list[Row]:
 
     Parameters
     ----------
-    stats : of ``batch_stats``
+    stats : rows of ``batch_stats``
     """
     rows: list[Row] = []
     for batch in stats.to_pylist():

@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-_BIN_ROWS, _MOST_BITS = 50_000, 16  # rows that one task sorts, and the bits that bins are named by
+_BIN_ROWS, _MOST_BITS = 50_000, 16  # rows that one task sorts; the most bits in a bin's name
 
 
 def super_batches(
@@ -13,7 +13,7 @@ def super_batches(
 
     Parameters
     ----------
-    ids : in a column ``id``
+    ids : rows with a column ``id``
     hash_ : a bigint of each row
     n_all : the number of rows
     n_batches : super-batches to return, at most n_all / size

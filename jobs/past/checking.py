@@ -18,8 +18,8 @@ class Check:
 
     Attributes
     ----------
-    stage : its name; beside a run also the key, as a stage may have several there
-    command : that writes it again
+    stage : its name; for a stage beside a run with its key, as there may be several
+    command : the command that writes it again
     """
 
     stage: str

@@ -10,7 +10,7 @@ from jobs.gallery.nodes import ShownNode
 from jobs.pictures.kept import step_of
 from jobs.reporting.numbers import human, percent
 
-_WIDTH = 1000.0  # of the drawing, in its own units
+_WIDTH = 1000.0  # width of the drawing, in its own units
 _LARGEST, _SMALLEST = 26.0, 3.0  # radii
 _FLATTEST = 0.35  # height over width
 

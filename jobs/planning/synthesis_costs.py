@@ -10,7 +10,7 @@ from udfs.generators.built_in import image_seconds
 
 _PROMPT_SECONDS = 2e-5  # drawn, joined, and written
 _ASKED = 1.2  # prompts for each caption that is accepted, those of the first round included
-_MODEL_SECONDS = 1.0  # of a prompt, where nothing else is known
+_MODEL_SECONDS = 1.0  # per prompt, if nothing else is known
 _SECONDS_PER_MINUTE = 60.0
 
 

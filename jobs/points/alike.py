@@ -39,7 +39,7 @@ def read_alike(
 
     Parameters
     ----------
-    key : of the config, that names the table
+    key : the config key that names the table
     content : the column that the embedder reads; the pool's if it is None
 
     Raises
@@ -67,9 +67,9 @@ def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) ->
 
     Parameters
     ----------
-    stage : that embedded the pool
+    stage : the stage that embedded the pool
     rows : id, value, metadata; as ``pool_columns`` returns them
-    name : of the table, for messages
+    name : the table's name, for messages
 
     Returns
     -------

@@ -17,7 +17,7 @@ from jobs.spark.relative import require_one_meaning
 
 TableT = TypeVar("TableT", bound=TableConfig)
 
-_KEYS_OF_INPUT = re.compile(r"(?<![\w/.'\"-])input\.(?=[a-z])")  # but no file of that name
+_KEYS_OF_INPUT = re.compile(r"(?<![\w/.'\"-])input\.(?=[a-z])")  # but not a file of that name
 
 
 def opened(spark: SparkSession, key: str, table: TableConfig, **columns: str) -> Pool:
@@ -25,7 +25,7 @@ def opened(spark: SparkSession, key: str, table: TableConfig, **columns: str) ->
 
     Parameters
     ----------
-    columns : by keys of the input, such as id and content: what is read of it
+    columns : what is read of it, by keys of the input such as id and content
 
     Raises
     ------
@@ -65,7 +65,7 @@ def pinned(key: str, table: TableT, pool: Pool | None, code: str | None = None) 
 
     Parameters
     ----------
-    key : of the config, that names the table
+    key : the config key that names the table
     pool : the table as opened; None if it is the run's own pool, which has its own fingerprint
     code : the version of the user's code that is called on it
 

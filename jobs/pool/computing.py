@@ -50,9 +50,9 @@ def say_why_code_failed(error: BaseException, key: str, code: str, fix: str) -> 
 
     Parameters
     ----------
-    key : of the config, whose expressions are computed
+    key : the config key whose expressions are computed
     code : what the user's code is, for the message
-    fix : of a row that an expression cannot be computed on
+    fix : how to fix a row that an expression cannot be computed on
 
     Raises
     ------

@@ -10,7 +10,7 @@ def meant(columns: Sequence[str], name: str) -> str:
 
     Parameters
     ----------
-    columns : those that the pool has
+    columns : columns that the pool has
     name : the one that it has not
     """
     twin = next((column for column in columns if column.lower() == name.lower()), None)

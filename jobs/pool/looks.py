@@ -15,8 +15,8 @@ from udfs.readers.stats import make_size_and_time
 
 _LOOKED_AT = 200  # rows
 _MANY_FILES = 10_000
-_SMALL_FILE = 1 << 20  # bytes, in the mean
-_LARGE_FILE = 1 << 30  # bytes, for a task
+_SMALL_FILE = 1 << 20  # mean bytes per file
+_LARGE_FILE = 1 << 30  # bytes for one task
 _WHOLE = re.compile(r"\.(tar|npz|arrow|feather|gz|zst)$")
 
 

@@ -20,7 +20,7 @@ from udfs.readers.sources import UnreadableError
 
 log = logging.getLogger(__name__)
 
-_PART_BYTES = 64 << 20  # of a .npy that a task reads
+_PART_BYTES = 64 << 20  # bytes of a .npy file that one task reads
 
 
 class ArrowRows(NamedTuple):

@@ -21,7 +21,7 @@ from jobs.spark.naming import absolute, is_local, path_of
 
 # side by side, some in subfolders, or in subfolders that are partitions, such as label=7
 Layout: TypeAlias = Literal["flat", "subfolders", "partitions"]
-_PARTITION = re.compile(r"[^=]+=.*")  # the name of a folder that is a partition
+_PARTITION = re.compile(r"[^=]+=.*")  # the name of a partition folder
 _PATTERN = re.compile(r"[\\{}\[\]*?]")  # signs that Hadoop takes for a pattern
 _CHOOSING = ("pathglobfilter", "modifiedbefore", "modifiedafter")  # options of every reader
 _MARKERS = re.compile(
@@ -35,12 +35,12 @@ class Files:
 
     Attributes
     ----------
-    path : where they were looked for, as the config names it
+    path : where the files were looked for, as the config names it
     found : path, modificationTime and length of each, in the order of their paths
-    options : those that chose files
+    options : the reader options that selected files
     unread : paths of hidden and of empty files, which Spark does not list
     others : paths of files of other kinds, which are not read
-    members : of tars, which are not read
+    members : members of tars that are not read
     declared : the format that the config names
     """
 
@@ -135,7 +135,7 @@ def list_files(
     Parameters
     ----------
     options : the reader's; those that choose files are heeded
-    looks_for_unread : for those that Spark does not list too, which takes a second look
+    looks_for_unread : whether to list those that Spark skips too, which takes a second pass
 
     Raises
     ------

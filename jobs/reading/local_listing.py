@@ -22,7 +22,7 @@ class File(NamedTuple):
 
     Attributes
     ----------
-    modified : in milliseconds, which Hadoop keeps
+    modified : time of modification in milliseconds, the precision that Hadoop keeps
     """
 
     path: str

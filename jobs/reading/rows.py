@@ -21,7 +21,7 @@ from jobs.reading.text_files import TextOptions, as_utf8, whole_texts
 from jobs.reading.whole_files import are_read_by_workers, read_whole_files
 from jobs.spark.frames import packed
 
-MALFORMED = "_evenlake_malformed"  # the text of a record that Spark could not read; none has it
+MALFORMED = "_evenlake_malformed"  # column for the text of a record that Spark could not read
 _EVERY_FILE = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
 _FORMAT_OPTIONS = {
     # RFC 4180: quotes double inside quotes, a record may have several lines
@@ -44,7 +44,7 @@ class Read(NamedTuple):
     Attributes
     ----------
     ways : names of what is read differently than in earlier versions
-    members : of tars, that are passed over
+    members : members of tars that are passed over
     """
 
     rows: DataFrame

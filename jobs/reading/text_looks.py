@@ -15,9 +15,9 @@ from udfs.readers.text_checks import SCHEMA, Looks, look_into
 
 log = logging.getLogger(__name__)
 
-_LARGEST = 1 << 30  # bytes of a file that a worker looks into at once
-_LARGEST_LINES = 1 << 28  # of one that Spark would read in parts
-_AT_ONCE = 16 << 20  # bytes of a pool that the driver looks into itself
+_LARGEST = 1 << 30  # bytes of a file that a worker examines at once
+_LARGEST_LINES = 1 << 28  # bytes of a file that Spark would read in parts
+_AT_ONCE = 16 << 20  # bytes of a pool that the driver examines itself
 
 
 def looks_of(

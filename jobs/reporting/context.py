@@ -15,7 +15,7 @@ from jobs.reporting.page import PageContext
 from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
 from jobs.sections.samples import SampleConfig
 
-GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
+GIANT_SHARE = 0.5  # share of the pool in one node that is worth a warning
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
 
     Parameters
     ----------
-    rows : of ``report``, from this run's stages
+    rows : rows of ``report`` written by this run's stages
     """
     samples = [
         {

@@ -38,7 +38,7 @@ _DRAWN = {  # sections that the page lays out itself; any others become plain ta
     "labels", "tree", "nodes", "map", "recommendation", SIZES,
 }  # fmt: skip
 _STYLES = ("reporting/page.css", "pictures/pictures.css")
-_COMPARED = [  # beside each other for every sample: section, level, metrics with title and kind
+_COMPARED = [  # shown side by side for every sample: section, level, metrics with title and kind
     ("coverage", None, [("coverage_distance", "Coverage distance", "human"),
                         ("coverage_gap", "Beside uniform", "percent"),
                         ("effective_nodes", "Effective independent nodes", "human")]),
@@ -48,7 +48,7 @@ _COMPARED = [  # beside each other for every sample: section, level, metrics wit
     ("labels", None, [("effective_labels", "Effective labels", "human"),
                       ("probe_accuracy", "Linear probe", "percent")]),
 ]  # fmt: skip
-_MOST_OTHERS = 100  # rows of such a table
+_MOST_OTHERS = 100  # rows of a plain table
 
 
 @dataclass(frozen=True)

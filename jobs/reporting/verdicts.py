@@ -12,7 +12,7 @@ def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | 
 
     Parameters
     ----------
-    prefix : of the sections, where another embedding judges; see ``coverage_rows``
+    prefix : prefix of the sections if another embedding judges; see ``coverage_rows``
     """
 
     def gap(name: str) -> Gap | None:

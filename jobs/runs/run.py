@@ -44,8 +44,8 @@ class Run:
     metrics : stage -> its figures, once finished or reused
     is_refresh : finished stages are cleaned and done again
     replaces_samples : another config's published samples may be replaced
-    waits : for another process at the same stage, and takes its result; otherwise that is an error
-    store : of events; the lake's own by default
+    waits : whether to wait for another process at the same stage and take its result, or raise
+    store : store of the events; the lake's own by default
     opened_at : when the run began
     """
 
@@ -127,7 +127,7 @@ class Run:
             self.resolve()
         self._require_upstream(stage)
         while not self._done(stage):
-            pass  # another process started first: wait for it
+            pass  # another process was first: wait for it
         self.resolve()
         return self.outcome(stage)
 

@@ -168,7 +168,7 @@ class Recipe:
         Parameters
         ----------
         written : the config as written
-        fingerprint : of the input, see ``jobs.pool.inputs.Pool``
+        fingerprint : fingerprint of the input; see ``jobs.pool.inputs.Pool``
         resolved : the config once nothing is left to ``auto``; None before that
         """
         as_written, as_resolved = identity(written), identity(resolved or written)
@@ -208,7 +208,7 @@ class Recipe:
 
         Parameters
         ----------
-        figures : of finished stages, by name
+        figures : figures of finished stages, by name
         """
         config = written
         for stage in self.on(written):

@@ -36,7 +36,7 @@ class Work:
 
     Attributes
     ----------
-    digests, n_rows : of the tables written so far
+    digests, n_rows : digests and row counts of the tables written so far
     """
 
     def __init__(self, run: "Run", stage: Stage[Any], attempt: Attempt) -> None:

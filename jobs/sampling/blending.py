@@ -22,7 +22,7 @@ from jobs.spark.frames import kept_no_more, kept_on_disk
 from udfs.kernels.sampling.allocation import TreeLevel, pool_weights
 from udfs.kernels.sampling.quotas import divide_quotas, units_below
 
-UNIFORM = f".{POOL}"  # the name of the uniform draw from the pool that blends take rows of
+UNIFORM = f".{POOL}"  # name of the uniform draw from the pool whose rows blends take
 
 
 def uniform_draws(samples: Sequence[SampleConfig], n_points: int) -> list[SampleConfig]:
@@ -49,7 +49,7 @@ def with_blends(
     Parameters
     ----------
     drawn : of ``draw_points``; allocations : of ``allocations_of``; those of ``uniform_draws`` go
-    levels : of the tree, leaves first
+    levels : the tree's levels, leaves first
 
     Raises
     ------
@@ -94,7 +94,7 @@ class _Blend:
 
     Attributes
     ----------
-    names : of the samples that its parts are of
+    names : names of the samples that its parts come from
     """
 
     def __init__(self, sample: SampleConfig, drawn: DataFrame) -> None:
@@ -146,7 +146,7 @@ class _Blend:
         if (found == wanted).all():
             return
         i = int(np.flatnonzero(found < wanted)[0])
-        # with fewer rows every part takes fewer, and leaves more to those after it
+        # with fewer rows, every part takes fewer and leaves more to the parts after it
         most = bisect_left(range(1, n_rows), True, key=self._is_short)
         part = [*self._parts][i]
         raise ConfigError(

@@ -29,9 +29,9 @@ def why_not(
 
     Parameters
     ----------
-    replicas : of the point in the sample
-    rank : in its leaf; None if the sample may not hold it, or has no ranks
-    quota : of its leaf
+    replicas : replicas of the point in the sample
+    rank : rank in its leaf; None if the sample may not hold it, or has no ranks
+    quota : quota of its leaf
     """
     if replicas:
         return None

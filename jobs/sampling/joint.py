@@ -17,7 +17,7 @@ from jobs.sampling.shares import Stratum
 from udfs.kernels.sampling.allocation import Sharing, TreeLevel, bounded, quotas_down
 from udfs.kernels.sampling.quotas import units_below
 
-STEPS = 64  # from the evenest nodes to whatever their bounds allow
+STEPS = 64  # from the most even nodes to whatever their bounds allow
 _MOST_FLOW = np.iinfo(np.int32).max  # scipy's
 
 Counts = NDArray[np.int64]
@@ -80,7 +80,7 @@ class Joint:
         self._lows, self._highs = [least], [most]
         sides = [(np.zeros(len(trees), np.int64), 1 + np.arange(len(trees)))]
         n_nodes = [len(level.parents) for level in whole[t:]]
-        starts = 1 + len(trees) + np.cumsum([0, *n_nodes])  # of each level's nodes, and the root
+        starts = 1 + len(trees) + np.cumsum([0, *n_nodes])  # nodes of each level, and the root
         # 1. values to nodes, where they have points there
         _, n = shape = (len(trees), n_nodes[0])
         cells = [_bounds(tree[t]) for tree in trees]
@@ -162,7 +162,7 @@ class Joint:
         """Return a flow in which nodes are no further from the evenest than some steps allow."""
         n_rows, t = int(flow[-1]), self._t
         low, high = self._lows.copy(), self._highs.copy()
-        if step < STEPS:  # else whatever the bounds allow: a cap above them may keep nodes uneven
+        if step < STEPS:  # or whatever the bounds allow: a cap above the nodes may keep them uneven
             most = int(_bounds(self._whole[-1])[1].sum())
             fewer, more = n_rows * step // STEPS, (most - n_rows) * step // STEPS
             at = sum(map(len, self._lows[:2]))

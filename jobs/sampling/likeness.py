@@ -13,7 +13,7 @@ from udfs.kernels.sampling.quotas import rounded
 
 SeedCounts = Mapping[
     str, NDArray[np.int64]
-]  # of like and unlike : (n_leaves,) that landed in each leaf
+]  # like and unlike -> (n_leaves,) seeds that landed in each leaf
 
 
 def leaning(

@@ -21,8 +21,8 @@ from udfs.kernels.sampling.quotas import divide_quotas, rounded
 
 log = logging.getLogger(__name__)
 
-MOST_CELLS = 20_000_000  # some 100 bytes each while they are divided
-_LEAST_WEIGHT = 1e-9  # of values that an unconstrained sample would hardly hold
+MOST_CELLS = 20_000_000  # about 100 bytes each while they are divided
+_LEAST_WEIGHT = 1e-9  # weight of values that an unconstrained sample would hardly hold
 
 
 def plan_sample(
@@ -39,10 +39,10 @@ def plan_sample(
 
     Parameters
     ----------
-    levels : of the tree, leaves first
-    size : as wanted
-    rules : of single nodes
-    seeds : that landed in each leaf, where the sample is to be like or unlike some
+    levels : the tree's levels, leaves first
+    size : the size asked for
+    rules : rules for single nodes
+    seeds : seeds that landed in each leaf, if the sample is to be like or unlike some
 
     Raises
     ------
@@ -59,7 +59,7 @@ def plan_sample(
     n_possible *= sample.replicas
     wanted = min(size, n_possible)
     lowest = _lowest_bound(sample, ruled) if sample.quotas is not None else None
-    of_each = None if lowest is not None else ruled  # else they bound all strata together
+    of_each = None if lowest is not None else ruled  # otherwise they bound all strata together
     trees = [
         _bounded(sample, levels, of_each, *of)
         for of in zip(counts.n_points, counts.n_included, strict=True)

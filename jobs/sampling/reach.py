@@ -17,7 +17,7 @@ def rows_for_coverage(
 
     Parameters
     ----------
-    n_leaves : that hold points
+    n_leaves : leaves that hold points
     most : rows that there can be
     plan : returns what the sample of some size takes of every node
 

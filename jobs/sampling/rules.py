@@ -18,7 +18,7 @@ from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.kernels.sampling.quotas import rounded
 
 MOST_RULES = 100_000
-NO_CAP = np.iinfo(np.int64).max  # of a node's rows
+NO_CAP = np.iinfo(np.int64).max  # rows of a node without a cap
 _NEEDED, _OPTIONAL = ("level", "node_id", "rule"), ("value", "note")
 
 
@@ -69,7 +69,7 @@ class Rules:
 
     Attributes
     ----------
-    factors : of the weights, by level, leaves first : (n_nodes,) each
+    factors : factors of the weights, by level, leaves first : (n_nodes,) each
     most : rows below each node, by level : (n_nodes,) int64 each
     is_dropped : (n_leaves,)
     """

@@ -26,7 +26,7 @@ from jobs.sections.kinds import (
 from jobs.sections.likeness import Like, LikeConfig
 from jobs.sections.node_rules import NodeRules, NodeRulesTable
 
-_ROUNDING = 1e-6  # of shares that are written as decimals
+_ROUNDING = 1e-6  # tolerance for shares written as decimals
 PartOfSample = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -134,7 +134,7 @@ class IdsConfig(TableConfig):
 
     table: Place
     id: str = "id"
-    # of what was found there; enters the stage's key separately
+    # of the table as found; enters the stage's key separately
     fingerprint: Annotated[str | None, HOW] = None
 
 

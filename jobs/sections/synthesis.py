@@ -62,7 +62,7 @@ class SynthesisConfig(ImagesConfig):
     backgrounds: list[str] | None = None
     captioner: str = "grammar"
     captioner_options: dict[str, Any] = {}
-    captioner_version: str | None = None  # of a model or the user's code; found if left open
+    captioner_version: str | None = None  # of a model or the user's code; determined if omitted
     checks: ChecksConfig = ChecksConfig()
     max_rounds: Positive = 20
     calls: CallsConfig = CallsConfig()

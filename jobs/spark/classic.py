@@ -16,7 +16,7 @@ from pyspark.sql.utils import is_remote
 
 from jobs.spark.naming import is_local, path_of
 
-_PATIENCE = 5.0  # seconds: a session reports a query shortly after it has ended
+_PATIENCE = 5.0  # seconds: a session reports a query shortly after its end
 _POLL = 0.005
 
 
@@ -50,7 +50,7 @@ def delta_sources(rows: DataFrame) -> list[str] | None:
     with contextlib.suppress(Exception):
         leaves = rows._jdf.queryExecution().analyzed().collectLeaves()
         for i in range(leaves.size()):
-            with contextlib.suppress(Exception):  # not a table of Delta's
+            with contextlib.suppress(Exception):  # not a Delta table
                 snapshot = leaves.apply(i).relation().location().snapshotAtAnalysis()
                 found.append(f"{snapshot.metadata().id()}@{snapshot.version()}")
     return sorted(found)

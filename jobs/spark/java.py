@@ -24,7 +24,7 @@ class Java:
 
     Attributes
     ----------
-    found : in words
+    found : what was found, in words
     wanted : the Javas that will do, in words
     version : None if there is no Java, or it does not say
     is_fit : whether Spark runs on it
@@ -41,7 +41,7 @@ def find_java(spark_version: str | None) -> Java:
 
     Parameters
     ----------
-    spark_version : of the Spark that is to run on it; None where none is installed
+    spark_version : version of the Spark that is to run on it; None if none is installed
     """
     fit = JAVAS_OF.get(series_of(spark_version or ""), JAVAS_OF["4.2"])
     *others, last = map(str, fit)
@@ -63,7 +63,7 @@ def java_version(java: str) -> int | None:
         shown = subprocess.run(  # nosec B603 # without a shell
             asked, capture_output=True, text=True, timeout=60
         )
-    except OSError:  # not a program
+    except OSError:  # the file is not a program
         return None
     found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", shown.stderr + shown.stdout)
     return int(found[1]) if found else None

@@ -29,10 +29,10 @@ _LABELS = (
     "language", "source", "domain", "type", "split",
 )  # fmt: skip
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
-_MOST_LABELS = 100  # different values among the first rows
+_MOST_LABELS = 100  # different values in the first rows
 _UUID_BYTES = 16
-_LEAST_OF_TEXT = 16  # components of a vector that is written as text, without a vector's name
-_LONGEST_ID = 200  # characters on average, for a column that no name recommends
+_LEAST_OF_TEXT = 16  # components of a vector written as text, if the name does not suggest a vector
+_LONGEST_ID = 200  # characters on average, if the name does not suggest an id
 _NO_ID = "no column here differs on every row; better name one that does"
 
 

@@ -18,7 +18,7 @@ from udfs.readers.sources import Source, UnreadableError
 
 # The most telling first: a README.md beside Parquet files is no pool of texts.
 _TELLING = ("parquet", "arrow", "webdataset", "binaryFile", "json", "csv", "numpy", "text")
-_MOST_FILES = 100_000  # that are listed to find out what a folder holds
+_MOST_FILES = 100_000  # listed to find out what a folder holds
 
 
 def look(table: str) -> Found:

@@ -32,9 +32,9 @@ from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, encoding_of
 
 N_ROWS = 500  # looked at
-_MOST_FOOTERS = 100  # of Parquet files, read to count rows, and to see that each is one file
-_HEAD = 2**20  # characters of CSV in which the header is looked for
-_LARGEST_LOOK = 2**24  # bytes of a file that is looked at as a whole, as at the pool's door
+_MOST_FOOTERS = 100  # Parquet footers read to count rows, and to check that each file is whole
+_HEAD = 2**20  # characters of CSV to find the header in
+_LARGEST_LOOK = 2**24  # bytes of a file that is checked as a whole, as on opening the pool
 _LARGEST_ARRAY = 2**28  # bytes of a JSON array, which has to be read as a whole
 
 

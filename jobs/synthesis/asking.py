@@ -30,8 +30,8 @@ ANSWERS = Table(
     "caption_answers",
     "incarnation INT, sequence BIGINT, round INT, n BIGINT, text STRING, detail STRING",
 )
-IN_A_ROW = 20  # failures after which the rest will fail too
-_AHEAD = 2  # batches that wait for each one that is asked
+IN_A_ROW = 20  # failures in a row after which the rest will fail too
+_AHEAD = 2  # batches waiting for each one under way
 
 Key = tuple[int, int]  # round, n
 

@@ -12,9 +12,9 @@ from jobs.gallery.contents import contents
 from jobs.gallery.exemplars import READ_PER_NODE, SEPARATOR, names
 from jobs.pool.inputs import Pool
 
-MOST_NAMED = 2_000  # nodes that are named by the words of their texts, all at once
+MOST_NAMED = 2_000  # nodes that are named by the words of their texts in one go
 
-Name = tuple[str, tuple[str, ...]]  # and aliases
+Name = tuple[str, tuple[str, ...]]  # name and aliases
 NAMELESS: Name = ("", ())
 
 

@@ -30,7 +30,7 @@ class Prompter:
 
     Attributes
     ----------
-    backgrounds : of concepts that have none of their own; None: those that come with Evenlake
+    backgrounds : for concepts without their own; None: those that come with Evenlake
     """
 
     concepts: Sequence[Concept]

@@ -36,7 +36,7 @@ class Similar:
 
     Parameters
     ----------
-    similarity : from which on two sets are alike; 0 < similarity <= 1
+    similarity : least Jaccard similarity of similar sets; 0 < similarity <= 1
     """
 
     def __init__(self, similarity: float) -> None:

@@ -12,7 +12,7 @@ from jobs.tables.lake import Lake
 from jobs.tables.saving import transaction_options
 from jobs.tables.table import KEY, Table
 
-_PER_INCARNATION = 2**32  # commits
+_PER_INCARNATION = 2**32  # commits between two cleanings
 
 
 def first_number(incarnation: int) -> int:
@@ -25,7 +25,7 @@ def added_before(lake: Lake, table: Table, stage_key: str, incarnation: int) -> 
 
     Parameters
     ----------
-    table : with a column ``chunk``: the number of the commit
+    table : a table with a column ``chunk`` that holds the commit's number
     """
     if not lake.exists(table):
         return None
@@ -38,7 +38,7 @@ def add_rows(lake: Lake, table: Table, rows: DataFrame, stage_key: str, number: 
 
     Parameters
     ----------
-    number : of the commit
+    number : the commit's number
 
     Returns
     -------

@@ -46,7 +46,7 @@ def last_metadata(lake: Lake, table: str) -> dict[str, Any]:
     history = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(table)}")
     for row in history.orderBy(F.desc("version")).select("userMetadata").collect():
         if row.userMetadata:
-            # another writer's may not be JSON
+            # metadata by other writers may not be JSON
             with contextlib.suppress(ValueError, TypeError, RecursionError):
                 return dict(json.loads(row.userMetadata))
     return {}

@@ -43,10 +43,10 @@ class Batches:
     Parameters
     ----------
     folder : path or URI of a folder that ``evenlake export`` wrote
-    columns : to read beside batch_id, all by default
-    rank, world : which of how many processes that train together
+    columns : columns to read besides batch_id; all by default
+    rank, world : this process's number, and the number of processes that train together
     shuffle : another order of batches in every epoch; batches stay as they are
-    seed : of the shuffle; the same in every rank
+    seed : seed of the shuffle; the same in every rank
     uneven : if ranks cannot have equally many batches; see ``jobs.training.order.share_of_rank``
 
     Raises
@@ -76,8 +76,8 @@ class Batches:
         self.shuffle, self.seed = shuffle, seed
         self._n_mine = len(self.order(epoch=0))
         self._marks: Any = np.zeros(N_MARKS, np.int64)
-        self._place: Place | None = None  # in this process's last pass
-        self._resumed: Place | None = None  # of a worker's own state
+        self._place: Place | None = None  # place in this process's last pass
+        self._resumed: Place | None = None  # place loaded from a worker's own state
 
     def __len__(self) -> int:
         """Return the batches of this rank in an epoch."""

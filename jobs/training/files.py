@@ -19,7 +19,7 @@ Batch = dict[str, Any]  # column -> numpy array, or a list where no array holds 
 _Held = dict[str, NDArray[Any] | pa.ChunkedArray]  # a column that is no array stays as it is
 
 _MOST_OPEN = 32  # files that one reader keeps open
-_MOST_HELD = 64 << 20  # bytes of row groups that it keeps for other batches in them
+_MOST_HELD = 64 << 20  # bytes of row groups held for the other batches in them
 
 
 @dataclass
@@ -42,7 +42,7 @@ class BatchFiles:
 
     Parameters
     ----------
-    columns : those to read beside ``batch_id`` and ``position``; all by default
+    columns : columns to read besides ``batch_id`` and ``position``; all by default
     """
 
     def __init__(

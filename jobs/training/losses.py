@@ -30,7 +30,7 @@ def multi_positive_loss(
     others : (m, d), of length 1
     anchor_captions : (n,); an other of the same caption is a positive
     other_captions : (m,)
-    temperature : that cosines are divided by
+    temperature : divisor of the cosines
     are_same : whether the others are the anchors, in their order: none is then its own positive or
         negative
 

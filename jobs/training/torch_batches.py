@@ -32,7 +32,7 @@ class TorchBatches(Batches, IterableDataset):  # type: ignore[misc]  # torch has
 
     Parameters
     ----------
-    rank, world : by default those of torch.distributed, or of torchrun's RANK and WORLD_SIZE
+    rank, world : by default those of torch.distributed, or torchrun's RANK and WORLD_SIZE
     options : see ``Batches``
     """
 
@@ -78,7 +78,7 @@ def _uncollated(items: Sequence[WholeBatch], **_: Any) -> Batch:
     return batch
 
 
-default_collate_fn_map[WholeBatch] = _uncollated  # in workers too, which import this module
+default_collate_fn_map[WholeBatch] = _uncollated  # also runs in workers, which import this module
 
 
 class BatchLoader:
@@ -89,7 +89,7 @@ class BatchLoader:
 
     Parameters
     ----------
-    options : of ``DataLoader``, such as num_workers
+    options : options of ``DataLoader``, such as num_workers
     """
 
     def __init__(self, batches: TorchBatches, **options: Any) -> None:

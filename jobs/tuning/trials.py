@@ -18,7 +18,7 @@ from udfs.kernels.passes.sources import LocalBlocks, blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.allocation import Sharing, TreeLevel, quotas_down
 
-NOISE = 0.01  # of the score: how much trees with different seeds differ
+NOISE = 0.01  # in the score: how much trees with different seeds differ
 AS_EVEN = 0.05  # nats of KL over communities
 
 
@@ -93,7 +93,7 @@ class Trial:
     relative : (n_trees, n nodes) coverage distances over the uniform control's mean
     communities : the mean of these over communities; None if there are none
     kl : over communities, the mean
-    n_clusterings : that the nodes come from, all over the same points
+    n_clusterings : clusterings that the nodes come from, all over the same points
     unseen : share of the pool that those points leave out
     """
 

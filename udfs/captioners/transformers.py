@@ -20,7 +20,7 @@ from udfs.captioners.contract import (
 )
 from udfs.captioners.specs import CaptionerSpec
 
-EXTRA = "models"  # of the package, that installs the library
+EXTRA = "models"  # the extra that installs the library
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Options:
     Attributes
     ----------
     max_length : tokens of a caption
-    temperature, top_p : of the draws of tokens; temperature 0: always the likeliest
+    temperature, top_p : how tokens are sampled; temperature 0: always the likeliest
     device : such as ``cpu`` or ``cuda:1``; None: a GPU where there is one
-    revision : of a model on the hub: a branch, a tag or a commit
+    revision : for a model on the hub: a branch, a tag or a commit
     """
 
     max_length: int = 64

@@ -62,7 +62,7 @@ def fit(
     ----------
     texts : those that cannot be embedded (null, empty, not UTF-8) are skipped
     n_components : the most to keep; few texts, or texts much alike, span fewer
-    seed : of the randomized SVD
+    seed : seed of the randomized SVD
 
     Returns
     -------
@@ -162,7 +162,7 @@ def _as_text(value: Any) -> str | Failure:
     if not text.strip():
         return Failure("empty_content", f"{len(value)} white space characters" if value else None)
     try:
-        text.encode("utf-8")  # as the hashing does
+        text.encode("utf-8")  # as scikit-learn's hashing does
     except UnicodeEncodeError as error:
         return Failure("undecodable", f"not Unicode at character {error.start}: {error.reason}")
     return text

@@ -28,7 +28,7 @@ _ELEMENTS = {
     "tensor(float16)": np.float16, "tensor(double)": np.float64,
 }  # fmt: skip
 _OF_TEXTS = ("input_ids", "attention_mask", "token_type_ids")
-_WHOLE = "sentence_embedding"  # the output of models that pool by themselves
+_WHOLE = "sentence_embedding"  # the output of models that pool the tokens themselves
 BESIDE = (*TOKENIZER_FILES, PREPROCESSOR)
 
 Feed = dict[str, NDArray[Any]]

@@ -19,7 +19,7 @@ from udfs.embedders.contract import EmbedderError, Failure
 from udfs.embedders.images import make_open
 from udfs.embedders.pretrained import Kind, Model, require_positive
 
-OLDEST = 6  # the first version that runs no code from a model's folder unless it is asked to
+OLDEST = 6  # the first version that by default runs no code from a model's folder
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Options:
     prompt, prompt_name : put before every text; the name is one of the model's own
     max_seq_length : tokens read of a text; None: the model's own
     truncate_dim : components kept, for models trained for that
-    revision : of a model on the hub: a branch, a tag or a commit
+    revision : for a model on the hub: a branch, a tag or a commit
     """
 
     batch: int = 32
@@ -122,7 +122,7 @@ def _length(decoded: Any) -> int:
 
 
 def _n_bytes(decoded: Any) -> int:
-    width, height = getattr(decoded, "size", (0, 0))  # of an image
+    width, height = getattr(decoded, "size", (0, 0))  # texts have no size
     return 3 * int(width) * int(height)
 
 

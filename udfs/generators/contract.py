@@ -46,9 +46,9 @@ class Settings:
 
     Attributes
     ----------
-    size : of the longer side, in pixels; None: the generator's own
+    size : the longer side in pixels; None: the generator's default
     guidance : how closely an image keeps to its text, in the unit of diffusion models
-    steps : of a diffusion
+    steps : diffusion steps
     """
 
     size: int | None = None

@@ -14,8 +14,8 @@ from udfs.generators.specs import GeneratorSpec
 from udfs.kernels.exact.hashing import uniform
 
 SIZE = 64  # pixels
-_NOISE = 0.06  # of the range of a colour
-_CONTRAST = 0.35  # of backgrounds, around grey: concepts are to stand out
+_NOISE = 0.06  # share of a colour's range
+_CONTRAST = 0.35  # of backgrounds, around grey, so that concepts stand out
 _N_DRAWS = 16  # uniform numbers of an image, beside its noise
 
 Floats = NDArray[np.float64]

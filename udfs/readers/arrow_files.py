@@ -162,7 +162,7 @@ def _require_whole(source: Source) -> None:
                 f"{source.path} ends at byte {size:,} without the mark of its end; it is cut, or "
                 "its writer was never closed: copy or write it again"
             )
-        if is_file:  # what follows is the footer, its length and the magic again
+        if is_file:  # next come the footer, its length and the magic again
             file.seek(max(0, size - 10))
             footer = int.from_bytes(file.read(4), "little") + 10
         else:

@@ -23,7 +23,7 @@ class Dialect(NamedTuple):
     ----------
     escape : what stands before a quote inside quotes; as a rule the quote itself
     comment : what a line begins with that is not read
-    encoding : where the config names one
+    encoding : the encoding that the config names, if it does
     strict : whether text after a closing quote is refused
     is_by_lines : whether each line is a record, also where quotes go on
     """
@@ -143,7 +143,7 @@ class _Scan:
     ----------
     wrong : a quoted field that is never closed, is followed by text, or goes over several lines
         where each is a record; a second byte order mark
-    ends : of the records: ``lf``, ``crlf``, ``mixed``, or empty if there is one line
+    ends : how records end: ``lf``, ``crlf``, ``mixed``, or empty if there is one line
     mixed_line, crlf_line : the first line that ends otherwise; the first CRLF inside quotes
     """
 

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, bad_byte, decoded, encoding_of, opened
 
-_BLOCK = 32 << 20  # bytes that are looked at together, and the line at their end
-_LARGEST = 1 << 30  # of a document, or of a line
+_BLOCK = 32 << 20  # bytes examined together, plus the line at their end
+_LARGEST = 1 << 30  # bytes of a document, or of a line
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
 # cheap to look for: what a record is not to hold, or what may be a string's
@@ -28,7 +28,7 @@ def look_json(source: Source, *, is_document: bool | None, encoding: str = "") -
     Parameters
     ----------
     is_document : whether it is read as one document; None to find out
-    encoding : where the config names one
+    encoding : the encoding that the config names, if it does
     """
     with opened(source) as file:
         blocks = iter([file.read()]) if encoding else _blocks(file)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from udfs.readers.sources import Source, UnreadableError, read_as
 
-BATCH_BYTES = 16 << 20  # of vectors in an Arrow batch
-ONLY = {1: "value", 2: "embedding"}  # what the array of a .npy is called, by its dimensions
-PASSED_OVER = b"passed over"  # in a schema's metadata: what `Arrays` calls so
+BATCH_BYTES = 16 << 20  # bytes of vectors in an Arrow batch
+ONLY = {1: "value", 2: "embedding"}  # column of a .npy array, by its number of dimensions
+PASSED_OVER = b"passed over"  # metadata key of the arrays passed over
 _READ = "one or two dimensions of float16, float32, float64, whole numbers, text, bytes or dates"
 
 

@@ -20,7 +20,7 @@ class Source:
     Attributes
     ----------
     path : as Spark writes it, such as ``file:/pool/a.npy``
-    content : its bytes; None: the file is local
+    content : the file's bytes; None if it is local
     start, stop : rows; a stop of -1 is the end
     """
 

@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from udfs.readers.sources import Source, UnreadableError, as_text, read_as
 
-BATCH_BYTES = 32 << 20  # of content in an Arrow batch
-PASSED_OVER = b"members passed over"  # in a schema's metadata: their names, as JSON
+BATCH_BYTES = 32 << 20  # bytes of content in an Arrow batch
+PASSED_OVER = b"members passed over"  # metadata key: their names, as JSON
 TEXTS = ("txt", "text", "caption", "json", "cls")  # endings whose members are texts
 _BLOCK = tarfile.BLOCKSIZE
-_UNPACKED: dict[bytes, Callable[[Any], Any]] = {  # by a file's first bytes
+_UNPACKED: dict[bytes, Callable[[Any], Any]] = {  # by the first bytes of a file
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from udfs.points import Batches
 from udfs.shards.numbered import WriteShard
 
-_NO_LIMIT = 1 << 40  # rows, bytes: a shard is one fragment
+_NO_LIMIT = 1 << 40  # of rows and bytes, so that a shard is one fragment
 
 
 def make_fragment(firsts: Sequence[int], datasets: Sequence[str]) -> WriteShard:

@@ -25,7 +25,7 @@ def make_write(write: WriteShard, column: str) -> OnBatches:
     Parameters
     ----------
     write : one shard; it takes all rows
-    column : of the shard's number
+    column : column that holds the shard's number
     """
 
     def on_batches(batches: Batches) -> Batches:

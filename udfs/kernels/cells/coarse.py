@@ -14,9 +14,9 @@ from udfs.kernels.passes.sources import CellSource, LocalBlocks
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.quotas import divide_quotas
 
-SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
-LARGEST_CELL = 2.0  # in mean cells; larger ones are divided, as a cell's work grows with its square
-_MAX_DIVISIONS = 8  # rounds of dividing cells that are too large
+SAMPLE_PER_CELL = 256  # points per cell that centroids are fitted on
+LARGEST_CELL = 2.0  # times the mean; larger cells are divided, as work grows with a cell's square
+_MAX_DIVISIONS = 8  # rounds of dividing
 COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
 
 
@@ -93,7 +93,7 @@ def fit_cells(
             n_parts = int(-(-3 * cells.n_points[cell] // (2 * limit)))
             parts.append(fit_at_most(mine, n_parts, COARSE, seed=derive_seed(seed, -3 - i)))
         before, C = C, np.concatenate(parts)
-        if np.array_equal(before, C):  # each large cell is copies of one point
+        if np.array_equal(before, C):  # each large cell consists of copies of one point
             break
     labels, cells = _count(sample, C, source.n_rows)
     C = _put_on_copies(C, sample.X, labels, np.flatnonzero(cells.n_points > limit))

@@ -21,8 +21,8 @@ Codes = NDArray[np.float32]  # (n, n_components) grid coordinates, of length 2^2
 POINT_LENGTH = 2 * VIEW_LENGTH
 MOST_HIDDEN = 1024  # units of a hidden layer: 2^20 each, 2^25 together
 _WEIGHT_BITS = 26
-_SHORTEST = 2.0**-500  # of weights that are all 0
-HANDED_ON = 2.0**-20  # of a hidden unit, which is at most 2^(1 + 13 + 26)
+_SHORTEST = 2.0**-500  # stands in for the length of weights that are all 0
+HANDED_ON = 2.0**-20  # scale of a hidden unit, which is at most 2^(1 + 13 + 26)
 
 
 class Layer(NamedTuple):
@@ -98,7 +98,7 @@ def encoder_of(layers: Sequence[tuple[Floats, Floats]], *, input_length: float) 
     layers : weights (n_in, n_out) and bias (n_out,) each; at most MOST_HIDDEN units between
     input_length : what a point of length 1, as the layers read it, is long as encoders read it
     """
-    larger, found = input_length, []  # than what the layer is made for
+    larger, found = input_length, []  # input length relative to what the layer is made for
     for weights, bias in layers:
         layer, scale = layer_of(weights, bias * larger)
         found.append(layer)
@@ -115,17 +115,17 @@ def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder
 
     Parameters
     ----------
-    moments : of at least two points
-    n_components : at most the features
+    moments : moments of at least two points
+    n_components : at most the number of features
     ridge : relative to the mean of S's diagonal
 
     Returns
     -------
-    encoder : the same for the same moments, on one machine; signs are set by the largest weight
+    encoder : determined by the moments, on one machine; signs are set by the largest weight
     """
     n, n_features = moments.n, len(moments.sums)
     plus, minus = moments.plus.astype(np.float64), moments.minus.astype(np.float64)
-    mean = moments.sums / (2 * n)  # of the views
+    mean = moments.sums / (2 * n)  # mean of the views
     about = 2 * n * np.outer(mean, mean)
     S, X = (plus + minus) / 2 - about, (plus - minus) / 2 - about
     mean_variance = np.trace(S) / n_features
@@ -137,7 +137,7 @@ def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder
     W = np.linalg.solve(L.T, vectors) * np.sqrt(np.maximum(values, 0.0))
     largest = np.take_along_axis(W, np.abs(W).argmax(axis=0)[None], axis=0)[0]
     W = W * np.where(largest < 0, -1.0, 1.0) * np.sqrt(n)
-    layer, _ = layer_of(W, -(2 * mean) @ W)  # a point is its views' sum
+    layer, _ = layer_of(W, -(2 * mean) @ W)  # encoders read a point as the sum of its views
     return Encoder([layer])
 
 

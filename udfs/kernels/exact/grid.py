@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRID_BITS = 24  # mantissa bits of float32: a grid coordinate is exact in it
-LIMB_BITS = 26  # of the lower part of a squared distance
+LIMB_BITS = 26  # bits of the lower limb of a squared distance
 _LOW = 2**LIMB_BITS - 1
 
 
@@ -89,6 +89,6 @@ def exact_sum(numbers: NDArray[np.float64] | NDArray[np.int64]) -> int:
 def distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Drop repeated rows, keeping the first of each and the order."""
     first: dict[bytes, int] = {}
-    for i, row in enumerate(rows + np.float32(0)):  # which turns -0 into 0
+    for i, row in enumerate(rows + np.float32(0)):  # turns -0 into 0
         first.setdefault(row.tobytes(), i)
     return rows[list(first.values())]

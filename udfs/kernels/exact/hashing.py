@@ -57,7 +57,7 @@ _P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
-_SHORT = 32  # bytes; from here on XXH64 works differently
+_SHORT = 32  # bytes; XXH64 treats longer inputs differently
 _SPARK_SEED = np.uint64(42)
 
 

@@ -212,5 +212,5 @@ def settle_exactly(
     pieces = (slice(i, i + _PAIRS_AT_ONCE) for i in range(0, len(row), _PAIRS_AT_ONCE))
     sq_dist = np.concatenate([sq_distances(X[row[s]], C[candidate[s]]) for s in pieces])
     order = np.lexsort((candidate, sq_dist, row))
-    first = order[np.r_[True, np.diff(row[order]) > 0]]  # each row's best
+    first = order[np.r_[True, np.diff(row[order]) > 0]]  # the best of each row
     labels[row[first]] = candidate[first]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from udfs.kernels.exact.nearest import Buffers, Centroids, error_bound, scores_of, sq_distances
 
-ROWS = 256  # whose scores are held at once
-_PAIRS = 1 << 14  # whose distances are computed at once
+ROWS = 256  # rows whose scores are held at once
+_PAIRS = 1 << 14  # pairs whose distances are computed at once
 
 
 class Neighbours(NamedTuple):
@@ -65,7 +65,7 @@ def first_copies(X: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
 
     More of them find each other at no distance all the same, and would cost their number squared.
     """
-    rows = np.ascontiguousarray(X + np.float32(0))  # which turns -0 into 0
+    rows = np.ascontiguousarray(X + np.float32(0))  # turns -0 into 0
     _, copy_of = np.unique(rows.view(np.dtype((np.void, rows.strides[0]))), return_inverse=True)
     copy_of = copy_of.ravel()
     order = np.argsort(copy_of, kind="stable")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST = 4096  # coordinates; its square is 2^24
-N_PLACES = 2**16  # of dot products, from -1 to 1
+N_PLACES = 2**16  # grid over dot products from -1 to 1
 MIDDLE = N_PLACES // 2
 DOTS_PER_PLACE = LONGEST**2 // MIDDLE
 
@@ -55,7 +55,7 @@ def to_places(dots: NDArray[np.float32], out: NDArray[np.int64]) -> None:
     ----------
     dots : scaled to -MIDDLE to MIDDLE
     """
-    dots += np.float32(MIDDLE + 0.5)  # to 2^-7 of a place, as IEEE 754 rounds everywhere
+    dots += np.float32(MIDDLE + 0.5)  # rounds to 2^-7 of a place, under IEEE 754 everywhere
     np.copyto(out, dots, casting="unsafe")
 
 

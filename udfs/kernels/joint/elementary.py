@@ -17,8 +17,8 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LOG2_E = 1.44269504088896338700e00
 _SQRT_HALF = 0.7071067811865476
 _LEAST, _MOST = -700.0, 700.0  # exponents that leave a normal float64
-_EXP_TERMS = [1 / math.factorial(i) for i in range(14)]  # of Taylor's series, to .35^14 / 14!
-_LOG_TERMS = [1 / (2 * i + 1) for i in range(12)]  # of the inverse tangent's, to .172^25
+_EXP_TERMS = [1 / math.factorial(i) for i in range(14)]  # Taylor series, up to .35^14 / 14!
+_LOG_TERMS = [1 / (2 * i + 1) for i in range(12)]  # inverse hyperbolic tangent, up to .172^25
 
 
 def exp(x: Floats) -> Floats:

@@ -34,7 +34,7 @@ class IndependentNodes:
     ----------
     points : (n, n_features) float32, grid coordinates
     labels : (n,) nodes of the points
-    centroids : of the nodes
+    centroids : centroids of the nodes
     """
 
     points: NDArray[np.float32]

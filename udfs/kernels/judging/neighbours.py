@@ -15,7 +15,7 @@ from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.exact.neighbours import ROWS, nearest_among
 
 N_NEIGHBOURS = 15
-_EDGES = 1 << 14  # whose neighbours are compared at once
+_EDGES = 1 << 14  # edges whose neighbours are compared at once
 
 
 class Edges(NamedTuple):
@@ -64,7 +64,7 @@ def nearest_neighbours(
     if k < 1:
         return np.empty((len(points), 0), np.int64)
     centroids = Centroids(points)
-    _ = centroids.folded, centroids.largest_norm  # once, before the threads
+    _ = centroids.folded, centroids.largest_norm  # computed once, before the threads start
 
     def find(start: int) -> NDArray[np.int64]:
         X = points[start : start + ROWS]

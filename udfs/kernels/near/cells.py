@@ -16,11 +16,11 @@ from udfs.kernels.cells.coarse import fit_cells
 from udfs.kernels.exact.nearest import Buffers, Centroids, error_bound, scores_of, sq_distances
 from udfs.kernels.passes.sources import blocks_of
 
-CELL_ROWS = 512  # at the least, on average: smaller cells lose pairs and save little
+CELL_ROWS = 512  # at least, on average: smaller cells lose pairs and save little
 MOST_CELLS = 8192  # so that the sample fits the driver
-SAMPLE_PER_CELL = 32  # points that the cells are fitted on
-_SCORES_AT_ONCE = 1 << 20  # they stay in the cache
-MOST_SEARCHED = 3  # cells of a point
+SAMPLE_PER_CELL = 32  # points that the cells are fitted on, per cell
+_SCORES_AT_ONCE = 1 << 20  # scores, few enough to stay in the cache
+MOST_SEARCHED = 3  # cells searched for a point
 _PAIRS_AT_ONCE = 1 << 14  # (row, centroid) pairs whose distances are computed together
 
 
@@ -165,6 +165,6 @@ def searched_within(threshold: float, unit: float) -> float:
     Parameters
     ----------
     threshold : the cosine of similar points
-    unit : of the grid
+    unit : grid unit
     """
     return 2 * (1 - threshold) / unit**2

@@ -17,7 +17,7 @@ def keepers_of(pairs: Pairs, n_points: int) -> tuple[NDArray[np.int64], NDArray[
 
     Parameters
     ----------
-    pairs : in any order, some of them several times; points are numbered in order of rank
+    pairs : pairs in any order, possibly repeated; points are numbered in order of rank
 
     Returns
     -------

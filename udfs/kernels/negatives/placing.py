@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from udfs.kernels.near.pairs import better_neighbours
 
 Rows = NDArray[np.int64]
-NOWHERE = -1  # the batch of a row that is in none
+NOWHERE = -1  # the batch of a row without one
 
 
 class Apart(NamedTuple):
