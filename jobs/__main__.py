@@ -66,7 +66,7 @@ def _top(version: VersionOption = False) -> None:
 
 
 def _stages() -> dict[str, tuple[str, str]]:
-    """Return the commands of the recipe's stages that are no step of another command."""
+    """Return the commands of the recipe's stages that are not steps of another command."""
     from jobs.recipe import RECIPE
 
     named = [stage for stage in RECIPE.stages if " " not in (stage.command or " ")]

@@ -63,13 +63,13 @@ POINTS = Table(
 
 @dataclass(frozen=True, kw_only=True)
 class Checked(Outcome):
-    """Where the images are.
+    """Where the images landed.
 
     Attributes
     ----------
     n_rejected : images that the run's embedder turned away
     share_landed, chance : share of the images at home; the pool's share there, averaged over images
-    n_homeless : concepts whose images outnumber others nowhere
+    n_homeless : concepts whose images outnumber all others in no place
     entropy, entropy_before : normalised entropy over groups, with the images and without them
     n_joined : images that joined the sample
     """
@@ -111,7 +111,7 @@ def _concepts(run: Run) -> pa.Table:
 def _landed(this: Work, homes: Homes) -> DataFrame:
     """Return where images land : image_id, caption_id, k, concept_id, group, path, place, reason.
 
-    What an image's embedder turned away has a reason and no place.
+    Images that the embedder turned away have a reason and no place.
     """
     run = this.run
     made = this.lake.read(render_images.IMAGES, run.key(render_images.STAGE))
@@ -233,7 +233,7 @@ def check(this: Run) -> Checked:
     Raises
     ------
     ConfigError
-        If there are no images yet, the run's embedder takes none, or the sample to join is none.
+        If there are no images yet, the run's embedder takes none, or there is no sample to join.
     """
     render_images.require_on(this)
     if (join := this.written.synthesis.join) is not None:

@@ -60,7 +60,7 @@ class Compared:
 
 
 def run(spark: SparkSession, config: RunConfig, before: str, after: str) -> Compared:
-    """Compare two runs, and write a page of that.
+    """Compare two runs, and write the comparison as a page.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def _n_features(rows: DataFrame, source: str, n_rejected: int) -> int:
 
 
 def _lesson(this: Work, points: Points, base: Encoder) -> Lesson:
-    """Learn, or take what an earlier attempt has learned, so that all tables are of one lesson."""
+    """Learn, or take what an earlier attempt has learned, so that all tables share one lesson."""
     content = b""
     if this.is_repeated:
         kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == ENCODERS)

@@ -164,7 +164,7 @@ def _columns(this: Run, wanted: WantedSample) -> DataFrame:
 
 
 def _is_id(this: Run, name: str) -> bool:
-    """Tell whether a column of the pool is the id, under the same name."""
+    """Return whether a column of the pool is the id, under the same name."""
     return name.lower() == "id" == this.written.input.id.lower()
 
 

@@ -82,7 +82,7 @@ def _find(this: Work) -> Deduplicated:
 
 
 def _turned_away(run: Run) -> DataFrame:
-    """Return the ids turned away; asked only if there are any."""
+    """Return the ids turned away; called only if there are any."""
     found = run.outcome(STAGE)
     counts = {DUPLICATES: found.n_copies, REJECTS: found.n_contaminated}
     ids = [run.read(STAGE, table).select("id") for table, n in counts.items() if n]

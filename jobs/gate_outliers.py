@@ -68,7 +68,7 @@ def _gate(this: Work) -> Gated:
         first = _kept(kept, _with_distance(search.once(), pool.unit))
         spread = spread_of(first, largest=2 * this.run.outcome(embed_pool.STAGE).largest_norm)
         first = first.withColumn("score", spread.score(F.col("distance")))
-        # 2. who looks too far away asks again, in more cells
+        # 2. points that look too far away search again, in more cells
         is_far = F.coalesce(F.col("score") > limit, F.lit(True))
         again = first.where(is_far)
         if not search.is_complete:

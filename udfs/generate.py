@@ -1,4 +1,4 @@
-"""Make the images of captions on executors: each different from its caption's others, or told."""
+"""Make the images of captions on executors: each unlike its caption's others, or a failure."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence

@@ -28,7 +28,7 @@ class Vectors:
     ids : (n,)
     X : (n, n_features) grid coordinates
     unit : grid unit
-    n_missing : ids asked for that have no vector, or none of that length
+    n_missing : requested ids that have no vector, or none of that length
     """
 
     ids: pa.Array
@@ -37,7 +37,7 @@ class Vectors:
     n_missing: int
 
     def of(self, rows: pa.Table) -> NDArray[np.float32]:
-        """Return the vectors of rows with an ``id``, in their order, without those that miss."""
+        """Return the vectors of those rows with an ``id`` that have one, in their order."""
         places = pa.compute.index_in(rows["id"].cast(self.ids.type), self.ids)
         found: NDArray[np.float32] = self.X[places.drop_null().to_numpy()]
         return found
@@ -52,7 +52,7 @@ def judge_rows(
     ----------
     column : a column of the pool, or an expression
     samples : sample -> its points, with an ``id``
-    drawn : hash samples of the pool that judge, and uniform draws, by turns
+    drawn : hash samples of the pool that judge, alternating with uniform draws
 
     Raises
     ------
@@ -71,9 +71,9 @@ def judge_rows(
 
 
 def vectors_of(table: pa.Table, n_wanted: int, *, normalize: bool) -> Vectors:
-    """Return the vectors among values : id, value, arrays of numbers or raw float32.
+    """Return the vectors among values (id, value), which are arrays of numbers or raw float32.
 
-    Ids that occur more than once have none: which is theirs is not known.
+    Ids that occur more than once have none, as it is not known which is theirs.
 
     Parameters
     ----------

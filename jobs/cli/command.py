@@ -53,7 +53,7 @@ Job = Callable[[Run], object]  # returns what is printed, or None
 
 
 def stage_main(stage: Stage[Any], argv: Sequence[str] | None) -> int:
-    """Do one stage from the command line, after those before it; every stage's ``main``."""
+    """Run one stage from the command line, after those before it: every stage's ``main``."""
 
     def job(this: Run) -> object:
         this.do(stage)

@@ -40,8 +40,8 @@ _WANTED = {
 }
 
 
-# Sections, and their keys that name code, first the plug-in's if it need not be code, or what it
-# is called with.
+# Section -> the keys that name code or its options. The first may also name a plug-in that is not
+# code.
 _CODE_AT = {
     "embed": ("model", "options"),
     **{f"learnability.{side}": ("model", "model_options") for side in SIDES},

@@ -32,7 +32,7 @@ _STUDENT, _KMEANS = 1, 2  # streams of the seed
 
 
 def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
-    """Go through all rounds, and return the last.
+    """Run all rounds, and return the last one's lesson.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
 
 
 def base_of(this: Work, rows: DataFrame, moments: Moments) -> Encoder:
-    """Return the first base, by the moments of all points.
+    """Return the first base, made from the moments of all points.
 
     Parameters
     ----------
@@ -158,5 +158,5 @@ def controls_of(
 
 
 def _filled(moments: list[Moments]) -> list[Moments]:
-    """Return moments of which none is of too few points, as some are in a very small pool."""
+    """Return the moments; those of fewer than two points become those of the largest cluster."""
     return [each if each.n > 1 else max(moments, key=lambda m: m.n) for each in moments]

@@ -1,4 +1,4 @@
-"""What rounds of Divide and Contrast start from, and what one has learned: it can be kept."""
+"""What rounds of Divide and Contrast start from, and what one has learned, which can be stored."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Points:
 
     @property
     def views(self) -> Views:
-        """The sample's."""
+        """The sample's views."""
         return views_of(self.sample)
 
 

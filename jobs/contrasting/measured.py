@@ -1,4 +1,4 @@
-"""What dividing is worth: hardness of negatives, and what students' codes say of labels.
+"""What dividing is worth: hardness of negatives, and what students' codes tell about labels.
 
 Every figure stands beside two controls: without any division, and with a random one.
 """
@@ -112,7 +112,7 @@ def report_of(figures: Mapping[str, Mapping[str, float]]) -> pa.Table:
 
 
 def rows_of(source: str, report: pa.Table, merges: NDArray[np.int64], n_rounds: int) -> list[Row]:
-    """Return rows of ``report``, by the round that they are of: figures, and merged clusters."""
+    """Return rows of ``report``, keyed by round: figures, and merged clusters."""
     told: list[tuple[str, float, float | None]] = [
         (f"{row['metric']}, beside {row['beside']}", row["value"], row["control"])
         for row in report.to_pylist()

@@ -57,7 +57,7 @@ def said_of(done: Contrasted) -> list[str]:
 def contrast_page(
     config: RunConfig, run_id: str, said: Sequence[str], tables: Mapping[str, str]
 ) -> SidePage:
-    """Return what the page of Divide and Contrast says.
+    """Return the content of the page of Divide and Contrast.
 
     Parameters
     ----------

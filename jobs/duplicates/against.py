@@ -157,7 +157,7 @@ def contaminated_among(
 
 
 def _told(matched: pa.Table, known: Known) -> pa.Table:
-    """Say what each point was found to be : columns of MATCHED_SCHEMA -> id, reason, detail."""
+    """Return what each point was found to be : columns of MATCHED_SCHEMA -> id, reason, detail."""
     details = [
         f"the content of {known.names[i]}"
         if cosine == SAME

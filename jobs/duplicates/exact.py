@@ -21,7 +21,7 @@ _WORDS = 2  # 64-bit words in a content's hash
 
 
 def group_ids(points: pa.Table) -> NDArray[np.int64]:
-    """Return the number of the group that each point would keep : (n,), by its content."""
+    """Return the number of each point's group, the points of the same content : (n,)."""
     return xxhash64_of(_hashes(points))
 
 

@@ -1,4 +1,4 @@
-"""Near copies: similar pairs, searched in cells, and who of them stays.
+"""Near copies: similar pairs, searched in cells, and which of their points stay.
 
 Method   cosine above a threshold in a point's nearest coarse cells, as SemDeDup searches in one
          (arXiv 2303.09540); a group is a point and those similar to itself, not a chain of them
@@ -176,7 +176,7 @@ class Near:
         return keys_of_partitions(this.spark, n_bins)[bins_of(n_sampled, n_bins)]
 
     def _resolved(self, pairs: pa.Table) -> pa.Table:
-        """Find who stays : columns of PAIRS_SCHEMA -> of ``duplicates``."""
+        """Find which points stay : columns of PAIRS_SCHEMA -> of ``duplicates``."""
         better = pairs.select([f"better_{name}" for name in POINT]).rename_columns([*POINT])
         ends = pa.concat_tables([pairs.select([*POINT]), better])
         points = ends.group_by([*POINT]).aggregate([])
@@ -189,7 +189,7 @@ class Near:
 
 
 def _gone(points: pa.Table, pairs: Pairs) -> pa.Table:
-    """Find who stays, and return the others : columns of ``duplicates``.
+    """Find which points stay, and return the others : columns of ``duplicates``.
 
     Parameters
     ----------

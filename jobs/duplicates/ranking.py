@@ -1,4 +1,4 @@
-"""Which of several copies is preferred: by a column of the metadata."""
+"""Which of several copies is preferred: by a metadata column."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -14,7 +14,7 @@ def ranking_of(given: DedupConfig) -> Ranking:
 
 
 def with_rank(points: DataFrame, metadata: DataFrame, keep: KeepConfig) -> DataFrame:
-    """Add each point's rank: numbers if all values of the column are, else text.
+    """Add each point's rank: a number if all values of the column are numbers, else text.
 
     Parameters
     ----------

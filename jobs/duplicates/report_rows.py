@@ -34,7 +34,7 @@ def group_rows(duplicates: DataFrame) -> list[Row]:
 
 
 def similarity_rows(points: pa.Table, read: DirectionReader) -> list[Row]:
-    """Return how similar points' nearest others are, of different vectors.
+    """Return how similar points are to their nearest others, among different vectors.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def _histogram(cosine: np.ndarray) -> Iterator[Row]:
 
 
 def _proposed(ids: pa.ChunkedArray, nearest: np.ndarray, cosine: np.ndarray) -> Iterator[Row]:
-    """Propose a threshold, if there is a place for it, and show pairs just above it."""
+    """Propose a threshold, if the data has a place for one, and show pairs just above it."""
     threshold = proposed_threshold(cosine)
     if threshold is None:
         return

@@ -30,7 +30,7 @@ class AnyFile(Protocol):
 
 
 class AnyIndex(Protocol):
-    """What the last file of an export tells."""
+    """The content of an export's last file."""
 
     @property
     def source(self) -> Source:
@@ -75,7 +75,7 @@ class Folder(Generic[IndexT]):
         return self.path if name == HERE else f"{self.path}/{name}"
 
     def native_path(self, name: str) -> str:
-        """Return the same as a library knows it that has nothing of Hadoop's."""
+        """Return the same in the form that libraries without Hadoop understand."""
         is_local = isinstance(self.system, fs.LocalFileSystem)
         return self._at(name) if is_local else without_hadoop(self.table_path(name))
 
@@ -208,7 +208,7 @@ class Folder(Generic[IndexT]):
         )
 
     def disturbed(self, found: str) -> CurationError:
-        """Return the error for files that nobody but another process can have written."""
+        """Return the error for files that only another process can have written."""
         return CurationError(
             f"Spark wrote {found}; is another export to this folder under way? Run this one again"
         )

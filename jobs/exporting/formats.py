@@ -109,7 +109,7 @@ def _tars(folder: SampleFolder, rows: Rows) -> list[Shard]:
 
 
 def _written(folder: SampleFolder, rows: Rows, write: OnBatches) -> dict[int, str]:
-    """Have workers write all shards; return what they tell of each."""
+    """Have workers write all shards; return what they report of each."""
     found = in_order(rows.frame, *rows.order).mapInArrow(write, SHARDS_SCHEMA).collect()
     require_rows(folder, sum(row.n_rows for row in found), rows.n_rows)
     return {row.shard: row.written for row in found}

@@ -1,4 +1,4 @@
-"""Splits of exact sizes, which no group of copies is divided by.
+"""Splits of exact sizes that divide no group of copies.
 
 The groups of each size are shared out by their hash, the largest first, in proportion to the rows
 that the splits are still owed: where single rows come last, the sizes are exact.

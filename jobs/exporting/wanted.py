@@ -1,4 +1,4 @@
-"""What to export, as a command line or a notebook says it, and what was exported."""
+"""What to export, as asked for on a command line or in a notebook, and what was exported."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ class Wanted:
     file_mb: float = 256
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse options that cannot be meant.
 
         Raises
         ------

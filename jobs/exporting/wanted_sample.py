@@ -1,4 +1,4 @@
-"""Which sample to export and how, as a command line says it, and what was exported."""
+"""Which sample to export and how, as asked for on a command line, and what was exported."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class WantedSample:
     file_mb: float = 256
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse options that cannot be meant.
 
         Raises
         ------

@@ -151,7 +151,7 @@ def few_turned_away(rows: DataFrame, n_shown: int) -> DataFrame:
 
 
 def names(texts: Sequence[str]) -> list[str]:
-    """Name documents by the terms that are most their own: class-based TF-IDF.
+    """Name documents by their most characteristic terms: class-based TF-IDF.
 
     Source: Grootendorst, "BERTopic" (arXiv 2203.05794), equation 1.
 

@@ -84,7 +84,7 @@ def _path(shipped: str, folder: str) -> str:
 
 @lru_cache(maxsize=8)  # a run asks several times
 def _from_hub(name: str) -> str:
-    """Bring a pipeline of the hub to this machine, and return its folder.
+    """Download a pipeline from the hub, and return its folder.
 
     Parameters
     ----------

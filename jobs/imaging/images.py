@@ -17,7 +17,7 @@ def folder_of(lake: Lake, config: RunConfig, stage_key: str) -> str | None:
     Raises
     ------
     ConfigError
-        If the tables are in a catalog: nobody knows of a folder beside them.
+        If the tables are in a catalog, beside which there is no known folder.
     """
     if config.synthesis.images == "delta":
         return None

@@ -1,8 +1,8 @@
 """Synthetic rows beside a sample's own: they fill up concepts that it holds little of.
 
 The sample's rows stay as they are. A concept that holds fewer than the median group does is filled
-up to the median by its own images, of which only those count that landed at home, and at most so
-many in a node.
+up to the median by its own images; only those that landed at home count, and only a limited number
+in each node.
 """
 
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Render the images of captions, commit by commit, so that a killed run loses its last alone."""
+"""Render the images of captions, commit by commit, so that a killed run loses only its last."""
 
 import time
 from collections.abc import Callable, Iterator

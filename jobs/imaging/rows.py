@@ -1,4 +1,4 @@
-"""What the report says of synthetic images: where they landed, and how balance changes."""
+"""What the report says about synthetic images: where they landed, and how balance changes."""
 
 import math
 from collections.abc import Sequence

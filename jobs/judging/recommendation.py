@@ -84,7 +84,7 @@ class Evidence(NamedTuple):
 
 
 def _gains(verdict: Verdict) -> bool:
-    """Whether both views gain, or one gains much more than the other loses.
+    """Return whether both views gain, or one gains much more than the other loses.
 
     On questions by their intents, nodes gained 21 % and communities lost 3 %; a classifier's
     accuracy rose from .66 to .75.

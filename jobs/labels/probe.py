@@ -28,7 +28,7 @@ class Labelled:
         return Labelled([self.ids[i] for i in kept], self.X[kept], self.y[kept])
 
     def first(self, n: int) -> "Labelled":
-        """Return the first points."""
+        """Return the first n points."""
         return Labelled(self.ids[:n], self.X[:n], self.y[:n])
 
 

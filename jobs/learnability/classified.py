@@ -34,7 +34,7 @@ _LABEL = "label"
 
 
 def judged(this: Work, embedded_by: Stage[Any], rows: DataFrame, given: ClassifierConfig) -> Judged:
-    """Add each model's loss to rows, and why a row cannot be scored.
+    """Add each model's loss to rows, or why a row cannot be scored.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Classifiers in place of a user's models: the reference, fitted once, and one that learns on.
+"""Classifiers in place of a user's models: the reference, fitted once, and one that keeps learning.
 
 One-against-rest logistic models on the run's embeddings (scikit-learn's SGDClassifier, which both
-sides share, so that their losses compare). The two references of the halves of the clean rows tell
+sides share, so that their losses compare). Two more references, each of half the clean rows, tell
 how much of a score is the reference's own noise.
 """
 

@@ -19,7 +19,7 @@ _FAR = 1e15  # keys beyond share the last bucket
 
 
 def scored(rows: DataFrame, given: LearnabilityConfig, seed: int) -> DataFrame:
-    """Score rows by all criteria, and give each a key: the round's draw is the largest keys.
+    """Score rows by all criteria, and add a key to each: the round's draw is the largest keys.
 
     Parameters
     ----------

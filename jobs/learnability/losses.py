@@ -73,7 +73,7 @@ def _pinned(spark: SparkSession, key: str, table: TableConfig, round_: int) -> T
 
 @dataclass(frozen=True)
 class Source:
-    """What the losses are for.
+    """The rows that losses are for.
 
     Attributes
     ----------

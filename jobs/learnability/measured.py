@@ -1,4 +1,4 @@
-"""What a round did: exact means, a hash sample's figures, what it cost, the report's rows."""
+"""What a round did: exact means, figures of a hash sample, its cost, and the report's rows."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

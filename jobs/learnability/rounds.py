@@ -107,7 +107,7 @@ def one_round(argv: Sequence[str]) -> list[str]:
 class CommandTrainer:
     """Runs a command on a selection's ids, ``selection.parquet``; it leaves the next losses.
 
-    What a selection led to is kept under its name, so that a repeated run trains on none twice.
+    Results are kept under a selection's name, so that a repeated run trains on none twice.
     """
 
     given: TrainerConfig

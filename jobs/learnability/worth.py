@@ -20,9 +20,10 @@ class Worth(NamedTuple):
     Attributes
     ----------
     agreement : correlation of the losses of the two references
-    noise : share of what one reference would draw first that the other would not, over that of
-        unrelated ones : 0 the same rows, 1 none but by chance
-    gain : what the rows that one reference would draw have over all, in learnability by the other
+    noise : share of the rows drawn by one reference that the other would not draw, relative to that
+        of unrelated references: 0 for the same rows, 1 for an overlap by chance
+    gain : mean learnability, by one reference, of the rows that the other would draw, minus that
+        of all rows
     gain_error : standard error of the gain
     """
 
@@ -42,7 +43,7 @@ def worth_of(online: Floats, half_a: Floats, half_b: Floats, keep: float) -> Wor
 
     Parameters
     ----------
-    keep : the share of rows that is drawn; half of them if it is all
+    keep : the share of rows that is drawn; if all are, half of them are compared
     """
     n = len(online)
     keep = keep if round(keep * n) < n else 0.5

@@ -1,4 +1,4 @@
-"""Ordered points cut into batches: every so many, or such that some never share one."""
+"""Ordered points cut into batches: at regular intervals, or so that some never share a batch."""
 
 from math import gcd
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Cut(NamedTuple):
 
 
 def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
-    """Cut points every so many; the last batch may be smaller.
+    """Cut points at regular intervals; the last batch may be smaller.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
 
 
 def _turn(n: int) -> int:
-    """Return by what to multiply n numbers, modulo n, so that windows of them cover all evenly.
+    """Return a factor that, modulo n, spreads runs of consecutive numbers evenly over all n.
 
     The golden section of n: multiples of it are spread the most evenly.
     """
@@ -67,7 +67,7 @@ def _turn(n: int) -> int:
 def cut_apart(
     ordered: DataFrame, points: DataFrame, guard: Guard, *, n_points: int, seed: int
 ) -> Cut:
-    """Cut points such that no batch holds two that must be kept apart.
+    """Cut points so that no batch holds two that must be kept apart.
 
     Each task fills whole batches from a run of the order. The rows that find no place there are
     placed once more, in the order of a hash, and then in smaller batches if need be.

@@ -35,7 +35,7 @@ def hardness_of(
 ) -> list[tuple[Figures, Figures]]:
     """Measure the first whole batches, and as many of uniform draws from the same points.
 
-    The first batches come from all over the walk. Of large ones, every so many points count.
+    The first batches come from all over the walk. Large ones are thinned at regular intervals.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """What the gate would find if it were on: scatter's share of the samples beside that of the pool.
 
 A few points of the pool and of each sample, chosen by hash, look for their neighbours among all
-points: among a sample of them, the members of small concepts would look alone.
+points: among a sample of them, the members of small concepts would look isolated.
 """
 
 import math

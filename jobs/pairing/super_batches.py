@@ -1,4 +1,4 @@
-"""Super-batches of exactly one size: the rows in the order of a hash, cut every so many."""
+"""Super-batches of exactly one size: rows in the order of a hash, cut at regular intervals."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F

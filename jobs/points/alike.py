@@ -63,7 +63,7 @@ def read_alike(
 
 
 def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) -> DataFrame:
-    """Embed rows by what a finished stage has learned from the pool.
+    """Embed rows with what a finished stage has learned from the pool.
 
     Parameters
     ----------

@@ -40,8 +40,8 @@ def pool_columns(
 ) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
-    Each is a column, or a SQL expression over the columns. If records can be broken, or vectors be
-    none, ``malformed`` holds the text of those that are.
+    Each is a column, or a SQL expression over the columns. If records can be broken, or values be
+    no vectors, ``malformed`` holds the text of those that are.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _column(pool: Pool, key: str, text: str) -> Column:
 
 
 def _instead(pool: Pool, key: str) -> str:
-    """Say what could be the id of a pool that has no such column."""
+    """Return what could be the id of a pool that has no such column."""
     if key != "input.id":
         return ""
     by_name = [c for c in pool.rows.columns if c.lower() in _LIKELY_IDS]

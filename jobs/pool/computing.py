@@ -1,4 +1,4 @@
-"""Errors of the user's own SQL and code, which come up once rows are read: said as they are."""
+"""Errors of the user's own SQL and code, which come up once rows are read: reported as they are."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _OF_SQL = re.compile(r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)")
 
 @contextmanager
 def computable() -> Iterator[None]:
-    """Tell which expression of a config cannot be computed on some row.
+    """Name the expression of a config that cannot be computed on some row.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Look at a few rows of a pool before a run: what would make all of it for nothing."""
+"""Look at a few rows of a pool before a run, for anything that would make the run futile."""
 
 import re
 from collections import Counter

@@ -114,7 +114,7 @@ def packed_pairs(rows: DataFrame, key: str) -> DataFrame:
     Raises
     ------
     InputError
-        If no pair has.
+        If no pair has two of one length.
     """
     names = first, second = _vectors(rows)
     lengths = rows.select(*(_length(rows, name).alias(name) for name in names))

@@ -20,7 +20,7 @@ _MOST_COLUMNS = 20_480  # Spark's default limit
 
 
 def csv_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> TextOptions:
-    """Return the options that the content of the files asks for; given ones take precedence.
+    """Return the options that the content of the files calls for; given ones take precedence.
 
     Raises
     ------

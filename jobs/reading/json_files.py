@@ -23,7 +23,7 @@ _EXACT = "decimal(38,6)"
 
 
 def json_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> TextOptions:
-    """Return the options that the content of the files asks for; given ones take precedence.
+    """Return the options that the content of the files calls for; given ones take precedence.
 
     Raises
     ------

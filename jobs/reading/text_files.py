@@ -1,4 +1,4 @@
-"""Texts as Spark reads them, as what they are; and what readers of CSV and JSON are told."""
+"""Texts as Spark reads them, turned into what they are; options for readers of CSV and JSON."""
 
 import codecs
 from collections.abc import Callable, Mapping, Sequence

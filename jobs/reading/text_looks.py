@@ -1,4 +1,4 @@
-"""Look into files of text before Spark parses them, and refuse what its readers would not say."""
+"""Examine text files before Spark parses them, and refuse what its readers would not report."""
 
 import logging
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _AT_ONCE = 16 << 20  # bytes of a pool that the driver examines itself
 def looks_of(
     spark: SparkSession, files: Files, look: Callable[[Source], Looks], *, in_parts: bool = False
 ) -> list[Row]:
-    """Look into the files of a pool.
+    """Examine the files of a pool.
 
     Parameters
     ----------

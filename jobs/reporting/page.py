@@ -118,7 +118,7 @@ def rendered(template: str, **values: Any) -> str:
 
 
 def pool_line(context: PageContext) -> str:
-    """Say in a line for a terminal what became of the pool's rows."""
+    """Return a line for a terminal on what became of the pool's rows."""
     cell = context.cell
     n_rows = cell("size", None, None, "n_pool").value
     fates = [f"{human(n_rows)} rows read", f"{human(_n_points(cell))} points"]
@@ -144,7 +144,7 @@ def headlines(context: PageContext) -> list[str]:
 
 
 def sentences(context: PageContext) -> list[str]:
-    """Return all that a terminal is told: the pool, advice, a line per sample, the warnings."""
+    """Return all that a terminal shows: the pool, advice, a line per sample, the warnings."""
     advice = [f"advice for {found}" for found in context.advice]
     warnings = [f"warning: {note}" for note in context.notes]
     return [pool_line(context), *advice, *headlines(context), *warnings]

@@ -96,7 +96,7 @@ class Work:
         self._attempt.require()
 
     def require_pinned(self) -> None:
-        """Make sure that what else the stage has read is what was pinned.
+        """Make sure that the stage's other inputs are still what was pinned.
 
         Raises
         ------

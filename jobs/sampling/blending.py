@@ -26,7 +26,7 @@ UNIFORM = f".{POOL}"  # name of the uniform draw from the pool whose rows blends
 
 
 def uniform_draws(samples: Sequence[SampleConfig], n_points: int) -> list[SampleConfig]:
-    """Return the draw from the pool that blends ask for, if they do: as many rows as the largest.
+    """Return the draw from the pool that blends ask for, if any: as many rows as the largest blend.
 
     Rows that other parts hold already are passed over, and those are no more than the blend's.
     """

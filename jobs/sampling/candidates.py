@@ -47,7 +47,7 @@ def candidates(assignments: DataFrame, described: DataFrame, sample: SampleConfi
     Raises
     ------
     ConfigError
-        If a filter is none.
+        If a filter is not a condition.
     """
     told = {"stratum": _stratum(sample.quotas)}
     for key, name in _PICKED.items():

@@ -131,7 +131,7 @@ def _divided(
 
 
 def _lowest_bound(sample: SampleConfig, ruled: Rules) -> int | None:
-    """Return the lowest level, from 0, whose nodes have a most or a least; None if none has."""
+    """Return the lowest level, from 0, whose nodes have a bound on their rows; None if none has."""
     capped = [t for t, most in enumerate(ruled.most) if (most < NO_CAP).any()]
     if sample.per_node is not None:
         capped.append(_level_of(sample, sample.per_node, len(ruled.most)) - 1)

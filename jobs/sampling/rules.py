@@ -28,7 +28,7 @@ def rules_of(spark: SparkSession, sample: SampleConfig, tree_key: str) -> Sequen
     Raises
     ------
     InputError
-        If the table cannot be read, is of another tree, or a row of it is no rule.
+        If the table cannot be read, is of another tree, or has a row that is not a rule.
     """
     given, key = sample.node_rules, f"samples.{sample.name}.node_rules"
     if not isinstance(given, NodeRulesTable):

@@ -49,7 +49,7 @@ class DedupConfig(Section):
     @field_validator("against", mode="before")
     @classmethod
     def _named(cls, tables: Any) -> Any:
-        """Take a name alone for a table."""
+        """Read a bare name as a table."""
         if not isinstance(tables, list):
             return tables
         return [{"table": table} if isinstance(table, str) else table for table in tables]

@@ -124,7 +124,7 @@ class LearnabilityConfig(Section):
 
     @property
     def sides(self) -> dict[str, LossesConfig]:
-        """The losses by the model that they are of."""
+        """The losses, by the model that they belong to."""
         return {name: side for name in SIDES if (side := getattr(self, name)) is not None}
 
     @model_validator(mode="after")

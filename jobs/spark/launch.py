@@ -1,6 +1,6 @@
 """How a local session's JVM is started: its locale; its stderr, shown only if something fails.
 
-Ivy resolves Delta's jars there, and log4j warns; on a terminal that hides the lines that matter.
+Ivy and log4j write there while Delta's jars are resolved, which hides the lines that matter.
 """
 
 import codecs

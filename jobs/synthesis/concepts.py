@@ -53,7 +53,7 @@ def checked(concepts: Sequence[Concept], source: str) -> list[Concept]:
     Raises
     ------
     InputError
-        If there is none, or too many, or one has no name, a name of another, or no right weight.
+        If there are none or too many, or one has no name, another's name, or an invalid weight.
     """
     if not 0 < len(concepts) <= MOST_CONCEPTS:
         raise InputError(

@@ -34,7 +34,7 @@ def added_before(lake: Lake, table: Table, stage_key: str, incarnation: int) -> 
 
 
 def add_rows(lake: Lake, table: Table, rows: DataFrame, stage_key: str, number: int) -> bool:
-    """Add rows in one commit; the first after a cleaning replaces what that has left.
+    """Add rows in one commit; the first after a cleaning replaces what the cleaning left behind.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def save_by_name(
     """Append rows to a catalog's table, or replace those that meet a condition.
 
     The table is created beforehand, empty: ``saveAsTable`` would create and replace tables with
-    their rows, and then it tells no counts and knows no transactions.
+    their rows, and then it reports no counts and knows no transactions.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class Calls:
 
 
 class Pace:
-    """Holds back those who call it, so that there are at most so many calls a minute."""
+    """Delays its callers, so that there are at most so many calls per minute."""
 
     def __init__(self, per_minute: float | None) -> None:
         self._gap = 0.0 if per_minute is None else 60.0 / per_minute

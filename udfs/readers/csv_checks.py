@@ -1,4 +1,4 @@
-"""Look into a file of CSV before Spark parses it, for what its reader does not say."""
+"""Examine a CSV file before Spark parses it, for what its reader does not report."""
 
 import csv
 import io

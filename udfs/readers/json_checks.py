@@ -1,4 +1,4 @@
-"""Look into a file of JSON before Spark parses it, which reads one record a line and drops more."""
+"""Examine a JSON file before Spark parses it, which reads one record a line and drops the rest."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Look at a Parquet file's two ends for what its readers do not say: another file before it.
+"""Examine a Parquet file's two ends for what its readers do not report: another file before it.
 
 A reader follows the footer at the end. Of two files joined by ``cat`` it finds the second one's
 footer, whose offsets count from that one's beginning.

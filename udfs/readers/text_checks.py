@@ -1,4 +1,4 @@
-"""Look into files of text before Spark parses them: their encoding, and what is wrong."""
+"""Examine text files before Spark parses them: their encoding, and what is wrong with them."""
 
 import codecs
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ class Looks(NamedTuple):
 def look_into(
     files: Iterator[pd.DataFrame], *, look: Callable[[Source], Looks]
 ) -> Iterator[pd.DataFrame]:
-    """Look into files; path and content in, null for those that are local; SCHEMA out."""
+    """Examine files : path and content (null for local files) -> SCHEMA."""
     for batch in files:
         pairs = zip(batch["path"], batch["content"], strict=True)
         rows = [(path, *look(Source(path, content))) for path, content in pairs]

@@ -14,7 +14,7 @@ _NO_LIMIT = 1 << 40  # of rows and bytes, so that a shard is one fragment
 
 
 def make_fragment(firsts: Sequence[int], datasets: Sequence[str]) -> WriteShard:
-    """Return a function that writes a shard as a fragment, and returns what Lance tells of it.
+    """Return a function that writes a shard as a fragment, and returns what Lance reports of it.
 
     Parameters
     ----------

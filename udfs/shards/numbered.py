@@ -19,8 +19,8 @@ WriteShard = Callable[[int, Batches], str]
 def make_write(write: WriteShard, column: str) -> OnBatches:
     """Return a function that writes the shards of a task's rows.
 
-    A task that is repeated writes its shards anew, under other names: those of the attempt that
-    Spark keeps are told.
+    A repeated task writes its shards anew, under other names; the result names those of the attempt
+    that Spark keeps.
 
     Parameters
     ----------

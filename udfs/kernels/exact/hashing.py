@@ -16,7 +16,7 @@ _MASK = 2**64 - 1
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's output function, a bijection of the 64-bit integers."""
+    """Return SplitMix64's output function of each, a bijection of the 64-bit integers."""
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
     x = (x ^ (x >> np.uint64(27))) * _MIX_2
     return x ^ (x >> np.uint64(31))
@@ -39,7 +39,7 @@ def hash_keys(seed: int, keys: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def uniform(seed: int, keys: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Uniform draws in the open interval (0, 1), one per key : (n,) float64."""
+    """Return uniform draws in the open interval (0, 1), one per key : (n,) float64."""
     bits = hash_keys(seed, keys) >> np.uint64(12)
     return (bits.astype(np.float64) + 0.5) * 2.0**-52
 

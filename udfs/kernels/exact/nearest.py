@@ -57,7 +57,7 @@ class Centroids:
 
 
 def sq_distances(X: NDArray[np.float32], C: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Exact squared distances row by row : (n, d), (n, d) -> (n,) float64."""
+    """Return exact squared distances row by row : (n, d), (n, d) -> (n,) float64."""
     difference = np.subtract(X, C, dtype=np.float64)
     exact: NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
     return exact
@@ -120,7 +120,7 @@ def scores_of(
 
 
 def error_bound(X: NDArray[np.float32], centroids: Centroids) -> NDArray[np.float64]:
-    """E(x) of the module's docstring : (n_samples,) float64."""
+    """Return E(x) of the module's docstring : (n_samples,) float64."""
     terms = (X.shape[1] + 4) * _UNIT_ROUNDOFF
     gamma = terms / (1 - terms)
     norms = np.sqrt(np.einsum("ij,ij->i", X, X), dtype=np.float64) * (1 + gamma)

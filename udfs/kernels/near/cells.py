@@ -151,7 +151,7 @@ def _sq_distances(
     row: NDArray[np.intp],
     candidate: NDArray[np.intp],
 ) -> NDArray[np.float64]:
-    """Exact squared distances of pairs : (n_pairs,), some at a time."""
+    """Return exact squared distances of pairs : (n_pairs,), some at a time."""
     pieces = (slice(i, i + _PAIRS_AT_ONCE) for i in range(0, len(row), _PAIRS_AT_ONCE))
     parts = [sq_distances(X[row[s]], C[candidate[s]]) for s in pieces]
     return np.concatenate([*parts, np.empty(0)])
