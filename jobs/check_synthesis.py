@@ -152,7 +152,7 @@ def _real(this: Work, homes: Homes) -> pd.DataFrame:
 
 
 def _sample(this: Work) -> DataFrame:
-    """Return the rows of the sample that images join : id, position; none if there is none."""
+    """Return the rows of the sample that images join : id, position; no rows if it is not named."""
     join = this.config.synthesis.join
     drawn = this.run.read(balance_sample.STAGE, balance_sample.SAMPLES)
     mine = F.lit(False) if join is None else F.col("sample") == join.sample

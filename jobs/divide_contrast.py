@@ -127,7 +127,7 @@ def _n_features(rows: DataFrame, source: str, n_rejected: int) -> int:
     Raises
     ------
     InputError
-        If there are no two points with views.
+        If fewer than two points have views.
     """
     some = rows.select(F.octet_length("a").alias("n_bytes")).take(2)
     if len(some) < 2:

@@ -41,7 +41,7 @@ def export_sample(this: Run, folder: str, wanted: WantedSample) -> ExportedSampl
     Raises
     ------
     ConfigError
-        If something else is in the folder, or the sample is none of the config's or has not been
+        If something else is in the folder, or the sample is not one of the config's or has not been
         drawn yet.
     InputError
         If the pool has no such column, or one that cannot be exported.
@@ -141,7 +141,7 @@ def _placed(this: Run, wanted: WantedSample, drawn: DataFrame) -> tuple[DataFram
 
 
 def _columns(this: Run, wanted: WantedSample) -> DataFrame:
-    """Return the pool's columns that are wanted : id, and they.
+    """Return the wanted columns of the pool, and its id.
 
     Raises
     ------

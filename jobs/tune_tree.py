@@ -94,7 +94,7 @@ def _tune(this: Work) -> Tuned:
 
 
 def target_sizes(run: Run) -> dict[str, int]:
-    """Return the rows of every sample, nearly where they are told by a total : sample -> rows."""
+    """Return the rows of every sample, approximate if its size is a total : sample -> rows."""
     n_points, sizes = size_of(run).n_points, {}
     for sample in run.written.samples:
         if isinstance(sample.target_size, TotalConfig):

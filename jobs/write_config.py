@@ -33,7 +33,7 @@ def first_config(pool: str | None, modality: Modality | None, config: str) -> tu
     Raises
     ------
     ConfigError
-        If there is no pool, or none that the flag fits.
+        If there is no pool, or the flag does not fit it.
     """
     if pool is None:
         kind = modality or "text"

@@ -1,4 +1,4 @@
-"""Divide and Contrast on the executors: views into whole numbers, moments, what teachers say.
+"""Divide and Contrast on the executors: views into whole numbers, moments, what teachers teach.
 
 Spark shape map: rows of a and b, BINARY of n_features int16 -> one row of moments per task and
 cluster; -> a row each of TAUGHT_SCHEMA, ARRAY<FLOAT> of n_components.
@@ -158,7 +158,7 @@ def _as_rows(found: dict[int, Moments]) -> Batches:
 
 @dataclass(frozen=True)
 class Teaching:
-    """What all teachers say, and where.
+    """What all teachers teach, and where.
 
     Attributes
     ----------

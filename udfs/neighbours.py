@@ -73,9 +73,9 @@ def make_send(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> OnB
 
 
 def make_find(read: PointReader, k: int) -> OnBatches:
-    """Return a function that finds, in each cell of a bin, the k nearest members of those who ask.
+    """Return a function that finds the k nearest members for those that ask, cell by cell.
 
-    Its rows are those of ``make_send``; nobody is their own neighbour. The result has a row for
+    Its rows are those of ``make_send``; no row is its own neighbour. The result has a row for
     every copy that asks; ties go to the lowest id.
     """
 

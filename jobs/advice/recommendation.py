@@ -1,4 +1,4 @@
-"""What to do about a sample, from the rows of a report, and why, in words."""
+"""What to do about a sample, and why in words, from the rows of a report."""
 
 from collections.abc import Iterator, Sequence
 

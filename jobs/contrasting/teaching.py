@@ -1,4 +1,4 @@
-"""Passes over the views of all points: moments of clusters, and what the teachers say."""
+"""Passes over the views of all points: moments of clusters, and what the teachers teach."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ def taught_rows(
     merged: NDArray[np.int64],
     left: Codes,
 ) -> DataFrame:
-    """Return what the base and the experts say of every point : TAUGHT_SCHEMA.
+    """Return what the base and the experts teach about every point : TAUGHT_SCHEMA.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class AnyIndex(Protocol):
 
     @classmethod
     def from_json(cls: "type[IndexT]", text: str, where: str) -> "IndexT":
-        """Read the text; raise ValueError if it is none."""
+        """Read the text; raise ValueError if it is not an index."""
 
 
 IndexT = TypeVar("IndexT", bound=AnyIndex)

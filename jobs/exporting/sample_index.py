@@ -52,7 +52,7 @@ class SampleIndex:
         Raises
         ------
         ValueError
-            If it is no index of a sample, or that of a later version.
+            If it is not the index of a sample, or is one of a later version.
         """
         told = json.loads(text)
         if (version := told.pop("format", None)) != FORMAT:

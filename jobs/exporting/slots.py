@@ -95,7 +95,7 @@ def write_slots(
 
 
 def require_rows(folder: Folder[Any], n_found: int, n_wanted: int) -> None:
-    """Make sure that as many rows were written as were wanted.
+    """Make sure that the number of rows written is the number wanted.
 
     Raises
     ------

@@ -38,7 +38,7 @@ class Layout:
 
     @classmethod
     def of(cls, rounds: Sequence[Round], *, row_bytes: float, file_bytes: float) -> "Layout":
-        """Lay batches out in files of at most so many bytes, as Arrow counts them."""
+        """Lay batches out in files of at most ``file_bytes``, as Arrow counts them."""
         batch_rows = max(-(-one.n_rows // one.n_batches) for one in rounds)
         batch_bytes = max(1.0, batch_rows * row_bytes)
         per_group = max(1, int(_GROUP_BYTES / batch_bytes))

@@ -33,7 +33,7 @@ def by_group(
 
     Returns
     -------
-    counts : group, concept_id (nan for groups that are no concept), _COUNTS; n_home are the pool's
+    counts : group, concept_id (nan if the group is not a concept), _COUNTS; n_home are the pool's
         points, of any group, at the group's home
     """
     places = real.merge(owned, on="place", how="left")

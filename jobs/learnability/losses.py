@@ -24,7 +24,7 @@ from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
 from udfs.losses import CENTROID_SCHEMA, VIEWS_SCHEMA, make_centroid, make_scorer, make_views
 
-VIEWS_ROWS = 256  # about as many rows tell each other apart, as in a training batch
+VIEWS_ROWS = 256  # rows that are told apart together, about as many as in a training batch
 
 
 # --- pinned ---------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def one_round(argv: Sequence[str]) -> list[str]:
     Raises
     ------
     ConfigError
-        If it is no number.
+        If it is not a number.
     """
     words = [*argv]
     for i, word in enumerate(words):

@@ -104,7 +104,7 @@ class Compute(NamedTuple):
 
 
 def compute_of(cost: GflopConfig, round_: int, n_scored: int, n_trained: int) -> Compute:
-    """Return the compute of a round of so many rows."""
+    """Return the compute of a round, from its numbers of rows."""
     n_models = 2 if round_ == 0 else 1
     return Compute(
         None if cost.score is None else cost.score * n_scored * n_models,

@@ -25,7 +25,7 @@ def super_batches(
         another, ties by id.
     """
     n_bits = min(_MOST_BITS, max(0, (n_all // _BIN_ROWS).bit_length()))
-    # a shift by 64 bits is none in Java
+    # in Java, a shift by 64 bits shifts nothing
     bin_ = F.shiftright("hash", 64 - n_bits) if n_bits else F.lit(0).cast("bigint")
     hashed = ids.select("id", hash_.alias("hash")).withColumn("bin", bin_)
     counts = hashed.groupBy("bin").agg(F.count("*").alias("n"))

@@ -1,6 +1,6 @@
 """The nodes that the picture of the tree shows, as rows of the report.
 
-The largest nodes of the top, then the largest children of the largest nodes, so many that the page
+The largest nodes of the top, then the largest children of the largest nodes, so few that the page
 stays small whatever the tree.
 """
 

@@ -36,7 +36,7 @@ def write_captions(sizes: Sizes) -> Iterator[Part]:
 
 
 def render(sizes: Sizes) -> Iterator[Part]:
-    """Estimate images of captions: so many, times the seconds that the generator takes for each."""
+    """Estimate images of captions: their number, times the generator's seconds for each."""
     given = sizes.problem.config.synthesis
     n_images = (given.n_captions or 0) * given.images_per_caption
     seconds = n_images * image_seconds(given.generator) / sizes.machine.n_slots

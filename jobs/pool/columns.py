@@ -60,7 +60,7 @@ def pool_columns(
         metadata = _metadata(pool, config)
         malformed = [] if wrong is None else [wrong.alias("malformed")]
         if MALFORMED in rows.columns:
-            # the fields of a broken record may be shifted: they are no content
+            # the fields of a broken record may be shifted, so they are not its content
             given = F.when(F.col(MALFORMED).isNull(), given)
             broken = F.col(MALFORMED)
             malformed = [(broken if wrong is None else F.ifnull(broken, wrong)).alias("malformed")]

@@ -96,7 +96,7 @@ def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tup
 
 
 def unreadable(error: Exception) -> str | None:
-    """Return what a worker says of a file that it cannot read, if that is what an error is."""
+    """Return a worker's message about a file that it cannot read, if that caused the error."""
     found = re.search(rf"{UnreadableError.__name__}: (.+)", str(error))
     return found and found[1]
 

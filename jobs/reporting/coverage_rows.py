@@ -93,7 +93,7 @@ def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges, *, prefix: str
 
 @dataclass(frozen=True)
 class Panel:
-    """One hash sample's nodes and communities; -1 is no community."""
+    """One hash sample's nodes and communities; -1 marks points in no community."""
 
     nodes: IndependentNodes
     communities: NDArray[np.int64]

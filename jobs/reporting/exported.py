@@ -13,7 +13,7 @@ from jobs.tables.lake import PAGES
 
 @dataclass(frozen=True)
 class Exported:
-    """A page that was written; as text, what it says first, and where it is."""
+    """A page that was written; as text, its main findings and where it is."""
 
     said: list[str]
     report_path: str

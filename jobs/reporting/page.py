@@ -98,7 +98,7 @@ def render_page(context: PageContext) -> str:
 
 
 def rendered(template: str, **values: Any) -> str:
-    """Fill in a room's template, with plotly.js and the style at hand."""
+    """Fill in a room's template, which can use plotly.js and the style."""
     place = resources.files("jobs")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: place.joinpath(name).read_text("utf-8")),

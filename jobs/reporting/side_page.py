@@ -1,4 +1,4 @@
-"""The page of a stage beside the run: what it says, its figures by round, and their controls."""
+"""The page of a stage beside the run: its findings, its figures by round, and their controls."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class SidePage:
 
     @classmethod
     def of(cls, config: RunConfig, run_id: str, **rest: Any) -> Self:
-        """Return the page of a run, made now; ``rest`` is what it says."""
+        """Return the page of a run, made now; ``rest`` is its content."""
         return cls(
             pool=without_secrets(config.input.table),
             run_id=run_id,
@@ -118,7 +118,7 @@ def _drawn(chart: Chart, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Figure
 
 
 def _evenly(n: int, most: int) -> list[int]:
-    """Return at most so many of the first n numbers, the first and the last among them."""
+    """Return at most ``most`` of the first n numbers, the first and the last among them."""
     if n <= most:
         return list(range(n))
     return [round(i * (n - 1) / (most - 1)) for i in range(most)]

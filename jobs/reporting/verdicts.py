@@ -1,4 +1,4 @@
-"""What a report says of a sample beside a uniform one: on the page, in a terminal, as a warning."""
+"""What a report says about a sample beside a uniform one: on the page, in a terminal, in warnings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from jobs.reporting.numbers import human, percent
 
 
 def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | None:
-    """Return what nodes and communities say of a sample; None if coverage was not measured.
+    """Return what nodes and communities say about a sample; None if coverage was not measured.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | 
 
 
 def verdict_kept(measures: Mapping[str, float], sample: str) -> Verdict:
-    """Return what the kept measures say of a sample."""
+    """Return what the kept measures say about a sample."""
 
     def gap(section: str) -> Gap:
         mean, error = (f"{sample}.{section}.coverage_gap{end}" for end in ("", "_error"))

@@ -28,7 +28,7 @@ UNIFORM = f".{POOL}"  # name of the uniform draw from the pool whose rows blends
 def uniform_draws(samples: Sequence[SampleConfig], n_points: int) -> list[SampleConfig]:
     """Return the draw from the pool that blends ask for, if any: as many rows as the largest blend.
 
-    Rows that other parts hold already are passed over, and those are no more than the blend's.
+    Rows that other parts already hold are passed over; there are at most as many as the blend has.
     """
     wanted = [s.rows_of(n_points) for s in samples if s.blend is not None and POOL in s.blend]
     if not wanted:

@@ -26,7 +26,7 @@ Counts = NDArray[np.int64]
 def circulation(
     tails: Counts, heads: Counts, flow: Counts, low: Counts, high: Counts
 ) -> Counts | None:
-    """Return a flow within bounds, the given one if it is; None if there is none.
+    """Return a flow within bounds, the given one if it qualifies; None if there is none.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class Joint:
         return np.concatenate([*parts, below])
 
     def _moved(self, flow: Counts, step: int) -> Counts | None:
-        """Return a flow in which nodes are no further from the evenest than some steps allow."""
+        """Return a flow whose nodes lie within some steps of the most even one, or None."""
         n_rows, t = int(flow[-1]), self._t
         low, high = self._lows.copy(), self._highs.copy()
         if step < STEPS:  # or whatever the bounds allow: a cap above the nodes may keep them uneven
@@ -182,7 +182,7 @@ def _bounds(level: TreeLevel) -> tuple[Counts, Counts]:
 
 
 def _pinned(tree: Sequence[TreeLevel], t: int, rows: Counts) -> list[TreeLevel]:
-    """Return the tree with exactly so many rows below each node of a level."""
+    """Return the tree with exactly the given rows below each node of a level."""
     ends = []
     for i in (0, 1):
         bounds = [_bounds(level)[i] for level in tree]

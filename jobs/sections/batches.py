@@ -30,7 +30,7 @@ class ApproximationConfig(Section):
 
 
 class BatchesConfig(Section):
-    """Batches that have much to teach as a whole; off while there is no learner."""
+    """Batches that teach much as a whole; off while no learner is named."""
 
     source: str = POOL
     learner: TowersConfig | None = None

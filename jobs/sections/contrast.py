@@ -71,7 +71,7 @@ class StudentConfig(Section):
 
 
 class ContrastConfig(Section):
-    """Divide and Contrast, and batches of hard negatives; off while there is no source."""
+    """Divide and Contrast, and batches of hard negatives; off while no source is named."""
 
     source: str | None = None
     views: ViewsConfig | None = None

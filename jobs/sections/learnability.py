@@ -99,7 +99,7 @@ class TrainerConfig(Section):
 
 
 class LearnabilityConfig(Section):
-    """What to train on next; off while there is no source."""
+    """What to train on next; off while no source is named."""
 
     source: str | None = None
     online: LossesConfig | None = None

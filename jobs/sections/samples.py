@@ -45,14 +45,14 @@ class ShareConfig(Section):
 
 
 class TotalConfig(Section):
-    """A size told by a column, such as tokens: as many rows as its values sum to."""
+    """A size given as the total of a column, such as tokens: as many rows as sum to it."""
 
     total: Annotated[float, Field(gt=0)]
     of: str
 
 
 class CoverageConfig(Section):
-    """A size told by the tree: the fewest rows that reach this share of the leaves."""
+    """A size given by the tree: the fewest rows that reach this share of the leaves."""
 
     coverage: Fraction
 

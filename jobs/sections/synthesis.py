@@ -53,7 +53,7 @@ class CallsConfig(Section):
 
 
 class SynthesisConfig(ImagesConfig):
-    """Synthetic data for concepts that the lake has little of; off while there are no concepts."""
+    """Synthetic data for concepts that the lake has little of; off while none are named."""
 
     concepts: Literal["tree", "label"] | ConceptsConfig | None = None
     level: Positive | None = None

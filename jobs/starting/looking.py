@@ -16,7 +16,7 @@ from jobs.starting.found import Found
 from udfs.readers import numpy_files, tar_files
 from udfs.readers.sources import Source, UnreadableError
 
-# The most telling first: a README.md beside Parquet files is no pool of texts.
+# The most telling first: a README.md beside Parquet files is not a pool of texts.
 _TELLING = ("parquet", "arrow", "webdataset", "binaryFile", "json", "csv", "numpy", "text")
 _MOST_FILES = 100_000  # listed to find out what a folder holds
 

@@ -26,7 +26,7 @@ class Checks:
         self._demonstrated = {" ".join(words_of(caption)) for caption in shown}
 
     def reason(self, prompt: Prompt, answer: Answer) -> str | None:
-        """Return why an answer is no good, one of REASONS; accept it and return None if it is."""
+        """Return why an answer is rejected, one of REASONS; None if it is accepted and kept."""
         if isinstance(answer, Failure):
             return answer.reason
         text = answer.strip()

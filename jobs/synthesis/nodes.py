@@ -62,7 +62,7 @@ def by_words(of_node: DataFrame, pool: Pool, config: RunConfig, *, n_nodes: int)
 def told_apart(described: Sequence[Sequence[str]]) -> list[Name]:
     """Return a name for each node, from terms that describe it, and its other terms as aliases.
 
-    A term that describes several nodes names at most one of them, and is nobody's alias.
+    A term that describes several nodes names at most one of them, and is no node's alias.
 
     Parameters
     ----------

@@ -16,12 +16,12 @@ _PER_INCARNATION = 2**32  # commits between two cleanings
 
 
 def first_number(incarnation: int) -> int:
-    """Return the number of the first commit after a key was cleaned so many times."""
+    """Return the number of the first commit after a key's latest cleaning."""
     return incarnation * _PER_INCARNATION + 1
 
 
 def added_before(lake: Lake, table: Table, stage_key: str, incarnation: int) -> DataFrame | None:
-    """Return the rows of a key that were added since it was cleaned last; None if there are none.
+    """Return a key's rows added since its latest cleaning; None if there are none.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ N_MARKS = _TAKEN + 1 + MOST_WORKERS
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads: a process by itself, or one of several workers of a rank."""
+    """The reader: a process by itself, or one of several workers of a rank."""
 
     worker: int = 0
     n_workers: int = 1
@@ -107,7 +107,7 @@ class Batches:
             self._place = None
 
     def reader(self) -> Reader:
-        """Return who reads in this process."""
+        """Return the reader that this process is."""
         return Reader()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -162,7 +162,7 @@ class Batches:
         return self.state_at(epoch, start) | more
 
     def state_at(self, epoch: int, n_seen: int) -> State:
-        """Return the state of a rank that has seen so many of its batches in an epoch."""
+        """Return the state of a rank that has seen ``n_seen`` of its batches in an epoch."""
         return {"epoch": epoch, "n_seen": n_seen} | self._what()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from pyarrow import fs
 from jobs.training.index import BATCH, POSITION, File, Index, located
 
 Batch = dict[str, Any]  # column -> numpy array, or a list where no array holds the values
-_Held = dict[str, NDArray[Any] | pa.ChunkedArray]  # a column that is no array stays as it is
+_Held = dict[str, NDArray[Any] | pa.ChunkedArray]  # columns that are not arrays stay as they are
 
 _MOST_OPEN = 32  # files that one reader keeps open
 _MOST_HELD = 64 << 20  # bytes of row groups held for the other batches in them

@@ -59,7 +59,7 @@ class Index:
         Raises
         ------
         ValueError
-            If it is no index, or that of a later version.
+            If it is not an index, or is one of a later version.
         """
         try:
             told = json.loads(text)

@@ -22,7 +22,7 @@ def multi_positive_loss(
     temperature: float = TEMPERATURE,
     are_same: bool = False,
 ) -> float:
-    """Return the mean cross-entropy between who is a positive and the softmax of the cosines.
+    """Return the mean cross-entropy between positives and the softmax of the cosines.
 
     Parameters
     ----------

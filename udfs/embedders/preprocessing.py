@@ -1,6 +1,6 @@
-"""What a model's ``preprocessor_config.json`` says of its images: resize, crop, scale, normalise.
+"""What a model's ``preprocessor_config.json`` asks for: resize, crop, scale, normalise.
 
-The keys are those of Hugging Face's image processors; what is not known here is refused.
+The keys are those of Hugging Face's image processors; unknown ones are refused.
 """
 
 import json

@@ -182,7 +182,7 @@ def _groups(model: Model, contents: Sequence[Any]) -> Iterator[list[Vector]]:
 
 
 def _embedded(model: Model, decoded: Sequence[Any]) -> list[Vector]:
-    """Return the vector, or why there is none, of contents some of which could not be decoded.
+    """Return a vector, or why there is none, for each content; some could not be decoded.
 
     Those of about the same length share a batch, as all are padded to the longest in it.
     """

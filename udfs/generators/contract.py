@@ -42,7 +42,7 @@ Generator: TypeAlias = Callable[[Sequence[Prompt]], Sequence[Picture | Failure]]
 
 @dataclass(frozen=True)
 class Settings:
-    """What every generator is told.
+    """The settings given to every generator.
 
     Attributes
     ----------

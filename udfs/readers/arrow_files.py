@@ -19,7 +19,7 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
     Raises
     ------
     UnreadableError
-        If it is no such file, or not a whole one.
+        If it is not such a file, or not complete.
     """
     with read_as(source.path, "Parquet or Arrow"):
         if _is_parquet(source):

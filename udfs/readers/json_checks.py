@@ -108,7 +108,7 @@ def _is_record(line: str) -> bool:
 
 
 def _document(text: str) -> tuple[Any, str | None]:
-    """Return the document that a text holds, None if it is none, and what is wrong with it."""
+    """Return the document in a text, or None, and what is wrong with it."""
     try:
         value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip()))
     except ValueError:

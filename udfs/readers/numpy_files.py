@@ -20,7 +20,7 @@ _READ = "one or two dimensions of float16, float32, float64, whole numbers, text
 
 
 class Arrays(NamedTuple):
-    """The arrays that are columns, by name, and the others in words."""
+    """The arrays that are columns, by name, and a description of the others."""
 
     columns: dict[str, NDArray[Any]]
     passed_over: str = ""

@@ -51,7 +51,7 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
     Raises
     ------
     UnreadableError
-        If it is no tar, a key comes again after another, or a row has an ending twice.
+        If it is not a tar, a key recurs after another, or a row has an ending twice.
     """
     endings: set[str] = set()
     keys: list[str] = []

@@ -103,7 +103,7 @@ def fit_cells(
 def _without_starved(
     sample: LocalBlocks, C: NDArray[np.float32], n_clusters: int, n_rows: int, *, max_rows: int
 ) -> CoarseCells:
-    """Drop starved cells and divide no more: their neighbours could recreate them for ever."""
+    """Drop starved cells and stop dividing: their neighbours could recreate them forever."""
     _, cells = _count(sample, C, n_rows)
     while (starved := cells.share(n_clusters) == 0).any():
         _, cells = _count(sample, cells.centroids[~starved], n_rows)

@@ -43,7 +43,7 @@ def nearest_among(
     ----------
     X : (n_samples, n_features) grid coordinates
     points : (n_points, n_features), the points searched
-    own : (n_samples,), the point that is the row itself and none of its neighbours; -1 is none
+    own : (n_samples,), the point that is the row itself, not its neighbour; -1 if there is none
     """
     buffers = buffers or Buffers()
     own = np.full(len(X), -1) if own is None else own

@@ -25,7 +25,7 @@ _PAIRS_AT_ONCE = 1 << 14  # (row, centroid) pairs whose distances are computed t
 
 
 def n_cells_for(n_points: int) -> int:
-    """Return the number of cells for so many points: about their square root."""
+    """Return the number of cells for ``n_points``: about its square root."""
     return max(1, min(math.isqrt(n_points), n_points // CELL_ROWS, MOST_CELLS))
 
 

@@ -41,7 +41,7 @@ class CellProblem(Protocol):
 
     @property
     def copied(self) -> Mapping[int, NDArray[np.float32]]:
-        """The cells whose centroid has so many copies that they are only counted."""
+        """The cells with so many copies of the centroid that these are only counted."""
 
     def solve(self, cell: int, points: "LocalBlocks", n_copies: int = 0) -> Arrays:
         """Solve one cell, given its points and the number of centroid copies left out of them."""

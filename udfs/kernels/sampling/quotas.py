@@ -205,7 +205,7 @@ def _units_above(
 def _first(
     wanted: NDArray[np.int64], sizes: NDArray[np.int64], order: NDArray[np.uint64]
 ) -> NDArray[np.bool_]:
-    """Mark each parent's first children by order, as many as wanted : (n_children,) bool."""
+    """Mark the first ``wanted`` children of each parent by order : (n_children,) bool."""
     parents = np.repeat(np.arange(len(sizes)), sizes)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     first = np.zeros(len(order), bool)
