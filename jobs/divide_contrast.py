@@ -151,7 +151,7 @@ def _lesson(this: Work, points: Points, base: Encoder) -> Lesson:
 
 
 def _tell(this: Work, lesson: Lesson) -> None:
-    """Say which clusters were merged."""
+    """Report which clusters were merged."""
     for cluster, n_points, into in lesson.merges:
         if n_points:
             said = f"cluster {cluster}, {n_points} points, joins {into}"

@@ -214,7 +214,7 @@ def _require_whole(embedded: Embedded, n_values: int) -> None:
 
 
 def _explain(reason: str, vector: NDArray[np.float32]) -> str | None:
-    """Say where a vector is nan or inf, or which value it repeats."""
+    """Return where a vector is nan or inf, or which value it repeats."""
     if reason == "nan":
         return f"nan at index {np.isnan(vector).argmax()}"
     if reason == "inf":

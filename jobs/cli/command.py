@@ -167,7 +167,7 @@ def execute_on_lake(
     is_verbose: bool = False,
     logs: LogStyle = PLAIN,
 ) -> int:
-    """Do a command's work in a session, with or without a pool; print what it returns.
+    """Run a command's work in a session, with or without a pool; print what it returns.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ def size_figure(rows: pd.DataFrame, sample: str | None) -> go.Figure:
 
 
 def size_said(rows: pd.DataFrame, sample: str | None) -> str:
-    """Say which size covers as well as the whole uniform sample does; empty if none is known.
+    """Return which size covers as well as the whole uniform sample; empty if none is known.
 
     Parameters
     ----------

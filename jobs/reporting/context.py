@@ -82,7 +82,7 @@ def _target(run: Reported, sample: SampleConfig) -> int:
 
 
 def _why(run: Reported, sample: SampleConfig) -> str:
-    """Say why a sample has fewer rows than it was to have."""
+    """Return why a sample has fewer rows than it was to have."""
     if sample.is_constrained:
         return "its constraints leave no more"
     return f"the pool has {run.n_points} points, {sample.replicas} replicas at most"

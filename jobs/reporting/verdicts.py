@@ -1,4 +1,4 @@
-"""What a report says about a sample beside a uniform one: on the page, in a terminal, in warnings."""
+"""What a report says of a sample next to a uniform one: on the page, in a terminal, in warnings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -71,7 +71,7 @@ def _compared(gap: Gap) -> str:
 
 
 def side_said(cell: CellOf, sample: str) -> str:
-    """Say in a sentence for a terminal how close points lie; empty if it was not measured."""
+    """Return a sentence for a terminal on how close points lie; empty if it was not measured."""
     gap = cell("coverage", sample, None, "coverage_gap").value
     if gap is None:
         return ""

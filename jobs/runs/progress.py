@@ -48,7 +48,7 @@ class Progress:
         return Console(stderr=True)
 
     def expect(self, n_rows: int) -> None:
-        """Say how many rows the pool has."""
+        """Set how many rows the pool has."""
         self._n_rows = n_rows
 
     @contextmanager

@@ -107,12 +107,12 @@ class Run:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Do several stages in a row: the end of one and the start of the next share a commit."""
+        """Run several stages in a row: the end of one and the start of the next share a commit."""
         with self.ledger.merging():
             yield
 
     def do(self, stage: Stage[O_co]) -> O_co:
-        """Do a stage, or reuse it if its key has finished; either way, record it in the ledger.
+        """Run a stage, or reuse it if its key has finished; either way, record it in the ledger.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Run:
         return self.outcome(stage)
 
     def _done(self, stage: Stage[Any]) -> bool:
-        """Do a stage or reuse it; return False if another process started it first."""
+        """Run a stage or reuse it; return False if another process started it first."""
         attempt = self.ledger.begin(
             stage.name,
             self.key(stage),
@@ -151,7 +151,7 @@ class Run:
         return True
 
     def _work(self, work: Work, do: Callable[[Work], Any]) -> None:
-        """Do a stage's work, and record how it ended."""
+        """Run a stage's work, and record how it ended."""
         stage, began = work.stage, time.perf_counter()
         try:
             try:

@@ -25,7 +25,7 @@ def with_quotas(allocations: DataFrame, path: Sequence[Node], names: Sequence[st
 def why_not(
     sample: SampleConfig, replicas: Sequence[int], rank: int | None, quota: int
 ) -> str | None:
-    """Say why a sample does not hold a point; None if it does.
+    """Return why a sample does not hold a point; None if it does.
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ class Asking:
             pool.shutdown(cancel_futures=True)
 
     def _count(self, round_: int, got: Sequence[Answer]) -> None:
-        """Count answers and failures in a row; after round 0, failures of the captioner are normal."""
+        """Count answers, and failures in a row: after round 0, only of an unreachable captioner."""
         self._n_done += len(got)
         self._tell(self._n_done)
         for answer in got:

@@ -1,4 +1,4 @@
-"""Embed on two executors that do not see the model: its folder is gone once it was shipped."""
+"""Embed on two executors that do not see the model: its folder is removed once it is shipped."""
 
 import json
 import shutil

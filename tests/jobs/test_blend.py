@@ -1,4 +1,4 @@
-"""Blends of samples: shares at every size, nobody twice, and what is too small."""
+"""Blends of samples: shares at every size, no point twice, and what is too small."""
 
 from collections import Counter
 from pathlib import Path

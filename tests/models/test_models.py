@@ -1,4 +1,4 @@
-"""Real models, and small ones saved by their libraries: vectors as the libraries give them."""
+"""Real models, and small ones saved by their libraries: the vectors that the libraries return."""
 
 import sys
 from pathlib import Path

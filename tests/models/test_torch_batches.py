@@ -1,4 +1,4 @@
-"""Exported batches in PyTorch: ranks and workers see each id once, a state goes on at its batch."""
+"""Exported batches in PyTorch: ranks and workers see each id once, a state resumes at its batch."""
 
 import multiprocessing
 import warnings

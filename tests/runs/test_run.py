@@ -1,4 +1,4 @@
-"""A run does its stages: what is reused or repeated, what a failure leaves, what is one commit."""
+"""A run's stages: what is reused or repeated, what a failure leaves, what is one commit."""
 
 import json
 from dataclasses import replace

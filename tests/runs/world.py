@@ -106,5 +106,5 @@ class World:
         return [e for e in self.store.read() if stage in (None, e.stage)]
 
     def is_quiet(self) -> bool:
-        """Tell whether there is no sign of life and no heartbeat."""
+        """Return whether there is no sign of life and no heartbeat."""
         return not self.store.present and not self.clock.is_awaited

@@ -1,4 +1,4 @@
-"""Pretrained models: vectors as the model gives them, in order; what it fails on is a reject."""
+"""Pretrained models: vectors as the model returns them, in order; rows it fails on are rejects."""
 
 import json
 from pathlib import Path

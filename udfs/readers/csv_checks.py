@@ -69,7 +69,7 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
 
 
 def _unmarked(content: bytes) -> str | None:
-    """Say what to do if most letters at the beginning have a zero beside them."""
+    """Return what to do if most letters at the beginning have a zero beside them."""
     start = content[:64]
     for kind, beside in {"UTF-16LE": start[1::2], "UTF-16BE": start[::2]}.items():
         if 2 * beside.count(0) > len(beside):
@@ -103,7 +103,7 @@ def safe_header(names: Sequence[str]) -> list[str]:
 
 
 def mixed_ends(line: int) -> str:
-    """Say what to do about a file whose lines end in two ways: Spark would join some of them."""
+    """Return what to do about a file whose lines end in two ways: Spark would join some of them."""
     return (
         f"line {line} ends otherwise than those before it; want \\n or \\r\\n at the end of every "
         "line, or input.options.lineSep"
@@ -235,7 +235,7 @@ class _Scan:
         )
 
     def _escaped(self) -> str:
-        """Say what helps if quotes stand after a backslash, as in many languages."""
+        """Return what helps if quotes follow a backslash, as in many languages."""
         if self.dialect.escape == "\\" or f"\\{self.dialect.quote}" not in self.text:
             return ""
         return "; if its quotes are written \\\" as in JSON, set input.options.escape: '\\'"

@@ -178,7 +178,7 @@ def _array(field: pa.Field) -> str:
 
 
 def two_types(column: str, first: str, known: object, other: str, kind: object) -> str:
-    """Say that a column is of two types in two files."""
+    """Return the message that a column is of two types in two files."""
     return (
         f"column {column!r} is {known} in {first} and {kind} in {other}; want one type in all "
         "files: cast one of the two and write it again"

@@ -60,7 +60,7 @@ def columns_of(value: Any) -> list[str] | None:
 
 
 def by_columns(columns: list[str]) -> str:
-    """Say what to do about a table by columns."""
+    """Return what to do about a table by columns."""
     return (
         f"it holds columns ({', '.join(map(repr, columns[:5]))}) of rows '0', '1', ..., as pandas "
         "writes it by default; want a record a line: df.to_json(path, orient='records', lines=True)"

@@ -41,7 +41,7 @@ class Source:
 
 @contextmanager
 def read_as(path: str, form: str) -> Iterator[None]:
-    """Say of whatever goes wrong while a file is read which file it is, in one line.
+    """Add the file's name to any error raised while it is read, in one line.
 
     Raises
     ------
