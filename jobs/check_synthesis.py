@@ -97,7 +97,7 @@ def _check(this: Work) -> Checked:
         if this.config.synthesis.join is not None:
             outputs[SYNTHETIC_SAMPLES] = _joined(this, points, homes, real)
         this.write_all(outputs)
-        # 3. what it comes to
+        # 3. balance with the images and without them
         counts = by_group(homes, real, there, owned, _n_joined(this))
         return _measured(this, counts, int(real["n_pool"].sum()))
     finally:

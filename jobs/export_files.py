@@ -73,7 +73,7 @@ def _drawn(this: Run) -> Cut:
 
 
 def _ready(stage: Stage[Any], table: Table, key: str) -> Callable[[Run, Wanted], Cut]:
-    """Return the function that numbers a stage's batches anew; an epoch is a round."""
+    """Return the function that renumbers a stage's batches; an epoch is a round."""
 
     def cut(this: Run, wanted: Wanted) -> Cut:
         if wanted.batch_size is not None:
@@ -112,7 +112,7 @@ def _require(this: Run, stage: Stage[Any], key: str) -> None:
 
 
 def export(this: Run, folder: str, wanted: Wanted) -> Exported:
-    """Export to a folder, or find that the same export is there.
+    """Export to a folder, or find that the same export exists.
 
     Raises
     ------

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def export_sample(this: Run, folder: str, wanted: WantedSample) -> ExportedSample:
-    """Export a sample to a folder, or find that the same export is there.
+    """Export a sample to a folder, or find that the same export exists.
 
     Raises
     ------

@@ -48,7 +48,7 @@ OUTLIER = "outlier"  # the reason given in their rejects
 
 @dataclass(frozen=True, kw_only=True)
 class Gated(Outcome):
-    """How many points were outliers, and how far from each other the others lie.
+    """How many points were outliers, and how far apart the others are.
 
     Attributes
     ----------

@@ -63,7 +63,7 @@ def _score(this: Work) -> Scored:
         this.write_all({REJECTS: rejected, LEARNABILITY: drawn(scored(fit, given, seed), given)})
         n_rejected = this.n_rows[REJECTS.name]
         _require_some(given, this.n_rows[LEARNABILITY.name], n_rejected)
-        # 3. what it is worth and what it took; classifiers learn from it
+        # 3. what the draw is worth and what it cost; classifiers learn from it
         return replace(measured(this, losses, fit, n_rejected), age=_age(this, given))
     except SPARK_ERRORS as error:
         say_why_scoring_failed(error)

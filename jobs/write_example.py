@@ -52,7 +52,7 @@ def _png(image: np.ndarray) -> bytearray:
 
 
 def run(spark: SparkSession, config: RunConfig) -> str:
-    """Write the pool unless it is there already, so that a repeated demo reuses its stages.
+    """Write the pool unless it exists, so that a repeated demo reuses its stages.
 
     Returns
     -------

@@ -143,7 +143,7 @@ def execute(job: Job, options: Options) -> int:
         if options.opens_page:
             open_page(outcome)
 
-    try:  # so that an earlier run's result is not taken for this one's
+    try:  # so that an earlier run's result is not mistaken for this one's
         _write_result(options.result, None, "running")
     except OSError as error:
         say_last(f"config: --result {options.result}: {error.strerror}", options.logs)

@@ -86,7 +86,7 @@ def few_shots(y: NDArray[np.str_], *, rng: np.random.Generator) -> NDArray[np.bo
 def few_shot_accuracy(
     X: NDArray[np.float32], y: NDArray[np.str_], trials: list[NDArray[np.bool_]]
 ) -> float:
-    """Return the mean accuracy, on the others of their labels, of the drawn points' centroids."""
+    """Return the drawn points' centroids' mean accuracy on the other points of their labels."""
     found = []
     for is_drawn in trials:
         labels = np.unique(y[is_drawn])

@@ -30,7 +30,7 @@ _NAMES = ("a", "b")
 
 
 def views_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprint of the views that are there now.
+    """Return the config with the current fingerprint of the views.
 
     Raises
     ------

@@ -34,7 +34,7 @@ _AT_ONCE = 8192  # points compared at once
 
 
 def against_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprints of the evaluation sets that are there now.
+    """Return the config with the current fingerprints of the evaluation sets.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class Known:
 
     Attributes
     ----------
-    names : (n_known,), each row's id and set, for people
+    names : (n_known,), each row's id and set, for messages
     hashes : (n_known, HASH_BYTES) uint8, of their contents
     X : (n_known, n_features) float32, on the grid
     """

@@ -51,7 +51,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was exported, or is there from before."""
+    """What was exported, now or earlier."""
 
     folder: str
     index: Index

@@ -142,7 +142,7 @@ def _joined(told: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ExportedSample:
-    """What was exported, or is there from before."""
+    """What was exported, now or earlier."""
 
     folder: str
     index: SampleIndex

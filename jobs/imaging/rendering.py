@@ -145,7 +145,7 @@ def jobs_of(made: DataFrame, told: Told, *, guidance: float, steps: int) -> Data
 
     Parameters
     ----------
-    made : caption_id, k, seed, n_tries; of the images that are there
+    made : caption_id, k, seed, n_tries of the images that exist
     """
     names = ["caption_id", "k", "seed", "n_tries"]
     jobs = made.select(*names, F.lit("done").alias("status"), F.lit(None).alias("error"))

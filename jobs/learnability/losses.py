@@ -1,6 +1,6 @@
 """The losses of a side, the online or the reference model: found, pinned, and read by id.
 
-They are in a table or in the pool, or computed from what is there: see ``LossesConfig``.
+They are read from a table or from the pool, or computed: see ``LossesConfig``.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ VIEWS_ROWS = 256  # rows that are told apart together, about as many as in a tra
 
 
 def losses_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprints of the losses that are there now.
+    """Return the config with the current fingerprints of the losses.
 
     Raises
     ------

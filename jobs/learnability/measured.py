@@ -69,7 +69,7 @@ def means_of(rows: DataFrame) -> Means:
 
 
 def worth_in(sample: pa.Table, keep: float) -> Worth | None:
-    """Return what the scores are worth, by a sample's half_a and half_b; None without."""
+    """Return what the scores are worth, by a sample's half_a and half_b; None without these."""
     halves = [sample[f"loss_{name}"] for name in ("half_a", "half_b")]
     if not sample.num_rows or any(half.null_count for half in halves):
         return None

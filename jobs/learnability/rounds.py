@@ -51,7 +51,7 @@ Round = Callable[[RunConfig], Selection]
 
 
 def each_round(config: RunConfig, do: Round, train: Trainer | None) -> Iterator[Selection]:
-    """Run the config's rounds one after the other; train after each, and go on with its losses."""
+    """Run the config's rounds one after the other; train after each, and use the new losses."""
     given = config.learnability
     if train is None and given.trainer is not None:
         train = CommandTrainer(given.trainer)

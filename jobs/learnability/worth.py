@@ -137,7 +137,7 @@ class Scored(Outcome):
 
 
 def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[str]:
-    """Return what a round drew, for people.
+    """Return lines on what a round drew.
 
     Parameters
     ----------
@@ -186,5 +186,5 @@ def _compute_said(compute: Compute) -> str:
 
 
 def as_figures(worth: Worth | None) -> Mapping[str, Any]:
-    """Return it as figures; none if it is not known."""
+    """Return it as figures; an empty mapping if it is not known."""
     return {} if worth is None else worth._asdict()

@@ -176,7 +176,7 @@ class RunLedger:
         waits: bool,
         say: Callable[[str], None],
     ) -> Attempt | None:
-        """Win the next attempt at a stage; None if it has finished, even in another run meanwhile.
+        """Win the next attempt at a stage; None if it has finished, perhaps in another run.
 
         Parameters
         ----------

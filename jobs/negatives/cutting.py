@@ -56,7 +56,7 @@ def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
 def _turn(n: int) -> int:
     """Return a factor that, modulo n, spreads runs of consecutive numbers evenly over all n.
 
-    The golden section of n: multiples of it are spread the most evenly.
+    It is the golden section of n, whose multiples are spread most evenly.
     """
     turn = max(1, round(_GOLDEN * n))
     while gcd(turn, n) > 1:

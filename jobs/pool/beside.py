@@ -1,4 +1,4 @@
-"""Tables beside the pool that a config names: opened as the pool is, pinned to what is there."""
+"""Tables beside the pool that a config names: opened as the pool is, pinned to their content."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def named_as(key: str) -> Iterator[None]:
 
 
 def pinned(key: str, table: TableT, pool: Pool | None, code: str | None = None) -> TableT:
-    """Return a table's config with its path in full, and the fingerprint of what is there.
+    """Return a table's config with its path in full, and its current fingerprint.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def look(pool: Pool, rows: DataFrame, config: InputConfig) -> list[str]:
     Raises
     ------
     InputError
-        If all ids are equal or null, or none of the files that the content names is there.
+        If all ids are equal or null, or none of the files that the content names exists.
     """
     return [*_ids(rows, config), *_paths(pool, rows), *_files(pool), *large_files(pool, config)]
 

@@ -81,7 +81,7 @@ class Pointed:
         return hashlib.sha256(f"{n_files} {digest}".encode()).hexdigest()[:16]
 
     def _beside(self, rows: DataFrame) -> DataFrame:
-        """Join each path with its file, if it is there."""
+        """Join each path with its file, if it exists."""
         spark = rows.sparkSession
         there = spark.read.format("binaryFile").load([*map(escaped, self.folders)])
         authority = default_file_system(spark) or ""

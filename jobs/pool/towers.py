@@ -23,7 +23,7 @@ _FLOAT_BYTES = 4  # per number in binary vectors, little-endian float32
 
 
 def towers_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprints of the embeddings that are there now.
+    """Return the config with the current fingerprints of the embeddings.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A pool of files: what is there, how it is laid out, and its fingerprint."""
+"""A pool of files: which there are, how they are laid out, and their fingerprint."""
 
 import hashlib
 import os

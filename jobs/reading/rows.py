@@ -157,7 +157,7 @@ def _is_text(schema: StructType) -> bool:
 def with_places(rows: DataFrame, files: Files) -> DataFrame:
     """Add where each file is: ``relative_path``, also as ``id``, and its folder as ``label``.
 
-    Columns that are there stay as they are.
+    Existing columns stay as they are.
     """
     whole = "path" if "path" in rows.columns else "_metadata.file_path"
     path = F.expr(whole)

@@ -28,7 +28,7 @@ def exported(folder: Path, run_id: str, content: Callable[[], bytes], *, is_kept
 
     Parameters
     ----------
-    is_kept : a page that is there already stays
+    is_kept : whether an existing page stays
     """
     path = folder / PAGES / f"{run_id}.html"
     if not (is_kept and path.is_file() and not path.is_symlink()):

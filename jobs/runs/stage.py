@@ -196,7 +196,7 @@ class Recipe:
         return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
 
     def lineages(self, written: RunConfig) -> set[str]:
-        """Return the lineages that a config goes on with: its own, and that of an earlier version.
+        """Return the lineages that a config continues: its own, and that of an earlier version.
 
         A config that leaves out a key whose default has changed has another lineage now, and must
         not lose its published sample by that.

@@ -149,7 +149,7 @@ def _require_few_cells(sample: SampleConfig, n_strata: int, n_nodes: int) -> Non
 
 
 def _reachable(sample: SampleConfig, joint: Joint, wanted: int, *, is_all: bool) -> int:
-    """Return the size wanted, or the largest if all are; refuse one that cannot be had."""
+    """Return the size wanted, or the largest if all are; refuse an impossible size."""
     nearest = joint.nearest(wanted)
     if nearest == wanted or (is_all and nearest is not None and nearest < wanted):
         return nearest
@@ -206,7 +206,7 @@ def _bounded(
 
 
 def _bounds(tree: Sequence[TreeLevel]) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """Return the least and the most rows below each node, by level."""
+    """Return the fewest and the most rows below each node, by level."""
     minima = [level.minima for level in tree if level.minima is not None]
     return minima, [level.maxima for level in tree if level.maxima is not None]
 
@@ -229,7 +229,7 @@ def _quotas(
     most: NDArray[np.int64],
     size: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the least and the most rows of each value with a quota, and of all others."""
+    """Return the fewest and the most rows of each value with a quota, and of all others."""
     least, most = least.copy(), most.copy()
     for i, (value, quota) in enumerate(given.values.items()):
         low, high = quota.bounds(size)

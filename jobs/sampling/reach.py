@@ -18,7 +18,7 @@ def rows_for_coverage(
     Parameters
     ----------
     n_leaves : leaves that hold points
-    most : rows that there can be
+    most : the largest possible number of rows
     plan : returns what the sample of some size takes of every node
 
     Raises

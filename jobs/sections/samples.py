@@ -103,7 +103,7 @@ class ValueQuota(Section):
         return self
 
     def bounds(self, target_size: int) -> tuple[int, int | None]:
-        """Return the least and the most rows in a sample of a size; None for no limit."""
+        """Return the fewest and the most rows in a sample of a size; None for no limit."""
         exact = self.count if self.share is None else round(self.share * target_size)
         return (exact, exact) if exact is not None else (self.min or 0, self.max)
 
@@ -116,7 +116,7 @@ class QuotasConfig(Section):
 
 
 class PerNodeConfig(Section):
-    """The least and the most rows below every node of a level; nodes with fewer give all."""
+    """The fewest and the most rows below every node of a level; smaller nodes give all rows."""
 
     level: Positive | Literal["top"] = "top"
     min: Count = 0
@@ -239,7 +239,7 @@ class SampleConfig(Section):
         return 1 if self.quotas is None else len(self.quotas.values) + 1
 
     def rows_of(self, n_points: int) -> int:
-        """Return the rows that it wants of a pool; the most it can be if it is not told in rows."""
+        """Return the rows wanted of a pool; an upper bound if the size is not given in rows."""
         if isinstance(self.target_size, TotalConfig | CoverageConfig):
             return n_points * self.replicas
         if isinstance(self.target_size, float):

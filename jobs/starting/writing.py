@@ -12,7 +12,7 @@ from jobs.starting.found import Found
 _ASSUMED_ROWS = 10_000  # rows of a pool of unknown size
 _SHARE = 10  # one row in this many is drawn
 _COLUMN = 34  # column at which comments begin
-_HEAP, _SMALLEST_HEAP = 8, 1  # GiB: as by default, and the least that is written
+_HEAP, _SMALLEST_HEAP = 8, 1  # GiB: the default heap, and the smallest one that is written
 _MODELS = {
     "lsa": "learns from the words of the pool itself; nothing to download",
     "pixels": "compares small copies of the images; nothing to download",

@@ -1,7 +1,7 @@
 """Rows that a long stage adds commit by commit: what is written once is never made again.
 
 Each commit has a number that rises. Delta skips a commit whose number is not above the last, so of
-two processes at the same number one wins, and nothing is there twice.
+two processes at the same number one wins, and nothing is stored twice.
 """
 
 from pyspark.sql import DataFrame

@@ -1,9 +1,9 @@
-"""A rank's batches of an exported folder, in its order, and a state from which to go on.
+"""A rank's batches of an exported folder, in its order, and a state to resume from.
 
 The order of an epoch is the files' own, or a random one of (seed, epoch). Rank r of R takes every
 R-th batch of it, and worker w of W every W-th of its rank's. A loader that takes one batch from
 each worker in turn, as PyTorch's does, therefore gives a rank's batches in the same order with any
-number of workers, and "n batches seen by this rank" is a place to go on from.
+number of workers, and "n batches seen by this rank" is a place to resume from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ class Batches:
         return {"epoch": epoch, "n_seen": n_seen} | self._what()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, in the next pass, at the batch after those that a state has seen.
+        """Resume, in the next pass, at the batch after those that a state has seen.
 
         Raises
         ------

@@ -82,7 +82,7 @@ default_collate_fn_map[WholeBatch] = _uncollated  # also runs in workers, which 
 
 
 class BatchLoader:
-    """A ``DataLoader`` that counts the batches it has given, so that it can go on at any of them.
+    """A ``DataLoader`` that counts the batches it has given, so that it can resume at any of them.
 
     Its state is (epoch, batches seen by this rank), counted where they are used, so that what
     workers have read ahead does not count; it goes with any number of workers.
@@ -126,7 +126,7 @@ class BatchLoader:
         return self.batches.state_at(*self._seen)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, in the next pass, after the batches that a state has seen.
+        """Resume, in the next pass, after the batches that a state has seen.
 
         Raises
         ------

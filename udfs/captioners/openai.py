@@ -104,7 +104,7 @@ def _body(model: str, options: Options, prompt: Prompt) -> bytes:
 
 
 class _Server:
-    """A server, asked with patience: at a pace, again if it fails, and not for ever."""
+    """A server, called at a limited pace; failed calls are repeated, but not forever."""
 
     def __init__(self, options: Options, calls: Calls, key: str | None) -> None:
         self._parts = urlsplit(options.base_url.rstrip("/"))

@@ -1,6 +1,6 @@
 """Captions by a language model of the library transformers: ``transformers:NAME_OR_PATH``.
 
-The model goes on with the prompt, and the first line of what it writes is the caption. No code that
+The model continues the prompt, and the first line of what it writes is the caption. No code that
 comes with a model is run.
 """
 

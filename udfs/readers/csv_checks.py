@@ -25,7 +25,7 @@ class Dialect(NamedTuple):
     comment : what a line begins with that is not read
     encoding : the encoding that the config names, if it does
     strict : whether text after a closing quote is refused
-    is_by_lines : whether each line is a record, also where quotes go on
+    is_by_lines : whether each line is a record, even where a quote is still open
     """
 
     separator: str = ","
@@ -45,7 +45,7 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
     is_bytes = encoding.startswith("utf-8") and not dialect.encoding
     text = decoded(content, encoding)
     separator = dialect.separator
-    if len(separator) > 1:  # a sign that the text does not hold stands for it
+    if len(separator) > 1:  # a character that the text does not hold stands in for it
         sign = next(sign for sign in map(chr, range(0xE000, 0xF900)) if sign not in text)
         text, dialect = text.replace(separator, sign), dialect._replace(separator=sign)
     found = _Scan(text, dialect)

@@ -44,7 +44,7 @@ def to_coordinates(X: NDArray[np.floating]) -> NDArray[np.int16]:
 
 
 def cosines(dots: NDArray[np.floating], n_features: int) -> NDArray[np.float64]:
-    """Return dot products of coordinates as what they stand for, -1 to 1."""
+    """Return the cosines that dot products of coordinates stand for, -1 to 1."""
     return dots.astype(np.float64) / scale_of(n_features) ** 2
 
 
