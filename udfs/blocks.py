@@ -144,7 +144,7 @@ def points_in(batch: pa.RecordBatch, n_features: int) -> Points:
 
 
 def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordBatch:
-    """Return points, grouped by block in any block order, as rows of SOURCE_SCHEMA."""
+    """Return points (n,), (n, d), grouped by block in any block order, as rows of SOURCE_SCHEMA."""
     blocks = block_of(where)
     starts = np.flatnonzero(np.r_[len(blocks) > 0, blocks[1:] != blocks[:-1]])
     block_ids, n_rows = blocks[starts], np.diff(np.append(starts, len(where)))

@@ -111,7 +111,7 @@ def student_of(
     *,
     round_: int,
 ) -> Encoder:
-    """Train a student of the base and of experts, if there are any."""
+    """Train a student of the base and of the experts, if any, of the clusters (n,)."""
     given, U = this.config.contrast, points.views.points
     study = Study(
         given.student.hidden, min(given.n_components, points.n_features), given.student.epochs

@@ -86,7 +86,7 @@ def few_shots(y: NDArray[np.str_], *, rng: np.random.Generator) -> NDArray[np.bo
 def few_shot_accuracy(
     X: NDArray[np.float32], y: NDArray[np.str_], trials: list[NDArray[np.bool_]]
 ) -> float:
-    """Return the drawn points' centroids' mean accuracy on the other points of their labels."""
+    """Return the mean accuracy, on the rest of their labels, of the drawn points' centroids."""
     found = []
     for is_drawn in trials:
         labels = np.unique(y[is_drawn])
@@ -112,7 +112,7 @@ def report_of(figures: Mapping[str, Mapping[str, float]]) -> pa.Table:
 
 
 def rows_of(source: str, report: pa.Table, merges: NDArray[np.int64], n_rounds: int) -> list[Row]:
-    """Return rows of ``report``, keyed by round: figures, and merged clusters."""
+    """Return rows of ``report``, keyed by round: figures, and (n_merges, 3) merged clusters."""
     told: list[tuple[str, float, float | None]] = [
         (f"{row['metric']}, beside {row['beside']}", row["value"], row["control"])
         for row in report.to_pylist()

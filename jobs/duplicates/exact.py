@@ -55,7 +55,7 @@ def copies_in(points: pa.Table, ranking: Ranking) -> pa.Table:
 def found(
     copies: pa.Table, keepers: pa.Table, cosine: NDArray[np.float64] | None = None
 ) -> pa.Table:
-    """Return copies beside their keepers, row by row, as rows of ``duplicates``."""
+    """Return copies beside their keepers : (n,) ids and cosines -> rows of ``duplicates``."""
     similarity = np.ones(len(copies)) if cosine is None else cosine
     columns = (
         copies["id"],

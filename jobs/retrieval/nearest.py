@@ -45,7 +45,7 @@ def nearest_points(
 
     Parameters
     ----------
-    seeds : what ``vectors_of`` returned
+    seeds : (n_seeds, n_features), what ``vectors_of`` returned
     points : id, embedding
     """
     schema = RETRIEVED_SCHEMA.format(id=points.schema["id"].dataType.simpleString())

@@ -177,7 +177,7 @@ def batches_of(
 
 
 def as_arrow(array: NDArray[Any]) -> pa.Array:
-    """Return an array of one or two dimensions as an Arrow array; float16 becomes float32."""
+    """Return an array (n,) or (n, d) as an Arrow array; float16 becomes float32."""
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     array = array.astype(array.dtype.newbyteorder("="))

@@ -147,5 +147,5 @@ def embedding_itself(n_features: int) -> Encoder:
 
 
 def as_floats(codes: Codes) -> Floats:
-    """Return codes as vectors of length 1."""
+    """Return codes as vectors of length 1 : (n, n_components)."""
     return codes.astype(np.float64) * 2.0**-GRID_BITS

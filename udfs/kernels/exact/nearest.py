@@ -66,7 +66,7 @@ def sq_distances(X: NDArray[np.float32], C: NDArray[np.float32]) -> NDArray[np.f
 def nearest_centroids(
     X: NDArray[np.float32], centroids: Centroids
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find every row's nearest centroid once; see ``NearestCentroids``."""
+    """Find every row's nearest centroid once : (n, d); see ``NearestCentroids``."""
     return NearestCentroids(centroids)(X)
 
 
@@ -99,7 +99,7 @@ class Buffers:
     def sq_distances(
         self, X: NDArray[np.float32], C: NDArray[np.float32], labels: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Return ``sq_distances(X, C[labels])``."""
+        """Return ``sq_distances(X, C[labels])`` : (n, d), (k, d), (n,) -> (n,) float64."""
         if len(self._gathered) < len(X):
             self._gathered = np.empty(X.shape, np.float32)
             self._difference = np.empty(X.shape)
@@ -205,7 +205,14 @@ def settle_exactly(
     candidate: NDArray[np.intp],
     labels: NDArray[np.intp],
 ) -> None:
-    """Compare rivals with the labels by exact distance, ties to the lowest index; in place."""
+    """Compare rivals with the labels by exact distance, ties to the lowest index; in place.
+
+    Parameters
+    ----------
+    X, C : (n_samples, n_features), (n_clusters, n_features) float32, grid coordinates
+    row, candidate : (n_pairs,) the rivals: a row, and a centroid that may be nearer than its label
+    labels : (n_samples,), changed
+    """
     contested = np.unique(row)
     row = np.concatenate([row, contested])
     candidate = np.concatenate([candidate, labels[contested]])

@@ -44,7 +44,7 @@ def to_coordinates(X: NDArray[np.floating]) -> NDArray[np.int16]:
 
 
 def cosines(dots: NDArray[np.floating], n_features: int) -> NDArray[np.float64]:
-    """Return the cosines that dot products of coordinates stand for, -1 to 1."""
+    """Return the cosines, -1 to 1, that dot products of coordinates stand for : of any shape."""
     return dots.astype(np.float64) / scale_of(n_features) ** 2
 
 
@@ -53,7 +53,7 @@ def to_places(dots: NDArray[np.float32], out: NDArray[np.int64]) -> None:
 
     Parameters
     ----------
-    dots : scaled to -MIDDLE to MIDDLE
+    dots, out : of one shape; the dots scaled to -MIDDLE to MIDDLE
     """
     dots += np.float32(MIDDLE + 0.5)  # rounds to 2^-7 of a place, under IEEE 754 everywhere
     np.copyto(out, dots, casting="unsafe")

@@ -88,7 +88,7 @@ class BlockSource(Source, Passable, Protocol):
         """Return some of the blocks, for passes over those alone."""
 
     def take(self, wanted: NDArray[np.int64]) -> "BlockSource":
-        """Return a source of only the points at these positions; blocks keep their ids."""
+        """Return a source of the points at these positions (n,); blocks keep their ids."""
 
 
 class CellSource(Source, Protocol):
@@ -150,7 +150,7 @@ class LocalBlocks:
         return LocalBlocks(self.positions[chosen], self.X[chosen], self.n_blocks, self.n_threads)
 
     def take(self, wanted: NDArray[np.int64]) -> "LocalBlocks":
-        """Return a source of only these points."""
+        """Return a source of the points at these positions : (n,)."""
         X = self.X[np.searchsorted(self.positions, wanted)]
         return LocalBlocks(renumbered(wanted), X, self.n_blocks, self.n_threads)
 
@@ -194,7 +194,7 @@ def _threads(n_threads: int) -> ThreadPoolExecutor:
 
 
 def blocks_of(X: NDArray[np.float32], n_threads: int = 1) -> LocalBlocks:
-    """Cut one matrix, in its own order, into blocks of BLOCK_ROWS."""
+    """Cut one matrix (n_rows, n_features), in its own order, into blocks of BLOCK_ROWS."""
     n_blocks = max(1, -(-len(X) // BLOCK_ROWS))
     edges = np.arange(n_blocks + 1) * len(X) // n_blocks
     where = positions(np.arange(n_blocks), edges[1:] - edges[:-1])

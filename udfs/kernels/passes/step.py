@@ -36,12 +36,12 @@ def positions(block_ids: NDArray[np.integer], n_rows: NDArray[np.integer]) -> ND
 
 
 def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the block ids of positions."""
+    """Return the block ids of positions : (n,)."""
     return position >> _ROW_BITS
 
 
 def renumbered(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return these points' positions, in order, once all others are removed from their blocks."""
+    """Return these points' positions (n,), once all others are removed from their blocks."""
     return positions(*np.unique(block_of(position), return_counts=True))
 
 
