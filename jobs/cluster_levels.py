@@ -133,7 +133,7 @@ def _cluster(this: Work) -> Clustered:
     release(this.run)
     # 2. grow the tree over them
     try:
-        with threadpool_limits(1):  # the threads are the solver's own
+        with threadpool_limits(1):  # the solver has its own threads
             levels = grow_tree(
                 source,
                 this.config.cluster,

@@ -68,7 +68,7 @@ def _find(this: Work) -> Deduplicated:
     if found.contaminated is not None and len(found.contaminated):
         stage = pa.array([STAGE.name] * len(found.contaminated))
         outputs[REJECTS] = found.contaminated.append_column("stage", stage)
-    # a commit is most of what this costs a small run
+    # in a small run, a commit is most of the cost
     if not isinstance(found.copies, pa.Table) or len(found.copies):
         outputs[DUPLICATES] = found.copies
     if outputs:

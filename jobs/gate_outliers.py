@@ -89,7 +89,7 @@ def _search(this: Work) -> tuple[SparkPoints, Search]:
     unit, seed = grid_unit(this.run.outcome(embed_pool.STAGE).largest_norm), this.config.seed
     points = surviving(this.run)
     pool = SparkPoints(points, *size_of(this.run), unit, seed, held=held(this.run))
-    with threadpool_limits(1):  # the threads are the solver's own
+    with threadpool_limits(1):  # the solver has its own threads
         cells = cells_of(pool, seed=derive_seed(seed, 3))
     return pool, Search(pool, this.ship(cells.centroids), cells.n_points)
 

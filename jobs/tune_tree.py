@@ -73,7 +73,7 @@ def _tune(this: Work) -> Tuned:
         derive_seed(config.seed, 2),
         n_threads(),
     )
-    with threadpool_limits(1):  # the threads are the search's own
+    with threadpool_limits(1):  # the search has its own threads
         choice = search(
             problem, lambda done, total, what: this.progress.update(done, total, at=what)
         )
@@ -116,7 +116,7 @@ def _rows(choice: Choice) -> list[Row]:
     rows = []
     names = [f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}" for trial in choice.trials]
     for name, trial in zip(names, choice.trials, strict=True):
-        if names.count(name) > 1:  # trees that differ in resampling alone
+        if names.count(name) > 1:  # trees that differ only in resampling
             name += f" · {trial.rounds} rounds"
         figures = {
             "relative_coverage": trial.score,

@@ -23,7 +23,7 @@ from udfs.kernels.joint.sums import looked_up
 from udfs.points import Batches, OnBatches, as_binary
 
 PACKED_SCHEMA = "id {id}, {0} binary, {1} binary, reason string, detail string"
-# the figures are the batch's, the same on each of its rows
+# the figures are those of the batch, the same on each of its rows
 DRAWN_SCHEMA = (
     "batch_id bigint, id {id}, chunk int, position int, g_diagonal double, g_joint double, "
     "joint_learnability double, uniform_control double, independent_control double, "

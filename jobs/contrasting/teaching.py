@@ -38,7 +38,7 @@ def moments_of(
     """
     shipped = None if division is None else this.ship(packed_division(division))
     parts = rows.mapInArrow(make_moments(n_features, n_clusters, shipped), MOMENTS_SCHEMA)
-    if n_clusters > 1:  # each cluster's parts are added up where there is room
+    if n_clusters > 1:  # each cluster's parts are added up on an executor with room for them
         parts = parts.repartition(n_clusters, "cluster")
     summed = parts.coalesce(n_clusters).mapInArrow(make_total(), MOMENTS_SCHEMA).toArrow()
     found = {row["cluster"]: Moments.of(from_bytes(row["payload"])) for row in summed.to_pylist()}

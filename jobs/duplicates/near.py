@@ -76,7 +76,7 @@ class Near:
         """Fit the cells on a hash sample of the points."""
         X = np.concatenate([self.read(batch) for batch in sample.to_batches()])
         seed = derive_seed(self.seed, -4)
-        with threadpool_limits(1):  # the threads are the solver's own
+        with threadpool_limits(1):  # the solver has its own threads
             return fit_search_cells(X, n_cells_for(n_points), seed=seed, n_threads=n_threads())
 
     def in_memory(self, points: pa.Table) -> pa.Table:

@@ -121,7 +121,7 @@ def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
     if not _is_text(rows, name):
         return []
     column = F.col(name)
-    # as long as it was: what came as U+FFFD must not be taken for the first bad byte
+    # keep the length; a U+FFFD in the input must not pass for the first bad byte
     masked = F.replace(column, F.lit("\ufffd"), F.lit("???"))
     before = F.substring_index(F.make_valid_utf8(masked), "\ufffd", 1)
     what = {"id": "the id", "value": "the text"}[name]

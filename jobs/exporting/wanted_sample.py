@@ -13,7 +13,7 @@ from jobs.exporting.sample_index import SampleIndex
 
 OWN = ("id", "replica", "rank", "position", "pool_weight", "leaf_id", "path")
 ORDERS = ("position", "shuffle")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # others, such as _a and .a, are hidden to readers
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # names such as _a and .a are hidden to readers
 _ENDING = re.compile(r"[a-z0-9]+")
 
 

@@ -69,5 +69,5 @@ def fitting(n_shown: int, looks: pd.DataFrame, n_reasons: int) -> int:
     if sizes.empty:
         return n_shown
     n_pictures = PICTURE_BYTES / sizes.mean() - N_LARGEST * (2 * MOST_OF_OTHER + 2)
-    for_each = 2 * N_NODES + 4 * n_reasons  # pictures more with each point of a kind
+    for_each = 2 * N_NODES + 4 * n_reasons  # more pictures for each further point of a kind
     return max(1, min(n_shown, int(n_pictures / for_each)))

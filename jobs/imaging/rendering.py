@@ -24,7 +24,7 @@ from udfs.generate import RENDER_SCHEMA, Rendering, make_render
 from udfs.generators.specs import GeneratorSpec
 
 CHUNK_SECONDS = 60.0  # of work between two commits, approximately
-_FIRST, _GROWTH = 8, 8  # captions of a task in the first; how much longer the next may be
+_FIRST, _GROWTH = 8, 8  # captions per task in the first chunk; largest growth of the next
 TASKS_A_SLOT = 4  # so that no slot stays idle while the last tasks end
 
 

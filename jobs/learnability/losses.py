@@ -114,11 +114,11 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
         ) from error
     require_same_ids(key, source.rows, named)
     named = named.where(F.col("id").isNotNull())
-    if losses.form in ("views", "embedding"):  # what a row is compared with must be in the pool
+    if losses.form in ("views", "embedding"):  # a row can only be compared with rows of the pool
         named = named.join(source.leaves, on="id")
     computed = _computed(spark, key, named, losses, source.seed)
     grouped = computed.groupBy("id")
-    # rows that agree are one
+    # rows that agree count once
     is_one = (F.max("loss") == F.min("loss")) & (F.count("loss") == F.count("*"))
     n_losses = F.when(is_one, 1).otherwise(F.count("*"))
     return grouped.agg(F.max("loss").alias("loss"), n_losses.alias("n_losses"))
@@ -166,7 +166,7 @@ def _cosine(a: str, b: str) -> Column:
         products = F.zip_with(x, y, lambda u, v: u.cast("double") * v.cast("double"))
         return F.aggregate(products, F.lit(0.0), lambda total, each: total + each)
 
-    # a vector of length 0 has none
+    # a vector of length 0 has no cosine
     cosine = F.try_divide(dot(a, b), F.sqrt(dot(a, a) * dot(b, b)))
     return F.when(F.size(a) == F.size(b), cosine)
 

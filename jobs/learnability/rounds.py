@@ -20,7 +20,7 @@ from jobs.sections.learnability import LossesConfig, TrainerConfig
 
 log = logging.getLogger(__name__)
 
-_DONE = "trained"  # an empty file: the command ended well
+_DONE = "trained"  # an empty file that marks a successful command
 
 
 class Selection(NamedTuple):

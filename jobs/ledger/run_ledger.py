@@ -97,7 +97,7 @@ class RunLedger:
             self._is_merging = False
             try:
                 self.flush()
-            except Exception as error:  # most likely the same disk
+            except Exception as error:  # most likely on the same disk
                 log.warning("end of a stage not recorded: %s", error)
             raise
         self._is_merging = False
@@ -195,7 +195,7 @@ class RunLedger:
             finished = last_finished(self._of(stage_key))
             if finished and (since is None or finished.at >= since):
                 return None
-            if since is not None:  # even after a failure: its commits would be skipped as repeats
+            if since is not None:  # even after a failure: its commits would be skipped
                 self.record(stage, stage_key, "cleaned")
             attempt = self._start(stage, stage_key, is_redone=since is not None)
             if attempt is not None:
@@ -272,7 +272,7 @@ class RunLedger:
                 self._clock.wait(threading.Event(), _POLL)
             self.read([stage_key])
             if other is None and self._of(stage_key) == known:
-                return  # gone, without having recorded an end
+                return  # gone without recording an end
 
     def _event(
         self,

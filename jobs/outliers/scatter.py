@@ -75,7 +75,7 @@ def _sq_distances(run: Run, X: Vectors, unit: float) -> NDArray[np.float64]:
         each = [np.frombuffer(part.as_py()).reshape(len(X), _K) for part in parts]
         return smallest(each, _K)
     among = Centroids(vectors_of(points, unit))
-    _ = among.folded, among.largest_norm  # once, before the threads
+    _ = among.folded, among.largest_norm  # computed once, before the threads start
     with threadpool_limits(1), ThreadPoolExecutor(n_threads()) as threads:
         runs = [X[i : i + ROWS] for i in range(0, len(X), ROWS)]
         found = threads.map(lambda some: nearest_among(some, among, _K).sq_dist, runs)

@@ -83,5 +83,5 @@ def pinned(key: str, table: TableT, pool: Pool | None, code: str | None = None) 
         )
     place = table.table
     if place is not None and pool is not None and not is_full(place) and is_full(pool.name):
-        place = _in_full(place)  # a table that is named either way has one key
+        place = _in_full(place)  # one key for a table, however it is named
     return table.model_copy(update={"fingerprint": found, "table": place})

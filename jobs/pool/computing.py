@@ -8,7 +8,7 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.spark.errors import SPARK_ERRORS, reason
 from udfs.embedders.contract import EmbedderError
 
-# the class of an error and, if it is of SQL that somebody wrote, that SQL
+# the class of an error and, for SQL that somebody wrote, that SQL
 _TOLD = re.compile(r"\[[A-Z_.]+\] .*(?s:.{0,200}?)== SQL.*==\n(.+)")
 
 _OF_SQL = re.compile(r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)")

@@ -22,7 +22,7 @@ from jobs.spark.naming import absolute, is_local, path_of
 # side by side, some in subfolders, or in subfolders that are partitions, such as label=7
 Layout: TypeAlias = Literal["flat", "subfolders", "partitions"]
 _PARTITION = re.compile(r"[^=]+=.*")  # the name of a partition folder
-_PATTERN = re.compile(r"[\\{}\[\]*?]")  # signs that Hadoop takes for a pattern
+_PATTERN = re.compile(r"[\\{}\[\]*?]")  # characters that Hadoop takes for a pattern
 _CHOOSING = ("pathglobfilter", "modifiedbefore", "modifiedafter")  # options of every reader
 _MARKERS = re.compile(
     r"_SUCCESS|_committed_.*|_started_.*|_(common_)?metadata|\.DS_Store|\..*\.crc"
@@ -110,7 +110,7 @@ class Files:
         InputError
             If there are other files beside partitions: Spark would leave one kind out.
         """
-        # a pattern such as */*.png names files that stand as deep as it goes
+        # a pattern such as */*.png names files at the depth that it spells out
         depth = path_of(absolute(self.path)).rstrip("/").count("/") - path_of(self.root).count("/")
         example: dict[bool, str] = {}
         for name in self.names:
@@ -219,6 +219,6 @@ def _unread_below(folder: Path) -> list[str]:
 def _holds_bytes(folder: str, name: str) -> bool:
     try:
         found = os.stat(f"{folder}/{name}")
-    except OSError:  # a link to nothing
+    except OSError:  # a broken link
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size > 0

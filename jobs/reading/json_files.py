@@ -109,6 +109,6 @@ def _loses(text: Column, kind: DataType) -> Column:
         return F.lit(False)
     double = text.try_cast("double")
     is_too_large = text.rlike(_NUMBER) & double.isin(math.inf, -math.inf)
-    exact = text.try_cast(_EXACT)  # null: it has more digits
+    exact = text.try_cast(_EXACT)  # null: the number has more digits
     differs = F.coalesce(double.try_cast(_EXACT) != exact, F.lit(True))
     return is_too_large | (text.rlike(_LONG) & differs)

@@ -14,7 +14,7 @@ from jobs.reading.names import is_hidden
 from jobs.spark.classic import default_file_system
 from jobs.spark.naming import is_local, path_of
 
-_PATTERN = re.compile(r"(?<!\\)[{}\[\]*?]")  # an unescaped sign of a pattern
+_PATTERN = re.compile(r"(?<!\\)[{}\[\]*?]")  # an unescaped pattern character
 
 
 class File(NamedTuple):
@@ -58,7 +58,7 @@ def _below(place: Path) -> Iterator[File]:
         return
     for folder, subfolders, names in os.walk(place, followlinks=True):
         inside = ((name, os.path.realpath(os.path.join(folder, name))) for name in subfolders)
-        # a link to a folder above would never end
+        # a link to a parent folder would never end
         subfolders[:] = [
             name for name, real in inside if not is_hidden(name) and not _holds(real, folder)
         ]
@@ -76,7 +76,7 @@ def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
         path = f"{folder}/{name}" if folder != "/" else f"/{name}"
         try:
             found = os.stat(path)
-        except FileNotFoundError:  # a link to nothing
+        except FileNotFoundError:  # a broken link
             continue
         if found.st_size:
             yield File(f"file:{path}", found.st_mtime_ns // 1_000_000, found.st_size)

@@ -121,9 +121,9 @@ class Run:
         BusyError
             If another process is working on it and this run does not wait.
         """
-        # a module run as a program has created its stage a second time
+        # a module run as a program has created its stage twice
         stage = self.recipe.named(stage.name) or stage
-        if stage.is_side:  # a refresh is of this stage alone
+        if stage.is_side:  # a refresh concerns this stage alone
             self.resolve()
         self._require_upstream(stage)
         while not self._done(stage):

@@ -18,7 +18,7 @@ from udfs.kernels.sampling.allocation import Sharing, TreeLevel, bounded, quotas
 from udfs.kernels.sampling.quotas import units_below
 
 STEPS = 64  # from the most even nodes to whatever their bounds allow
-_MOST_FLOW = np.iinfo(np.int32).max  # scipy's
+_MOST_FLOW = np.iinfo(np.int32).max  # scipy's limit
 
 Counts = NDArray[np.int64]
 

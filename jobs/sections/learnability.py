@@ -71,7 +71,7 @@ class LabelledConfig(TableConfig):
 
     table: Place
     content: str | None = None  # the column that the embedder reads; the pool's by default
-    label: str | None = None  # likewise
+    label: str | None = None  # also the pool's by default
 
 
 class ClassifierConfig(Section):

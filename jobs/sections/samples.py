@@ -152,9 +152,9 @@ def _picked(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 Picked = Annotated[str | IdsConfig | None, WrapValidator(_picked)]
 
 
-# shares of a sample, by the names of those that it is made of
+# sample name -> its share of the rows
 Blend = Annotated[dict[str, Fraction], Field(min_length=1)] | None
-_OF_A_BLEND = {"name", "target_size", "blend", "on_worse_than_uniform"}  # keys that it may have
+_OF_A_BLEND = {"name", "target_size", "blend", "on_worse_than_uniform"}  # keys of a blend
 
 
 class SampleConfig(Section):

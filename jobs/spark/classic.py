@@ -38,7 +38,7 @@ def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
         logs = getattr(jvm, "org.apache.spark.sql.delta.DeltaLog")
         snapshot = logs.forTable(spark._jsparkSession, path).update(False, none, none)
         return DeltaVersion(str(snapshot.metadata().id()), int(snapshot.version()))
-    except Exception:  # a platform's own Delta, or a log on which SQL gives a better error
+    except Exception:  # a platform's own Delta, or a log for which SQL raises a better error
         return None
 
 
@@ -185,7 +185,7 @@ def is_observed(spark: SparkSession, observation: Observation) -> bool | None:
             return False
         has_heard_all = _hears_all(spark, until - time.monotonic())
         time.sleep(0 if has_heard_all else _POLL)
-    # a commit that was skipped, to a table known by name, ends with a row of nothing
+    # a skipped commit to a named table ends with an empty row
     return classic.future().value().get().get().schema() is not None
 
 

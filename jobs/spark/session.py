@@ -76,7 +76,7 @@ def start_local(
     _require_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    # several sessions on one machine, each with a random port: no name look-up needed
+    # no name look-up is needed: ports are random, so that several sessions fit one machine
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = SparkSession.builder.appName(app_name).master(config.master)
     for key, value in local_settings(config).items():

@@ -34,7 +34,7 @@ def look(table: str) -> Found:
         return _elsewhere(table)
     try:
         return _look(table, path)
-    except UnreadableError as error:  # says what it wants
+    except UnreadableError as error:  # its own errors say what is wanted
         raise ConfigError(f"{table!r} cannot be read: {error}") from error
     except (OSError, ValueError, KeyError, csv.Error) as error:  # Arrow's are ValueErrors
         said = (str(error).splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ from itertools import combinations, product
 _UNDIVIDED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNDIVIDED}]|(?:(?![{_UNDIVIDED}])\w)+")
 _PLURALS = ("", "s", "es")
-_GROUPED = (0.5, 0.75)  # similarities from which on one more word is indexed together
+_GROUPED = (0.5, 0.75)  # above each of these similarities, one more word is indexed together
 _ROUNDING = 1e-9
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # it may not be installed where no root is local, as on Datab
 log = logging.getLogger(__name__)
 
 FOLDER = "_locks"  # folder in the root
-_BEATS = 4  # signs of life within the patience of others
+_BEATS = 4  # signs of life that a holder shows within the patience of others
 _GRACE = 1.0  # seconds; a new holder may not have shown a sign of life yet
 
 
@@ -155,7 +155,7 @@ def _acquired(root: Path | None, name: str, patience: float) -> "FileLock | None
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / FOLDER / name, thread_local=False)
         lock.acquire(timeout=patience)
-    except Timeout:  # it is an OSError too
+    except Timeout:  # a subclass of OSError
         raise
     except (OSError, NotImplementedError) as error:
         log.info("no lock file=%s: %s", name, error)

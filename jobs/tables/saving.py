@@ -9,7 +9,7 @@ from jobs.spark.naming import literal, quote
 from jobs.tables.table import properties
 
 EVERYTHING = "true"  # a condition that every row meets
-# its shuffle would come between the rows and their observation
+# optimized writes shuffle, between the rows and their observation
 _PLAIN = {"optimizeWrite": "false"}
 _GROWING = {"mergeSchema": "true"}  # adds the columns that the table lacks
 

@@ -58,7 +58,7 @@ class BatchFiles:
         self._system, self._path = located(folder)
         self._firsts = [file.first_batch for file in index.files]
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        # row groups of several batches, by path and numbers, the one used last at the end
+        # row groups of several batches, by path and numbers, the last used at the end
         self._held: OrderedDict[tuple[str, int, int], _Held] = OrderedDict()
         self._held_bytes = 0
 

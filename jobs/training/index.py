@@ -10,7 +10,7 @@ from pyarrow import fs
 
 INDEX = "_index.json"
 UNFINISHED = ".unfinished"  # sub-folder of an export that is under way or was interrupted
-FORMAT = 1  # raised when an older reader would misread
+FORMAT = 1  # raised if an older reader would misread the index
 BATCH, POSITION = "batch_id", "position"
 _HADOOPS = {"s3a": "s3", "s3n": "s3"}  # Hadoop's names of stores -> everyone else's
 

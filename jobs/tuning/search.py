@@ -87,7 +87,7 @@ class Rung:
         self.problem = problem
         self.points = problem.points[: max(1, round(fraction * len(problem.points)))]
         n_clusterings, self.n_trees = 1, 1
-        if fraction == 1:  # the last one, which decides
+        if fraction == 1:  # the last rung, which decides
             n_clusterings = N_CLUSTERINGS
             self.n_trees = max(1, min(MAX_TREES, POINTS_OF_TREES // len(self.points)))
         self.n_distinct = len(np.unique(self.points, axis=0))
@@ -95,7 +95,7 @@ class Rung:
         seeds = [derive_seed(problem.seed, 1 + i) for i in range(n_clusterings)]
         views = views_of(judged, seeds, n_threads=problem.n_threads)
         self.judge = Judge(judged, views, self.points, problem.n_threads)
-        # samples take the same fraction of the points as they will of the pool
+        # samples take the same fraction of the points as they would of the pool
         scale = len(self.points) / problem.n_points
         self._on_leaves: dict[int, Grove] = {}  # by number of resampling rounds
         self.targets = sorted({max(1, round(scale * target)) for target in problem.targets})

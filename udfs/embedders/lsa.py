@@ -40,7 +40,7 @@ UNSPACED = (  # iteration marks, hiragana, katakana, half-width katakana, Chines
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 WORD = rf"[{UNSPACED}]|[^\W{UNSPACED}]{{2,}}"
-MAX_CHARS = 2**17  # read from one text
+MAX_CHARS = 2**17  # characters read from one text
 MAX_FIT_CHARS = 2**24  # read in `fit`, shared equally among texts: 1.6 to 2.2 GiB for 20,000 texts
 N_AT_ONCE = 32  # texts; counting takes 70 to 86 bytes per character, so at most 350 MiB
 WEIGHT_UNIT = 2.0**-10

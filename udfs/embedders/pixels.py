@@ -34,7 +34,7 @@ CHANNELS = {"L": 1, "RGB": 3}
 MAX_VALUES = 2**12  # per shrunken image; the covariance then takes 128 MiB
 COMPONENT_UNIT = 2.0**-20
 MIN_VARIANCE = 1e-9  # relative to the largest; below it a direction is rounding noise
-CHUNK_IMAGES = 1024  # widened to float64 at a time
+CHUNK_IMAGES = 1024  # images widened to float64 at a time
 
 Decode = Callable[[Any], NDArray[np.uint8] | Failure]
 

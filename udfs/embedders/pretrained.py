@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 N_AT_ONCE = 4096  # rows sorted by length together: 12% faster than 256 for short texts
 N_TRIED = 16  # contents embedded on the driver
 HELD_BYTES = 256 << 20  # decoded images held at once
-_OUT_OF_MEMORY = "OutOfMemoryError"  # a GPU's, in torch
+_OUT_OF_MEMORY = "OutOfMemoryError"  # of a GPU, in torch
 
 Vector: TypeAlias = NDArray[Any] | Failure
 
@@ -210,7 +210,7 @@ def load(kind: Kind, path: str, options: Any, gpu: int = 0) -> Model:
         raise
     except ModuleNotFoundError as error:
         raise EmbedderError(not_installed(error, kind.extra)) from error
-    except Exception as error:  # the library's
+    except Exception as error:  # whatever the library raises
         raise EmbedderError(f"{path} cannot be loaded: {described(error)}") from error
 
 
@@ -226,7 +226,7 @@ def encoded(model: Model, decoded: list[Any]) -> list[Vector]:
         return list(model.encode(decoded))
     except (EmbedderError, MemoryError):
         raise  # the model's fault, or the machine's
-    except Exception as error:  # the library's
+    except Exception as error:  # whatever the library raises
         if len(decoded) > 1:
             half = len(decoded) // 2
             return encoded(model, decoded[:half]) + encoded(model, decoded[half:])

@@ -16,7 +16,7 @@ from udfs.kernels.exact.hashing import uniform
 SIZE = 64  # pixels
 _NOISE = 0.06  # share of a colour's range
 _CONTRAST = 0.35  # of backgrounds, around grey, so that concepts stand out
-_N_DRAWS = 16  # uniform numbers of an image, beside its noise
+_N_DRAWS = 16  # uniform numbers per image, besides its noise
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -25,7 +25,7 @@ from udfs.generators.contract import (
     encoded,
 )
 
-IMAGE_SECONDS = 1.0  # nobody knows; a plan says so
+IMAGE_SECONDS = 1.0  # unknown; a plan says so
 
 
 def make(code: Code, settings: Settings) -> Generator:

@@ -125,7 +125,7 @@ def _put_on_copies(
     C = C.copy()
     for cell in cells:
         mine = X[labels == cell]
-        middle = np.median(mine, axis=0)  # if most are copies, one of them
+        middle = np.median(mine, axis=0)  # if most points are copies, this is one of them
         if (mine == middle).all(axis=1).mean() > 0.5 and (C[cell] != middle).any():
             C[cell] = middle
     return C
@@ -139,7 +139,7 @@ def _count(
     labels = found["labels"]
     sampled = np.bincount(labels, minlength=len(C))
     copies = np.bincount(labels[found["sq_dist"] == 0], minlength=len(C))
-    copies[copies < 2] = 0  # a single point
+    copies[copies < 2] = 0  # a single point is not a copy
     n_points, n_apart = (-(-n * n_rows // sample.n_rows) for n in (sampled, sampled - copies))
     return labels, CoarseCells(C, n_points, n_apart)
 

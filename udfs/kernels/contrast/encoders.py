@@ -64,7 +64,7 @@ class Encoder:
 def on_sphere(Z: Floats) -> Codes:
     """Scale rows to length 1 on the grid; a row of zeros stays : (n, n_components)."""
     sq_norms = np.zeros(len(Z))
-    for column in Z.T:  # one after another: no reduction whose order depends on the CPU
+    for column in Z.T:  # in sequence: no reduction whose order depends on the CPU
         sq_norms += column * column
     norms = np.sqrt(sq_norms)
     norms[norms == 0] = 1.0
@@ -84,7 +84,7 @@ def layer_of(weights: Floats, bias: Floats) -> tuple[Layer, float]:
     scale : a power of two
     """
     longest = max(np.sqrt((weights**2).sum(axis=0)).max(), np.abs(bias).max() / POINT_LENGTH)
-    # rounding makes a column longer, by half the root of n_in at most: a bit is left for it
+    # rounding lengthens a column by at most half the root of n_in: one bit is left for it
     exponent = np.frexp(max(longest, _SHORTEST))[1]
     scale = 2.0 ** (_WEIGHT_BITS - 1 - int(exponent))
     return Layer(np.rint(weights * scale), np.rint(bias * scale)), scale

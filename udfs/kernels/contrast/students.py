@@ -97,7 +97,7 @@ class _Net:
         to_code = np.zeros_like(code)
 
         def learn(head: str, mine: NDArray[np.integer], wanted: Floats) -> None:
-            # targets of length root n: each of their numbers is about 1
+            # targets have length root n, so that each of their numbers is about 1
             error = code[mine] @ w[head] - wanted * np.sqrt(wanted.shape[1])
             found[head] = code[mine].T @ error / len(rows)
             to_code[mine] += error @ w[head].T / len(rows)
