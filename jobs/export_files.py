@@ -1,6 +1,6 @@
 """Export a sample, a selection or batches as files that trainers read.
 
-Of a sample: see ``jobs.export_sample``. Of a selection, or of batches:
+For a sample, see ``jobs.export_sample``. For a selection, or for batches:
 
 Reads    learnability (the drawn rows), batches or hard_negative_batches; the pool's columns, at the
          pinned version

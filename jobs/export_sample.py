@@ -173,7 +173,8 @@ def _endings(
 ) -> dict[str, str | None]:
     """Return the columns that become files of their own in a tar, and their endings.
 
-    Bytes do, by what they begin with, the texts that were curated, and what the user names.
+    These hold bytes (the ending follows from the first ones), the curated texts, or what the user
+    names.
 
     Raises
     ------

@@ -84,8 +84,8 @@ def _require_some(given: LearnabilityConfig, n_scored: int, n_rejected: int) -> 
 def _age(this: Work, given: LearnabilityConfig) -> int:
     """Return how many rounds in a row, up to the one before, drew by the same losses.
 
-    Draws that do not depend on the model in training, or by code that may load another each time,
-    have none.
+    It is 0 if draws do not depend on the model in training, or if code may load another model each
+    time.
     """
     online, criterion = given.online, given.criterion
     is_by_code = online is None or online.form == "model"

@@ -1,7 +1,7 @@
 """Losses on the workers: by a user's scorer, a leaf's mean, views told apart, or classifiers.
 
-Losses that are computed here are rounded to LOSS_GRID: what decides must not hang on the last bits
-of a sum, which differ between processors.
+Losses that are computed here are rounded to LOSS_GRID: what decides must not depend on the last
+bits of a sum, which differ between processors.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -78,7 +78,7 @@ def make_route(
 ) -> OnBatches:
     """Return a function that sends points to the cells they are searched in: ROUTED_SCHEMA.
 
-    Where points have no rank, it is the squared distance to the nearest cell's centroid.
+    Points without a rank are ranked by their squared distance to the nearest cell's centroid.
 
     Parameters
     ----------

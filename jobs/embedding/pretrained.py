@@ -1,8 +1,8 @@
 """The pretrained model that ``embed.model: sentence-transformers:...`` or ``onnx:...`` names.
 
 A folder or file is identified by its content, a model of the Hugging Face hub by the commit that
-its revision means now, or, offline, meant when it came into the local cache. So another model under
-the same name gets another stage key.
+its revision means now, or, offline, meant when it was cached. So another model under the same name
+gets another stage key.
 """
 
 import hashlib
@@ -111,7 +111,7 @@ def _files_of_onnx(model: Path) -> Files:
 def weights(files: Files) -> int:
     """Return the bytes of a model's weights, of one format if the files have them in several.
 
-    Of a model of the hub that was never loaded here, most files are not there yet.
+    A model of the hub that was never loaded here still lacks most of its files.
     """
     for names in _WEIGHTS:
         if n_bytes := sum(_state(path)[0] for name, path in files.items() if names.search(name)):

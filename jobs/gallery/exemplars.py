@@ -90,7 +90,7 @@ def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> 
 def _ends(points: DataFrame) -> DataFrame:
     """Return the points closest to the centre of their leaf, and farthest from it, of each node.
 
-    A point alone in its leaf is at its centre, and says nothing of the node: it comes last.
+    A point alone in its leaf is at its centre, and says nothing about the node: it comes last.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ class Verification:
 def verify(lake: Lake, history: History, run: RecordedRun) -> Verification:
     """Count and hash every table of a run's finished stages, and compare.
 
-    Of a stage beside the run, every key is checked: all rounds and selections of it.
+    For a stage beside the run, every key is checked: all of its rounds and selections.
     """
     checks, skipped, recipe = [], {}, history.recipe
     commands = {stage.name: stage.command for stage in recipe.stages if stage.is_side}

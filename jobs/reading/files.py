@@ -56,7 +56,7 @@ class Files:
     def root(self) -> str:
         """The folder that relative paths start from, as Spark writes it, with a slash at the end.
 
-        For a file it is its folder; for a pattern, the folder above the first sign of a pattern.
+        For a file it is its folder; for a pattern, the folder above the first pattern character.
         """
         folder = path_of(absolute(self.path)).rstrip("/")
         first = self.found[0].path
@@ -192,7 +192,7 @@ def few(names: Sequence[str], most: int = 3) -> str:
 def _unread(spark: SparkSession, path: str, n_listed: int) -> tuple[str, ...]:
     """Return the hidden and empty files below a folder, which Spark passes over.
 
-    Of a store that Python does not see, only their number is known.
+    In a store that Python does not see, only their number is known.
     """
     if is_local(path):
         folder = Path(path_of(path))

@@ -50,7 +50,7 @@ def refuse_lost_digits(
 ) -> None:
     """Refuse long numbers that came in as floats, as other rows have fractions there.
 
-    Only columns that the config names are looked at: their numbers are read once more as text.
+    Only columns that the config names are examined: their numbers are read once more as text.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def _kind_as_text(kind: DataType) -> DataType:
 def _loses(text: Column, kind: DataType) -> Column:
     """Return whether numbers, read as text, hold one that a double does not.
 
-    Fractions are floats by nature, unless 16 digits and more stand before them.
+    Fractions are floats by nature, unless 16 or more digits precede them.
     """
     if isinstance(kind, ArrayType):
         return F.exists(text, lambda item: _loses(item, kind.elementType))

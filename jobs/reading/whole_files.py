@@ -20,7 +20,7 @@ def read_whole_files(
 ) -> DataFrame:
     """Return the columns of Spark's ``binaryFile``: path, modificationTime, length, content.
 
-    Local files are read by Python workers, whatever signs their names hold.
+    Local files are read by Python workers, whatever characters their names hold.
     """
     if not are_read_by_workers(files, config):
         return spark.read.format("binaryFile").options(**options).load(paths)

@@ -160,7 +160,7 @@ class Recipe:
     def keys(
         self, written: RunConfig, fingerprint: str, *, resolved: RunConfig | None = None
     ) -> dict[str, str]:
-        """Return every stage's key by name, including stages that are off, but for side stages.
+        """Return every stage's key by name, including stages that are off, except side stages.
 
         A value that a stage put in place of ``auto`` enters later keys as if it had been written,
         so writing or choosing the same value again finds the same output.
@@ -199,7 +199,7 @@ class Recipe:
         """Return the lineages that a config continues: its own, and that of an earlier version.
 
         A config that leaves out a key whose default has changed has another lineage now, and must
-        not lose its published sample by that.
+        not lose its published sample because of that.
         """
         return {self.lineage(written), self.lineage(as_before(written))}
 

@@ -71,7 +71,7 @@ def _blended(
 ) -> tuple[DataFrame, pa.Table]:
     """Return the rows of a blend and its allocations.
 
-    The reason of a row is the part that it is of. Its pool_weight is that of all the blend's rows
+    A row's reason is the part that it comes from. Its pool_weight is that of all the blend's rows
     in its leaf: whatever the parts, a leaf's rows together stand for its points.
     """
     blend, n_leaves = _Blend(sample, drawn), len(levels[0].parents)

@@ -1,9 +1,9 @@
 """Quotas of values beside bounds on nodes: how many rows of each value are below each node.
 
 Both are met by a flow of rows: from the sample to the values, on to the nodes of a level, up the
-tree and back. Each of these arcs has a least and a most, and one maximum flow tells whether all can
-be met (Hoffman's circulation theorem): it finds rows to move, or there are none. All is in whole
-numbers; of several ways to move them it is scipy's.
+tree and back. Each of these arcs has bounds, and one maximum flow tells whether all can be met
+(Hoffman's circulation theorem): it finds the rows to move, or there are none. All numbers are
+whole; if rows can be moved in several ways, scipy chooses.
 """
 
 from bisect import bisect_left

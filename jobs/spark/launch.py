@@ -1,6 +1,6 @@
 """How a local session's JVM is started: its locale; its stderr, shown only if something fails.
 
-Ivy and log4j write there while Delta's jars are resolved, which hides the lines that matter.
+Ivy and log4j write to it; on a terminal that would hide the lines that matter.
 """
 
 import codecs

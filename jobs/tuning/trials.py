@@ -166,8 +166,8 @@ def _variance(values: NDArray[np.float64]) -> float:
 def as_good_as_best(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that are as good as the best in either view, and as even.
 
-    "As good" means within one standard error, or within NOISE, the spread due to a tree's seed;
-    "as even" is over communities, like the most even of these.
+    "As good" means within one standard error, or within NOISE, the spread due to a tree's seed; "as
+    even" means like the most even of these, over communities.
     """
     best = min(trials, key=lambda t: t.score)
     good = [t for t in trials if _is_as_good(t, best)]
@@ -187,9 +187,9 @@ def _is_as_good(trial: Trial, best: Trial) -> bool:
 def chosen_of(trials: Sequence[Trial]) -> Trial:
     """Return the trial to take among those that are as good as the best.
 
-    Without communities, coverage hardly tells these apart. With them, only a tenth of the noise is
-    taken for the same. Of the same, the trial wins that trusts the tree most: the share nearest the
-    paper's equal one, the smallest top, the fewest levels.
+    Without communities, coverage hardly tells these apart. With them, trials within a tenth of the
+    noise count as the same. Among these the one wins that trusts the tree most: the share nearest
+    the paper's equal one, the smallest top, the fewest levels.
     """
     good = as_good_as_best(trials)
     best = min(good, key=lambda t: t.score)

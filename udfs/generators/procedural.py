@@ -1,4 +1,4 @@
-"""Draw captions without any model: a shape in its colour before a background, with noise.
+"""Draw captions without any model: a shape in its colour in front of a background, with noise.
 
 For trying things out, and for tests: what is drawn follows from the caption's words and the seed.
 """

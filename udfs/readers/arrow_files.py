@@ -66,7 +66,7 @@ def _require_known(field: pa.Field, path: str) -> None:
 def plain(kind: pa.DataType) -> pa.DataType:
     """Return the type that Spark knows for an Arrow type: UUIDs are texts, float16 is float32.
 
-    UUIDs inside of lists and structs stay bytes.
+    UUIDs inside lists and structs stay bytes.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return pa.string() if kind.extension_name == "arrow.uuid" else plain(kind.storage_type)

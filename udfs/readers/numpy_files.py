@@ -150,7 +150,7 @@ def schema_of(
 ) -> tuple[pa.Schema, int]:
     """Return the columns' names and types, vectors as lists of fixed size, and the row count.
 
-    What is passed over stands in the schema's metadata.
+    What is passed over is named in the schema's metadata.
     """
     arrays, passed_over = arrays_of(source, wanted, named)
     fields = []

@@ -46,7 +46,7 @@ def split_name(name: str) -> tuple[str, str] | None:
 def schema_of(source: Source) -> tuple[pa.Schema, int]:
     """Return ``key`` and a column for each ending, and the number of rows.
 
-    The names of members that are passed over stand in the schema's metadata.
+    The names of members that are passed over are in the schema's metadata.
 
     Raises
     ------

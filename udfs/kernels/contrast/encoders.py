@@ -107,7 +107,7 @@ def encoder_of(layers: Sequence[tuple[Floats, Floats]], *, input_length: float) 
 
 
 def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder:
-    """Return the linear encoder that contrasts best what two views share with what varies.
+    """Return the linear encoder that best contrasts what two views share with what varies.
 
     Its directions are the first generalised eigenvectors of (X, S + ridge), S and X the moments of
     the views, each and with each other, about the views' mean; each is weighted by the root of its

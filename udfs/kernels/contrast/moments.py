@@ -4,7 +4,7 @@ A view is a row of whole numbers of length at most 4096 (``kernels.joint.dots``)
 a and b, the sum u and the difference v hold all that is needed: the sums over points of aa' + bb'
 and of ab' + ba' are (P + M) / 2 and (P - M) / 2, P the sum of uu' and M of vv'. Each is one product
 of a matrix with itself, for which BLAS computes one half. Lengths of u and v are at most 2^13, so
-an entry of P or M is at most 2^26 a point: float64 adds up 2^27 points without rounding, in any
+an entry of P or M is at most 2^26 per point: float64 adds up 2^27 points without rounding, in any
 order, and int64 2^37.
 """
 

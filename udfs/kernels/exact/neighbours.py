@@ -63,7 +63,7 @@ def smallest(sq_dist: Sequence[NDArray[np.float64]], k: int) -> NDArray[np.float
 def first_copies(X: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
     """Mark the first n copies of every distinct row : (n_samples,).
 
-    More of them find each other at no distance all the same, and would cost their number squared.
+    Further copies would only find each other at distance 0, at the cost of their number squared.
     """
     rows = np.ascontiguousarray(X + np.float32(0))  # turns -0 into 0
     _, copy_of = np.unique(rows.view(np.dtype((np.void, rows.strides[0]))), return_inverse=True)

@@ -1,8 +1,9 @@
 """Exponentials and logarithms with the same bits on every CPU.
 
-``np.exp`` and ``np.log`` end in other bits under another libm or vector unit, and a draw is decided
-by a comparison. Here are only sums, products, quotients, rounding and powers of two, which IEEE 754
-defines to the last bit. Errors are below 1e-15 of the value (``log``, ``softplus``: or absolute).
+``np.exp`` and ``np.log`` differ in their last bits between libms and vector units, and a draw is
+decided by a comparison. Here are only sums, products, quotients, rounding and powers of two, which
+IEEE 754 defines to the last bit. Errors are below 1e-15, relative to the value (for ``log`` and
+``softplus``: or absolute).
 """
 
 import math
