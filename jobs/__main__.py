@@ -66,7 +66,7 @@ def _top(version: VersionOption = False) -> None:
 
 
 def _stages() -> dict[str, tuple[str, str]]:
-    """Return the commands of the recipe's stages that are no step of another command."""
+    """Return the commands of the recipe's stages that are not steps of another command."""
     from jobs.recipe import RECIPE
 
     named = [stage for stage in RECIPE.stages if " " not in (stage.command or " ")]
@@ -81,7 +81,7 @@ def _bound(name: str, module: str, summary: str) -> Callable[[typer.Context], No
             _require_missing_spark(error)
             if name not in _WITH_OPTIONS_OF_RUNS:
                 raise typer.Exit(_say_what_is_missing()) from error
-            refuse = _say_what_is_missing  # but not to those who only ask for help
+            refuse = _say_what_is_missing  # does not stop those who only ask for help
             raise typer.Exit(
                 parse_options(refuse, context.args, name=name, summary=summary)
             ) from error
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         app = build_app(has_stages=has_stages)
     except ModuleNotFoundError as error:
         _require_missing_spark(error)
-        if words and not words[0].startswith("-"):  # it may be a stage's
+        if words and not words[0].startswith("-"):  # may be the command of a stage
             return _say_what_is_missing()
         app = build_app(has_stages=False)
     try:

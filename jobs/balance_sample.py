@@ -63,7 +63,7 @@ SAMPLES = Table(
     f"{GENERATION}",
     not_content=("tree_key",),
 )
-FETCHED_ROWS = 500_000  # over all samples: up to this many are drawn once, and kept in memory
+FETCHED_ROWS = 500_000  # samples of up to this many rows in total are drawn once and kept in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ def _alike(samples: Sequence[SampleConfig]) -> Iterable[list[SampleConfig]]:
 
 
 def _candidates(run: Run, sample: SampleConfig, leaf: int | None = None) -> DataFrame:
-    """Return the points that a sample may hold, those of one leaf if it is named."""
+    """Return the points that a sample may hold, only those of one leaf if it is given."""
     assignments = run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS)
     if leaf is not None:
         assignments = assignments.where(F.col("leaf_id") == leaf)
@@ -157,12 +157,12 @@ def _drawn(run: Run, points: DataFrame, shares: Sequence[Share]) -> DataFrame:
 
 
 def _drawn_to(run: Run, points: DataFrame, plan: Callable[[int], Share], n_rows: int) -> DataFrame:
-    """Draw a sample of some size."""
+    """Draw a sample of a given size."""
     return _drawn(run, points, [plan(n_rows)])
 
 
 def _ranked(run: Run, points: DataFrame, sample: SampleConfig, quotas: DataFrame) -> DataFrame:
-    """Rank the points of each leaf, of those with a quota at least.
+    """Rank the points of each leaf; leaves without a quota may be left out.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def require_source(run: Run, key: str, source: str | None) -> None:
 
     Parameters
     ----------
-    key : of the config, that names it
+    key : the config key that names it
 
     Raises
     ------

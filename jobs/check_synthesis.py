@@ -63,14 +63,14 @@ POINTS = Table(
 
 @dataclass(frozen=True, kw_only=True)
 class Checked(Outcome):
-    """Where the images are.
+    """Where the images landed.
 
     Attributes
     ----------
     n_rejected : images that the run's embedder turned away
-    share_landed, chance : of images at home; of the pool's points there, the mean over images
-    n_homeless : concepts whose images outnumber others nowhere
-    entropy, entropy_before : of groups, normalised: with images, and without
+    share_landed, chance : share of the images at home; the pool's share there, averaged over images
+    n_homeless : concepts whose images outnumber all others in no place
+    entropy, entropy_before : normalised entropy over groups, with the images and without them
     n_joined : images that joined the sample
     """
 
@@ -97,7 +97,7 @@ def _check(this: Work) -> Checked:
         if this.config.synthesis.join is not None:
             outputs[SYNTHETIC_SAMPLES] = _joined(this, points, homes, real)
         this.write_all(outputs)
-        # 3. what it comes to
+        # 3. balance with the images and without them
         counts = by_group(homes, real, there, owned, _n_joined(this))
         return _measured(this, counts, int(real["n_pool"].sum()))
     finally:
@@ -111,7 +111,7 @@ def _concepts(run: Run) -> pa.Table:
 def _landed(this: Work, homes: Homes) -> DataFrame:
     """Return where images land : image_id, caption_id, k, concept_id, group, path, place, reason.
 
-    What an image's embedder turned away has a reason and no place.
+    Images that the embedder turned away have a reason and no place.
     """
     run = this.run
     made = this.lake.read(render_images.IMAGES, run.key(render_images.STAGE))
@@ -152,7 +152,7 @@ def _real(this: Work, homes: Homes) -> pd.DataFrame:
 
 
 def _sample(this: Work) -> DataFrame:
-    """Return the rows of the sample that images join : id, position; none if there is none."""
+    """Return the rows of the sample that images join : id, position; no rows if it is not named."""
     join = this.config.synthesis.join
     drawn = this.run.read(balance_sample.STAGE, balance_sample.SAMPLES)
     mine = F.lit(False) if join is None else F.col("sample") == join.sample
@@ -233,7 +233,7 @@ def check(this: Run) -> Checked:
     Raises
     ------
     ConfigError
-        If there are no images yet, the run's embedder takes none, or the sample to join is none.
+        If there are no images yet, the run's embedder takes none, or there is no sample to join.
     """
     render_images.require_on(this)
     if (join := this.written.synthesis.join) is not None:

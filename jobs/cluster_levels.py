@@ -85,8 +85,8 @@ class Clustered(Outcome):
     ----------
     n_nodes : per level, leaves first
     n_empty : per level, requested clusters that have no members
-    grid_unit : of the vectors' grid
-    inertia : of level 1
+    grid_unit : grid unit of the vectors
+    inertia : inertia of level 1
     """
 
     n_nodes: tuple[int, ...] = per("n_nodes_{}")
@@ -133,7 +133,7 @@ def _cluster(this: Work) -> Clustered:
     release(this.run)
     # 2. grow the tree over them
     try:
-        with threadpool_limits(1):  # the threads are the solver's own
+        with threadpool_limits(1):  # the solver has its own threads
             levels = grow_tree(
                 source,
                 this.config.cluster,
@@ -227,14 +227,14 @@ def nodes_of(run: Run, level: int) -> pa.Table:
 
 
 def on_grid(this: Work, gated: DataFrame) -> DataFrame:
-    """Turn away rows of another table, embedded as the pool's, that are beyond the tree's grid."""
+    """Turn away rows of another table, embedded as the pool was, beyond the tree's grid."""
     if this.config.embed.normalize:
         return gated
     return within_grid(gated, this.run.outcome(STAGE).grid_unit)
 
 
 def landed(this: Work, points: DataFrame) -> DataFrame:
-    """Route rows of another table, embedded as the pool's, down the tree : ASSIGN_SCHEMA."""
+    """Route rows of another table, embedded as the pool was, down the tree : ASSIGN_SCHEMA."""
     run = this.run
     nodes = run.fetch(STAGE, NODES, ("level", "node_id", "parent_id", "centroid"))
     cells = run.read(STAGE, ROUTING) if this.lake.exists(ROUTING) else None

@@ -47,7 +47,7 @@ class Compared:
 
     Attributes
     ----------
-    report_path : of the page; empty if the root is not on this machine
+    report_path : path of the page; empty if the root is not on this machine
     """
 
     comparison: Comparison
@@ -60,7 +60,7 @@ class Compared:
 
 
 def run(spark: SparkSession, config: RunConfig, before: str, after: str) -> Compared:
-    """Compare two runs, and write a page of that.
+    """Compare two runs, and write the comparison as a page.
 
     Parameters
     ----------

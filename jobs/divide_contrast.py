@@ -58,7 +58,7 @@ CONTRAST_REPORT = Table(
     "contrast_report", "metric STRING, beside STRING, value DOUBLE, control DOUBLE"
 )
 ENCODERS = "contrast.npz"
-_VIEW_BYTES = 2  # of a number
+_VIEW_BYTES = 2  # per number
 
 
 def _contrast(this: Work) -> Contrasted:
@@ -127,7 +127,7 @@ def _n_features(rows: DataFrame, source: str, n_rejected: int) -> int:
     Raises
     ------
     InputError
-        If there are no two points with views.
+        If fewer than two points have views.
     """
     some = rows.select(F.octet_length("a").alias("n_bytes")).take(2)
     if len(some) < 2:
@@ -139,7 +139,7 @@ def _n_features(rows: DataFrame, source: str, n_rejected: int) -> int:
 
 
 def _lesson(this: Work, points: Points, base: Encoder) -> Lesson:
-    """Learn, or take what an earlier attempt has learned, so that all tables are of one lesson."""
+    """Learn, or take what an earlier attempt has learned, so that all tables share one lesson."""
     content = b""
     if this.is_repeated:
         kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == ENCODERS)
@@ -151,7 +151,7 @@ def _lesson(this: Work, points: Points, base: Encoder) -> Lesson:
 
 
 def _tell(this: Work, lesson: Lesson) -> None:
-    """Say which clusters were merged."""
+    """Report which clusters were merged."""
     for cluster, n_points, into in lesson.merges:
         if n_points:
             said = f"cluster {cluster}, {n_points} points, joins {into}"
@@ -207,7 +207,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     return replace(so_far, notes=[*so_far.notes, f"contrast: {said}"])
 
 
-# but for its batches, which another stage makes
+# except its batches, which another stage makes
 _READ = [f"contrast.{key}" for key in ContrastConfig.model_fields if key != "batches"]
 
 STAGE = Stage(

@@ -98,12 +98,12 @@ def _write(
     """Write the rejects, and stop if there are too many; then write the rest."""
     config, ratio = this.config, this.config.hygiene.max_norm_ratio
     with _in_sight(this, spread):
-        gated, found = embedded, _count(embedded)  # all of the pool has been read by now
+        gated, found = embedded, _count(embedded)  # the whole pool has been read by now
     if found.n_doubled:
         gated = settle_doubled(gated)
     if not config.embed.normalize:
         gated = reject_giants(gated, ratio, found.largest_norm)
-    if gated is not embedded:  # the longest vector may be gone, which costs a pass
+    if gated is not embedded:  # the longest vector may be rejected; finding out costs a pass
         found = _count(gated)
     n_pool, largest = found.n_rows, found.largest_norm
     this.run.pool.require_unchanged()
@@ -139,7 +139,7 @@ class _Count(NamedTuple):
     n_rows: int
     largest_norm: float
     n_described: int | None
-    n_doubled: int  # rows beside the first of their id
+    n_doubled: int  # rows besides the first of their id
 
 
 def _count(gated: DataFrame) -> _Count:
@@ -238,7 +238,7 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     if not rows:
         where = run.config.input.where
         gate = Gate("no such id in the pool" + (f" where {where}" if where else ""))
-    elif rows[0].reason is None:  # others of this id can be its duplicates
+    elif rows[0].reason is None:  # rows of this id may be turned away as its duplicates
         gate = Gate("accepted")
     else:
         gate = Gate("rejected", *rows[0])

@@ -1,6 +1,6 @@
 """Export a sample, a selection or batches as files that trainers read.
 
-Of a sample: see ``jobs.export_sample``. Of a selection, or of batches:
+For a sample, see ``jobs.export_sample``. For a selection, or for batches:
 
 Reads    learnability (the drawn rows), batches or hard_negative_batches; the pool's columns, at the
          pinned version
@@ -73,7 +73,7 @@ def _drawn(this: Run) -> Cut:
 
 
 def _ready(stage: Stage[Any], table: Table, key: str) -> Callable[[Run, Wanted], Cut]:
-    """Return the function that numbers a stage's batches anew; an epoch is a round."""
+    """Return the function that renumbers a stage's batches; an epoch is a round."""
 
     def cut(this: Run, wanted: Wanted) -> Cut:
         if wanted.batch_size is not None:
@@ -112,7 +112,7 @@ def _require(this: Run, stage: Stage[Any], key: str) -> None:
 
 
 def export(this: Run, folder: str, wanted: Wanted) -> Exported:
-    """Export to a folder, or find that the same export is there.
+    """Export to a folder, or find that the same export exists.
 
     Raises
     ------

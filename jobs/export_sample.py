@@ -36,12 +36,12 @@ log = logging.getLogger(__name__)
 
 
 def export_sample(this: Run, folder: str, wanted: WantedSample) -> ExportedSample:
-    """Export a sample to a folder, or find that the same export is there.
+    """Export a sample to a folder, or find that the same export exists.
 
     Raises
     ------
     ConfigError
-        If something else is in the folder, or the sample is none of the config's or has not been
+        If something else is in the folder, or the sample is not one of the config's or has not been
         drawn yet.
     InputError
         If the pool has no such column, or one that cannot be exported.
@@ -123,7 +123,7 @@ def _placed(this: Run, wanted: WantedSample, drawn: DataFrame) -> tuple[DataFram
         if wanted.order == "position":
             return rows.withColumn("place", F.col("position")), n_rows
     else:
-        # where copies are turned away, each point is a group of its own
+        # where copies are turned away, each point is its own group
         groups = surviving(this, "id", "content_hash")
         rows, n_rows = with_splits(drawn, groups, [*wanted.splits.values()], seed=seed)
     for name, n_mine in zip(wanted.splits, n_rows, strict=False):
@@ -141,7 +141,7 @@ def _placed(this: Run, wanted: WantedSample, drawn: DataFrame) -> tuple[DataFram
 
 
 def _columns(this: Run, wanted: WantedSample) -> DataFrame:
-    """Return the pool's columns that are wanted : id, and they.
+    """Return the wanted columns of the pool, and its id.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _columns(this: Run, wanted: WantedSample) -> DataFrame:
 
 
 def _is_id(this: Run, name: str) -> bool:
-    """Tell whether a column of the pool is the id, under the same name."""
+    """Return whether a column of the pool is the id, under the same name."""
     return name.lower() == "id" == this.written.input.id.lower()
 
 
@@ -173,7 +173,8 @@ def _endings(
 ) -> dict[str, str | None]:
     """Return the columns that become files of their own in a tar, and their endings.
 
-    Bytes do, by what they begin with, the texts that were curated, and what the user names.
+    These hold bytes (the ending follows from the first ones), the curated texts, or what the user
+    names.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def _find(this: Work) -> Deduplicated:
     if found.contaminated is not None and len(found.contaminated):
         stage = pa.array([STAGE.name] * len(found.contaminated))
         outputs[REJECTS] = found.contaminated.append_column("stage", stage)
-    # a commit is most of what this costs a small run
+    # in a small run, a commit is most of the cost
     if not isinstance(found.copies, pa.Table) or len(found.copies):
         outputs[DUPLICATES] = found.copies
     if outputs:
@@ -82,7 +82,7 @@ def _find(this: Work) -> Deduplicated:
 
 
 def _turned_away(run: Run) -> DataFrame:
-    """Return the ids turned away; asked only if there are any."""
+    """Return the ids turned away; called only if there are any."""
     found = run.outcome(STAGE)
     counts = {DUPLICATES: found.n_copies, REJECTS: found.n_contaminated}
     ids = [run.read(STAGE, table).select("id") for table, n in counts.items() if n]

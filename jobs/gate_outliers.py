@@ -42,17 +42,17 @@ from jobs.tables.shared import REJECTS, REPORT, rejects_shown
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
-_SEARCH_SLOWER = 3.0  # per pair, than the search for one nearest centroid: scores are partitioned
-OUTLIER = "outlier"  # the reason of their rejects
+_SEARCH_SLOWER = 3.0  # times a nearest-centroid search, per pair: scores are partitioned
+OUTLIER = "outlier"  # the reason given in their rejects
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gated(Outcome):
-    """How many points were outliers, and how far from each other the others lie.
+    """How many points were outliers, and how far apart the others are.
 
     Attributes
     ----------
-    median, mad : of the distances to the second nearest other
+    median, mad : median and MAD of the distances to the second nearest other
     """
 
     n_turned_away: int
@@ -68,7 +68,7 @@ def _gate(this: Work) -> Gated:
         first = _kept(kept, _with_distance(search.once(), pool.unit))
         spread = spread_of(first, largest=2 * this.run.outcome(embed_pool.STAGE).largest_norm)
         first = first.withColumn("score", spread.score(F.col("distance")))
-        # 2. who looks too far away asks again, in more cells
+        # 2. points that look too far away search again, in more cells
         is_far = F.coalesce(F.col("score") > limit, F.lit(True))
         again = first.where(is_far)
         if not search.is_complete:
@@ -89,7 +89,7 @@ def _search(this: Work) -> tuple[SparkPoints, Search]:
     unit, seed = grid_unit(this.run.outcome(embed_pool.STAGE).largest_norm), this.config.seed
     points = surviving(this.run)
     pool = SparkPoints(points, *size_of(this.run), unit, seed, held=held(this.run))
-    with threadpool_limits(1):  # the threads are the solver's own
+    with threadpool_limits(1):  # the solver has its own threads
         cells = cells_of(pool, seed=derive_seed(seed, 3))
     return pool, Search(pool, this.ship(cells.centroids), cells.n_points)
 

@@ -104,7 +104,7 @@ def clean(
     Parameters
     ----------
     older_than_days : ``retention.days`` if None
-    is_forced : also remove what may still be running
+    is_forced : whether to remove what may still be running, too
     keeps_files : keep the files of removed and replaced rows, for Delta's time travel
     """
     lake, now = Lake(spark, config.output), datetime.now(UTC)

@@ -53,7 +53,7 @@ class Mined(Outcome):
     Attributes
     ----------
     n_left : points in no batch, as the last ones were left out
-    level, n_nodes : of the tree: where the batches come from
+    level, n_nodes : level of the tree that the batches come from, and its number of nodes
     hardness : means over a few batches, and those of uniform ones as ``NAME.control``
     """
 
@@ -70,21 +70,11 @@ def _mine(this: Work) -> Mined:
     given, seed = this.config.contrast.batches, this.config.seed
     source = str(this.config.contrast.source)
     tree = this.run.outcome(cluster_levels.STAGE)
-    # 1. the points, by their nodes, in the order of a walk through these
+    # 1. order the points by a walk through their nodes
     n_points = _n_points(this.run, source)
     level = this.config.contrast.level or level_for(n_points, tree.n_nodes, given.size)
-    nodes = this.run.read(cluster_levels.STAGE, cluster_levels.NODES).where(F.col("level") >= level)
-    columns = ("level", "node_id", "parent_id", "n_points", "centroid")
-    walk = walk_of(nodes.select(*columns).toArrow(), tree.grid_unit)
-    in_order = ordered(
-        _by_node(this.run, source, level),
-        as_frame(this.spark, walk),
-        n_walk=size_of(this.run).n_points,
-        temperature=given.temperature,
-        seed=seed,
-        epoch=given.epoch,
-    )
-    # 2. batches of them, within which some points are kept apart
+    in_order = _walked(this, source, level, tree.grid_unit)
+    # 2. cut them into batches, in which some points are kept apart
     found = _cut(this, in_order, n_points)
     batches = found.rows.withColumn("epoch", F.lit(given.epoch))
     if given.drop_last:
@@ -92,7 +82,7 @@ def _mine(this: Work) -> Mined:
     n_written = this.write(HARD_NEGATIVE_BATCHES, batches)
     for rows in found.kept:
         kept_no_more(rows)
-    # 3. how hard some of them are
+    # 3. measure how hard some of the batches are
     figures = hardness_of(
         this.lake.read(HARD_NEGATIVE_BATCHES, this.key).select("batch_id", "id", "position"),
         _points(this),
@@ -133,6 +123,22 @@ def _n_points(run: Run, source: str) -> int:
             f"most {n_points}"
         )
     return n_points
+
+
+def _walked(this: Work, source: str, level: int, unit: float) -> DataFrame:
+    """Return the points in the epoch's order of the walk : id, cluster_id, place."""
+    given = this.config.contrast.batches
+    nodes = this.run.read(cluster_levels.STAGE, cluster_levels.NODES).where(F.col("level") >= level)
+    columns = ("level", "node_id", "parent_id", "n_points", "centroid")
+    walk = walk_of(nodes.select(*columns).toArrow(), unit)
+    return ordered(
+        _by_node(this.run, source, level),
+        as_frame(this.spark, walk),
+        n_walk=size_of(this.run).n_points,
+        temperature=given.temperature,
+        seed=this.config.seed,
+        epoch=given.epoch,
+    )
 
 
 def _by_node(run: Run, source: str, level: int) -> DataFrame:

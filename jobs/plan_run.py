@@ -43,8 +43,8 @@ from udfs.kernels.exact.grid import grid_unit
 
 log = logging.getLogger(__name__)
 
-NAME = "plan_run"  # in progress lines and metrics
-CALIBRATED_FLOPS = 50e9  # below this, a run takes seconds anywhere, and the assumed speed will do
+NAME = "plan_run"  # shown in progress lines and metrics
+CALIBRATED_FLOPS = 50e9  # below this, a run takes seconds anywhere, and the assumed speed suffices
 
 
 def show(this: Run) -> Plan:

@@ -94,7 +94,7 @@ def _plan(this: Work) -> Planned:
 
 
 def n_captions(given: SynthesisConfig) -> int:
-    """Return how many captions are wanted: the config makes sure that it says so."""
+    """Return how many captions are wanted; the config is known to say so."""
     return int(given.n_captions or 0)
 
 

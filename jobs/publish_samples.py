@@ -18,7 +18,7 @@ from jobs.tables.publishing import last_metadata, publish
 
 log = logging.getLogger(__name__)
 
-_FRESH = timedelta(seconds=60)  # what was read about published samples counts as current
+_FRESH = timedelta(seconds=60)  # how long what was read about published samples is current
 _COLUMNS = ("id", "leaf_id", "path", "replica", "rank", "position", "pool_weight")
 
 Marks = dict[str, dict[str, Any]]  # sample -> its table's last metadata
@@ -82,11 +82,7 @@ def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
     """
     if marks is None or datetime.now(UTC) - this.opened_at > _FRESH:
         marks = require_publishable(this)
-    mark = {
-        "lineage": this.recipe.lineage(this.written),
-        "run_id": this.run_id,
-        "stage_key": this.key(balance_sample.STAGE),
-    }
+    mark = _mark(this)
     began = int(this.opened_at.timestamp() * 1e6)
     same = [s for s in this.config.samples if marks.get(s.name) == mark and not this.is_refresh]
     if len(same) < len(this.config.samples):
@@ -104,6 +100,15 @@ def publish_samples(this: Run, marks: Marks | None = None) -> list[str]:
             log.warning("sample=%s not replaced: a run that began later published it", sample.name)
             passed_over.append(sample.name)
     return passed_over
+
+
+def _mark(this: Run) -> dict[str, Any]:
+    """Return the metadata that this run's samples are published with."""
+    return {
+        "lineage": this.recipe.lineage(this.written),
+        "run_id": this.run_id,
+        "stage_key": this.key(balance_sample.STAGE),
+    }
 
 
 def _rows(this: Run, name: str) -> DataFrame:

@@ -56,7 +56,7 @@ class Rendered(Outcome):
 
     Attributes
     ----------
-    n_captions : that images were asked for
+    n_captions : captions that images were asked for
     n_short : captions that have fewer images than asked for
     """
 

@@ -212,7 +212,7 @@ def check(run: Run) -> None:
 
 
 def advice(run: Run) -> list[Recommendation]:
-    """Return what a finished report says of each sample: curate, guard the pool, or do not."""
+    """Return what a finished report advises for each sample: curate, guard the pool, or do not."""
     return [*_reread(run).advice]
 
 

@@ -15,7 +15,7 @@ from jobs.config.model import RunConfig
 
 
 def run(spark: SparkSession, config: RunConfig) -> curate.RunSummary:
-    """Write the example pool, unless it is there, and curate it."""
+    """Write the example pool, unless it exists, and curate it."""
     write_example.run(spark, config)
     return curate.run(spark, config)
 

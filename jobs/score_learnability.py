@@ -63,7 +63,7 @@ def _score(this: Work) -> Scored:
         this.write_all({REJECTS: rejected, LEARNABILITY: drawn(scored(fit, given, seed), given)})
         n_rejected = this.n_rows[REJECTS.name]
         _require_some(given, this.n_rows[LEARNABILITY.name], n_rejected)
-        # 3. what it is worth and what it took; classifiers learn from it
+        # 3. what the draw is worth and what it cost; classifiers learn from it
         return replace(measured(this, losses, fit, n_rejected), age=_age(this, given))
     except SPARK_ERRORS as error:
         say_why_scoring_failed(error)
@@ -84,8 +84,8 @@ def _require_some(given: LearnabilityConfig, n_scored: int, n_rejected: int) -> 
 def _age(this: Work, given: LearnabilityConfig) -> int:
     """Return how many rounds in a row, up to the one before, drew by the same losses.
 
-    Draws that do not depend on the model in training, or by code that may load another each time,
-    have none.
+    It is 0 if draws do not depend on the model in training, or if code may load another model each
+    time.
     """
     online, criterion = given.online, given.criterion
     is_by_code = online is None or online.form == "model"

@@ -37,7 +37,7 @@ from jobs.tuning.search import Choice, Problem, search
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
-ROWS_PER_LEAF = 2  # of a sample that is to reach most leaves, whose size the tree will tell
+ROWS_PER_LEAF = 2  # for a sample that is to reach most leaves, until the tree tells its size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def _tune(this: Work) -> Tuned:
         derive_seed(config.seed, 2),
         n_threads(),
     )
-    with threadpool_limits(1):  # the threads are the search's own
+    with threadpool_limits(1):  # the search has its own threads
         choice = search(
             problem, lambda done, total, what: this.progress.update(done, total, at=what)
         )
@@ -94,7 +94,7 @@ def _tune(this: Work) -> Tuned:
 
 
 def target_sizes(run: Run) -> dict[str, int]:
-    """Return the rows of every sample, nearly where they are told by a total : sample -> rows."""
+    """Return the rows of every sample, approximate if its size is a total : sample -> rows."""
     n_points, sizes = size_of(run).n_points, {}
     for sample in run.written.samples:
         if isinstance(sample.target_size, TotalConfig):
@@ -116,7 +116,7 @@ def _rows(choice: Choice) -> list[Row]:
     rows = []
     names = [f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}" for trial in choice.trials]
     for name, trial in zip(names, choice.trials, strict=True):
-        if names.count(name) > 1:  # trees that differ in resampling alone
+        if names.count(name) > 1:  # trees that differ only in resampling
             name += f" · {trial.rounds} rounds"
         figures = {
             "relative_coverage": trial.score,
@@ -167,7 +167,7 @@ def described(config: RunConfig, tuned: Tuned) -> str:
 
     Parameters
     ----------
-    config : with the choice filled in
+    config : the config with the choice filled in
     """
     cluster = config.cluster
     plain: dict[str, Any] = {

@@ -33,7 +33,7 @@ def first_config(pool: str | None, modality: Modality | None, config: str) -> tu
     Raises
     ------
     ConfigError
-        If there is no pool, or none that the flag fits.
+        If there is no pool, or the flag does not fit it.
     """
     if pool is None:
         kind = modality or "text"
@@ -56,7 +56,7 @@ def _root(table: str) -> str:
 
 
 def write(path: Path, text: str, *, is_forced: bool) -> None:
-    """Write a config, but over no other file unless told so.
+    """Write a config, but over an existing file only if told so.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(line: str, *, is_error: bool = False) -> None:
-    print(line, file=sys.stderr if is_error else sys.stdout)  # noqa: T201  the command's own output
+    (sys.stderr if is_error else sys.stdout).write(f"{line}\n")
 
 
 if __name__ == "__main__":

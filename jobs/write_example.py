@@ -52,11 +52,11 @@ def _png(image: np.ndarray) -> bytearray:
 
 
 def run(spark: SparkSession, config: RunConfig) -> str:
-    """Write the pool unless it is there already, so that a repeated demo reuses its stages.
+    """Write the pool unless it exists, so that a repeated demo reuses its stages.
 
     Returns
     -------
-    table : its path, or its name in a catalog
+    table : the table's path, or its name in a catalog
     """
     table = config.input.table
     rows = spark.createDataFrame(

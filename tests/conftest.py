@@ -48,7 +48,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give tests their seed: 42, or ten seeds with SEEDS=all."""
+    """Parametrize tests by seed: 42, or ten seeds with SEEDS=all."""
     if "seed" in metafunc.fixturenames:
         seeds = SWEPT_SEEDS if os.environ.get("SEEDS") == "all" else [42]
         metafunc.parametrize("seed", list(seeds))

@@ -14,12 +14,12 @@ from udfs.points import Batches, LocalPoints, OnBatches, PointReader
 from udfs.shipping import Shipped
 
 ASSIGN_SCHEMA = "id {id}, leaf_id bigint, path array<bigint>, sq_distance double"
-ASSIGN_BYTES = 32 << 20  # of vectors labelled at once: rows are grouped by cell, so more is faster
-_MOST_ROWS = 1 << 16  # at once, however short they are
+ASSIGN_BYTES = 32 << 20  # vectors labelled at once: rows are grouped by cell, so more is faster
+_MOST_ROWS = 1 << 16  # rows at once, however short
 
 
 def make_assign(read: PointReader, begin: Callable[[], LeafFinder], paths: Shipped) -> OnBatches:
-    """Make the function that labels every point, rows of id and embedding, with its leaf.
+    """Return a function that labels every point, rows of id and embedding, with its leaf.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | N
     Parameters
     ----------
     leaves : the leaves' centroids, in grid coordinates
-    cells : the cells' centroids and ``Routing.starts``, if level 1 is split
+    cells : the cells' centroids, and (n_cells + 1,) ``Routing.starts``, if level 1 is split
     """
     if cells is None:
         return leaf_finder(Centroids(leaves.get()))
@@ -81,7 +81,7 @@ def _joined(batches: Batches, n_rows: int) -> Batches:
 def assigned(
     points: LocalPoints, begin: Callable[[], LeafFinder], paths: NDArray[np.int64]
 ) -> pa.Table:
-    """Label points in memory, as ``make_assign`` does."""
+    """Label points in memory as ``make_assign`` does; paths (n_leaves, n_levels) int64."""
     ids, n_threads = points.ids, points.n_threads
     n_rounds = -(-points.n_rows // (n_threads * _rows_at_once(points.n_features)))
     edges = np.linspace(0, points.n_rows, n_threads * n_rounds + 1, dtype=np.int64)

@@ -27,7 +27,7 @@ FILES_SCHEMA = "path string, block_ids binary, n_rows binary"
 
 
 def make_keep(n_features: int) -> OnBatches:
-    """Make the function that writes a task's blocks to one file, in order, and yields its name."""
+    """Return a function that writes a task's blocks to one file, in order, and yields its name."""
 
     def keep(batches: Batches) -> Batches:
         file, blocks = _ScratchFile(), [np.empty((2, 0), np.int32)]
@@ -60,7 +60,7 @@ class _ScratchFile:
                 self._file.write(X.data)
             except OSError:
                 self.close()
-                os.unlink(self._path)  # others may need the space
+                os.unlink(self._path)  # other processes may need the space
 
     def close(self) -> str:
         """Close the file and return its path; the reader checks that it is complete."""
@@ -122,7 +122,7 @@ def _size(path: str) -> int:
 
 
 def make_forget() -> OnBatches:
-    """Make the function that removes the files that rows of FILES_SCHEMA name."""
+    """Return a function that removes the files that rows of FILES_SCHEMA name."""
 
     def forget(batches: Batches) -> Batches:
         for batch in batches:

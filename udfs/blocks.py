@@ -41,7 +41,7 @@ class FromRows:
 def make_reduce(
     step: Any, centroids: Shipped, read: Read, ranges: NDArray[np.int64] | None = None
 ) -> OnBatches:
-    """Make the function that runs one pass's share over a task's blocks.
+    """Return a function that runs one pass's share over a task's blocks.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def make_reduce(
 
 
 def make_add_up() -> OnBatches:
-    """Make the function that adds up the sums sent to this task, into one row."""
+    """Return a function that adds up the sums sent to this task, into one row."""
 
     def add_up(batches: Batches) -> Batches:
         total: list[Arrays] = []
@@ -91,7 +91,7 @@ def _as_rows(parts: Sequence[Arrays], missing: Missing) -> Batches:
 
 
 def make_choose(wanted: Shipped, read: Read) -> OnBatches:
-    """Make the function that yields the points at these sorted positions, rows of CHOSEN_SCHEMA."""
+    """Return a function that yields the points at these sorted positions, rows of CHOSEN_SCHEMA."""
 
     def choose(batches: Batches) -> Batches:
         kept = wanted.get()
@@ -113,7 +113,7 @@ def brought(table: pa.Table, n_features: int, n_blocks: int, n_threads: int) -> 
 
 
 def make_take(wanted: Shipped, n_features: int) -> OnBatches:
-    """Make the function that keeps only the points at these sorted positions, block by block."""
+    """Return a function that keeps only the points at these sorted positions, block by block."""
 
     def take(batches: Batches) -> Batches:
         kept = wanted.get()
@@ -144,7 +144,7 @@ def points_in(batch: pa.RecordBatch, n_features: int) -> Points:
 
 
 def source_batch(where: NDArray[np.int64], X: NDArray[np.float32]) -> pa.RecordBatch:
-    """Return points, grouped by block in any block order, as rows of SOURCE_SCHEMA."""
+    """Return points (n,), (n, d), grouped by block in any block order, as rows of SOURCE_SCHEMA."""
     blocks = block_of(where)
     starts = np.flatnonzero(np.r_[len(blocks) > 0, blocks[1:] != blocks[:-1]])
     block_ids, n_rows = blocks[starts], np.diff(np.append(starts, len(where)))

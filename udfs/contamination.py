@@ -16,8 +16,8 @@ from udfs.near import DirectionReader
 from udfs.points import Batches, OnBatches
 
 MATCHED_SCHEMA = "id {id}, known int, cosine_similarity double"
-HASH_BYTES = 16  # of a content
-SAME = 2.0  # in place of a similarity: the content is the same
+HASH_BYTES = 16  # bytes of a content's hash
+SAME = 2.0  # stands in for a similarity if the content is the same
 
 
 def make_match(
@@ -26,7 +26,7 @@ def make_match(
     load_known: Callable[[], NDArray[np.float32]],
     threshold: float,
 ) -> OnBatches:
-    """Make the function that finds points whose content is known, or whose nearest known row is.
+    """Return a function that finds points whose content is known, or whose nearest known row is.
 
     Parameters
     ----------

@@ -15,9 +15,9 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]  # it
 from udfs.embedders.contract import Failure
 from udfs.embedders.images import make_open
 
-LEAST_CROPPED = 0.8  # of a side
+LEAST_CROPPED = 0.8  # of the length of a side
 PIXEL_NOISE = 8.0  # standard deviation, of 255
-LEFT_OUT = 0.3  # of a text's words
+LEFT_OUT = 0.3  # share of a text's words
 Augment = Callable[[Any, np.random.Generator], Any]
 
 
@@ -27,7 +27,7 @@ def make_augment(kind: str, mode: str) -> Any:
     Parameters
     ----------
     kind : ``image`` or ``text``
-    mode : of images, ``L`` or ``RGB``
+    mode : mode of images, ``L`` or ``RGB``
     """
 
     def views(contents: pd.Series, seeds: pd.Series) -> pd.Series:

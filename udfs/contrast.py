@@ -1,4 +1,4 @@
-"""Divide and Contrast on the executors: views into whole numbers, moments, what teachers say.
+"""Divide and Contrast on the executors: views into whole numbers, moments, what teachers teach.
 
 Spark shape map: rows of a and b, BINARY of n_features int16 -> one row of moments per task and
 cluster; -> a row each of TAUGHT_SCHEMA, ARRAY<FLOAT> of n_components.
@@ -36,7 +36,7 @@ class Division(NamedTuple):
 
     Attributes
     ----------
-    encoder : of the base
+    encoder : the base's encoder
     centroids : (n_clusters, n_components) grid coordinates; None if rows have a LABEL
     """
 
@@ -115,7 +115,7 @@ def _arrays_of(shipped: Shipped) -> Arrays:
 
 
 def make_moments(n_features: int, n_clusters: int, division: Shipped | None = None) -> OnBatches:
-    """Make the function that adds up a task's moments by cluster: rows of MOMENTS_SCHEMA.
+    """Return a function that adds up a task's moments by cluster: rows of MOMENTS_SCHEMA.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def make_moments(n_features: int, n_clusters: int, division: Shipped | None = No
 
 
 def make_total() -> OnBatches:
-    """Make the function that adds up the moments sent to this task, cluster by cluster."""
+    """Return a function that adds up the moments sent to this task, cluster by cluster."""
 
     def add_up(batches: Batches) -> Batches:
         found: dict[int, Moments] = {}
@@ -158,11 +158,11 @@ def _as_rows(found: dict[int, Moments]) -> Batches:
 
 @dataclass(frozen=True)
 class Teaching:
-    """What all teachers say, and where.
+    """What all teachers teach, and where.
 
     Attributes
     ----------
-    division : of the base; see ``packed_division``
+    division : the base's division; see ``packed_division``
     experts : one a cluster that is left; see ``packed_experts``
     merged : (n_clusters,) the cluster, among those left, that each has become
     left : (n_left, n_components) their centroids
@@ -175,7 +175,7 @@ class Teaching:
 
 
 def make_teach(of: Teaching) -> OnBatches:
-    """Make the function that turns rows of id, a, b (and LABEL) into rows of TAUGHT_SCHEMA."""
+    """Return a function that turns rows of id, a, b (and LABEL) into rows of TAUGHT_SCHEMA."""
 
     def teach(batches: Batches) -> Batches:
         division, experts = _division_of(of.division), _experts_of(of.experts)

@@ -34,10 +34,10 @@ from udfs.shipping import Shipped
 EMBEDDING_TYPE = "array<float>"
 GATED = ("embedding", "norm", "reason", "detail")
 GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
-BATCH_SIZE = 256  # rows
+BATCH_SIZE = 256  # rows per call of the embedder
 
 Loaded = TypeVar("Loaded")
-MAX_LOADED = 3  # embedders a worker keeps, like pyspark's ModelCache
+MAX_LOADED = 3  # embedders kept by a worker, like pyspark's ModelCache
 _loaded: OrderedDict[str, Any] = OrderedDict()
 
 
@@ -230,7 +230,7 @@ def _require_whole(embedded: Embedded, n_values: int) -> None:
 
 
 def _explain(reason: str, vector: NDArray[np.float32]) -> str | None:
-    """Say where a vector is nan or inf, or which value it repeats."""
+    """Return where a vector is nan or inf, or which value it repeats."""
     if reason == "nan":
         return f"nan at index {np.isnan(vector).argmax()}"
     if reason == "inf":

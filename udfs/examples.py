@@ -1,4 +1,4 @@
-"""Examples for people: small pictures of images, the beginnings of texts."""
+"""Examples to look at: small pictures of images, the beginnings of texts."""
 
 from collections.abc import Callable, Iterator
 from io import BytesIO

@@ -1,8 +1,9 @@
-"""Make the images of captions on executors: each different from its caption's others, or told."""
+"""Make the images of captions on executors: each unlike its caption's others, or a failure."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -60,9 +61,9 @@ class Rendering:
     Attributes
     ----------
     load : returns the generator; runs on the worker
-    n_tries : of an image, each with another seed
+    n_tries : tries for an image, each with another seed
     n_at_once : images asked for at once
-    folder : that images are written into; None: they stay in their rows
+    folder : folder to write images into; None keeps them in their rows
     """
 
     load: Callable[[], Generator]
@@ -98,15 +99,15 @@ def make_render(how: Rendering) -> Callable[[Batches], Batches]:
 
 
 def _rendered(
-    captions: Sequence[dict[str, object]], generate: Generator, how: Rendering
+    captions: Sequence[dict[str, Any]], generate: Generator, how: Rendering
 ) -> list[_Job]:
     """Make the wanted images of some captions, trying again what fails or is there already."""
     jobs, known = list[_Job](), dict[int, set[str]]()
     for row in captions:
-        known[row["caption_id"]] = {*(row["known"] or ())}  # type: ignore[index,misc]
+        known[row["caption_id"]] = {*(row["known"] or ())}
         jobs += [
-            _Job(row["caption_id"], k, row["text"] or "", row["concept"] or "")  # type: ignore[arg-type]
-            for k in row["wanted"]  # type: ignore[attr-defined]
+            _Job(row["caption_id"], k, row["text"] or "", row["concept"] or "")
+            for k in row["wanted"]
         ]
     left = jobs
     for turn in range(how.n_tries):

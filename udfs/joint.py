@@ -23,7 +23,7 @@ from udfs.kernels.joint.sums import looked_up
 from udfs.points import Batches, OnBatches, as_binary
 
 PACKED_SCHEMA = "id {id}, {0} binary, {1} binary, reason string, detail string"
-# the figures are the batch's, the same on each of its rows
+# the figures are those of the batch, the same on each of its rows
 DRAWN_SCHEMA = (
     "batch_id bigint, id {id}, chunk int, position int, g_diagonal double, g_joint double, "
     "joint_learnability double, uniform_control double, independent_control double, "
@@ -34,7 +34,7 @@ _COORDINATE = np.dtype(np.int16)
 
 
 def make_pack(n_features: int, names: tuple[str, str]) -> OnBatches:
-    """Make the function that turns rows of id and two embeddings into rows of PACKED_SCHEMA."""
+    """Return a function that turns rows of id and two embeddings into rows of PACKED_SCHEMA."""
     embed = precomputed.make_embedder(n_features)
 
     def pack(batches: Batches) -> Batches:
@@ -46,7 +46,7 @@ def make_pack(n_features: int, names: tuple[str, str]) -> OnBatches:
         n = batch.num_rows
         reasons, details = (np.full(n, None, dtype=object) for _ in range(2))
         vectors = []
-        for name in reversed(names):  # what is wrong with the first is told
+        for name in reversed(names):  # what is wrong with the first vector is reported
             gated = gate(embed(batch.column(name).to_pandas()), n_values=n, normalize=True)
             vectors.append(as_binary(to_coordinates(gated.vectors), np.arange(n + 1)))
             for i in np.flatnonzero(~pd.isna(gated.reasons)):
@@ -66,7 +66,7 @@ class Drawing:
 
     Attributes
     ----------
-    form : of the losses, sigmoid or softmax
+    form : form of the losses, sigmoid or softmax
     prefilter : share of the pairs that the reference turns away
     """
 
@@ -79,7 +79,7 @@ class Drawing:
 
 
 def make_draw(how: Drawing) -> Callable[[pa.Table], pa.Table]:
-    """Make the function that draws a batch from a super-batch.
+    """Return a function that draws a batch from a super-batch.
 
     Its rows are super_batch, id, hash and, for learner and reference, image_... and text_..., in
     any order; the batch does not depend on it.
@@ -108,8 +108,8 @@ def _drawn(
 
     Returns
     -------
-    columns : of the batch, in its order; with the rows drawn
-    figures : of the batch
+    columns : columns of the batch, in its order, including the rows drawn
+    figures : figures of the batch
     """
     gains = learner.matched - reference.matched
 

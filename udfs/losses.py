@@ -1,7 +1,7 @@
 """Losses on the workers: by a user's scorer, a leaf's mean, views told apart, or classifiers.
 
-Losses that are computed here are rounded to LOSS_GRID: what decides must not hang on the last bits
-of a sum, which differ between processors.
+Losses that are computed here are rounded to LOSS_GRID: what decides must not depend on the last
+bits of a sum, which differ between processors.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +28,13 @@ from udfs.kernels.learning.losses import (
 from udfs.shipping import Shipped
 
 CENTROID_SCHEMA = VIEWS_SCHEMA = "loss double"
-CLASSIFIERS = ("online", "reference", "half_a", "half_b")  # the halves are references too
+CLASSIFIERS = ("online", "reference", "half_a", "half_b")  # each half is a reference, too
 CLASSIFIED_TYPE = ", ".join(f"loss_{name} double" for name in CLASSIFIERS)
 OnGroup = Callable[[pa.Table], pa.Table]
 
 
 def make_centroid(scale: float) -> OnGroup:
-    """Make the function that scores a leaf's rows, id, hash and c0 -> id, loss.
+    """Return a function that scores a leaf's rows, id, hash and c0 -> id, loss.
 
     A row whose vector has another length than most gets no loss.
     """
@@ -46,7 +46,7 @@ def make_centroid(scale: float) -> OnGroup:
 
 
 def make_views(scale: float) -> OnGroup:
-    """Make the function that scores a group's rows, id, hash, c0 and c1 -> id, loss."""
+    """Return a function that scores a group's rows, id, hash, c0 and c1 -> id, loss."""
 
     def score(rows: pa.Table) -> pa.Table:
         return _scored(rows, ("c0", "c1"), lambda A, B: instance_losses(A, B, scale))

@@ -76,9 +76,9 @@ def make_route(
     load_cells: Callable[[], NDArray[np.float32]],
     bins: NDArray[np.int32],
 ) -> OnBatches:
-    """Make the function that sends points to the cells they are searched in: ROUTED_SCHEMA.
+    """Return a function that sends points to the cells they are searched in: ROUTED_SCHEMA.
 
-    Where points have no rank, it is the squared distance to the nearest cell's centroid.
+    Points without a rank are ranked by their squared distance to the nearest cell's centroid.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def make_route(
 
 
 def make_search(n_features: int, threshold: float, ranking: Ranking) -> OnBatches:
-    """Make the function that finds similar pairs in a bin's cells, rows of PAIRS_SCHEMA.
+    """Return a function that finds similar pairs in a bin's cells, rows of PAIRS_SCHEMA.
 
     A point is paired with at most ``MOST_BETTER`` points of each cell, the best in rank.
     """

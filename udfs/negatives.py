@@ -22,7 +22,7 @@ class Guard:
 
     Attributes
     ----------
-    size : of a batch
+    size : rows of a batch
     read : the vectors
     max_cosine : pairs above it are kept apart; None if none are for being similar
     by_content : whether points of the same content are kept apart
@@ -41,7 +41,7 @@ class Guard:
 
 
 def make_place(guard: Guard, *, is_last: bool) -> Callable[[pa.Table], pa.Table]:
-    """Make the function that places the rows of a run in batches, for applyInArrow.
+    """Return a function that places the rows of a run in batches, for applyInArrow.
 
     Its rows are run, place, id, cluster_id and the guard's columns.
 

@@ -20,7 +20,7 @@ NEAREST_SCHEMA = "sq_dist binary"
 
 
 def make_nearest(read: PointReader, few: Shipped, k: int) -> OnBatches:
-    """Make the function that finds the k nearest of a task's points for each of a few vectors.
+    """Return a function that finds the k nearest of a task's points for each of a few vectors.
 
     The result is one row per task, (n_few, k) float64 squared distances, ascending.
     """
@@ -37,7 +37,7 @@ def make_nearest(read: PointReader, few: Shipped, k: int) -> OnBatches:
 
 
 def make_send(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> OnBatches:
-    """Make the function that copies each row for its nearest cells: IN_CELLS, id, embedding.
+    """Return a function that copies each row for its nearest cells: IN_CELLS, id, embedding.
 
     Its rows have the columns id, embedding, and n_member and n_asked: in how many of their nearest
     cells they are members, and ask.
@@ -73,9 +73,9 @@ def make_send(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> OnB
 
 
 def make_find(read: PointReader, k: int) -> OnBatches:
-    """Make the function that finds, in each cell of a bin, the k nearest members of those who ask.
+    """Return a function that finds the k nearest members for those that ask, cell by cell.
 
-    Its rows are those of ``make_send``; nobody is their own neighbour. The result has a row for
+    Its rows are those of ``make_send``; no row is its own neighbour. The result has a row for
     every copy that asks; ties go to the lowest id.
     """
 

@@ -29,7 +29,7 @@ class PointReader:
 
     Attributes
     ----------
-    unit : of the grid
+    unit : grid unit
     """
 
     unit: float
@@ -109,7 +109,7 @@ def gathered(batches: Iterable[pa.RecordBatch], **dtypes: str) -> dict[str, list
 
 
 def as_binary(rows: NDArray[Any], edges: NDArray[np.integer]) -> pa.Array:
-    """Cut an array's rows at the edges into binary values, without copying."""
+    """Cut rows (n, ...) at the edges (n_values + 1,) into binary values, without copying."""
     offsets = (edges * rows[:1].nbytes).astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows)]
     return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)

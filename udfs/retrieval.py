@@ -17,7 +17,7 @@ RETRIEVED_SCHEMA = "seed int, sq_distance double, id {id}"
 
 
 def make_retrieve(read: DirectionReader, seeds: Shipped, k: int) -> OnBatches:
-    """Make the function that finds the k nearest of a task's points for each seed.
+    """Return a function that finds the k nearest of a task's points for each seed.
 
     The distance is that of directions, in grid units; ties go to the lowest id.
 

@@ -83,7 +83,7 @@ class ByCell:
 
 
 def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32]) -> OnBatches:
-    """Make the function that sorts points into bins, so that matrices cross the shuffle, not rows.
+    """Return a function that sorts points into bins, so that matrices cross the shuffle, not rows.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def make_scatter(read: PointReader, grouping: Grouping, bins: NDArray[np.int32])
 
 
 def make_route(read: PointReader, cells: Shipped, bins: NDArray[np.int32]) -> OnBatches:
-    """Make the function that adds to each row the bin of its nearest cell.
+    """Return a function that adds to each row the bin of its nearest cell.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def _sorted_out(
 
 
 def make_pack(n_features: int, n_blocks: int) -> OnBatches:
-    """Make the function that packs a bin's points into blocks, rows of SOURCE_SCHEMA."""
+    """Return a function that packs a bin's points into blocks, rows of SOURCE_SCHEMA."""
 
     def pack(batches: Batches) -> Batches:
         blocks = _sorted_out(batches, n_features, n_blocks)
@@ -165,7 +165,7 @@ def make_pack(n_features: int, n_blocks: int) -> OnBatches:
 
 
 def make_solve(problem: Any, n_features: int, n_blocks: int) -> OnBatches:
-    """Make the function that solves a bin's cells, one by one.
+    """Return a function that solves a bin's cells, one by one.
 
     Parameters
     ----------

@@ -9,11 +9,11 @@ from udfs.kernels.sampling.diverse import farthest_first
 from udfs.points import PointReader
 
 SPREAD_SCHEMA = "id {id}, leaf_id bigint, stratum int, place bigint"
-COMPARED_ROWS = 20_000  # of a leaf: further ones are drawn after these, by hash
+COMPARED_ROWS = 20_000  # of a leaf; further rows are drawn after these, by hash
 
 
 def make_spread(read: PointReader) -> Callable[[pa.Table], pa.Table]:
-    """Make the function that ranks the points of one leaf and stratum, for applyInArrow.
+    """Return a function that ranks the points of one leaf and stratum, for applyInArrow.
 
     Its rows are id, leaf_id, stratum, sq_distance, hash, embedding, n_wanted, and is_included if
     some points must come first; the first of the others is the one closest to the centroid.

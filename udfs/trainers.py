@@ -31,7 +31,7 @@ class Sent:
 
     Attributes
     ----------
-    division : where points belong
+    division : how points are divided into clusters
     merged : (n_clusters,) the cluster, among those left, that each has become
     bins : (n_left,) int32 the key of each one's task
     cuts : (n_left,) int64 points with a larger draw stay away
@@ -44,7 +44,7 @@ class Sent:
 
 
 def make_send(of: Sent) -> OnBatches:
-    """Make the function that sends points to the task of their cluster: rows of BINNED_SCHEMA."""
+    """Return a function that sends points to the task of their cluster: rows of BINNED_SCHEMA."""
 
     def send(batches: Batches) -> Batches:
         find = labels_of(of.division) if of.division is not None else None
@@ -63,11 +63,11 @@ def make_send(of: Sent) -> OnBatches:
 
 
 def make_train(code: Code, n_rows: int, seed: int) -> OnBatches:
-    """Make the function that trains an encoder on each cluster of a task: TRAINED_SCHEMA.
+    """Return a function that trains an encoder on each cluster of a task: TRAINED_SCHEMA.
 
     Parameters
     ----------
-    n_rows : that are trained on, at most: those of the smallest draws
+    n_rows : the most rows to train on: those with the smallest draws
     """
 
     def train(batches: Batches) -> Batches:

@@ -84,7 +84,7 @@ class UserCode:
 
 
 def make_views(augment: Augment) -> OnBatches:
-    """Make the function that turns rows of id, embedding, seed_a and seed_b into PACKED_SCHEMA."""
+    """Return a function that turns rows of id, embedding, seed_a and seed_b into PACKED_SCHEMA."""
     key = uuid4().hex
 
     def views(batches: Batches) -> Batches:

@@ -1,1 +1,1 @@
-"""Whether to curate a pool at all, and what speaks for it: after a run, or before one."""
+"""Whether to curate a pool at all, and the evidence for it: after a run, or before one."""

@@ -1,4 +1,4 @@
-"""The figures that speak for samples or against them, each beside a uniform draw."""
+"""Figures that speak for samples or against them, each next to that of a uniform draw."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,11 +13,11 @@ from jobs.runs.run import Run
 
 
 def judges_of(drawn: Sequence[pa.Table], seed: int, unit: float) -> Judges:
-    """Return the judges made of hash samples of the pool, and uniform draws, by turns.
+    """Return judges made of hash samples of the pool, which alternate with uniform draws.
 
     Parameters
     ----------
-    unit : of the vectors' grid
+    unit : grid unit of the vectors
     """
     vectors = [vectors_of(table, unit) for table in drawn]
     return Judges(vectors[::2], vectors[1::2], seed, unit)
@@ -31,8 +31,8 @@ def evidence_rows(
     Parameters
     ----------
     samples : sample -> its points : id, embedding
-    drawn : hash samples of the pool that judge, and uniform draws, by turns
-    judges : made of them
+    drawn : hash samples of the pool that judge, alternating with uniform draws
+    judges : the judges made of them
     """
     sampled = {name: vectors_of(table, judges.unit) for name, table in samples.items()}
     rows = coverage_rows(sampled, judges)

@@ -15,8 +15,8 @@ from jobs.reporting.rows import Row, figure_rows
 from jobs.runs.run import Run
 from udfs.kernels.exact.grid import grid_unit, to_grid
 
-PREFIX = "judge_"  # of the sections of the report
-_BYTES = 4  # of a number in binary vectors, which are little-endian float32
+PREFIX = "judge_"  # of the report's sections
+_BYTES = 4  # per number in binary vectors, little-endian float32
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Vectors:
     ----------
     ids : (n,)
     X : (n, n_features) grid coordinates
-    unit : of the grid
-    n_missing : ids asked for that have no vector, or none of that length
+    unit : grid unit
+    n_missing : requested ids that have no vector, or none of that length
     """
 
     ids: pa.Array
@@ -37,7 +37,7 @@ class Vectors:
     n_missing: int
 
     def of(self, rows: pa.Table) -> NDArray[np.float32]:
-        """Return the vectors of rows with an ``id``, in their order, without those that miss."""
+        """Return the vectors of those rows with an ``id`` that have one, in their order."""
         places = pa.compute.index_in(rows["id"].cast(self.ids.type), self.ids)
         found: NDArray[np.float32] = self.X[places.drop_null().to_numpy()]
         return found
@@ -50,9 +50,9 @@ def judge_rows(
 
     Parameters
     ----------
-    column : of the pool, or an expression
+    column : a column of the pool, or an expression
     samples : sample -> its points, with an ``id``
-    drawn : hash samples of the pool that judge, and uniform draws, by turns
+    drawn : hash samples of the pool that judge, alternating with uniform draws
 
     Raises
     ------
@@ -71,9 +71,9 @@ def judge_rows(
 
 
 def vectors_of(table: pa.Table, n_wanted: int, *, normalize: bool) -> Vectors:
-    """Return the vectors among values : id, value, arrays of numbers or raw float32.
+    """Return the vectors among values (id, value), which are arrays of numbers or raw float32.
 
-    Ids that occur more than once have none: which is theirs is not known.
+    Ids that occur more than once have none, as it is not known which is theirs.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _of_one_length(table: pa.Table) -> tuple[pa.Table, NDArray[np.float64]]:
     is_binary = pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
     length = pa.compute.binary_length if is_binary else pa.compute.list_value_length
     lengths = pa.compute.fill_null(length(values), 0).to_numpy()
-    if is_binary:  # in whole numbers
+    if is_binary:  # in integer arithmetic
         lengths = np.where(lengths % _BYTES, 0, lengths)
     if not (lengths > 0).any():
         return table.slice(0, 0), np.empty((0, 0))

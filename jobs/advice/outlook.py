@@ -22,13 +22,13 @@ from udfs.kernels.exact.hashing import derive_seed, hash_keys
 
 
 def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> list[Recommendation]:
-    """Return what to do about each sample, by samples of the same shares of a hash sample.
+    """Return what to do about each sample, tried at the same share of a hash sample.
 
     Parameters
     ----------
-    targets : sample -> the rows it will have
-    unit : of the vectors' grid
-    tell : is told how far the search for a tree is
+    targets : sample -> number of rows
+    unit : grid unit of the vectors
+    tell : called with the progress of the search for a tree
     """
     n_points, n_features = size_of(run)
     (table,) = sample_points(run, [("tune_tree", n_sampled(n_points, n_features))])

@@ -1,4 +1,4 @@
-"""What to do about a sample, from the rows of a report, and why, in words."""
+"""What to do about a sample, and why in words, from the rows of a report."""
 
 from collections.abc import Iterator, Sequence
 
@@ -27,7 +27,7 @@ def recommendations(
 def recommendation_rows(
     rows: Sequence[Row], samples: Sequence[str], judge: str | None
 ) -> list[Row]:
-    """Return the rows of the report that name what to do, a sample each."""
+    """Return the report's rows that say what to do, one per sample."""
     found = recommendations(pd.DataFrame(rows, columns=Row._fields), samples, judge)
     return [Row(r.sample, SECTION, None, r.action, None, "is_recommended", 1.0) for r in found]
 
@@ -66,7 +66,7 @@ def _evenness(cell: CellOf, sample: str) -> tuple[float, float] | None:
 
 
 def _reasons(found: Evidence) -> Iterator[str]:
-    """Say what speaks for the action, the most telling first."""
+    """Yield what supports the action, the most telling reason first."""
     scatter, skew = found.scatter, found.skew
     if found.action == "guard":
         yield (

@@ -53,7 +53,7 @@ Job = Callable[[Run], object]  # returns what is printed, or None
 
 
 def stage_main(stage: Stage[Any], argv: Sequence[str] | None) -> int:
-    """Do one stage from the command line, after those before it; every stage's ``main``."""
+    """Run one stage from the command line, after those before it: every stage's ``main``."""
 
     def job(this: Run) -> object:
         this.do(stage)
@@ -143,7 +143,7 @@ def execute(job: Job, options: Options) -> int:
         if options.opens_page:
             open_page(outcome)
 
-    try:  # so that an earlier run's result is not taken for this one's
+    try:  # so that an earlier run's result is not mistaken for this one's
         _write_result(options.result, None, "running")
     except OSError as error:
         say_last(f"config: --result {options.result}: {error.strerror}", options.logs)
@@ -167,7 +167,7 @@ def execute_on_lake(
     is_verbose: bool = False,
     logs: LogStyle = PLAIN,
 ) -> int:
-    """Do a command's work in a session, with or without a pool; print what it returns.
+    """Run a command's work in a session, with or without a pool; print what it returns.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def execute_on_lake(
 
 def _print(outcome: object) -> None:
     if outcome is not None:
-        print(outcome)  # noqa: T201  the command's own output
+        sys.stdout.write(f"{outcome}\n")
 
 
 def names_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -26,7 +26,7 @@ class LogStyle:
 
     @property
     def is_live(self) -> bool:
-        """Whether a live line replaces the INFO lines: on a terminal, for people."""
+        """Whether a live line replaces the INFO lines: on a terminal, in text format."""
         return sys.stderr.isatty() and not self.is_quiet and self.format is LogFormat.text
 
 

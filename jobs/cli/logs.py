@@ -11,7 +11,7 @@ from pyspark.logger import PySparkLogger
 from jobs.cli.log_style import LogFormat, LogStyle
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-_FACT = re.compile(r"(?:^|\s)([\w.]+)=(\S+)")  # in messages, facts are key=value
+_FACT = re.compile(r"(?:^|\s)([\w.]+)=(\S+)")  # messages state facts as key=value
 
 
 class JsonLines(logging.Formatter):
@@ -52,4 +52,4 @@ def say_last(line: str, style: LogStyle) -> None:
     if style.format is LogFormat.json:
         record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, line, None, None)
         line = JsonLines().format(record)
-    print(line, file=sys.stderr)  # noqa: T201  the command's own output
+    sys.stderr.write(f"{line}\n")

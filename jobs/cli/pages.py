@@ -13,7 +13,7 @@ class Paged(Protocol):
 
     @property
     def report_path(self) -> str:
-        """Return it."""
+        """Return the page's path, or where else it is."""
 
 
 def require_page(name: str, *, has_page: bool) -> None:

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from jobs.sections.cluster import ClusterConfig
 
-LOCAL_BYTES = 512 << 20  # solver `auto` brings the pool's vectors to the driver up to this size
-TAKEN_BYTES = 64 << 20  # the same for a resampling round: a pass is short compared with a job
-CELL_BYTES = 256 << 20  # the most vectors in one cell: a worker needs about three times that
-BIN_BYTES = 128 << 20  # vectors that one bin of a shuffle should hold; the same factor applies
-ROUTED_BYTES = 256 << 20  # of leaves: with more, points are sent to their cells to be labelled
-SUMS_BYTES = 256 << 20  # of all tasks' sums in a pass: more are added up on the executors first
-_BINS_PER_SLOT = 8  # of cells: enough to even out the work at the end
+LOCAL_BYTES = 512 << 20  # up to this size, solver `auto` brings the pool's vectors to the driver
+TAKEN_BYTES = 64 << 20  # the same for a resampling round: a pass is short compared with a Spark job
+CELL_BYTES = 256 << 20  # largest size of a cell's vectors: a worker needs about three times that
+BIN_BYTES = 128 << 20  # target size of the vectors in one bin of a shuffle; the same factor applies
+ROUTED_BYTES = 256 << 20  # size of leaves above which points are sent to their cells to be labelled
+SUMS_BYTES = 256 << 20  # of all tasks' sums in a pass; larger ones are added up on the executors
+_BINS_PER_SLOT = 8  # bins of cells: enough to even out the work at the end
 
 
 def is_local(config: ClusterConfig, n_bytes: int) -> bool:

@@ -70,7 +70,7 @@ class SparkBlocks:
         ranges = None
         if isinstance(step, AssignAndSum):
             ranges = ranges_of_sums(step.n_clusters, self.n_features, self._n_tasks)
-        lean = replace(step, centroids=None)  # type: ignore[type-var]  # steps are dataclasses
+        lean = replace(step, centroids=None)
         rows: list[dict[str, bytes]] = []
         is_wanted = F.lit(True)
         if self._files is not None:
@@ -98,7 +98,7 @@ class SparkBlocks:
         return rows.coalesce(slots) if slots else rows
 
     def take(self, wanted: NDArray[np.int64]) -> "SparkBlocks | LocalBlocks":
-        """Return a source of only the points at these positions, in memory if they fit."""
+        """Return a source of the points at these positions (n,), in memory if they fit."""
         shipped = ship(self._blocks.sparkSession, wanted)
         if comes_to_driver(4 * len(wanted) * self.n_features):
             try:

@@ -43,9 +43,9 @@ class SparkPoints:
     Attributes
     ----------
     embeddings : columns id, embedding
-    unit : of the grid
-    seed : of the hash that puts points into blocks
-    held : the same points in memory, if they are few: id, hash of the id, embedding
+    unit : grid unit
+    seed : seed of the hash that assigns points to blocks
+    held : the same points in memory, if there are few: id, hash of the id, embedding
     """
 
     embeddings: DataFrame
@@ -96,7 +96,7 @@ class SparkPoints:
         cells = ship(self._spark, problem.centroids.vectors)
         grouping = ByCell(cells, frozenset(problem.copied))
         scattered = self._scatter(grouping, bins_of(problem.n_points, n_bins), n_bins)
-        lean = replace(problem, centroids=None)  # type: ignore[type-var]  # problems are dataclasses
+        lean = replace(problem, centroids=None)
         solve = make_solve(lean, self.n_features, self.n_blocks)
         try:
             solved = scattered.mapInArrow(solve, SOLVE_SCHEMA).toArrow().sort_by("cell")

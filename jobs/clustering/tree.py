@@ -50,7 +50,7 @@ def grow_tree(
     ----------
     pool : a ``CellSource`` if level 1 is split
     known : the first levels, if another tree of the same seed has them already
-    journal : saved to after each level; if it has a state, resumed from, and ``known`` is ignored
+    journal : saved after each level; a state that it holds is resumed, and ``known`` ignored
 
     Raises
     ------
@@ -129,7 +129,7 @@ def _params(config: ClusterConfig) -> KMeansParams:
 
 
 def _level(C: NDArray[np.float32], described: Arrays, routing: Routing | None = None) -> Level:
-    """Return a level of these centroids, without parents yet; empty clusters are no nodes."""
+    """Return a level with these centroids, without parents yet; empty clusters make no nodes."""
     filled = described["counts"] > 0
     n_nodes = int(filled.sum())
     return Level(

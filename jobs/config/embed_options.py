@@ -21,7 +21,7 @@ def require_model(
 
     Parameters
     ----------
-    shared, own : as in ``options_of``; shared keys are checked even if this embedder ignores them
+    shared, own : see ``options_of``; shared keys are checked even if this embedder ignores them
 
     Raises
     ------

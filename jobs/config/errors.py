@@ -32,7 +32,7 @@ class InputChangedError(InputError):
 
 
 class GuardError(CurationError):
-    """A guard refused to go on, such as too many rejects."""
+    """A guard stopped the run, for example because of too many rejects."""
 
     exit_code = 3
 

@@ -40,8 +40,8 @@ _WANTED = {
 }
 
 
-# Sections, and their keys that name code, first the plug-in's if it need not be code, or what it
-# is called with.
+# Section -> the keys that name code or its options. The first may also name a plug-in that is not
+# code.
 _CODE_AT = {
     "embed": ("model", "options"),
     **{f"learnability.{side}": ("model", "model_options") for side in SIDES},
@@ -119,7 +119,7 @@ def _refuse_twins(top: yaml.Node | None) -> None:
         node = nodes.pop()
         if id(node) in visited or not isinstance(node, yaml.CollectionNode):
             continue
-        visited.add(id(node))  # aliases make it a graph
+        visited.add(id(node))  # aliases turn the tree into a graph
         if isinstance(node, yaml.SequenceNode):
             nodes += node.value
             continue
@@ -244,7 +244,7 @@ def _explain(key: str, details: list[ErrorDetails]) -> str:
         return f"{found!r}: a key that is not text; quote it, as YAML reads yes and on as true"
     if any(mark in key for mark in _NOT_BUILT):
         return f"{key}={found!r}: not built yet; leave it at its default"
-    if kind == "value_error":  # from a whole section; the message starts with the key in it
+    if kind == "value_error":  # raised by a whole section; the message starts with the key in it
         message = details[0]["msg"].removeprefix("Value error, ")
         return f"{key}.{message}" if key else message
     wanted = " or ".join(dict.fromkeys(map(_wanted, details)))

@@ -94,7 +94,7 @@ class EmbedConfig(Section):
 
     model: str = "precomputed"
     options: Annotated[dict[str, Any], CountsFrom({})] = {}
-    # of a model or the user's code; enters the stage's key separately, and is found if left open
+    # of a model or the user's code, in the stage's key separately; determined if omitted
     version: Annotated[str | None, HOW] = None
     normalize: bool = True
     batch_size: Positive = 256

@@ -17,7 +17,7 @@ _SENSITIVE_PAIR = re.compile(
 _BEARER = re.compile(r"(?i:\bBearer\s+)[\w.~+/-]{8,}=*")
 _AUTHORITIES = (
     re.compile(r"://[^/\s:@]+:[^/\s\"']+@"),
-    re.compile(r"://[^/\s:@*]+:(?!\d+/)[^\s\"'@]+@"),  # a / in the password; no port
+    re.compile(r"://[^/\s:@*]+:(?!\d+/)[^\s\"'@]+@"),  # a / in the password, and no port
 )
 
 

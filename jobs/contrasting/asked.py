@@ -1,4 +1,4 @@
-"""What a config asks for of Divide and Contrast, where it cannot be had; what enters its key."""
+"""What a config asks of Divide and Contrast: what is impossible, and what enters its key."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from jobs.sections.contrast import MOST_CLUSTERS
 
 
 def require_possible(config: RunConfig, n_levels: int) -> None:
-    """Refuse what cannot be had, before any work.
+    """Refuse what is impossible, before any work.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def require_possible(config: RunConfig, n_levels: int) -> None:
 
 
 def require_few(level: int | None, n_nodes: int | None) -> None:
-    """Refuse a level of the tree that has too many nodes, or one.
+    """Refuse a level of the tree that has too many nodes, or only one.
 
     Raises
     ------

@@ -16,11 +16,11 @@ from udfs.kernels.kmeans.resampling import fit_level
 from udfs.kernels.kmeans.start import TooFewDistinct
 from udfs.kernels.passes.sources import blocks_of
 
-LEAST_POINTS = 2  # of a cluster: one point has no negatives
+LEAST_POINTS = 2  # in a cluster: a single point has no negatives
 
 
 class Merge(NamedTuple):
-    """A tiny cluster, its points, and the cluster that they joined; numbers before any merge."""
+    """A tiny cluster, its points, and the cluster that they joined, by their original numbers."""
 
     cluster: int
     n_points: int
@@ -32,10 +32,10 @@ class Merged(NamedTuple):
 
     Attributes
     ----------
-    moments : of those that are left
-    labels : (n_clusters,) int64, the one of them that each cluster has become
-    left : the numbers that they had
-    merges : in the order in which they happened
+    moments : moments of the clusters that are left
+    labels : (n_clusters,) int64, the remaining cluster that each has become
+    left : the former numbers of the remaining clusters
+    merges : merges, in the order in which they happened
     """
 
     moments: list[Moments]
@@ -50,7 +50,7 @@ def centroids_of(codes: Codes, n_clusters: int, *, seed: int) -> Codes:
     Raises
     ------
     InputError
-        If fewer codes differ.
+        If there are fewer distinct codes.
     """
     params = KMeansParams(algorithm="lloyd")
     try:
@@ -66,13 +66,13 @@ def centroids_of(codes: Codes, n_clusters: int, *, seed: int) -> Codes:
 def merge_tiny(moments: Sequence[Moments], centroids: Codes, min_share: float) -> Merged:
     """Merge clusters of less than a share of the points into the nearest, smallest first.
 
-    Of clusters of one size the last goes first; the nearest is by exact distances of centroids,
-    ties to the first. What is merged keeps the centroid of the cluster that it joins.
+    Among clusters of one size the last goes first; the nearest is by exact distance of centroids,
+    ties to the first. Merged points take the centroid of the cluster that they join.
 
     Parameters
     ----------
-    moments : of each cluster
-    centroids : (n_clusters, n_components) of the same
+    moments : moments of each cluster
+    centroids : (n_clusters, n_components) of the same clusters
     """
     sizes = [each.n for each in moments]
     least = max(LEAST_POINTS, min_share * sum(sizes))

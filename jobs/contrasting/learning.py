@@ -32,7 +32,7 @@ _STUDENT, _KMEANS = 1, 2  # streams of the seed
 
 
 def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
-    """Go through all rounds, and return the last.
+    """Run all rounds, and return the last one's lesson.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def lessons(this: Work, points: Points, base: Encoder) -> Lesson:
 
 
 def base_of(this: Work, rows: DataFrame, moments: Moments) -> Encoder:
-    """Return the first base, by the moments of all points.
+    """Return the first base, made from the moments of all points.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def encoders_of(
     Parameters
     ----------
     rows, division, merged : see ``encoders_by``
-    moments : of the clusters that are left
+    moments : moments of the clusters that are left
     """
     given = this.config.contrast
     if given.trainer is not None:
@@ -111,7 +111,7 @@ def student_of(
     *,
     round_: int,
 ) -> Encoder:
-    """Train a student of the base and of experts, if there are any."""
+    """Train a student of the base and of the experts, if any, of the clusters (n,)."""
     given, U = this.config.contrast, points.views.points
     study = Study(
         given.student.hidden, min(given.n_components, points.n_features), given.student.epochs
@@ -136,8 +136,8 @@ def controls_of(
 
     Returns
     -------
-    students : by name, the base and the divided one among them
-    partitions : of the sample
+    students : students by name, including the base and the divided one
+    partitions : partitions of the sample
     """
     given, base, n = this.config.contrast, lesson.division.encoder, len(lesson.experts)
     last = given.rounds - 1
@@ -158,5 +158,5 @@ def controls_of(
 
 
 def _filled(moments: list[Moments]) -> list[Moments]:
-    """Return moments of which none is of too few points, as some are in a very small pool."""
+    """Return the moments; those of fewer than two points become those of the largest cluster."""
     return [each if each.n > 1 else max(moments, key=lambda m: m.n) for each in moments]

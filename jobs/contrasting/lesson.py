@@ -1,4 +1,4 @@
-"""What rounds of Divide and Contrast start from, and what one has learned: it can be kept."""
+"""What rounds of Divide and Contrast start from, and what one has learned, which can be stored."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Points:
 
     @property
     def views(self) -> Views:
-        """The sample's."""
+        """The sample's views."""
         return views_of(self.sample)
 
 
@@ -44,12 +44,12 @@ class Lesson:
 
     Attributes
     ----------
-    division : by the base
+    division : how the base divides the points
     merged : (n_clusters,) what each of its clusters has become, among those that are left
     merges : (n_merges, 3) see ``Merge``
     centroids : (n_left, n_components) of the clusters that are left
-    experts : of the same
-    student : its code, without heads
+    experts : encoders of the same clusters
+    student : the student, without its heads
     """
 
     division: Division

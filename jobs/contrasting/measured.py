@@ -1,4 +1,4 @@
-"""What dividing is worth: hardness of negatives, and what students' codes say of labels.
+"""What dividing is worth: hardness of negatives, and what students' codes tell about labels.
 
 Every figure stands beside two controls: without any division, and with a random one.
 """
@@ -20,7 +20,7 @@ from udfs.kernels.exact.hashing import derive_seed
 
 SECTION = "contrast"
 REPORT_SCHEMA = "metric string, beside string, value double, control double"
-N_SHOTS, N_TRIALS = 5, 10  # points of a label that are learned from; draws of them
+N_SHOTS, N_TRIALS = 5, 10  # labelled points to learn from, per label; draws of them
 MEASURED_ROWS = 5_000
 
 
@@ -60,7 +60,7 @@ def label_figures(
 
     Parameters
     ----------
-    students : and the base, by name
+    students : the students and the base, by name
     y : (n,) labels
     """
     codes = {name: as_floats(each(views.points)).astype(np.float32) for name, each in
@@ -86,7 +86,7 @@ def few_shots(y: NDArray[np.str_], *, rng: np.random.Generator) -> NDArray[np.bo
 def few_shot_accuracy(
     X: NDArray[np.float32], y: NDArray[np.str_], trials: list[NDArray[np.bool_]]
 ) -> float:
-    """Return the mean accuracy, on the others of their labels, of the drawn points' centroids."""
+    """Return the mean accuracy, on the rest of their labels, of the drawn points' centroids."""
     found = []
     for is_drawn in trials:
         labels = np.unique(y[is_drawn])
@@ -112,7 +112,7 @@ def report_of(figures: Mapping[str, Mapping[str, float]]) -> pa.Table:
 
 
 def rows_of(source: str, report: pa.Table, merges: NDArray[np.int64], n_rounds: int) -> list[Row]:
-    """Return rows of ``report``, by the round that they are of: figures, and merged clusters."""
+    """Return rows of ``report``, keyed by round: figures, and (n_merges, 3) merged clusters."""
     told: list[tuple[str, float, float | None]] = [
         (f"{row['metric']}, beside {row['beside']}", row["value"], row["control"])
         for row in report.to_pylist()

@@ -23,10 +23,10 @@ class Contrasted(Outcome):
 
     Attributes
     ----------
-    n_clusters : that are left
+    n_clusters : clusters left after merging
     n_merged : tiny ones that joined others
     n_sampled : points that the student learned from
-    worth : by metric.divided, and by metric.control for each control
+    worth : values by metric.divided, and by metric.control for each control
     """
 
     n_points: int
@@ -57,7 +57,7 @@ def said_of(done: Contrasted) -> list[str]:
 def contrast_page(
     config: RunConfig, run_id: str, said: Sequence[str], tables: Mapping[str, str]
 ) -> SidePage:
-    """Return what the page of Divide and Contrast says.
+    """Return the content of the page of Divide and Contrast.
 
     Parameters
     ----------

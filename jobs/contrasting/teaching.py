@@ -1,4 +1,4 @@
-"""Passes over the views of all points: moments of clusters, and what the teachers say."""
+"""Passes over the views of all points: moments of clusters, and what the teachers teach."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def moments_of(
     """
     shipped = None if division is None else this.ship(packed_division(division))
     parts = rows.mapInArrow(make_moments(n_features, n_clusters, shipped), MOMENTS_SCHEMA)
-    if n_clusters > 1:  # each cluster's parts are added up where there is room
+    if n_clusters > 1:  # each cluster's parts are added up on an executor with room for them
         parts = parts.repartition(n_clusters, "cluster")
     summed = parts.coalesce(n_clusters).mapInArrow(make_total(), MOMENTS_SCHEMA).toArrow()
     found = {row["cluster"]: Moments.of(from_bytes(row["payload"])) for row in summed.to_pylist()}
@@ -53,7 +53,7 @@ def taught_rows(
     merged: NDArray[np.int64],
     left: Codes,
 ) -> DataFrame:
-    """Return what the base and the experts say of every point : TAUGHT_SCHEMA.
+    """Return what the base and the experts teach about every point : TAUGHT_SCHEMA.
 
     Parameters
     ----------

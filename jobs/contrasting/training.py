@@ -64,7 +64,7 @@ def encoders_by(
 
 
 def _cuts(n_points: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
-    """Return the draw above which a cluster's points are not needed, but once in a billion."""
+    """Return the draw above which a cluster's points are not needed, except once in a billion."""
     shares = (n_rows + _MARGIN * n_rows**0.5 + _MARGIN) / np.maximum(1, n_points)
     below = [int(-(2**63) + share * 2.0**64) if share < 1 else 2**63 - 1 for share in shares]
     return np.array(below, np.int64)

@@ -30,7 +30,7 @@ _NAMES = ("a", "b")
 
 
 def views_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprint of the views that are there now.
+    """Return the config with the current fingerprint of the views.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _of_contents(this: Work, kind: str, embedded_by: Stage[Any], ids: DataFrame)
     config = this.config
     rows = pool_columns(this.run.pool, config.input, chosen(config).spec.reads)
     wanted = ids.select("id")
-    # what is left of an id in the pool has one content
+    # an id that is left in the pool has one content
     rows = rows.join(wanted, on="id", how="left_semi").dropDuplicates(["id"])
     augment = make_augment(kind, config.embed.image_mode)
     found = wanted

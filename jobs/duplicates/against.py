@@ -25,8 +25,8 @@ from udfs.contamination import HASH_BYTES, MATCHED_SCHEMA, SAME, make_match
 from udfs.near import DirectionReader
 from udfs.points import OnBatches
 
-CONTAMINATED = "contaminated"  # the reason
-MOST_KNOWN = 200_000  # rows of all evaluation sets: every point is compared with every one
+CONTAMINATED = "contaminated"  # the reason given in rejects
+MOST_KNOWN = 200_000  # rows of all evaluation sets: every point is compared with each of them
 _AT_ONCE = 8192  # points compared at once
 
 
@@ -34,7 +34,7 @@ _AT_ONCE = 8192  # points compared at once
 
 
 def against_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprints of the evaluation sets that are there now.
+    """Return the config with the current fingerprints of the evaluation sets.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class Known:
 
     Attributes
     ----------
-    names : (n_known,), each row's id and set, for people
+    names : (n_known,), each row's id and set, for messages
     hashes : (n_known, HASH_BYTES) uint8, of their contents
     X : (n_known, n_features) float32, on the grid
     """
@@ -157,7 +157,7 @@ def contaminated_among(
 
 
 def _told(matched: pa.Table, known: Known) -> pa.Table:
-    """Say what each point was found to be : columns of MATCHED_SCHEMA -> id, reason, detail."""
+    """Return what each point was found to be : columns of MATCHED_SCHEMA -> id, reason, detail."""
     details = [
         f"the content of {known.names[i]}"
         if cosine == SAME

@@ -17,11 +17,11 @@ from udfs.kernels.exact.hashing import xxhash64_of
 from udfs.near import Ranking
 
 FOUND = ("id", "group_id", "keeper_id", "cosine_similarity")
-_WORDS = 2  # of 64 bits, in a content's hash
+_WORDS = 2  # 64-bit words in a content's hash
 
 
 def group_ids(points: pa.Table) -> NDArray[np.int64]:
-    """Return the number of the group that each point would keep : (n,), by its content."""
+    """Return the number of each point's group, the points of the same content : (n,)."""
     return xxhash64_of(_hashes(points))
 
 
@@ -55,7 +55,7 @@ def copies_in(points: pa.Table, ranking: Ranking) -> pa.Table:
 def found(
     copies: pa.Table, keepers: pa.Table, cosine: NDArray[np.float64] | None = None
 ) -> pa.Table:
-    """Return copies beside their keepers, row by row, as rows of ``duplicates``."""
+    """Return copies beside their keepers : (n,) ids and cosines -> rows of ``duplicates``."""
     similarity = np.ones(len(copies)) if cosine is None else cosine
     columns = (
         copies["id"],

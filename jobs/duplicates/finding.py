@@ -1,7 +1,7 @@
-"""Who goes: points in evaluation sets first, then exact copies, then near ones.
+"""Which points go: those in evaluation sets first, then exact copies, then near ones.
 
-Few points are brought to the driver, where all is done in memory; of others, vectors stay on the
-executors. The answer is the same.
+A small pool is brought to the driver, where all is done in memory; a larger one's vectors stay on
+the executors. The answer is the same.
 """
 
 from functools import partial
@@ -29,12 +29,12 @@ from udfs.near import DirectionReader
 
 
 class Found(NamedTuple):
-    """Who goes.
+    """The points that go.
 
     Attributes
     ----------
     copies : columns of ``duplicates``
-    n_near : of them, those that are not of the content of the one that stays
+    n_near : those whose content differs from that of the point that stays
     contaminated : id, reason, detail; None if there is nothing to compare with
     """
 
@@ -44,12 +44,12 @@ class Found(NamedTuple):
 
 
 def find(this: Work, embedded_by: Stage[Any], metadata: Table) -> Found:
-    """Find who goes among the surviving points.
+    """Find which of the surviving points go.
 
     Parameters
     ----------
     embedded_by : the stage that embedded the pool
-    metadata : its table that may say which copy stays
+    metadata : the stage's table that may say which copy stays
 
     Raises
     ------
@@ -66,7 +66,7 @@ def find(this: Work, embedded_by: Stage[Any], metadata: Table) -> Found:
 
 
 def _in(this: Work, embedded_by: Stage[Any], points: pa.Table) -> Found:
-    """Find who goes among points in memory."""
+    """Find which of the points in memory go."""
     given, ranking, contaminated = this.config.dedup, ranking_of(this.config.dedup), None
     if given.against:
         known, read = known_rows(this, embedded_by, reader_of(this.run)), reader_of(this.run)
@@ -96,7 +96,7 @@ def _without(points: pa.Table, others: pa.Table) -> pa.Table:
 
 
 def _among(this: Work, embedded_by: Stage[Any], points: DataFrame) -> Found:
-    """Find who goes among points on the executors."""
+    """Find which of the points on the executors go."""
     given, contaminated = this.config.dedup, None
     n_points = size_of(this.run).n_points
     if given.against:

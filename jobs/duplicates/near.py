@@ -1,4 +1,4 @@
-"""Near copies: similar pairs, searched in cells, and who of them stays.
+"""Near copies: similar pairs, searched in cells, and which of their points stay.
 
 Method   cosine above a threshold in a point's nearest coarse cells, as SemDeDup searches in one
          (arXiv 2303.09540); a group is a point and those similar to itself, not a chain of them
@@ -46,10 +46,10 @@ from udfs.near import (
     make_search,
 )
 
-MOST_PAIRS = 100_000_000  # that the driver has room for: at about 100 bytes each, with their points
+MOST_PAIRS = 100_000_000  # that fit on the driver, at about 100 bytes each, with their points
 _SALT = "find_duplicates.cells"
 _LEAST_SAMPLED = 2048
-_ROUTED_ROWS = 8192  # at once
+_ROUTED_ROWS = 8192  # routed at once
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Near:
 
     Attributes
     ----------
-    read : of the points' vectors
+    read : reader of the points' vectors
     threshold : the least cosine similarity
-    seed : of the sample that cells are fitted on, and of the fit
+    seed : seed of the sample that cells are fitted on, and of the fit
     """
 
     read: DirectionReader
@@ -76,7 +76,7 @@ class Near:
         """Fit the cells on a hash sample of the points."""
         X = np.concatenate([self.read(batch) for batch in sample.to_batches()])
         seed = derive_seed(self.seed, -4)
-        with threadpool_limits(1):  # the threads are the solver's own
+        with threadpool_limits(1):  # the solver has its own threads
             return fit_search_cells(X, n_cells_for(n_points), seed=seed, n_threads=n_threads())
 
     def in_memory(self, points: pa.Table) -> pa.Table:
@@ -106,7 +106,7 @@ class Near:
             has_rank = "rank" in points.column_names
             ranked = points if has_rank else points.append_column("rank", pa.array(sq_dist))
             order = self.ranking(ranked)
-            members = members_of(cells[order], len(C))  # by their places in this order
+            members = members_of(cells[order], len(C))  # members by their places in this order
             found = threads.map(lambda places: self._similar(X, order, places), members)
             pairs = Pairs(*(np.concatenate(each) for each in zip(*found, strict=True)))
         self._require_few(len(pairs.row))
@@ -176,7 +176,7 @@ class Near:
         return keys_of_partitions(this.spark, n_bins)[bins_of(n_sampled, n_bins)]
 
     def _resolved(self, pairs: pa.Table) -> pa.Table:
-        """Find who stays : columns of PAIRS_SCHEMA -> of ``duplicates``."""
+        """Find which points stay : columns of PAIRS_SCHEMA -> of ``duplicates``."""
         better = pairs.select([f"better_{name}" for name in POINT]).rename_columns([*POINT])
         ends = pa.concat_tables([pairs.select([*POINT]), better])
         points = ends.group_by([*POINT]).aggregate([])
@@ -189,7 +189,7 @@ class Near:
 
 
 def _gone(points: pa.Table, pairs: Pairs) -> pa.Table:
-    """Find who stays, and return the others : columns of ``duplicates``.
+    """Find which points stay, and return the others : columns of ``duplicates``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which of several copies is preferred: by a column of the metadata."""
+"""Which of several copies is preferred: by a metadata column."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -14,7 +14,7 @@ def ranking_of(given: DedupConfig) -> Ranking:
 
 
 def with_rank(points: DataFrame, metadata: DataFrame, keep: KeepConfig) -> DataFrame:
-    """Add each point's rank: numbers if all values of the column are, else text.
+    """Add each point's rank: a number if all values of the column are numbers, else text.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def with_rank(points: DataFrame, metadata: DataFrame, keep: KeepConfig) -> DataF
     named = metadata.select("id", value.alias("rank"))
     number = F.col("rank").try_cast("double")
     n_values, n_numbers = named.agg(F.count("rank"), F.count(number)).collect()[0]
-    if n_values == n_numbers:  # nan is no number to be sorted by
+    if n_values == n_numbers:  # nan cannot be sorted as a number
         named = named.select("id", F.when(~F.isnan(number), number).alias("rank"))
     return points.join(named, on="id", how="left")
 

@@ -12,8 +12,8 @@ from jobs.reporting.rows import Row, figure_rows
 from udfs.kernels.near.similarities import distinct_rows, nearest_others, proposed_threshold
 from udfs.near import DirectionReader
 
-N_COMPARED = 50_000  # points, chosen by hash: of larger pools, nearest others are a lower bound
-N_ASKED = 1000  # of them, whose nearest others are found
+N_COMPARED = 50_000  # points chosen by hash: in larger pools, similarities are lower bounds
+N_ASKED = 1000  # of these, the points whose nearest others are found
 _SECTION = "duplicates"
 _EDGES = (-1.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0)
 _N_SHOWN = 3
@@ -34,7 +34,7 @@ def group_rows(duplicates: DataFrame) -> list[Row]:
 
 
 def similarity_rows(points: pa.Table, read: DirectionReader) -> list[Row]:
-    """Return how similar points' nearest others are, of different vectors.
+    """Return how similar points are to their nearest others, among different vectors.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def _histogram(cosine: np.ndarray) -> Iterator[Row]:
 
 
 def _proposed(ids: pa.ChunkedArray, nearest: np.ndarray, cosine: np.ndarray) -> Iterator[Row]:
-    """Propose a threshold, if there is a place for it, and show pairs just above it."""
+    """Propose a threshold, if the data has a place for one, and show pairs just above it."""
     threshold = proposed_threshold(cosine)
     if threshold is None:
         return

@@ -67,7 +67,7 @@ def chosen(config: RunConfig) -> Chosen:
             "(null: whichever is there), and run again"
         )
     column = getattr(config.input, spec.reads)
-    if column is None:  # only with user code: for the others, the config checks it
+    if column is None:  # only for user code: for other embedders, the config checks it
         raise ConfigError(config.missing(spec.reads))
     return Chosen(spec, options, f"input.{spec.reads}", column, file)
 

@@ -25,7 +25,7 @@ from udfs.embedders.contract import EmbedderError
 from udfs.embedders.python import Code, UserEmbedder, spec_of
 from udfs.embedders.specs import EmbedderSpec
 
-MAX_BYTES = 64 << 20  # of a package that is packed up
+MAX_BYTES = 64 << 20  # largest package to pack
 _ARCHIVE = "evenlake-code-"  # the prefix of the archives' names
 _OURS = ("jobs", "udfs", "evenlake")
 
@@ -58,7 +58,7 @@ def load(model: str, options: Mapping[str, Any]) -> tuple[EmbedderSpec, str]:
 
     Returns
     -------
-    spec : with its version
+    spec : the spec, with its version
     file : the path of its source
 
     Raises
@@ -77,7 +77,7 @@ def source_of(model: str, key: str) -> Source:
 
     Parameters
     ----------
-    key : of the config, for messages
+    key : the config key, for messages
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _installed(found: ModuleSpec, module: str) -> Source:
         below = spec.submodule_search_locations if spec is not None else None
         name = ".".join(module.split(".")[:depth])
         spec = PathFinder.find_spec(name, list(below)) if below else None
-    spec = spec or found  # the import will fail if there is no such module
+    spec = spec or found  # the import fails if there is no such module
     file = str(spec.origin)
     read = getattr(spec.loader, "get_data", None)
     try:

@@ -3,13 +3,13 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-DUPLICATE = "duplicate"  # the reason of a row whose id and content another row has
+DUPLICATE = "duplicate"  # the reason of a row whose id and content occur in another row
 
 
 def settle_doubled(gated: DataFrame) -> DataFrame:
     """Keep one row of each id whose rows are the same; turn the rows away if they differ.
 
-    Rows that are the same but for their metadata are the same: the least metadata stays.
+    Rows that differ only in their metadata count as the same: the least metadata stays.
     """
     named = gated.where("is_named")
     counts = named.groupBy("id").agg(F.count("*").alias("n_same_id")).where("n_same_id > 1")

@@ -13,10 +13,10 @@ from jobs.config.model import EmbedConfig
 from udfs.embed import GATED_SCHEMA, make_gated_embed
 from udfs.embedders.contract import Embedder
 
-_SHOWN_OF_RECORD = 200  # characters of a malformed one
-TASK_SECONDS = 5.0  # of a costly embedder: progress is as fine as this
-TASK_ROWS = 64  # at the least, two batches of most models
-TASKS_A_SLOT = 4  # at the least, so that none stays idle while the last ends
+_SHOWN_OF_RECORD = 200  # characters of a malformed record in its reject
+TASK_SECONDS = 5.0  # for a costly embedder, so that progress is visible
+TASK_ROWS = 64  # at least: two batches of most models
+TASKS_A_SLOT = 4  # at least, so that no slot stays idle while the last tasks end
 MAX_TASKS = 20_000
 
 
@@ -43,7 +43,7 @@ def n_tasks(n_rows: int, row_seconds: float, n_slots: int) -> int:
 
     Parameters
     ----------
-    row_seconds : of one slot
+    row_seconds : seconds a row takes in one slot
     """
     per_task = max(TASK_ROWS, TASK_SECONDS / row_seconds if row_seconds else 0)
     wanted = max(n_rows / per_task, min(TASKS_A_SLOT * n_slots, n_rows / TASK_ROWS))
@@ -97,10 +97,7 @@ def _marked(rows: DataFrame) -> DataFrame:
         _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),
         *_not_utf8(rows, "id"),
     ]
-    reason = detail = F.lit(None).cast("string")
-    for is_so, called, what in reversed([*nameless, *_not_utf8(rows, "value")]):
-        reason = F.when(is_so, called).otherwise(reason)
-        detail = F.when(is_so, what).otherwise(detail)
+    reason, detail = _first_of([*nameless, *_not_utf8(rows, "value")])
     value = F.col("value")
     if _is_text(rows, "value"):
         value = F.when(F.is_valid_utf8("value"), value)
@@ -123,12 +120,21 @@ class _Wrong(NamedTuple):
     detail: Column
 
 
+def _first_of(wrong: list[_Wrong]) -> tuple[Column, Column]:
+    """Return the reason and detail of the first condition that a row meets, null if none."""
+    reason = detail = F.lit(None).cast("string")
+    for is_so, called, what in reversed(wrong):
+        reason = F.when(is_so, called).otherwise(reason)
+        detail = F.when(is_so, what).otherwise(detail)
+    return reason, detail
+
+
 def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
     """Return the condition for a text that is not UTF-8: Python could not read it."""
     if not _is_text(rows, name):
         return []
     column = F.col(name)
-    # as long as it was: what came as U+FFFD must not be taken for the first bad byte
+    # keep the length; a U+FFFD in the input must not pass for the first bad byte
     masked = F.replace(column, F.lit("\ufffd"), F.lit("???"))
     before = F.substring_index(F.make_valid_utf8(masked), "\ufffd", 1)
     what = {"id": "the id", "value": "the text"}[name]

@@ -16,7 +16,7 @@ from udfs.embedders.contract import EmbedderError
 from udfs.embedders.encodings import DTYPES, FLOAT32, is_float32, likely, n_bytes
 from udfs.embedders.specs import ROW_SECONDS, Arrays
 
-_LOOKED_AT = 1000  # binary vectors, for what their bytes may be
+_LOOKED_AT = 1000  # binary vectors examined for their encoding
 
 
 class Learned(NamedTuple):
@@ -132,7 +132,7 @@ def _sample(rows: DataFrame, embedder: Chosen, seed: int) -> list[Any]:
     if spec.reduce is None:
         ranked = there.orderBy(of_id, "id").limit(n_rows)
         return [row.value for row in ranked.select("value").collect()]
-    # which rows these are is known without their contents, but for rows that have none
+    # the rows are known without reading contents, except for rows without content
     most = n_rows + n_rows // 10
     smallest = rows.select(of_id.alias("hash")).orderBy("hash").limit(most)
     hashes = [row.hash for row in smallest.collect()]

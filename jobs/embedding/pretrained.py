@@ -1,8 +1,8 @@
 """The pretrained model that ``embed.model: sentence-transformers:...`` or ``onnx:...`` names.
 
 A folder or file is identified by its content, a model of the Hugging Face hub by the commit that
-its revision means now, or, offline, meant when it came into the local cache. So another model under
-the same name gets another stage key.
+its revision means now, or, offline, meant when it was cached. So another model under the same name
+gets another stage key.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ from udfs.shipping import own_gpu, unpacked
 Files: TypeAlias = Mapping[str, Path]
 
 HERE = Here(unpacked, own_gpu)
-PREFIX = "evenlake-model-"  # of the archives' names
-_ORGANIZATION = "sentence-transformers"  # of names on the hub that have none
+PREFIX = "evenlake-model-"  # prefix of the archives' names
+_ORGANIZATION = "sentence-transformers"  # organization of hub names that lack one
 # in the order in which the libraries look for them
 _WEIGHTS = [re.compile(names) for names in (r"\.safetensors$", r"\.(bin|pt)$", r"\.onnx")]
-_ASKED = ("modules.json", "config.json")  # one of them is in every model
+_ASKED = ("modules.json", "config.json")  # every model has one of them
 
 
 def load(model: str, options: Any) -> tuple[EmbedderSpec, str]:
@@ -40,8 +40,8 @@ def load(model: str, options: Any) -> tuple[EmbedderSpec, str]:
 
     Returns
     -------
-    spec : with its version
-    path : of the model; in the local cache, if it is from the hub
+    spec : the spec, with its version
+    path : path of the model; in the local cache, if it is from the hub
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _files_of_onnx(model: Path) -> Files:
 def weights(files: Files) -> int:
     """Return the bytes of a model's weights, of one format if the files have them in several.
 
-    Of a model of the hub that was never loaded here, most files are not there yet.
+    A model of the hub that was never loaded here still lacks most of its files.
     """
     for names in _WEIGHTS:
         if n_bytes := sum(_state(path)[0] for name, path in files.items() if names.search(name)):
@@ -135,7 +135,7 @@ def _on_hub(name: str, revision: str | None) -> tuple[str, str]:
             return folder.name, str(folder)
         except EntryNotFoundError as error:
             why = error
-        except Exception as error:  # no such name, no network, no right to read it
+        except Exception as error:  # unknown name, no network, or no access
             why = error
             break
     raise EmbedderError(

@@ -9,7 +9,7 @@ from jobs.environment import host
 from jobs.environment.findings import Finding, cause_of, guarded
 from jobs.environment.packages import check_packages
 
-if TYPE_CHECKING:  # at run time it may not be importable
+if TYPE_CHECKING:  # may not be importable at run time
     from jobs.config.model import RunConfig
 
 
@@ -18,7 +18,7 @@ def check_up(path: str | None, overrides: Sequence[str] = ()) -> Iterator[Findin
 
     Parameters
     ----------
-    path : of a config; None to check only the environment
+    path : path of a config; None checks only the environment
     """
     yield guarded("python", host.check_python)
     yield guarded("packages", check_packages)

@@ -13,8 +13,8 @@ from jobs.spark.java import FIX, find_java
 
 PYTHONS = ((3, 11), (3, 12))
 GIB = 2**30
-_HEAP_SHARE = 0.75  # of the host; the Python driver and the workers need the rest
-_DISK_LEAST, _DISK_EASY = 0.1 * GIB, 5 * GIB  # free: below these, too little or tight
+_HEAP_SHARE = 0.75  # of the host's memory; the Python driver and the workers need the rest
+_DISK_LEAST, _DISK_EASY = 0.1 * GIB, 5 * GIB  # free space: below these, too little or tight
 _FALLBACK_KERNELS = ("prescott", "generic", "core2")  # OpenBLAS's, for a CPU it does not know
 
 

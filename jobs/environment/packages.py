@@ -6,7 +6,7 @@ from jobs.environment.findings import Finding
 from jobs.spark.host import is_submitted
 from jobs.spark.jars import delta_package
 
-SUPPORTED = ">=4.0.1,<4.3"  # of pyspark, as in setup.cfg
+SUPPORTED = ">=4.0.1,<4.3"  # versions of pyspark, as in setup.cfg
 _FIX = "pip install 'evenlake[local]'"
 
 

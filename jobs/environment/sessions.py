@@ -20,7 +20,7 @@ from jobs.spark.settings import setting
 from jobs.tables.lake import Lake
 from udfs.probe import make_probe
 
-N_PROBED = 3  # rows
+N_PROBED = 3  # rows to probe
 
 
 def check_session(spark: SparkSession) -> Finding:

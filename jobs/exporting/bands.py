@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
     @property
     def rows_of_files(self) -> list[int]:
-        """The rows of every file: as many, or one more."""
+        """The number of rows in every file; any two differ by at most one."""
         starts = [-(-i * self.n_rows // self.n_files) for i in range(self.n_files + 1)]
         return [end - start for start, end in zip(starts, starts[1:], strict=False)]
 
@@ -55,7 +55,7 @@ def parts_of(
 
 
 def banded(rows: DataFrame, parts: Sequence[Part]) -> DataFrame:
-    """Give every row the number of its file.
+    """Add to every row the number of its file.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-_PART_BITS = 10  # rows are numbered in 1024 parts of their key's range, not in one task
+_PART_BITS = 10  # rows are numbered in 1024 parts of their key's range, not in a single task
 
 
 class Round(NamedTuple):
@@ -37,7 +37,7 @@ def numbered(
     Parameters
     ----------
     group : the column that tells the groups apart
-    order : by ``by_hash`` or ``by_number``
+    order : what ``by_hash`` or ``by_number`` returned
     ties : the columns that decide between equal keys
 
     Returns

@@ -16,7 +16,7 @@ from jobs.training.index import INDEX, UNFINISHED, located, without_hadoop
 
 Source = Mapping[str, Any]  # what is exported, as plain data
 
-HERE = "."  # the folder itself, as the place of a table
+HERE = "."  # the name of a table in the folder itself
 BATCH_FILES = r"part-\d{5,}\.parquet"
 _CLAIM, _ROWS = "source.json", "rows"  # in the sub-folder of an unfinished export
 
@@ -30,7 +30,7 @@ class AnyFile(Protocol):
 
 
 class AnyIndex(Protocol):
-    """What the last file of an export tells."""
+    """The content of an export's last file."""
 
     @property
     def source(self) -> Source:
@@ -45,7 +45,7 @@ class AnyIndex(Protocol):
 
     @classmethod
     def from_json(cls: "type[IndexT]", text: str, where: str) -> "IndexT":
-        """Read the text; raise ValueError if it is none."""
+        """Read the text; raise ValueError if it is not an index."""
 
 
 IndexT = TypeVar("IndexT", bound=AnyIndex)
@@ -56,7 +56,7 @@ class Folder(Generic[IndexT]):
 
     Parameters
     ----------
-    kind : of the index
+    kind : class of the index
     own : regular expression of the names that an export of this kind puts there
     """
 
@@ -75,7 +75,7 @@ class Folder(Generic[IndexT]):
         return self.path if name == HERE else f"{self.path}/{name}"
 
     def native_path(self, name: str) -> str:
-        """Return the same as a library knows it that has nothing of Hadoop's."""
+        """Return the same in the form that libraries without Hadoop understand."""
         is_local = isinstance(self.system, fs.LocalFileSystem)
         return self._at(name) if is_local else without_hadoop(self.table_path(name))
 
@@ -186,7 +186,7 @@ class Folder(Generic[IndexT]):
         except (OSError, ValueError) as error:
             if others:
                 raise self._refusal("holds an unfinished export of who knows what") from error
-            return  # broken off before its first file
+            return  # interrupted before its first file
         strangers = [name for name in others if not self._own.fullmatch(name)]
         if strangers:
             raise self._refusal(f"holds {_few(strangers)} beside an unfinished export")
@@ -208,7 +208,7 @@ class Folder(Generic[IndexT]):
         )
 
     def disturbed(self, found: str) -> CurationError:
-        """Return the error for files that nobody but another process can have written."""
+        """Return the error for files that only another process can have written."""
         return CurationError(
             f"Spark wrote {found}; is another export to this folder under way? Run this one again"
         )

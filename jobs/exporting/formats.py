@@ -21,7 +21,7 @@ from udfs.shards.fragments import make_fragment
 from udfs.shards.numbered import SHARDS_SCHEMA, make_write
 from udfs.shards.tars import Members, make_tar
 
-_ODD_NAME = re.compile(r"[ ,;{}()\n\t=]")  # what Delta's own names cannot hold
+_ODD_NAME = re.compile(r"[ ,;{}()\n\t=]")  # characters that Delta does not allow in names
 
 
 class Rows(NamedTuple):
@@ -30,9 +30,9 @@ class Rows(NamedTuple):
     Attributes
     ----------
     frame : what is written, and _evenlake_file; each file's rows in one task
-    order : of the rows of a file
+    order : order of the rows in a file
     parts : the splits, or the whole
-    endings : of the columns that are files of their own in a tar
+    endings : endings of the columns that become files of their own in a tar
     """
 
     frame: DataFrame
@@ -62,7 +62,7 @@ class Format:
     ----------
     own : regular expression of the names that it puts into a folder
     write : everything, to its place
-    module : that it needs on the driver and the workers; the extra has its name
+    module : module required on the driver and the workers; the extra has its name
     """
 
     own: str
@@ -109,7 +109,7 @@ def _tars(folder: SampleFolder, rows: Rows) -> list[Shard]:
 
 
 def _written(folder: SampleFolder, rows: Rows, write: OnBatches) -> dict[int, str]:
-    """Have workers write all shards; return what they tell of each."""
+    """Have workers write all shards; return what they report of each."""
     found = in_order(rows.frame, *rows.order).mapInArrow(write, SHARDS_SCHEMA).collect()
     require_rows(folder, sum(row.n_rows for row in found), rows.n_rows)
     return {row.shard: row.written for row in found}
@@ -183,7 +183,7 @@ FORMATS: dict[str, Format] = {
     "jsonl": _files("json", ".jsonl", **_JSON),
     "jsonl.gz": _files("json", ".jsonl.gz", compression="gzip", **_JSON),
     "webdataset": Format(r"part-\d{5,}\.tar", _tars),
-    # with odd names, Delta's files are in folders of two letters
+    # for odd names, Delta puts files into folders with names of two letters
     "delta": Format(r"_delta_log|[A-Za-z0-9]{2}|\.?part-.*\.parquet(\.crc)?", _delta),
     "lance": Format(r"data|_(transactions|versions|indices|deletions)", _lance, module="lance"),
 }

@@ -29,7 +29,7 @@ class SampleIndex:
 
     Attributes
     ----------
-    columns : of the rows, in their order
+    columns : columns of the rows, in order
     splits : the rows of each; empty without splits
     files : split by split, in the order to read them in
     source : what was exported; equal for exports of the same thing
@@ -52,7 +52,7 @@ class SampleIndex:
         Raises
         ------
         ValueError
-            If it is no index of a sample, or that of a later version.
+            If it is not the index of a sample, or is one of a later version.
         """
         told = json.loads(text)
         if (version := told.pop("format", None)) != FORMAT:

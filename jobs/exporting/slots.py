@@ -18,8 +18,8 @@ from jobs.spark.settings import changed
 
 SLOT = "_evenlake_file"  # the number of a row's file
 _MOST_TASKS = 4096
-_LOOKED_AT = 256  # rows, to know how large one is
-_SETTINGS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}  # not INT96
+_LOOKED_AT = 256  # rows examined to estimate the size of one
+_SETTINGS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}  # instead of INT96
 
 
 def row_bytes(rows: DataFrame, columns: DataFrame | None, seed: int) -> float:
@@ -95,7 +95,7 @@ def write_slots(
 
 
 def require_rows(folder: Folder[Any], n_found: int, n_wanted: int) -> None:
-    """Make sure that as many rows were written as were wanted.
+    """Make sure that the number of rows written is the number wanted.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Splits of exact sizes, which no group of copies is divided by.
+"""Splits of exact sizes that divide no group of copies.
 
 The groups of each size are shared out by their hash, the largest first, in proportion to the rows
 that the splits are still owed: where single rows come last, the sizes are exact.
@@ -64,7 +64,7 @@ def with_splits(
     Returns
     -------
     divided : the rows, plus split INT, from 0
-    n_rows : of each split
+    n_rows : rows of each split
     """
     grouped = rows.join(groups, on="id", how="inner")
     sized = grouped.groupBy("content_hash").agg(F.count("*").alias("size"))

@@ -1,4 +1,4 @@
-"""What to export, as a command line or a notebook says it, and what was exported."""
+"""What to export, as asked for on a command line or in a notebook, and what was exported."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +16,9 @@ class Wanted:
     Attributes
     ----------
     of : the table
-    columns : of the pool, to add
+    columns : the pool's columns to add
     batch_size : the rows of a batch, where the table does not have batches
-    rounds : those to export; all by default
+    rounds : rounds to export; all by default
     file_mb : the size that files do not exceed, unless one batch does
     """
 
@@ -29,7 +29,7 @@ class Wanted:
     file_mb: float = 256
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse options that cannot be meant.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was exported, or is there from before."""
+    """What was exported, now or earlier."""
 
     folder: str
     index: Index

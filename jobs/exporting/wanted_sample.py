@@ -1,4 +1,4 @@
-"""Which sample to export and how, as a command line says it, and what was exported."""
+"""Which sample to export and how, as asked for on a command line, and what was exported."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from jobs.exporting.sample_index import SampleIndex
 
 OWN = ("id", "replica", "rank", "position", "pool_weight", "leaf_id", "path")
 ORDERS = ("position", "shuffle")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # others, such as _a and .a, are hidden to readers
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # names such as _a and .a are hidden to readers
 _ENDING = re.compile(r"[a-z0-9]+")
 
 
@@ -23,12 +23,12 @@ class WantedSample:
 
     Attributes
     ----------
-    sample : its name
+    sample : the sample's name
     format : see ``jobs.exporting.formats``
-    columns : of the pool, to add; all by default
+    columns : the pool's columns to add; all by default
     order : position (files of equal length in this order, each shuffled) or shuffle (of all rows)
     splits : names and shares, which sum to 1; none by default
-    endings : of the files that columns become in webdataset's tars
+    endings : file endings of the columns that become files in webdataset tars
     file_mb : the size that files do not exceed by much
     """
 
@@ -41,7 +41,7 @@ class WantedSample:
     file_mb: float = 256
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse options that cannot be meant.
 
         Raises
         ------
@@ -142,7 +142,7 @@ def _joined(told: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ExportedSample:
-    """What was exported, or is there from before."""
+    """What was exported, now or earlier."""
 
     folder: str
     index: SampleIndex

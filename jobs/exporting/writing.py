@@ -19,7 +19,7 @@ from jobs.training.index import BATCH, POSITION, File, Index
 
 # A read costs about as much as decoding this much: smaller batches share a row group.
 _GROUP_BYTES = 256 << 10
-_MOST_GROUPS = 4096  # in a file, so that footers stay small
+_MOST_GROUPS = 4096  # row groups in a file, so that footers stay small
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Layout:
 
     @classmethod
     def of(cls, rounds: Sequence[Round], *, row_bytes: float, file_bytes: float) -> "Layout":
-        """Lay batches out in files of at most so many bytes, as Arrow counts them."""
+        """Lay batches out in files of at most ``file_bytes``, as Arrow counts them."""
         batch_rows = max(-(-one.n_rows // one.n_batches) for one in rounds)
         batch_bytes = max(1.0, batch_rows * row_bytes)
         per_group = max(1, int(_GROUP_BYTES / batch_bytes))

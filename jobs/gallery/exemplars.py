@@ -10,11 +10,11 @@ from pyspark.sql import functions as F
 from sklearn.feature_extraction.text import CountVectorizer
 
 N_NODES = 24
-LEAST_NODES = 8  # of the level that is shown, if one has so many
+LEAST_NODES = 8  # nodes of the level shown, if a level has so many
 N_LARGEST = 36  # further nodes, of any level: those that stand out in the picture of the tree
-READ_PER_NODE = 12  # points kept, and as many left out: texts to name a node by
+READ_PER_NODE = 12  # points kept, and as many left out, whose texts name a node
 _OF_GROUP = 3  # copies shown of one point
-SEPARATOR = " · "  # of the terms of a name
+SEPARATOR = " · "  # between the terms of a name
 _N_TERMS = 4
 _TERM = r"(?u)\b[^\W\d_]{3,}\b"
 
@@ -90,7 +90,7 @@ def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> 
 def _ends(points: DataFrame) -> DataFrame:
     """Return the points closest to the centre of their leaf, and farthest from it, of each node.
 
-    A point alone in its leaf is at its centre, and says nothing of the node: it comes last.
+    A point alone in its leaf is at its centre, and says nothing about the node: it comes last.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def few_turned_away(rows: DataFrame, n_shown: int) -> DataFrame:
 
 
 def names(texts: Sequence[str]) -> list[str]:
-    """Name documents by the terms that are most their own: class-based TF-IDF.
+    """Name documents by their most characteristic terms: class-based TF-IDF.
 
     Source: Grootendorst, "BERTopic" (arXiv 2203.05794), equation 1.
 
@@ -161,7 +161,7 @@ def names(texts: Sequence[str]) -> list[str]:
 
     Returns
     -------
-    names : some words each; empty where there are none
+    names : a few words each; empty where there are none
     """
     counter = CountVectorizer(token_pattern=_TERM, max_features=20_000)
     try:

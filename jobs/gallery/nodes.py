@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from jobs.gallery.exemplars import names
 
-MOST_OF_OTHER = 4  # points of a kind that nodes outside the gallery show
+MOST_OF_OTHER = 4  # points of each kind shown for nodes outside the gallery
 _SNIPPET = 160  # characters
 
 
@@ -31,7 +31,7 @@ class ShownNode:
     ----------
     name : words that are its own; None if it holds no texts
     n_points, n_kept : below it, in the pool and in the sample
-    share, bar : of its points that were kept; the same beside the largest share shown
+    share, bar : share of its points that were kept; the same relative to the largest share shown
     closest, farthest : the points nearest to and farthest from the centre of their leaf
     """
 

@@ -1,4 +1,4 @@
-"""What gates turned away, to look at: it may be rubbish, or the tail that one came for."""
+"""What gates turned away, to look at: it may be rubbish, or the tail that the user is after."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from jobs.gallery.nodes import Exemplar, exemplar_of
 
 @dataclass(frozen=True)
 class Gone:
-    """Points that were turned away, each with why; beside them the point that stays for them."""
+    """Points that were turned away, each with its reason, and the point that stays for them."""
 
     points: list[tuple[Exemplar, str]]
     beside: Exemplar | None

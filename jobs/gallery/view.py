@@ -21,7 +21,7 @@ from jobs.gallery.nodes import MOST_OF_OTHER, Gallery, gallery_of
 from jobs.gallery.turned_away import Gone, turned_away
 from jobs.pool.inputs import Pool
 
-PICTURE_BYTES = 3_000_000  # of all pictures together; a third more as text
+PICTURE_BYTES = 3_000_000  # for all pictures together; a third more as text
 
 
 def looked_at(
@@ -61,13 +61,13 @@ def fitting(n_shown: int, looks: pd.DataFrame, n_reasons: int) -> int:
 
     Parameters
     ----------
-    n_shown : as many as the config asks for
+    n_shown : the number that the config asks for
     looks : picture; null where there is none
-    n_reasons : for which points were turned away
+    n_reasons : number of reasons for which points were turned away
     """
     sizes = looks["picture"].dropna().map(len)
     if sizes.empty:
         return n_shown
     n_pictures = PICTURE_BYTES / sizes.mean() - N_LARGEST * (2 * MOST_OF_OTHER + 2)
-    for_each = 2 * N_NODES + 4 * n_reasons  # pictures more with each point of a kind
+    for_each = 2 * N_NODES + 4 * n_reasons  # more pictures for each further point of a kind
     return max(1, min(n_shown, int(n_pictures / for_each)))

@@ -13,7 +13,7 @@ def wanted_images(
     ----------
     captions : caption_id, concept_id, text, is_ok; those that are not ok get no images
     concepts : concept_id, concept
-    made : caption_id, k, sha256; of images that are there; None: none is
+    made : caption_id, k, sha256 of the images that exist; None if there are none
 
     Returns
     -------

@@ -35,7 +35,7 @@ def chosen(config: RunConfig) -> GeneratorSpec:
     if name.startswith(DIFFUSERS):
         return _pipeline(name)
     source = source_of(name, _KEY)
-    code = replace(source.code({}), archive=archive_name(source.archive))  # as the workers know it
+    code = replace(source.code({}), archive=archive_name(source.archive))  # as the workers find it
     return GeneratorSpec(
         name="python",
         make=partial(python.make, code),
@@ -84,11 +84,11 @@ def _path(shipped: str, folder: str) -> str:
 
 @lru_cache(maxsize=8)  # a run asks several times
 def _from_hub(name: str) -> str:
-    """Bring a pipeline of the hub to this machine, and return its folder.
+    """Download a pipeline from the hub, and return its folder.
 
     Parameters
     ----------
-    name : of the pipeline, or NAME@REVISION
+    name : name of the pipeline, or NAME@REVISION
     """
     try:
         from huggingface_hub import snapshot_download
@@ -97,7 +97,7 @@ def _from_hub(name: str) -> str:
         return str(snapshot_download(model, revision=revision or None))
     except ModuleNotFoundError as error:
         raise EmbedderError(f"{error.name} is not installed; {diffusion.EXTRA}") from error
-    except Exception as error:  # no such name, no network, no right to read it
+    except Exception as error:  # unknown name, no network, or no access
         raise EmbedderError(
             f"{name} is no folder, and on the Hugging Face hub or in its local cache there is no "
             f"such pipeline: {described(error)}; check the name, the network and HF_HUB_OFFLINE"

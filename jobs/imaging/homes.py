@@ -24,7 +24,7 @@ class Homes:
 
     Attributes
     ----------
-    level : of the places; the leaves, if concepts have no nodes
+    level : level of the places; the leaves if concepts have no nodes
     by_node : whether concepts are nodes
     groups : concept_id, concept, node_id, group
     names : what a label may call a group: name, group

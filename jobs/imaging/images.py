@@ -17,7 +17,7 @@ def folder_of(lake: Lake, config: RunConfig, stage_key: str) -> str | None:
     Raises
     ------
     ConfigError
-        If the tables are in a catalog: nobody knows of a folder beside them.
+        If the tables are in a catalog, beside which there is no known folder.
     """
     if config.synthesis.images == "delta":
         return None
@@ -39,8 +39,8 @@ def contents_of(images: DataFrame, folder: str | None) -> DataFrame:
 
     Parameters
     ----------
-    images : of ``synthetic_images``
-    folder : of ``folder_of``
+    images : rows of ``synthetic_images``
+    folder : what ``folder_of`` returned
     """
     if folder is None:
         return images.withColumn("value", F.col("image")).drop("image")

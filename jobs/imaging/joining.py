@@ -1,8 +1,8 @@
 """Synthetic rows beside a sample's own: they fill up concepts that it holds little of.
 
 The sample's rows stay as they are. A concept that holds fewer than the median group does is filled
-up to the median by its own images, of which only those count that landed at home, and at most so
-many in a node.
+up to the median by its own images; only those that landed at home count, and only a limited number
+in each node.
 """
 
 import pandas as pd
@@ -17,7 +17,7 @@ SYNTHETIC_SAMPLES = Table(
     "sample STRING, source STRING, id {id}, image_id STRING, concept_id BIGINT, leaf_id BIGINT, "
     "path ARRAY<BIGINT>, position BIGINT",
 )
-SYNTHETIC, POOL = "synthetic", "pool"  # where a row is from
+SYNTHETIC, POOL = "synthetic", "pool"  # sources of a row
 
 
 def rooms(homes: Homes, n_sample: pd.Series) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def joining(
     Parameters
     ----------
     images : image_id, concept_id, leaf_id, path, place, is_landed
-    room : of ``rooms``
+    room : what ``rooms`` returned
     after : the rows of the sample itself
     """
     hashed = (F.xxhash64("image_id", F.lit("join"), F.lit(seed)), "image_id")
@@ -71,7 +71,7 @@ def with_images(own: DataFrame, images: DataFrame, name: str) -> DataFrame:
     Parameters
     ----------
     own : id, leaf_id, path, position
-    images : of ``joining``
+    images : what ``joining`` returned
     """
     kept = own.select(F.lit(POOL).alias("source"), "id", "leaf_id", "path", "position")
     both = kept.unionByName(images, allowMissingColumns=True)

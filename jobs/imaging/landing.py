@@ -18,7 +18,7 @@ def embedded(this: Work, images: DataFrame, stage: Stage[Any]) -> DataFrame:
     Parameters
     ----------
     images : image_id, value
-    stage : that embedded the pool
+    stage : the stage that embedded the pool
 
     Returns
     -------

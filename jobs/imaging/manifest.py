@@ -22,7 +22,7 @@ def manifest_of(made: DataFrame, *, captions_per_batch: int, seed: int) -> DataF
 
     Returns
     -------
-    manifest : columns of MANIFEST; of an image, whether it is to be masked is a coin's toss, by
+    manifest : columns of MANIFEST; whether an image is to be masked is a coin toss, by
         hash
     """
     images = made.groupBy("caption_id").agg(

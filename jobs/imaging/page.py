@@ -16,7 +16,7 @@ from jobs.runs.stage import Stage
 from jobs.sections.images import JoinConfig
 from udfs.examples import EXAMPLES_SCHEMA, make_examples
 
-MOST_CONCEPTS, PER_CONCEPT = 24, 6  # with pictures
+MOST_CONCEPTS, PER_CONCEPT = 24, 6  # concepts with pictures, and pictures of each
 _INTRO = (
     "Images made of captions, embedded as the pool was and routed down its tree. An image is at "
     "home where its concept is meant to be: in the concept's node, or where the concept has the "
@@ -68,7 +68,7 @@ def pictures_of(
 
     Parameters
     ----------
-    points : of ``synthetic_points``
+    points : rows of ``synthetic_points``
     made : image_id, value
     concepts : concept_id, concept
     """

@@ -1,4 +1,4 @@
-"""Render the images of captions, commit by commit, so that a killed run loses its last alone."""
+"""Render the images of captions, commit by commit, so that a killed run loses only its last."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ from jobs.tables.table import Table
 from udfs.generate import RENDER_SCHEMA, Rendering, make_render
 from udfs.generators.specs import GeneratorSpec
 
-CHUNK_SECONDS = 60.0  # of work between two commits, nearly
-_FIRST, _GROWTH = 8, 8  # captions of a task in the first; how much longer the next may be
-TASKS_A_SLOT = 4  # so that none stays idle while the last ends
+CHUNK_SECONDS = 60.0  # of work between two commits, approximately
+_FIRST, _GROWTH = 8, 8  # captions per task in the first chunk; largest growth of the next
+TASKS_A_SLOT = 4  # so that no slot stays idle while the last tasks end
 
 
 @dataclass
@@ -54,7 +54,7 @@ def renderer(
 
     Parameters
     ----------
-    folder : that images are written into; None: they stay in their rows
+    folder : folder to write images into; None keeps them in their rows
     """
     if spec.archive is not None:
         ship_code(this.spark, spec.archive)
@@ -84,8 +84,8 @@ def render_all(
 
     Parameters
     ----------
-    wanted : of ``captions.wanted_images``
-    number : of the first commit
+    wanted : what ``captions.wanted_images`` returned
+    number : number of the first commit
 
     Raises
     ------
@@ -145,7 +145,7 @@ def jobs_of(made: DataFrame, told: Told, *, guidance: float, steps: int) -> Data
 
     Parameters
     ----------
-    made : caption_id, k, seed, n_tries; of the images that are there
+    made : caption_id, k, seed, n_tries of the images that exist
     """
     names = ["caption_id", "k", "seed", "n_tries"]
     jobs = made.select(*names, F.lit("done").alias("status"), F.lit(None).alias("error"))

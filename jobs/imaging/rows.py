@@ -1,4 +1,4 @@
-"""What the report says of synthetic images: where they landed, and how balance changes."""
+"""What the report says about synthetic images: where they landed, and how balance changes."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def by_group(
 
     Returns
     -------
-    counts : group, concept_id (nan for groups that are no concept), _COUNTS; n_home are the pool's
+    counts : group, concept_id (nan if the group is not a concept), _COUNTS; n_home are the pool's
         points, of any group, at the group's home
     """
     places = real.merge(owned, on="place", how="left")
@@ -54,8 +54,8 @@ def landing_rows(counts: pd.DataFrame, n_points: int) -> list[Row]:
 
     Parameters
     ----------
-    counts : of ``by_group``
-    n_points : of the pool
+    counts : what ``by_group`` returned
+    n_points : points of the pool
     """
     rows: list[Row] = []
     for one in counts.dropna(subset=["concept_id"]).sort_values("concept_id").to_dict("records"):
@@ -93,7 +93,7 @@ def with_and_without(counts: pd.DataFrame) -> tuple[list[int], list[int]]:
 
     Parameters
     ----------
-    counts : of ``by_group``
+    counts : what ``by_group`` returned
     """
     before = counts["n_pool"]
     return [*before], [*(before + counts["n_images"] - counts["n_rejected"])]
@@ -104,8 +104,8 @@ def figures_of(counts: pd.DataFrame, n_points: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    counts : of ``by_group``
-    n_points : of the pool
+    counts : what ``by_group`` returned
+    n_points : points of the pool
     """
     before, after = with_and_without(counts)
     totals = {name: int(counts[name].sum()) for name in ("n_images", "n_rejected", "n_joined")}

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from udfs.kernels.judging.neighbours import neighbour_graph
 
-RESOLUTION = 1.0  # of modularity, as it is defined
+RESOLUTION = 1.0  # resolution of modularity; 1 is its definition
 MIN_POINTS = 3  # smaller communities are left out
 _ITERATIONS = 2
 
@@ -41,7 +41,7 @@ def find_communities(
     labels = found[copy_of.ravel()]
     sizes = np.bincount(labels[labels >= 0])
     kept = np.flatnonzero(sizes >= MIN_POINTS)
-    if not len(kept):  # a pool of a few points, or of unrelated ones: one community of all
+    if not len(kept):  # a few points, or unrelated ones: all in one community
         return np.zeros(len(points), np.int64)
     number = np.full(len(sizes) + 1, -1)  # the last is for points in no community
     number[kept] = np.arange(len(kept))

@@ -23,9 +23,9 @@ class Judged(NamedTuple):
 
     Attributes
     ----------
-    nodes : (n nodes of all clusterings,) coverage distances over the uniform control's mean
+    nodes : (n nodes of all clusterings,) coverage distances relative to the uniform control's mean
     communities : (n_communities,) likewise; None if there are none
-    kl : of the sample's points over communities, in nats; 0 if there are none
+    kl : KL divergence of the sample's points over communities, in nats; 0 without communities
     """
 
     nodes: Distances

@@ -8,7 +8,7 @@ from jobs.judging.verdict import Verdict
 # A stratified draw covers any pool a little better than a uniform one does. On pools without a
 # tail (equal concepts, noise in 8 to 64 dimensions) trees gained 0 to 3.5 % of the coverage
 # distance, and their communities had a KL of up to .05; on Zipf concepts 12 % and .92.
-SMALL = 0.05  # of the coverage distance
+SMALL = 0.05  # relative gain in coverage distance
 EVEN = 0.1  # nats of KL over communities
 
 Action = Literal["curate", "guard", "uniform"]
@@ -54,10 +54,10 @@ class Evidence(NamedTuple):
 
     Attributes
     ----------
-    verdict : of the embedding that the tree was grown in
-    judges : of other embeddings, by the names of their columns
-    skew : of the pool; None if it is one community
-    evenness : of the sample and of a uniform one: the number of equally full communities that
+    verdict : the verdict in the embedding that the tree was grown in
+    judges : verdicts in other embeddings, by the names of their columns
+    skew : skew of the pool; None if it is one community
+    evenness : for the sample and a uniform one, the number of equally full communities that
         would be just as even; None if there are no communities
     """
 
@@ -84,7 +84,7 @@ class Evidence(NamedTuple):
 
 
 def _gains(verdict: Verdict) -> bool:
-    """Whether both views gain, or one gains much more than the other loses.
+    """Return whether both views gain, or one gains much more than the other loses.
 
     On questions by their intents, nodes gained 21 % and communities lost 3 %; a classifier's
     accuracy rose from .66 to .75.

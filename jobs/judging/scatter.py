@@ -29,7 +29,7 @@ class Scatter(NamedTuple):
 
         Parameters
         ----------
-        name : of the sample
+        name : the sample's name
         most : the share of the pool that the gate may turn away
         """
         if not self.is_more or (self.pool or 0) > most:

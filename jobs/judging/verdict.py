@@ -30,7 +30,7 @@ class Gap(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the views say of a sample; communities are None where the pool has none."""
+    """What the views say about a sample; communities are None where the pool has none."""
 
     nodes: Gap
     communities: Gap | None

@@ -20,7 +20,7 @@ class Views:
     Attributes
     ----------
     nodes : (n,) of every clustering
-    communities : (n,), -1 is none; None if all points are in one
+    communities : (n,), -1 for points in none; None if all points are in one
     """
 
     nodes: Sequence[NDArray[np.integer]]

@@ -22,7 +22,7 @@ def label_counts(
     ----------
     described : id, label
     drawn : sample, id
-    controls : by sample; id
+    controls : sample -> rows with an id
 
     Returns
     -------
@@ -52,7 +52,7 @@ def labelled(described: DataFrame, tables: Sequence[pa.Table], unit: float) -> l
     ----------
     described : id, label
     tables : id, embedding; all of them have labels
-    unit : of the grid
+    unit : grid unit
     """
     ids = pa.concat_tables([table.select(["id"]) for table in tables])
     few = F.broadcast(described.sparkSession.createDataFrame(ids).distinct())

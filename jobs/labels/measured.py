@@ -27,9 +27,9 @@ def measured_labels(
     ----------
     described : id, label; of the surviving points
     drawn : sample, id
-    controls : by sample; id
-    samples : by sample; id, embedding; at most ``TRAINED_ROWS`` each
-    unit : of the vectors' grid
+    controls : sample -> rows with an id
+    samples : sample -> id, embedding; at most ``TRAINED_ROWS`` rows each
+    unit : grid unit of the vectors
     """
     counts = label_counts(described, drawn, controls)
     wanted = [("report.classified", CLASSIFIED_ROWS), *((salt, TRAINED_ROWS) for salt in CONTROLS)]

@@ -25,7 +25,7 @@ def label_point_rows(
     Parameters
     ----------
     samples, controls : sample -> its counts, and those of a uniform draw of its size
-    accuracy : of labels predicted from the vectors, see ``knn_accuracy``
+    accuracy : accuracy of labels predicted from the vectors; see ``knn_accuracy``
     """
     labels = sorted(pool, key=lambda name: (-pool[name], name))
     rows = label_rows(None, pool, None, labels)

@@ -9,9 +9,9 @@ from sklearn.linear_model import RidgeClassifier
 
 from jobs.reporting.rows import Row, figure_rows
 
-TRAINED_ROWS = 5_000  # of a sample, at most
-CONTROLS = ("report.control", "report.control.2", "report.control.3")  # salts of uniform draws
-_LEAST_TESTED = 5  # points of a label: others are not tested
+TRAINED_ROWS = 5_000  # the most rows of a sample
+CONTROLS = ("report.control", "report.control.2", "report.control.3")  # salts of the uniform draws
+_LEAST_TESTED = 5  # points of a label; rarer labels are not tested
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Labelled:
         return Labelled([self.ids[i] for i in kept], self.X[kept], self.y[kept])
 
     def first(self, n: int) -> "Labelled":
-        """Return the first points."""
+        """Return the first n points."""
         return Labelled(self.ids[:n], self.X[:n], self.y[:n])
 
 

@@ -34,7 +34,7 @@ _LABEL = "label"
 
 
 def judged(this: Work, embedded_by: Stage[Any], rows: DataFrame, given: ClassifierConfig) -> Judged:
-    """Add each model's loss to rows, and why a row cannot be scored.
+    """Add each model's loss to rows, or why a row cannot be scored.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def judged(this: Work, embedded_by: Stage[Any], rows: DataFrame, given: Classifi
 
     Returns
     -------
-    judged : its rows have an embedding and y, the class's number, too; the models as they are in
+    judged : its rows also have an embedding and y, the class's number; the models as of
         this round
     """
     models = _models(this, embedded_by, given)

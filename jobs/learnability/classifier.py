@@ -1,7 +1,7 @@
-"""Classifiers in place of a user's models: the reference, fitted once, and one that learns on.
+"""Classifiers in place of a user's models: the reference, fitted once, and one that keeps learning.
 
 One-against-rest logistic models on the run's embeddings (scikit-learn's SGDClassifier, which both
-sides share, so that their losses compare). The two references of the halves of the clean rows tell
+sides share, so that their losses compare). Two more references, each of half the clean rows, tell
 how much of a score is the reference's own noise.
 """
 
@@ -40,7 +40,7 @@ def started(given: ClassifierConfig, clean: Labelled, seen: Labelled | None, see
 
     Parameters
     ----------
-    clean, seen : in an order that depends on their ids alone
+    clean, seen : rows in an order that depends only on their ids
 
     Returns
     -------
@@ -80,7 +80,7 @@ def trained_on(given: ClassifierConfig, models: Arrays, rows: Labelled, seed: in
     y = np.searchsorted(models["classes"], rows.labels)
     with threadpool_limits(1):
         model = _blank(given, rows.X.shape[1], len(models["classes"]), seed)
-        n_kept = len(model.coef_)  # of two classes, scikit-learn keeps the second's
+        n_kept = len(model.coef_)  # for two classes, scikit-learn keeps the second's
         model.coef_ = models["online_coef"][-n_kept:].copy()
         model.intercept_ = models["online_intercept"][-n_kept:].copy()
         model.t_ = float(models["online_t"])

@@ -13,13 +13,13 @@ from pyspark.sql import functions as F
 
 from jobs.sections.learnability import LearnabilityConfig
 
-CRITERIA = ("hard", "easy_reference", "learnability")  # and uniform, which is 0 for all
-_BUCKETS = 256.0  # of keys, in a unit of the scores or of the noise, whichever is larger
-_FAR = 1e15  # buckets beyond are one
+CRITERIA = ("hard", "easy_reference", "learnability")  # besides uniform, which is 0 for all
+_BUCKETS = 256.0  # buckets of keys per unit of the scores or of the noise, whichever is larger
+_FAR = 1e15  # keys beyond share the last bucket
 
 
 def scored(rows: DataFrame, given: LearnabilityConfig, seed: int) -> DataFrame:
-    """Score rows by all criteria, and give each a key: the round's draw is the largest keys.
+    """Score rows by all criteria, and add a key to each: the round's draw is the largest keys.
 
     Parameters
     ----------

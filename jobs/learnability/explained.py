@@ -30,7 +30,7 @@ def _place_of(rows: DataFrame, row: DataFrame) -> DataFrame:
 
     Parameters
     ----------
-    rows : of one round
+    rows : rows of one round
     row : one of them
     """
     mine = row.select("super_batch", "node_id", "key", "id").alias("mine")

@@ -1,6 +1,6 @@
 """The losses of a side, the online or the reference model: found, pinned, and read by id.
 
-They are in a table or in the pool, or computed from what is there: see ``LossesConfig``.
+They are read from a table or from the pool, or computed: see ``LossesConfig``.
 """
 
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
 from udfs.losses import CENTROID_SCHEMA, VIEWS_SCHEMA, make_centroid, make_scorer, make_views
 
-VIEWS_ROWS = 256  # about as many rows tell each other apart, as in a training batch
+VIEWS_ROWS = 256  # rows that are told apart together, about as many as in a training batch
 
 
 # --- pinned ---------------------------------------------------------------------------------------
 
 
 def losses_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprints of the losses that are there now.
+    """Return the config with the current fingerprints of the losses.
 
     Raises
     ------
@@ -73,13 +73,13 @@ def _pinned(spark: SparkSession, key: str, table: TableConfig, round_: int) -> T
 
 @dataclass(frozen=True)
 class Source:
-    """What the losses are for.
+    """The rows that losses are for.
 
     Attributes
     ----------
     rows : id, node_id
     leaves : id, leaf_id, of the tree; for losses by centroid
-    seed : of the run
+    seed : the run's seed
     """
 
     pool: Pool
@@ -114,11 +114,11 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
         ) from error
     require_same_ids(key, source.rows, named)
     named = named.where(F.col("id").isNotNull())
-    if losses.form in ("views", "embedding"):  # what a row is compared with must be in the pool
+    if losses.form in ("views", "embedding"):  # a row can only be compared with rows of the pool
         named = named.join(source.leaves, on="id")
     computed = _computed(spark, key, named, losses, source.seed)
     grouped = computed.groupBy("id")
-    # rows that agree are one
+    # rows that agree count once
     is_one = (F.max("loss") == F.min("loss")) & (F.count("loss") == F.count("*"))
     n_losses = F.when(is_one, 1).otherwise(F.count("*"))
     return grouped.agg(F.max("loss").alias("loss"), n_losses.alias("n_losses"))
@@ -166,7 +166,7 @@ def _cosine(a: str, b: str) -> Column:
         products = F.zip_with(x, y, lambda u, v: u.cast("double") * v.cast("double"))
         return F.aggregate(products, F.lit(0.0), lambda total, each: total + each)
 
-    # a vector of length 0 has none
+    # a vector of length 0 has no cosine
     cosine = F.try_divide(dot(a, b), F.sqrt(dot(a, a) * dot(b, b)))
     return F.when(F.size(a) == F.size(b), cosine)
 
@@ -190,7 +190,7 @@ class Judged(NamedTuple):
     ----------
     rows : id, node_id, loss_online, loss_reference, reason, detail; loss_half_a and loss_half_b:
         of two references that were trained on different rows, null if there is one alone
-    models : of classifiers in place of a user's models
+    models : the classifiers used in place of a user's models
     """
 
     rows: DataFrame

@@ -1,4 +1,4 @@
-"""What a round did: exact means, a hash sample's figures, what it cost, the report's rows."""
+"""What a round did: exact means, figures of a hash sample, its cost, and the report's rows."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -22,8 +22,8 @@ from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact
 from jobs.tables.table import GENERATION, Table
 
 SECTION = "learnability"
-SAMPLED_ROWS = 20_000  # that figures other than means are taken from
-_LARGEST = 1e20  # of a score in a mean
+SAMPLED_ROWS = 20_000  # rows for figures other than means
+_LARGEST = 1e20  # of a score that counts in a mean
 _BINS = 40
 _SHOWN = (0.005, 0.995)  # quantiles between which the report shows scores
 
@@ -69,7 +69,7 @@ def means_of(rows: DataFrame) -> Means:
 
 
 def worth_in(sample: pa.Table, keep: float) -> Worth | None:
-    """Return what the scores are worth, by a sample's half_a and half_b; None without."""
+    """Return what the scores are worth, by a sample's half_a and half_b; None without these."""
     halves = [sample[f"loss_{name}"] for name in ("half_a", "half_b")]
     if not sample.num_rows or any(half.null_count for half in halves):
         return None

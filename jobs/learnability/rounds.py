@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-import subprocess  # nosec B404
+import subprocess  # nosec B404 # for the user's own command
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from jobs.sections.learnability import LossesConfig, TrainerConfig
 
 log = logging.getLogger(__name__)
 
-_DONE = "trained"  # an empty file: the command ended well
+_DONE = "trained"  # an empty file that marks a successful command
 
 
 class Selection(NamedTuple):
@@ -29,8 +29,8 @@ class Selection(NamedTuple):
     Attributes
     ----------
     rows : id, key; the larger the key, the earlier it was drawn
-    name : of the selection; another one's is another
-    seed : of the run
+    name : identifies the selection: different selections have different names
+    seed : the run's seed
     """
 
     round: int
@@ -51,7 +51,7 @@ Round = Callable[[RunConfig], Selection]
 
 
 def each_round(config: RunConfig, do: Round, train: Trainer | None) -> Iterator[Selection]:
-    """Do the config's rounds one after the other; train after each, and go on with its losses."""
+    """Run the config's rounds one after the other; train after each, and use the new losses."""
     given = config.learnability
     if train is None and given.trainer is not None:
         train = CommandTrainer(given.trainer)
@@ -89,7 +89,7 @@ def one_round(argv: Sequence[str]) -> list[str]:
     Raises
     ------
     ConfigError
-        If it is no number.
+        If it is not a number.
     """
     words = [*argv]
     for i, word in enumerate(words):
@@ -107,7 +107,7 @@ def one_round(argv: Sequence[str]) -> list[str]:
 class CommandTrainer:
     """Runs a command on a selection's ids, ``selection.parquet``; it leaves the next losses.
 
-    What a selection led to is kept under its name, so that a repeated run trains on none twice.
+    Results are kept under a selection's name, so that a repeated run trains on none twice.
     """
 
     given: TrainerConfig
@@ -124,7 +124,7 @@ class CommandTrainer:
         ids, losses = folder / "selection.parquet", folder / "losses"
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(losses, ignore_errors=True)  # what a killed command left
+            shutil.rmtree(losses, ignore_errors=True)  # left by a killed command
             pq.write_table(pa.table({"id": selection.ids()}), ids)
             self._run(selection.round, ids, losses)
             (folder / _DONE).touch()
@@ -135,10 +135,10 @@ class CommandTrainer:
         command = list(self.given.command)
         for name, value in names.items():
             command = [word.replace(f"{{{name}}}", value) for word in command]
-        more = {f"EVENLAKE_{name.upper()}": value for name, value in names.items()}
+        env = os.environ | {f"EVENLAKE_{name.upper()}": value for name, value in names.items()}
         log.info("round=%d command=%s", round_, command[0])
         try:
-            done = subprocess.run(command, env=os.environ | more, check=False)  # nosec B603
+            done = subprocess.run(command, env=env, check=False)  # nosec B603 # without a shell
         except OSError as error:
             raise CurationError(
                 f"learnability.trainer.command: {command[0]} cannot be started: {error.strerror}"

@@ -20,10 +20,11 @@ class Worth(NamedTuple):
     Attributes
     ----------
     agreement : correlation of the losses of the two references
-    noise : share of what one reference would draw first that the other would not, over that of
-        unrelated ones : 0 the same rows, 1 none but by chance
-    gain : what the rows that one reference would draw have over all, in learnability by the other
-    gain_error : its standard error
+    noise : share of the rows drawn by one reference that the other would not draw, relative to that
+        of unrelated references: 0 for the same rows, 1 for an overlap by chance
+    gain : mean learnability, by one reference, of the rows that the other would draw, minus that
+        of all rows
+    gain_error : standard error of the gain
     """
 
     agreement: float
@@ -42,7 +43,7 @@ def worth_of(online: Floats, half_a: Floats, half_b: Floats, keep: float) -> Wor
 
     Parameters
     ----------
-    keep : the share of rows that is drawn; half of them if it is all
+    keep : the share of rows that is drawn; if all are, half of them are compared
     """
     n = len(online)
     keep = keep if round(keep * n) < n else 0.5
@@ -85,9 +86,9 @@ class Compute(NamedTuple):
 
     Attributes
     ----------
-    score : of scoring the rows; in round 0 by the reference too, whose losses are kept
-    train : of training on those drawn
-    uniform : of training on all of them, as without a selection
+    score : scoring the rows; in round 0 also by the reference, whose losses are kept
+    train : training on the rows drawn
+    uniform : training on all of them, as without a selection
     """
 
     score: float | None
@@ -103,7 +104,7 @@ class Compute(NamedTuple):
 
 
 def compute_of(cost: GflopConfig, round_: int, n_scored: int, n_trained: int) -> Compute:
-    """Return the compute of a round of so many rows."""
+    """Return the compute of a round, from its numbers of rows."""
     n_models = 2 if round_ == 0 else 1
     return Compute(
         None if cost.score is None else cost.score * n_scored * n_models,
@@ -136,33 +137,17 @@ class Scored(Outcome):
 
 
 def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[str]:
-    """Return what a round drew, for people.
+    """Return lines on what a round drew.
 
     Parameters
     ----------
-    given : of the first of several rounds
+    given : config of the first of several rounds
     later : the round's number, counted from that
     """
     rejects = ""
     if found.n_rejected:
         reasons = ", ".join(f"{name} {n:,}" for name, n in sorted(found.rejects.items()))
         rejects = f"; {found.n_rejected:,} rejects ({reasons}), which the table rejects names"
-    if found.n_selected == found.n_scored:
-        scores = (
-            f"every row is drawn (keep: {given.keep:g}), so they choose nothing; want a smaller "
-            "learnability.keep, or train on all rows without scoring them"
-        )
-    else:
-        scores = advice(Worth(**found.worth) if found.worth else None, given.criterion)
-    compute = Compute(*(found.gflop.get(name) for name in Compute._fields))
-    if compute.saving is None:
-        cost = "not known; name the GFLOP of a row in learnability.gflop"
-    else:
-        less = f"{abs(compute.saving):.0%} {'less' if compute.saving >= 0 else 'more'}"
-        cost = (
-            f"{compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, {less} "
-            f"than training on every row ({compute.uniform:.3g})"
-        )
     round_ = given.round + later
     stale = (
         f"losses: the same as in round {round_ - found.age}, before the model was trained on what "
@@ -174,11 +159,32 @@ def said_of(given: LearnabilityConfig, found: Scored, later: int = 0) -> list[st
         f"{given.criterion}: mean learnability {found.mean_selected:.3g}, "
         f"{found.mean_learnability:.3g} of all{rejects}",
         *([stale] if found.age else []),
-        f"scores: {scores}",
-        f"compute: {cost}",
+        f"scores: {_scores_said(given, found)}",
+        f"compute: {_compute_said(Compute(*map(found.gflop.get, Compute._fields)))}",
     ]
 
 
+def _scores_said(given: LearnabilityConfig, found: Scored) -> str:
+    """Return what the scores are worth, or that they choose nothing."""
+    if found.n_selected == found.n_scored:
+        return (
+            f"every row is drawn (keep: {given.keep:g}), so they choose nothing; want a smaller "
+            "learnability.keep, or train on all rows without scoring them"
+        )
+    return advice(Worth(**found.worth) if found.worth else None, given.criterion)
+
+
+def _compute_said(compute: Compute) -> str:
+    """Return a round's compute, beside that of training on every row."""
+    if compute.saving is None:
+        return "not known; name the GFLOP of a row in learnability.gflop"
+    less = f"{abs(compute.saving):.0%} {'less' if compute.saving >= 0 else 'more'}"
+    return (
+        f"{compute.score:.3g} GFLOP of scoring and {compute.train:.3g} of training, {less} "
+        f"than training on every row ({compute.uniform:.3g})"
+    )
+
+
 def as_figures(worth: Worth | None) -> Mapping[str, Any]:
-    """Return it as figures; none if it is not known."""
+    """Return it as figures; an empty mapping if it is not known."""
     return {} if worth is None else worth._asdict()

@@ -82,7 +82,7 @@ class DeltaStore:
 
     def renew(self, stage_key: str, holder: str, epoch: int, beat: int, expires: datetime) -> None:
         """Extend a lease to ``expires``, replacing the last renewal."""
-        use_scheduler_pool(self.lake.spark, "leases")  # not queued behind the stage's own tasks
+        use_scheduler_pool(self.lake.spark, "leases")  # not to queue behind the stage's own tasks
         at = pa.array([expires], pa.timestamp("us", tz="UTC"))
         row = pa.table({"holder": [holder], "epoch": pa.array([epoch], pa.int64()), "expires": at})
         self.lake.replace(

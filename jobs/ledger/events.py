@@ -25,7 +25,7 @@ class Event:
 
     Attributes
     ----------
-    at : in UTC
+    at : time of the event, in UTC
     attempt : counted per stage key, from 1
     stages : names of the run's stages; empty in ledgers that predate this column
     """
@@ -107,7 +107,7 @@ def last_finished(events: Sequence[Event]) -> Event | None:
 
     Parameters
     ----------
-    events : of one stage key, oldest first
+    events : events of one stage key, oldest first
     """
     finished = [e for e in events if e.event == "finished"]
     if not finished:
@@ -123,7 +123,7 @@ def is_open(events: Sequence[Event]) -> bool:
 
     Parameters
     ----------
-    events : of one stage key, oldest first
+    events : events of one stage key, oldest first
     """
     number = last_attempt(events)
     began = [i for i, e in enumerate(events) if e.event == "started" and e.attempt == number]

@@ -18,7 +18,7 @@ class KnownEvents:
     def __init__(self, store: EventStore) -> None:
         self.events: dict[str, list[Event]] = {}
         self._store = store
-        self._version: int | None = None  # of the store, when last read or written
+        self._version: int | None = None  # of the store when last read or written
         self._whole: list[Event] | None = None  # the whole ledger as of opening
 
     def open(self, stage_keys: Collection[str]) -> list[Event] | None:

@@ -97,7 +97,7 @@ class RunLedger:
             self._is_merging = False
             try:
                 self.flush()
-            except Exception as error:  # most likely the same disk
+            except Exception as error:  # most likely on the same disk
                 log.warning("end of a stage not recorded: %s", error)
             raise
         self._is_merging = False
@@ -176,7 +176,7 @@ class RunLedger:
         waits: bool,
         say: Callable[[str], None],
     ) -> Attempt | None:
-        """Win the next attempt at a stage; None if it has finished, even in another run meanwhile.
+        """Win the next attempt at a stage; None if it has finished, perhaps in another run.
 
         Parameters
         ----------
@@ -190,12 +190,12 @@ class RunLedger:
         """
         while True:
             if since is not None or last_finished(self._of(stage_key)):
-                self.read([stage_key])  # hours may have passed
+                self.read([stage_key])  # the wait may have taken hours
             self._wait_for_others(stage, stage_key, waits, say)
             finished = last_finished(self._of(stage_key))
             if finished and (since is None or finished.at >= since):
                 return None
-            if since is not None:  # even after a failure: its commits would be skipped as repeats
+            if since is not None:  # even after a failure: its commits would be skipped
                 self.record(stage, stage_key, "cleaned")
             attempt = self._start(stage, stage_key, is_redone=since is not None)
             if attempt is not None:
@@ -258,7 +258,7 @@ class RunLedger:
             now = self._clock.now()
             other = at_work(self._store, known, now)
             if other is not None:
-                self.flush()  # for hours, perhaps
+                self.flush()  # the wait may take hours
                 until = f"{expiry(self._store, other, now):%H:%M:%S} UTC"
                 who = f"holder={other.notes} since={other.at:%H:%M:%S} lease_until={until}"
                 if not waits:
@@ -272,7 +272,7 @@ class RunLedger:
                 self._clock.wait(threading.Event(), _POLL)
             self.read([stage_key])
             if other is None and self._of(stage_key) == known:
-                return  # gone, without having recorded an end
+                return  # gone without recording an end
 
     def _event(
         self,

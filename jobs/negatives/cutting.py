@@ -1,4 +1,4 @@
-"""Ordered points cut into batches: every so many, or such that some never share one."""
+"""Ordered points cut into batches: at regular intervals, or so that some never share a batch."""
 
 from math import gcd
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jobs.exporting.cutting import by_hash, numbered
 from jobs.spark.frames import as_frame, kept_on_disk
 from udfs.negatives import PLACED_SCHEMA, Guard, make_place
 
-RUN_ROWS = 8192  # whose pairs one task compares, and among whose batches it moves them
+RUN_ROWS = 8192  # rows whose pairs one task compares, and among whose batches it moves them
 _MOST_TASKS = 4096
 _GOLDEN = 0.6180339887498949
 
@@ -34,7 +34,7 @@ class Cut(NamedTuple):
 
 
 def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
-    """Cut points every so many; the last batch may be smaller.
+    """Cut points at regular intervals; the last batch may be smaller.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
     """
     n_whole, n_left = divmod(n_points, size)
     number = F.expr(f"place DIV {size}")
-    # those that follow each other on the walk are far apart in the numbers, and the reverse
+    # batches next to each other on the walk get distant numbers, and vice versa
     spread = number * F.lit(_turn(n_whole)) % F.lit(max(1, n_whole))
     rows = ordered.select(
         F.when(number < n_whole, spread).otherwise(number).alias("batch_id"),
@@ -54,9 +54,9 @@ def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
 
 
 def _turn(n: int) -> int:
-    """Return by what to multiply n numbers, modulo n, so that windows of them cover all evenly.
+    """Return a factor that, modulo n, spreads runs of consecutive numbers evenly over all n.
 
-    The golden section of n: multiples of it are spread the most evenly.
+    It is the golden section of n, whose multiples are spread most evenly.
     """
     turn = max(1, round(_GOLDEN * n))
     while gcd(turn, n) > 1:
@@ -67,7 +67,7 @@ def _turn(n: int) -> int:
 def cut_apart(
     ordered: DataFrame, points: DataFrame, guard: Guard, *, n_points: int, seed: int
 ) -> Cut:
-    """Cut points such that no batch holds two that must be kept apart.
+    """Cut points so that no batch holds two that must be kept apart.
 
     Each task fills whole batches from a run of the order. The rows that find no place there are
     placed once more, in the order of a hash, and then in smaller batches if need be.

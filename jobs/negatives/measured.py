@@ -15,9 +15,9 @@ from udfs.kernels.negatives.placing import pairs_above
 from udfs.near import UNIT, DirectionReader
 
 SECTION = "negatives"
-CONTROL = ".control"  # ends the name of a figure of uniform batches
-_MEASURED_ROWS = 8192  # of batches, and as many of uniform ones
-_OF_ONE = 1024  # rows of a batch, all of whose pairs are looked at
+CONTROL = ".control"  # suffix of the figures of uniform batches
+_MEASURED_ROWS = 8192  # rows of batches, and as many of uniform ones
+_OF_ONE = 1024  # rows of a batch, all of whose pairs are measured
 
 Figures = dict[str, float]
 
@@ -35,7 +35,7 @@ def hardness_of(
 ) -> list[tuple[Figures, Figures]]:
     """Measure the first whole batches, and as many of uniform draws from the same points.
 
-    The first batches come from all over the walk. Of large ones, every so many points count.
+    The first batches come from all over the walk. Large ones are thinned at regular intervals.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def hardness_of(
 
     Returns
     -------
-    figures : of each batch, and of a uniform one
+    figures : figures of each batch, and of a uniform one
     """
     step = -(-size // _OF_ONE)
-    n_rows = -(-size // step)  # of a batch
+    n_rows = -(-size // step)  # rows measured of a batch
     n = min(n_whole, _MEASURED_ROWS // n_rows)
     wanted = [("mine_negatives.control", n * n_rows)]
     (uniform,) = sample_rows(batches.select("id"), wanted, n_points, seed=seed)
-    number = pa.array(np.arange(len(uniform)) // n_rows - n)  # negative for controls
+    number = pa.array(np.arange(len(uniform)) // n_rows - n)  # controls have negative numbers
     control = as_frame(batches.sparkSession, uniform.append_column("batch_id", number))
     mine = batches.where((F.col("batch_id") < n) & (F.col("position") % step == 0))
     both = F.broadcast(mine.select("id", "batch_id").unionByName(control))

@@ -20,7 +20,7 @@ from udfs.kernels.exact.grid import to_grid
 from udfs.kernels.exact.hashing import derive_seed
 from udfs.kernels.negatives.walk import Nodes, walk
 
-_BITS = 24  # of a hash's share: products with up to 2^39 points are whole numbers below 2^63
+_BITS = 24  # of a hash's share: products with up to 2^39 points stay below 2^63
 
 
 def level_for(n_points: int, n_nodes: Sequence[int], size: int) -> int:
@@ -30,7 +30,7 @@ def level_for(n_points: int, n_nodes: Sequence[int], size: int) -> int:
 
     Parameters
     ----------
-    n_nodes : by level, leaves first
+    n_nodes : nodes per level, leaves first
     """
     fit = (t for t, n in enumerate(n_nodes, start=1) if n_points >= size * n)
     return next(fit, len(n_nodes))
@@ -42,7 +42,7 @@ def walk_of(nodes: pa.Table, unit: float) -> pa.Table:
     Parameters
     ----------
     nodes : level, node_id, parent_id, n_points, centroid; a level and all above it
-    unit : of the grid
+    unit : grid unit
 
     Returns
     -------

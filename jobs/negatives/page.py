@@ -20,7 +20,7 @@ _CHARTS = (
 def negatives_page(
     config: RunConfig, run_id: str, said: Sequence[str], tables: Mapping[str, str]
 ) -> SidePage:
-    """Return what the page of a run's batches says.
+    """Return the content of the page of a run's batches.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 from jobs.outliers.scores import Spread
 from jobs.reporting.rows import Row, figure_rows
 
-_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 50.0, 100.0)  # of scores
-_N_EXAMPLES = 3  # of the worst, the middle and those just above the limit
+_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 50.0, 100.0)  # scores
+_N_EXAMPLES = 3  # of the worst, the middle, and those just above the limit
 
 
 def outlier_rows(
@@ -25,7 +25,7 @@ def outlier_rows(
 
     Parameters
     ----------
-    scored : all points, with a score, null for those without neighbours
+    scored : all points with their scores, null for those without neighbours
     outliers : the id and score of those above the limit
     """
     figures = {

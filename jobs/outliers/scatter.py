@@ -1,7 +1,7 @@
 """What the gate would find if it were on: scatter's share of the samples beside that of the pool.
 
 A few points of the pool and of each sample, chosen by hash, look for their neighbours among all
-points: among a sample of them, the members of small concepts would look alone.
+points: among a sample of them, the members of small concepts would look isolated.
 """
 
 import math
@@ -25,7 +25,7 @@ from udfs.kernels.exact.neighbours import ROWS, nearest_among, smallest
 from udfs.neighbours import NEAREST_SCHEMA, make_nearest
 from udfs.points import PointReader
 
-SCORED_ROWS = 1000  # of the pool, and of each sample
+SCORED_ROWS = 1000  # from the pool, and from each sample
 _K = N_NEIGHBOURS + 1  # the nearest is the point itself
 
 Vectors = NDArray[np.float32]
@@ -75,7 +75,7 @@ def _sq_distances(run: Run, X: Vectors, unit: float) -> NDArray[np.float64]:
         each = [np.frombuffer(part.as_py()).reshape(len(X), _K) for part in parts]
         return smallest(each, _K)
     among = Centroids(vectors_of(points, unit))
-    _ = among.folded, among.largest_norm  # once, before the threads
+    _ = among.folded, among.largest_norm  # computed once, before the threads start
     with threadpool_limits(1), ThreadPoolExecutor(n_threads()) as threads:
         runs = [X[i : i + ROWS] for i in range(0, len(X), ROWS)]
         found = threads.map(lambda some: nearest_among(some, among, _K).sq_dist, runs)

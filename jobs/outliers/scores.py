@@ -39,7 +39,7 @@ def spread_of(rows: DataFrame, *, largest: float) -> Spread:
 
     Parameters
     ----------
-    largest : that a distance can be
+    largest : the largest possible distance
     """
     apart = rows.where("distance > 0")
     median = exact_median(apart, "distance", largest=largest)

@@ -1,10 +1,10 @@
 """Every point's nearest neighbours among all others, found in coarse cells.
 
 A sample would not do as the reference: it has no member of a concept of 20 in a million, so that
-the concept's points would look alone. Here every point of the pool can be found. In the first
+the concept's points would look isolated. Here every point of the pool can be found. In the first
 search each point asks in its nearest cell, where those are members for which it is the nearest or
-the second; what it misses beyond can only make it look farther away. So whoever looks too far away
-asks again, in 64 cells: all of them in a pool of up to 131,072 points.
+the second; what it misses beyond can only make it look farther away. So points that look too far
+away ask again, in 64 cells: all of them in a pool of up to 131,072 points.
 """
 
 import math
@@ -23,10 +23,10 @@ from udfs.neighbours import IN_CELLS, NEIGHBOURS_SCHEMA, make_find, make_send
 from udfs.points import PointReader
 from udfs.shipping import Shipped
 
-N_NEIGHBOURS = 2  # so that two points far from all others do not vouch for each other
-CELL_ROWS = 2048  # points of a cell, or more in a large pool: twice the root of its size
-N_ASKED_AGAIN = 64  # cells
-_N_MEMBER = 2  # cells that a point can be found in by those who ask in one
+N_NEIGHBOURS = 2  # so that two remote points do not vouch for each other
+CELL_ROWS = 2048  # points per cell; more in a large pool: twice the root of its size
+N_ASKED_AGAIN = 64  # cells searched
+_N_MEMBER = 2  # cells in which a point can be found by those that ask in one cell
 
 
 def n_cells(n_points: int, n_features: int) -> int:
@@ -49,7 +49,7 @@ class Search:
 
     Attributes
     ----------
-    centroids : of the cells, shipped
+    centroids : centroids of the cells, shipped
     n_points : (n_cells,) in each, estimated
     """
 
@@ -63,7 +63,7 @@ class Search:
         return len(self.n_points) == 1
 
     def once(self) -> DataFrame:
-        """Let every point ask in its nearest cell: id, sq_distance, nearest_id.
+        """Search the nearest cell of every point : id, sq_distance, nearest_id.
 
         ``sq_distance`` is that to the N_NEIGHBOURS-th nearest other in squared grid units, null if
         none was found; ``nearest_id`` is the nearest.
@@ -72,7 +72,7 @@ class Search:
         return _as_columns(found, F.col("nearest"))
 
     def again(self, ids: DataFrame) -> DataFrame:
-        """Let some points ask in N_ASKED_AGAIN cells: as ``once``."""
+        """Search N_ASKED_AGAIN cells for each of some points, with the columns of ``once``."""
         marked = ids.select("id", F.lit(N_ASKED_AGAIN).alias("n_asked"))
         rows = self.pool.embeddings.join(marked, on="id", how="left")
         found = self._found(rows, F.lit(1), F.coalesce("n_asked", F.lit(0)))

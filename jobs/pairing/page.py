@@ -30,7 +30,7 @@ def batch_rows(source: str, stats: pa.Table) -> list[Row]:
 
     Parameters
     ----------
-    stats : of ``batch_stats``
+    stats : rows of ``batch_stats``
     """
     rows: list[Row] = []
     for batch in stats.to_pylist():
@@ -46,7 +46,7 @@ def batch_rows(source: str, stats: pa.Table) -> list[Row]:
 
 
 def batch_page(config: RunConfig, run_id: str, said: str, tables: Mapping[str, str]) -> SidePage:
-    """Return what the page of selected batches says.
+    """Return the content of the page of selected batches.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def pairs_of(
 
     Parameters
     ----------
-    ids : in a column ``id``
+    ids : rows with a column ``id``
     models : the learner and the reference, by config key
     are_few : whether the ids are far fewer than the tables' rows
 

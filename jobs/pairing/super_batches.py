@@ -1,9 +1,9 @@
-"""Super-batches of exactly one size: the rows in the order of a hash, cut every so many."""
+"""Super-batches of exactly one size: rows in the order of a hash, cut at regular intervals."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-_BIN_ROWS, _MOST_BITS = 50_000, 16  # rows that one task sorts, and the bits that bins are named by
+_BIN_ROWS, _MOST_BITS = 50_000, 16  # rows that one task sorts; the most bits in a bin's name
 
 
 def super_batches(
@@ -13,7 +13,7 @@ def super_batches(
 
     Parameters
     ----------
-    ids : in a column ``id``
+    ids : rows with a column ``id``
     hash_ : a bigint of each row
     n_all : the number of rows
     n_batches : super-batches to return, at most n_all / size
@@ -25,7 +25,7 @@ def super_batches(
         another, ties by id.
     """
     n_bits = min(_MOST_BITS, max(0, (n_all // _BIN_ROWS).bit_length()))
-    # a shift by 64 bits is none in Java
+    # in Java, a shift by 64 bits shifts nothing
     bin_ = F.shiftright("hash", 64 - n_bits) if n_bits else F.lit(0).cast("bigint")
     hashed = ids.select("id", hash_.alias("hash")).withColumn("bin", bin_)
     counts = hashed.groupBy("bin").agg(F.count("*").alias("n"))

@@ -1,1 +1,1 @@
-"""What the ledger tells of past runs: listing, cleaning up after them, checking their tables."""
+"""What the ledger tells about past runs: listing, cleaning up after them, checking their tables."""

@@ -18,8 +18,8 @@ class Check:
 
     Attributes
     ----------
-    stage : its name; beside a run also the key, as a stage may have several there
-    command : that writes it again
+    stage : its name; for a stage beside a run with its key, as there may be several
+    command : the command that writes it again
     """
 
     stage: str
@@ -86,7 +86,7 @@ class Verification:
 def verify(lake: Lake, history: History, run: RecordedRun) -> Verification:
     """Count and hash every table of a run's finished stages, and compare.
 
-    Of a stage beside the run, every key is checked: all rounds and selections of it.
+    For a stage beside the run, every key is checked: all of its rounds and selections.
     """
     checks, skipped, recipe = [], {}, history.recipe
     commands = {stage.name: stage.command for stage in recipe.stages if stage.is_side}

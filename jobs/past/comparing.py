@@ -1,4 +1,4 @@
-"""Two runs beside each other: what they were asked, what they share, how their samples differ."""
+"""Two runs side by side: what they were asked, what they share, how their samples differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from jobs.tables.lake import Lake
 from jobs.tables.shared import REPORT
 from jobs.tables.table import KEY
 
-_SAID = ("size", "coverage", "communities", "labels")  # sections that the text tells of
+_SAID = ("size", "coverage", "communities", "labels")  # sections that the text covers
 _NONE = "–"
 
 

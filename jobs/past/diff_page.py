@@ -1,4 +1,4 @@
-"""Two runs beside each other, as one HTML page."""
+"""Two runs side by side, as one HTML page."""
 
 from jobs.past.comparing import Comparison
 from jobs.reporting.numbers import human

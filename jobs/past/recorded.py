@@ -66,7 +66,7 @@ class RecordedRun:
     def _last_ends(self) -> list[Event]:
         """The events of the run's last stages; empty while one of them is missing.
 
-        What a stage builds on ended before it: a lone ``evenlake report`` records no other stage.
+        The stages that one builds on ended before it: a lone ``evenlake report`` records no others.
         """
         names = self.last.stages or (_LAST,)
         known = [s for name in names if (s := self.recipe_now.named(name)) is not None]
@@ -110,7 +110,7 @@ class RecordedRun:
 
     @property
     def lineages(self) -> set[str]:
-        """Return the lineages that it goes on with; empty if its own is unknown."""
+        """Return the lineages that it continues; empty if its own is unknown."""
         if self.config is None or self.lineage is None:
             return set()
         return self.recipe_now.lineages(self.config)

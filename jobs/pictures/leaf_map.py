@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from jobs.reporting.rows import Row
 
-MAX_MAPPED = 2000  # nodes
-_BITS = 14  # of a coordinate: sums of squares over that many nodes stay below 2^53
-_DECIMALS = 4  # of a place on the map
+MAX_MAPPED = 2000  # nodes on the map
+_BITS = 14  # bits of a coordinate: sums of squares over so many nodes stay below 2^53
+_DECIMALS = 4  # of a position on the map
 
 
 def mapped_level(n_nodes: tuple[int, ...]) -> int:
@@ -35,7 +35,7 @@ def map_rows(level: int, nodes: pa.Table, allocations: pa.Table, sample: str) ->
     ----------
     nodes : node_id, n_points, centroid; of one level
     allocations : sample, level, node_id, quota
-    sample : its control is what a uniform sample of its size would keep on average
+    sample : sample's name; the control is the mean of uniform samples of its size
     """
     order = [("n_points", "descending"), ("node_id", "ascending")]
     n_all = pa.compute.sum(nodes["n_points"]).as_py()

@@ -25,7 +25,7 @@ from udfs.kernels.judging.coverage import IndependentNodes, distances_to, mean_b
 from udfs.kernels.judging.measures import exact_mean
 
 SECTION = "coverage_by_size"
-_MOST_SIZES = 9  # each twice as large as the one before
+_MOST_SIZES = 9  # each size doubles the one before
 
 Vectors = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def prefix_of(run: Run, first: DataFrame, points: pa.Table | None) -> pa.Table:
     Parameters
     ----------
     first : id, position
-    points : all of the sample's points, if they are known already
+    points : all points of the sample, if they are already known
     """
     order = first.toArrow().sort_by("position")
     if points is None:
@@ -51,7 +51,7 @@ def size_rows(sample: str, prefix: Vectors, judges: Judges) -> list[Row]:
     Parameters
     ----------
     prefix : (n, n_features) grid coordinates, in order of position
-    judges : of which the first judges
+    judges : judges, the first of which is used
     """
     sizes = sizes_up_to(len(prefix))
     with threadpool_limits(1):
@@ -99,7 +99,7 @@ def size_figure(rows: pd.DataFrame, sample: str | None) -> go.Figure:
 
 
 def size_said(rows: pd.DataFrame, sample: str | None) -> str:
-    """Say which size covers as well as the whole uniform sample does; empty if none is known.
+    """Return which size covers as well as the whole uniform sample; empty if none is known.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The nodes that the picture of the tree shows, as rows of the report.
 
-The largest nodes of the top, then the largest children of the largest nodes, so many that the page
+The largest nodes of the top, then the largest children of the largest nodes, so few that the page
 stays small whatever the tree.
 """
 
@@ -30,7 +30,7 @@ def tile_rows(nodes: pa.Table, allocations: pa.Table, sample: str) -> list[Row]:
     ----------
     nodes : level, node_id, parent_id, n_points
     allocations : sample, level, node_id, quota
-    sample : its control is what a uniform sample of its size would keep on average
+    sample : sample's name; the control is the mean of uniform samples of its size
     """
     levels = by_level(nodes)
     mine = allocations.filter(pa.compute.equal(allocations["sample"], sample))

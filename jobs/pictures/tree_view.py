@@ -11,9 +11,9 @@ from jobs.pictures.treemap import Box, squarified
 from jobs.reporting.cells import CellOf
 from jobs.reporting.numbers import human, percent
 
-_RATIO = 2.0  # of a picture's width over its height
+_RATIO = 2.0  # width of a picture over its height
 _WHOLE = ("n_nodes", "n_points")
-_LABELLED, _PICTURED = 0.005, 0.014  # of the view: smaller tiles carry no text, no picture
+_LABELLED, _PICTURED = 0.005, 0.014  # shares of the view; smaller tiles carry no text, no picture
 
 Node = tuple[int, int]  # level, node_id
 
@@ -27,8 +27,8 @@ class Tile:
     opens : key of the view that it opens; None if there is none
     label : empty on a small tile
     said : name, points, and what was kept, in a line
-    step : of ``kept.LEGEND``; -1 for nodes that are not shown one by one
-    box : its place, in percent of the view's width and height
+    step : step of ``kept.LEGEND``; -1 for nodes that are not shown one by one
+    box : position, in percent of the view's width and height
     picture : a data URI, if the node has one and room for it
     """
 
@@ -46,7 +46,7 @@ class View:
 
     Attributes
     ----------
-    key : of its place on the page
+    key : key of its place on the page
     trail : keys and titles of the views above it
     said : points, and what was kept
     """

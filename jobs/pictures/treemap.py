@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Box(NamedTuple):
-    """A rectangle inside another; its edges are parts of that one's width and height."""
+    """A rectangle inside another; its edges are fractions of the outer width and height."""
 
     left: float
     top: float

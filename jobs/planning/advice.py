@@ -15,7 +15,7 @@ FEW_AT_TOP = 200
 POINTS_PER_TOP_NODE = 100  # a pool with fewer has no room for a top of FEW_AT_TOP
 FEW_PER_LEAF = 5  # points
 FEW_PER_CELL = 2  # leaves
-LARGE_SHARE = 0.5  # of the pool, in one sample
+LARGE_SHARE = 0.5  # share of the pool in one sample
 
 
 def warnings(problem: Problem) -> list[str]:

@@ -11,10 +11,10 @@ from udfs.kernels.passes.sources import in_threads
 from udfs.kernels.passes.step import Arrays
 
 FEW, MANY = 64, 512  # centroids: with few, NumPy's calls dominate; with many, the GEMM
-SECONDS = 0.3  # for each of the two; the total stays far below 5
-_SUMS = 1.3  # times a row's own time: a step also sums, sorts and copies
-_SUSTAINED = 1.3  # times the best calls' time: threads share the host's memory and its turbo
-_UNDISTURBED = 0.1  # of the calls: those not delayed by other programs
+SECONDS = 0.3  # spent on each of the two; the total stays far below 5
+_SUMS = 1.3  # factor on a row's own time: a step also sums, sorts and copies
+_SUSTAINED = 1.3  # factor on the fastest calls' time: threads share memory bandwidth and turbo
+_UNDISTURBED = 0.1  # share of the calls taken to be undisturbed by other programs
 
 
 def calibrate(n_features: int, n_threads: int) -> Speed:
@@ -26,7 +26,7 @@ def calibrate(n_features: int, n_threads: int) -> Speed:
     """
     few, many = (_row_seconds(k, n_features, n_threads) for k in (FEW, MANY))
     pair = _SUSTAINED * max(many - few, many / 10) / (MANY - FEW)
-    least = assumed_speed(n_features).row_seconds / 2  # in case noise hides it
+    least = assumed_speed(n_features).row_seconds / 2  # in case noise hides the difference
     return Speed(max(_SUMS * (few - FEW * pair), least), pair)
 
 

@@ -44,12 +44,12 @@ MAX_COMPARED = 50_000
 N_CLUSTERINGS = 3
 GUARDED_ROWS = 8192
 _COVERAGE_PAIRS = 30.0  # passes over the evaluated rows: 3 resampling rounds and what follows
-_TUNE_PASSES = 60.0  # over the hash sample against all its leaves, all rungs together
+_TUNE_PASSES = 60.0  # passes over the hash sample against all its leaves, all rungs together
 _TUNE_DRAWS = 60.0  # draws compared with the rows that judge them
 _SEARCHED = 2.5  # cells of a point, at most three
 _CELLS_UNEVEN = 1.5  # pairs in cells of unequal size, over those in equal ones
-_NEAR_COPIES = 6.0  # of the vectors in a search on the driver: fetched, in cells, sorted
-_GUARD_PER_POINT = 2e-5  # seconds: to find a place in a batch
+_NEAR_COPIES = 6.0  # copies of the vectors in a search on the driver: fetched, in cells, sorted
+_GUARD_PER_POINT = 2e-5  # seconds to find a place in a batch
 _COMMUNITY_SECONDS = 1e-4  # a point: the communities of its neighbour graph
 
 LEAF_BYTES = 4 + 4 + 4  # a leaf's copies during assignment: as shipped, by cell, the GEMM's side
@@ -145,7 +145,7 @@ def contrast(sizes: "Sizes") -> Iterator[Part]:
     flops = 2 * d * d * sizes.n * (1 + 2 * given.rounds)
     # forward, back to the units and to the weights; on the driver, as are the controls
     learned = 6 * d * study.hidden * study.epochs * rows * (given.rounds + 2)
-    speed = sizes.machine.speed.pair_seconds / (2.0 * d)  # seconds a flop
+    speed = sizes.machine.speed.pair_seconds / (2.0 * d)  # seconds per FLOP
     moments = 16 * d * d * given.n_clusters
     yield sizes.spark(
         "divide_contrast", "contrast", 3 * SHIP_PER_BYTE, flops=flops + learned,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from jobs.spark.host import size_bytes
 
-Setting = Callable[[str, str], str]  # from a key and a default to a value
+Setting = Callable[[str, str], str]  # (key, default) -> value
 
 
 def size_of(setting: Setting, key: str, default: str = "") -> float:

@@ -30,7 +30,7 @@ from udfs.kernels.kmeans.resampling import closest_points
 from udfs.kernels.kmeans.start import GRAM_CANDIDATES, OVERSAMPLING
 from udfs.kernels.passes.sources import BLOCK_ROWS
 
-BIN_COPIES = 3.0  # of a bin's vectors in a worker: as received, joined, as sent on
+BIN_COPIES = 3.0  # copies of a bin's vectors in a worker: received, joined, sent on
 CELL_SKEW = LARGEST_CELL  # the largest cell relative to the mean
 # Bytes per component of a centroid in a task: itself, the GEMM's side, sums and their result.
 FLAT_BYTES = 4 + 4 + 8 + 8 + 8
@@ -97,7 +97,7 @@ class _LevelEstimator:
         if self.n_cells:  # a thread works on one cell at a time
             kept, k = CELL_SKEW * n_threads * n_bytes / self.n_cells, self.n_cells
         held = FETCHED_COPIES * n_bytes + kept + n_threads * self.d * k * FLAT_BYTES
-        gathered = (4.0 * self.d + 2 * 8) * fetched  # with ids and hashes
+        gathered = (4.0 * self.d + 2 * 8) * fetched  # vectors, ids and hashes
         return self._part(
             name, "local", passes, seconds, n_rows=n_rows, driver=held, gathered=gathered
         )
@@ -135,7 +135,7 @@ class _LevelEstimator:
         seconds = work / n_slots + passes.calls * JOB_SECONDS + passes.serial
         worker = float(FLAT_BYTES * self.d * self.k)
         gathered = sums_bytes(self.k, self.d, n_slots)
-        driver = 2 * gathered  # as bytes and as arrays
+        driver = 2 * gathered  # once as bytes, once as arrays
         if name == "closest":
             each = closest_points(self.cluster.points_at(self.t), self.n_rows, self.k)
             sent = min(self.n_rows, n_slots * self.k * each)

@@ -12,7 +12,7 @@ from jobs.sections.cluster import FLAT_CLUSTERS, ClusterConfig
 
 _HEAP_BASE = 0.3 * GIB  # Spark and Delta themselves
 _EMBEDS = "embed_pool"
-_HEAP_COPIES = 3  # of the tree in the JVM: broadcast, as rows to write, and in flight
+_HEAP_COPIES = 3  # copies of the tree in the JVM: broadcast, as rows to write, and in flight
 
 
 def refusals(problem: Problem, parts: Sequence[Part], machine: Machine) -> list[str]:

@@ -39,8 +39,8 @@ JVM_OUTSIDE = 0.05  # outside the heap, as a share of it: buffers of Arrow and t
 JVM_PER_BYTE = 1.0  # heap used per byte of the pool's vectors, until the heap is full;
 JVM_PER_FETCHED_BYTE = 2.0  # this much more if the driver fetches the points;
 JVM_PER_FIRST_BYTE = 12.0  # plus garbage, per byte of small pools,
-JVM_GARBAGE = 1.8 * GIB  # up to this
-FETCHED_COPIES = 1.5  # of the vectors in the driver's Python: as received, and in order
+JVM_GARBAGE = 1.8 * GIB  # upper bound of the garbage
+FETCHED_COPIES = 1.5  # copies of the vectors in the driver's Python: as received, and in order
 
 WORKER_LIMIT = 1.5 * GIB  # per Python worker: what a cluster's default container has room for
 
@@ -73,7 +73,7 @@ class Machine:
     Attributes
     ----------
     n_slots : tasks that run at once
-    n_threads : of the driver's own process, for the solver in memory
+    n_threads : threads of the driver's own process, for the in-memory solver
     heap : bytes of the JVM at the driver, spark.driver.memory
     worker_limit : bytes that one Python worker may hold
     host : bytes of the driver's host; None if unknown

@@ -16,9 +16,9 @@ from udfs.kernels.kmeans.start import GRAM_CANDIDATES, N_ROUNDS, OVERSAMPLING
 from udfs.kernels.passes.sources import BLOCK_ROWS
 
 LLOYD = 7.0  # passes of a fit until inertia falls by less than tol (seen: 3 to 10)
-LLOYD_RESAMPLED = 4.0  # of a fit on the members closest to centroids (seen: 2 to 8)
+LLOYD_RESAMPLED = 4.0  # passes of a fit on the members closest to centroids (seen: 2 to 8)
 LLOYD_AFTER_BATCHES = 4.0  # (seen: 3 to 6; 20 in round clouds)
-KEPT = 0.73  # of k * r points: clusters smaller than r have fewer
+KEPT = 0.73  # share of k * r points kept: clusters smaller than r have fewer
 CLUSTER_ROWS = 10.0  # a step of a cell's greedy start costs as much as visiting this many rows
 _COARSE_ITERATIONS = 10
 _PARTS = 1.5  # parts that an oversized cell is divided into, per multiple of the limit
@@ -35,7 +35,7 @@ class Passes:
     n_passes : over all of the level's inputs, fractions counted
     rows : visited, in all passes
     pairs : distances, in all passes
-    cost : of those distances, as the number float32 matrix products compute in the same time
+    cost : cost of those distances, in float32 matrix products that take the same time
     calls : passes of any size; Spark jobs if Spark solves
     shipped : centroids sent to the executors if Spark solves, in all passes
     serial : seconds on the driver, in one thread

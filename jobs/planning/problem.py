@@ -14,11 +14,11 @@ class Part:
 
     Attributes
     ----------
-    level : of ``cluster_levels``; None elsewhere
+    level : level of ``cluster_levels``; None for other parts
     solver : ``spark`` or ``local``
-    blocks : that each pass covers, or else the tasks' inputs
+    blocks : blocks that each pass covers, or else the tasks' inputs
     n_passes : over the part's inputs, fractions counted
-    flops : of distances
+    flops : FLOPs spent on distances
     shipped, shuffled : bytes sent to the executors; bytes moved between tasks
     worker, driver, jvm : peak bytes: the largest Python worker, the driver's Python process, the
         driver's JVM
@@ -53,7 +53,7 @@ class Problem:
     is_tuned : whether tuning is part of the run
     notes : what is odd about the pool
     row_seconds : what a costly embedder takes for a row on one core
-    model_bytes : of a model that the driver and each worker load to embed; 0: none, or not known
+    model_bytes : size of the model that the driver and each worker load; 0 if none, or unknown
     """
 
     n_points: int

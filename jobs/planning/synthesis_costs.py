@@ -10,7 +10,7 @@ from udfs.generators.built_in import image_seconds
 
 _PROMPT_SECONDS = 2e-5  # drawn, joined, and written
 _ASKED = 1.2  # prompts for each caption that is accepted, those of the first round included
-_MODEL_SECONDS = 1.0  # of a prompt, where nothing else is known
+_MODEL_SECONDS = 1.0  # per prompt, if nothing else is known
 _SECONDS_PER_MINUTE = 60.0
 
 
@@ -36,7 +36,7 @@ def write_captions(sizes: Sizes) -> Iterator[Part]:
 
 
 def render(sizes: Sizes) -> Iterator[Part]:
-    """Estimate images of captions: so many, times the seconds that the generator takes for each."""
+    """Estimate images of captions: their number, times the generator's seconds for each."""
     given = sizes.problem.config.synthesis
     n_images = (given.n_captions or 0) * given.images_per_caption
     seconds = n_images * image_seconds(given.generator) / sizes.machine.n_slots

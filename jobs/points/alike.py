@@ -39,7 +39,7 @@ def read_alike(
 
     Parameters
     ----------
-    key : of the config, that names the table
+    key : the config key that names the table
     content : the column that the embedder reads; the pool's if it is None
 
     Raises
@@ -63,13 +63,13 @@ def read_alike(
 
 
 def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) -> DataFrame:
-    """Embed rows by what a finished stage has learned from the pool.
+    """Embed rows with what a finished stage has learned from the pool.
 
     Parameters
     ----------
-    stage : that embedded the pool
+    stage : the stage that embedded the pool
     rows : id, value, metadata; as ``pool_columns`` returns them
-    name : of the table, for messages
+    name : the table's name, for messages
 
     Returns
     -------
@@ -97,10 +97,15 @@ def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) ->
                 "of the same model"
             )
         return gate_rows(rows, partial(spec.make, arrays), config.embed)
-    stored = this.lake.read(ARTIFACTS, this.run.key(stage))
-    (kept,) = stored.where(F.col("name") == f"{spec.name}.npz").select("content").collect()
-    content = bytes(kept.content)
+    content = _artifact(this, stage, f"{spec.name}.npz")
     if spec.n_features(from_bytes(content)) != n_features:
         raise AssertionError(f"{spec.name}.npz is not the pool's")
     shipped = this.ship(np.frombuffer(content, np.uint8))
     return gate_rows(rows, make_loader(spec.make, shipped), config.embed)
+
+
+def _artifact(this: Work, stage: Stage[Any], name: str) -> bytes:
+    """Return what a finished stage has learned, as it is stored."""
+    stored = this.lake.read(ARTIFACTS, this.run.key(stage))
+    (kept,) = stored.where(F.col("name") == name).select("content").collect()
+    return bytes(kept.content)

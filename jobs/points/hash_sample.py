@@ -24,13 +24,13 @@ def sample_rows(
 
     Parameters
     ----------
-    rows : with an ``id``
+    rows : rows with an ``id``
     wanted : (salt, n_rows) each; all rows if there are fewer
     n_all : the number of rows
 
     Returns
     -------
-    samples : for each salt the rows with the smallest id hashes, in that order
+    samples : for each salt, the rows with the smallest id hashes, in that order
     """
     names = [f"_hash_{i}" for i in range(len(wanted))]
     hashes = [F.xxhash64("id", F.lit(salt), F.lit(seed)) for salt, _ in wanted]
@@ -55,7 +55,7 @@ def sample_of(
 
     Parameters
     ----------
-    rows : with an ``id``
+    rows : rows with an ``id``
     hashes : Spark's xxhash64 of each id
     """
     salted = xxhash64_on(hashes.to_numpy(), salt, seed)

@@ -38,7 +38,7 @@ def routed(
     ----------
     points : id, embedding
     nodes : level, node_id, parent_id, centroid
-    cells : of ``routing``, if level 1 is split
+    cells : rows of ``routing``, if level 1 is split
     """
     unit = reader.unit
     leaves = nodes.filter(pa.compute.field("level") == 1).sort_by("node_id")

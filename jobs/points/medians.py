@@ -4,7 +4,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-_BUCKETS = 1 << 16  # so that about one value in as many is brought to the driver
+_BUCKETS = 1 << 16  # one value in about this many is brought to the driver
 
 
 def exact_median(rows: DataFrame, column: str, *, largest: float) -> float | None:
@@ -12,7 +12,7 @@ def exact_median(rows: DataFrame, column: str, *, largest: float) -> float | Non
 
     Parameters
     ----------
-    column : of numbers from 0 to ``largest``
+    column : a column of numbers from 0 to ``largest``
     """
     bucket = F.floor(F.col(column) * F.lit(_BUCKETS / largest))
     values = rows.select(F.col(column).alias("value"), bucket.alias("bucket")).dropna()

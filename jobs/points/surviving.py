@@ -162,7 +162,7 @@ def sample_points(
 
     Returns
     -------
-    samples : for each salt the points with the smallest id hashes, in that order
+    samples : for each salt, the points with the smallest id hashes, in that order
     """
     points = held(run, before=before)
     if points is None:
@@ -179,7 +179,7 @@ def sample_among(run: Run, ids: DataFrame, wanted: tuple[str, int], *, n_ids: in
 
     Parameters
     ----------
-    ids : in a column ``id``
+    ids : rows with a column ``id``
     wanted : (salt, n_rows); all of them if there are fewer
     n_ids : the number of ids
     """

@@ -1,4 +1,4 @@
-"""Tables beside the pool that a config names: opened as the pool is, pinned to what is there."""
+"""Tables beside the pool that a config names: opened as the pool is, pinned to their content."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from jobs.spark.relative import require_one_meaning
 
 TableT = TypeVar("TableT", bound=TableConfig)
 
-_KEYS_OF_INPUT = re.compile(r"(?<![\w/.'\"-])input\.(?=[a-z])")  # but no file of that name
+_KEYS_OF_INPUT = re.compile(r"(?<![\w/.'\"-])input\.(?=[a-z])")  # but not a file of that name
 
 
 def opened(spark: SparkSession, key: str, table: TableConfig, **columns: str) -> Pool:
@@ -25,7 +25,7 @@ def opened(spark: SparkSession, key: str, table: TableConfig, **columns: str) ->
 
     Parameters
     ----------
-    columns : by keys of the input, such as id and content: what is read of it
+    columns : what is read of it, by keys of the input such as id and content
 
     Raises
     ------
@@ -61,11 +61,11 @@ def named_as(key: str) -> Iterator[None]:
 
 
 def pinned(key: str, table: TableT, pool: Pool | None, code: str | None = None) -> TableT:
-    """Return a table's config with its path in full, and the fingerprint of what is there.
+    """Return a table's config with its path in full, and its current fingerprint.
 
     Parameters
     ----------
-    key : of the config, that names the table
+    key : the config key that names the table
     pool : the table as opened; None if it is the run's own pool, which has its own fingerprint
     code : the version of the user's code that is called on it
 
@@ -83,5 +83,5 @@ def pinned(key: str, table: TableT, pool: Pool | None, code: str | None = None) 
         )
     place = table.table
     if place is not None and pool is not None and not is_full(place) and is_full(pool.name):
-        place = _in_full(place)  # a table that is named either way has one key
+        place = _in_full(place)  # one key for a table, however it is named
     return table.model_copy(update={"fingerprint": found, "table": place})

@@ -1,7 +1,7 @@
 """The pool's columns: a point's id, the value to embed, and the metadata to keep."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -40,8 +40,8 @@ def pool_columns(
 ) -> DataFrame:
     """Select what the stages need: ``id``, ``value`` and ``metadata``.
 
-    Each is a column, or a SQL expression over the columns. If records can be broken, or vectors be
-    none, ``malformed`` holds the text of those that are.
+    Each is a column, or a SQL expression over the columns. If records can be broken, or values be
+    no vectors, ``malformed`` holds the text of those that are.
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ def pool_columns(
     InputError
         If a column is missing, or of a type that cannot be an id or be embedded.
     """
-    key, rows = f"input.{value}", pool.rows
+    rows = pool.rows
     with pinned(rows.sparkSession):
         id_ = _column(pool, "input.id", config.id)
-        given, wrong = _vector_or_content(pool, key, getattr(config, value))
+        given, wrong = _vector_or_content(pool, f"input.{value}", getattr(config, value))
         metadata = _metadata(pool, config)
         malformed = [] if wrong is None else [wrong.alias("malformed")]
         if MALFORMED in rows.columns:
-            # the fields of a broken record may be shifted: they are no content
+            # the fields of a broken record may be shifted, so they are not its content
             given = F.when(F.col(MALFORMED).isNull(), given)
             broken = F.col(MALFORMED)
             malformed = [(broken if wrong is None else F.ifnull(broken, wrong)).alias("malformed")]
@@ -68,6 +68,14 @@ def pool_columns(
         selected = rows.select(*wanted, *malformed)
         kinds = {field.name: field.dataType for field in selected.schema}
     require_repeatable(selected, f"input.id={config.id!r}")
+    _require_types(config, value, kinds)
+    if only is not None:
+        selected = selected.join(F.broadcast(only), on="id", how="leftsemi")
+    return selected if pool.pointed is None else pool.pointed.opened(selected)
+
+
+def _require_types(config: InputConfig, value: str, kinds: Mapping[str, DataType]) -> None:
+    """Refuse an ``id`` that cannot identify a point, or a ``value`` that cannot be embedded."""
     if kinds["id"].typeName() not in ("string", "integer", "long", "binary"):
         raise InputError(
             f"input.id={config.id!r} is {kinds['id'].simpleString()}; want string, int, bigint or "
@@ -75,12 +83,9 @@ def pool_columns(
         )
     if not _can_embed(kinds["value"], value):
         raise InputError(
-            f"{key}={getattr(config, value)!r} is {kinds['value'].simpleString()}; want "
+            f"input.{value}={getattr(config, value)!r} is {kinds['value'].simpleString()}; want "
             + _EMBEDDABLE[value]
         )
-    if only is not None:
-        selected = selected.join(F.broadcast(only), on="id", how="leftsemi")
-    return selected if pool.pointed is None else pool.pointed.opened(selected)
 
 
 def columns_of(pool: Pool) -> list[str]:
@@ -141,7 +146,7 @@ def _column(pool: Pool, key: str, text: str) -> Column:
 
 
 def _instead(pool: Pool, key: str) -> str:
-    """Say what could be the id of a pool that has no such column."""
+    """Return what could be the id of a pool that has no such column."""
     if key != "input.id":
         return ""
     by_name = [c for c in pool.rows.columns if c.lower() in _LIKELY_IDS]

@@ -1,4 +1,4 @@
-"""Errors of the user's own SQL and code, which come up once rows are read: said as they are."""
+"""Errors of the user's own SQL and code, which come up once rows are read: reported as they are."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from jobs.config.errors import ConfigError, InputError
 from jobs.spark.errors import SPARK_ERRORS, reason
 from udfs.embedders.contract import EmbedderError
 
-# the class of an error and, if it is of SQL that somebody wrote, that SQL
+# the class of an error and, for SQL that somebody wrote, that SQL
 _TOLD = re.compile(r"\[[A-Z_.]+\] .*(?s:.{0,200}?)== SQL.*==\n(.+)")
 
 _OF_SQL = re.compile(r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)")
@@ -16,7 +16,7 @@ _OF_SQL = re.compile(r"\[[A-Z_.]+\] .*\n== (SQL|DataFrame)")
 
 @contextmanager
 def computable() -> Iterator[None]:
-    """Tell which expression of a config cannot be computed on some row.
+    """Name the expression of a config that cannot be computed on some row.
 
     Raises
     ------
@@ -50,9 +50,9 @@ def say_why_code_failed(error: BaseException, key: str, code: str, fix: str) -> 
 
     Parameters
     ----------
-    key : of the config, whose expressions are computed
+    key : the config key whose expressions are computed
     code : what the user's code is, for the message
-    fix : of a row that an expression cannot be computed on
+    fix : how to fix a row that an expression cannot be computed on
 
     Raises
     ------

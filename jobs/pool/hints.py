@@ -10,8 +10,8 @@ def meant(columns: Sequence[str], name: str) -> str:
 
     Parameters
     ----------
-    columns : those that the pool has
-    name : the one that it has not
+    columns : columns that the pool has
+    name : the column that it lacks
     """
     twin = next((column for column in columns if column.lower() == name.lower()), None)
     if twin is not None and twin != name:

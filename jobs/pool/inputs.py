@@ -35,12 +35,12 @@ class Pool:
 
     Attributes
     ----------
-    rows : its rows, ``where`` applied, all columns
+    rows : all columns of its rows, with ``where`` applied
     name : its name in the ledger: the table's name or its full path, without credentials
     version : its Delta ``id@version``, or a hash of its files' paths, sizes and times
     files : what was found there, for a pool of files
-    paths : of a table that is not Delta's, or of a view: its files
-    ways : of reading it that earlier versions did not have
+    paths : files of a view, or of a table that is not a Delta table
+    ways : ways of reading it that earlier versions did not have
     pointed : the files that its content points at, if it is paths
     """
 

@@ -33,7 +33,7 @@ def require_same_ids(key: str, pool: DataFrame, other: DataFrame) -> None:
 
     Parameters
     ----------
-    key : of the config, that names the other rows
+    key : the config key that names the other rows
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Look at a few rows of a pool before a run: what would make all of it for nothing."""
+"""Look at a few rows of a pool before a run, for anything that would make the run futile."""
 
 import re
 from collections import Counter
@@ -15,8 +15,8 @@ from udfs.readers.stats import make_size_and_time
 
 _LOOKED_AT = 200  # rows
 _MANY_FILES = 10_000
-_SMALL_FILE = 1 << 20  # bytes, in the mean
-_LARGE_FILE = 1 << 30  # bytes, for a task
+_SMALL_FILE = 1 << 20  # mean bytes per file
+_LARGE_FILE = 1 << 30  # bytes for one task
 _WHOLE = re.compile(r"\.(tar|npz|arrow|feather|gz|zst)$")
 
 
@@ -31,7 +31,7 @@ def look(pool: Pool, rows: DataFrame, config: InputConfig) -> list[str]:
     Raises
     ------
     InputError
-        If all ids are equal or null, or none of the files that the content names is there.
+        If all ids are equal or null, or none of the files that the content names exists.
     """
     return [*_ids(rows, config), *_paths(pool, rows), *_files(pool), *large_files(pool, config)]
 

@@ -13,7 +13,7 @@ from jobs.spark.classic import default_file_system
 from udfs.readers.stats import make_size_and_time
 
 _SCHEME = r"^([A-Za-z][A-Za-z0-9+.-]*):"
-_MOST_FOLDERS = 10_000  # that are listed for the files of a store
+_MOST_FOLDERS = 10_000  # listed to find the files of a store
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Pointed:
     ----------
     paths : rows with a column ``value``, relative paths resolved
     base : the folder that relative paths start from; None: they stay as they are
-    folders : of a store; none: the files are local, and workers open them
+    folders : folders of a store; none if the files are local, and workers open them
     """
 
     paths: DataFrame
@@ -81,7 +81,7 @@ class Pointed:
         return hashlib.sha256(f"{n_files} {digest}".encode()).hexdigest()[:16]
 
     def _beside(self, rows: DataFrame) -> DataFrame:
-        """Join each path with its file, if it is there."""
+        """Join each path with its file, if it exists."""
         spark = rows.sparkSession
         there = spark.read.format("binaryFile").load([*map(escaped, self.folders)])
         authority = default_file_system(spark) or ""

@@ -19,11 +19,11 @@ from jobs.spark.errors import SPARK_ERRORS, reason
 from udfs.joint import PACKED_SCHEMA, make_pack
 
 TOWERS = ("image", "text")
-_FLOAT_BYTES = 4  # of binary vectors, which are little-endian float32
+_FLOAT_BYTES = 4  # per number in binary vectors, little-endian float32
 
 
 def towers_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprints of the embeddings that are there now.
+    """Return the config with the current fingerprints of the embeddings.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read_pairs(rows: DataFrame, key: str, place: str, texts: Mapping[str, str]) 
 
     Parameters
     ----------
-    key : of the config, that names the rows' table
+    key : the config key that names the rows' table
     place : the table
     texts : id and two names -> expressions
 
@@ -109,12 +109,12 @@ def packed_pairs(rows: DataFrame, key: str) -> DataFrame:
     Parameters
     ----------
     rows : see ``read_pairs``
-    key : of the config, that names their table
+    key : the config key that names their table
 
     Raises
     ------
     InputError
-        If no pair has.
+        If no pair has two of one length.
     """
     names = first, second = _vectors(rows)
     lengths = rows.select(*(_length(rows, name).alias(name) for name in names))
@@ -128,7 +128,7 @@ def packed_pairs(rows: DataFrame, key: str) -> DataFrame:
         )
     schema = PACKED_SCHEMA.format(*names, id=rows.schema["id"].dataType.simpleString())
     packed = rows.mapInArrow(make_pack(most[0][first], names), schema)
-    # of ids with several rows, none counts: whichever is first
+    # of an id's several rows none counts: which comes first is arbitrary
     firsts = [F.first(name).alias(name) for name in (*names, "reason", "detail")]
     return packed.groupBy("id").agg(*firsts, F.count("*").alias("n_rows"))
 

@@ -1,4 +1,4 @@
-"""Vectors that are written as text or stand in a matrix, as arrays; which of them are none."""
+"""Vectors written as text or as a matrix of one row, as arrays; values that are not vectors."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ _WHITE = " \t\r\n"
 
 
 class Vector(NamedTuple):
-    """A column of arrays, and what is wrong with a value that is none; null if nothing is."""
+    """A column of arrays, and what is wrong with values that are not vectors, null elsewhere."""
 
     values: Column
     wrong: Column | None = None

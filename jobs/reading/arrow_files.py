@@ -20,7 +20,7 @@ from udfs.readers.sources import UnreadableError
 
 log = logging.getLogger(__name__)
 
-_PART_BYTES = 64 << 20  # of a .npy that a task reads
+_PART_BYTES = 64 << 20  # bytes of a .npy file that one task reads
 
 
 class ArrowRows(NamedTuple):
@@ -96,7 +96,7 @@ def described_by(spark: SparkSession, form: Form, files: Files) -> dict[str, tup
 
 
 def unreadable(error: Exception) -> str | None:
-    """Return what a worker says of a file that it cannot read, if that is what an error is."""
+    """Return a worker's message about a file that it cannot read, if that caused the error."""
     found = re.search(rf"{UnreadableError.__name__}: (.+)", str(error))
     return found and found[1]
 

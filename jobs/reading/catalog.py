@@ -33,7 +33,7 @@ def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
     version = config.version
     known = None if name else delta_version(spark, absolute(config.table))
     if known is not None and known.version < 0:
-        known = None  # the SQL below will say why
+        known = None  # the SQL below raises an error that says why
     is_view = bool(name) and _is_view(spark, config.table)
     identity = known.table_id if known else None if is_view else _delta_identity(spark, address)
     if identity is None:

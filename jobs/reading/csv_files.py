@@ -16,11 +16,11 @@ from udfs.readers.csv_checks import Dialect, look_csv, mixed_ends, safe_header
 
 log = logging.getLogger(__name__)
 
-_MOST_COLUMNS = 20_480  # that Spark reads unless told
+_MOST_COLUMNS = 20_480  # Spark's default limit
 
 
 def csv_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> TextOptions:
-    """Return the options that the content of the files asks for; given ones take precedence.
+    """Return the options that the content of the files calls for; given ones take precedence.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def csv_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> 
             options["maxColumns"] = str(len(header))
         if any(escaped(file.path) != file.path for file in files.found):
             columns = tuple(safe_header(header))  # Spark would take a folder for a pattern
-    is_free = "linesep" not in has and not dialect.is_by_lines  # by lines, ends do not matter
+    is_free = "linesep" not in has and not dialect.is_by_lines  # then line ends do not matter
     if looks and is_free and _end_as_on_windows(looks, files):
         options["lineSep"] = "\r\n"  # otherwise a line break inside quotes would become a \n
         ways.append("crlf")

@@ -1,4 +1,4 @@
-"""A pool of files: what is there, how it is laid out, and its fingerprint."""
+"""A pool of files: which there are, how they are laid out, and their fingerprint."""
 
 import hashlib
 import os
@@ -21,8 +21,8 @@ from jobs.spark.naming import absolute, is_local, path_of
 
 # side by side, some in subfolders, or in subfolders that are partitions, such as label=7
 Layout: TypeAlias = Literal["flat", "subfolders", "partitions"]
-_PARTITION = re.compile(r"[^=]+=.*")  # the name of a folder that is a partition
-_PATTERN = re.compile(r"[\\{}\[\]*?]")  # signs that Hadoop takes for a pattern
+_PARTITION = re.compile(r"[^=]+=.*")  # the name of a partition folder
+_PATTERN = re.compile(r"[\\{}\[\]*?]")  # characters that Hadoop takes for a pattern
 _CHOOSING = ("pathglobfilter", "modifiedbefore", "modifiedafter")  # options of every reader
 _MARKERS = re.compile(
     r"_SUCCESS|_committed_.*|_started_.*|_(common_)?metadata|\.DS_Store|\..*\.crc"
@@ -35,12 +35,12 @@ class Files:
 
     Attributes
     ----------
-    path : where they were looked for, as the config names it
+    path : where the files were looked for, as the config names it
     found : path, modificationTime and length of each, in the order of their paths
-    options : those that chose files
+    options : the reader options that selected files
     unread : paths of hidden and of empty files, which Spark does not list
     others : paths of files of other kinds, which are not read
-    members : of tars, which are not read
+    members : members of tars that are not read
     declared : the format that the config names
     """
 
@@ -56,7 +56,7 @@ class Files:
     def root(self) -> str:
         """The folder that relative paths start from, as Spark writes it, with a slash at the end.
 
-        For a file it is its folder; for a pattern, the folder above the first sign of a pattern.
+        For a file it is its folder; for a pattern, the folder above the first pattern character.
         """
         folder = path_of(absolute(self.path)).rstrip("/")
         first = self.found[0].path
@@ -110,7 +110,7 @@ class Files:
         InputError
             If there are other files beside partitions: Spark would leave one kind out.
         """
-        # a pattern such as */*.png names files that stand as deep as it goes
+        # a pattern such as */*.png names files at the depth that it spells out
         depth = path_of(absolute(self.path)).rstrip("/").count("/") - path_of(self.root).count("/")
         example: dict[bool, str] = {}
         for name in self.names:
@@ -135,7 +135,7 @@ def list_files(
     Parameters
     ----------
     options : the reader's; those that choose files are heeded
-    looks_for_unread : for those that Spark does not list too, which takes a second look
+    looks_for_unread : whether to list those that Spark skips too, which takes a second pass
 
     Raises
     ------
@@ -192,7 +192,7 @@ def few(names: Sequence[str], most: int = 3) -> str:
 def _unread(spark: SparkSession, path: str, n_listed: int) -> tuple[str, ...]:
     """Return the hidden and empty files below a folder, which Spark passes over.
 
-    Of a store that Python does not see, only their number is known.
+    In a store that Python does not see, only their number is known.
     """
     if is_local(path):
         folder = Path(path_of(path))
@@ -219,6 +219,6 @@ def _unread_below(folder: Path) -> list[str]:
 def _holds_bytes(folder: str, name: str) -> bool:
     try:
         found = os.stat(f"{folder}/{name}")
-    except OSError:  # a link to nothing
+    except OSError:  # a broken link
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size > 0

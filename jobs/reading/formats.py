@@ -11,7 +11,7 @@ from jobs.config.errors import InputError
 from jobs.reading.files import Files, few
 from jobs.reading.names import COMPRESSED, ENDINGS, UNPACKED, format_of, why_not_unpacked
 
-# beside those before it, a kind describes the data: README.md, dataset_info.json, labels.csv
+# beside the kinds before it, a kind describes data: README.md, dataset_info.json, labels.csv
 _BEFORE = [("parquet", "arrow", "numpy", "webdataset", "binaryFile"), ("json", "csv"), ("text",)]
 
 

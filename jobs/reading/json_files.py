@@ -23,7 +23,7 @@ _EXACT = "decimal(38,6)"
 
 
 def json_options(spark: SparkSession, files: Files, given: Mapping[str, str]) -> TextOptions:
-    """Return the options that the content of the files asks for; given ones take precedence.
+    """Return the options that the content of the files calls for; given ones take precedence.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def refuse_lost_digits(
 ) -> None:
     """Refuse long numbers that came in as floats, as other rows have fractions there.
 
-    Only columns that the config names are looked at: their numbers are read once more as text.
+    Only columns that the config names are examined: their numbers are read once more as text.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def _kind_as_text(kind: DataType) -> DataType:
 def _loses(text: Column, kind: DataType) -> Column:
     """Return whether numbers, read as text, hold one that a double does not.
 
-    Fractions are floats by nature, unless 16 digits and more stand before them.
+    Fractions are floats by nature, unless 16 or more digits precede them.
     """
     if isinstance(kind, ArrayType):
         return F.exists(text, lambda item: _loses(item, kind.elementType))
@@ -109,6 +109,6 @@ def _loses(text: Column, kind: DataType) -> Column:
         return F.lit(False)
     double = text.try_cast("double")
     is_too_large = text.rlike(_NUMBER) & double.isin(math.inf, -math.inf)
-    exact = text.try_cast(_EXACT)  # null: it has more digits
+    exact = text.try_cast(_EXACT)  # null: the number has more digits
     differs = F.coalesce(double.try_cast(_EXACT) != exact, F.lit(True))
     return is_too_large | (text.rlike(_LONG) & differs)

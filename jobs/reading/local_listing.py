@@ -14,7 +14,7 @@ from jobs.reading.names import is_hidden
 from jobs.spark.classic import default_file_system
 from jobs.spark.naming import is_local, path_of
 
-_PATTERN = re.compile(r"(?<!\\)[{}\[\]*?]")  # an unescaped sign of a pattern
+_PATTERN = re.compile(r"(?<!\\)[{}\[\]*?]")  # an unescaped pattern character
 
 
 class File(NamedTuple):
@@ -22,7 +22,7 @@ class File(NamedTuple):
 
     Attributes
     ----------
-    modified : in milliseconds, which Hadoop keeps
+    modified : time of modification in milliseconds, the precision that Hadoop keeps
     """
 
     path: str
@@ -30,8 +30,8 @@ class File(NamedTuple):
     length: int
 
     @property
-    def modificationTime(self) -> datetime:  # noqa: N802  as Spark calls it
-        """When it was modified, in local time and without a zone, as Spark's is."""
+    def modificationTime(self) -> datetime:
+        """When it was modified, as Spark names and gives it: local time, without a zone."""
         seconds, ms = divmod(self.modified, 1000)
         return datetime.fromtimestamp(seconds).replace(microsecond=1000 * ms)
 
@@ -58,7 +58,7 @@ def _below(place: Path) -> Iterator[File]:
         return
     for folder, subfolders, names in os.walk(place, followlinks=True):
         inside = ((name, os.path.realpath(os.path.join(folder, name))) for name in subfolders)
-        # a link to a folder above would never end
+        # a link to a parent folder would never end
         subfolders[:] = [
             name for name, real in inside if not is_hidden(name) and not _holds(real, folder)
         ]
@@ -76,7 +76,7 @@ def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
         path = f"{folder}/{name}" if folder != "/" else f"/{name}"
         try:
             found = os.stat(path)
-        except FileNotFoundError:  # a link to nothing
+        except FileNotFoundError:  # a broken link
             continue
         if found.st_size:
             yield File(f"file:{path}", found.st_mtime_ns // 1_000_000, found.st_size)

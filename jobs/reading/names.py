@@ -15,7 +15,7 @@ ENDINGS = {
 }
 _FORMAT_OF = {ending: kind for kind, endings in ENDINGS.items() for ending in endings}
 COMPRESSED = re.compile(r"\.(gz|zst|bz2)$")
-UNPACKED = ("json", "csv", "text")  # formats whose files Spark unpacks
+UNPACKED = ("json", "csv", "text")  # formats whose files Spark decompresses
 _PACKED = re.compile(r"(?i)\.(gz|zst|bz2)$")
 _HIDDEN = re.compile(r"_(?!.*=)|\.|.*\._COPYING_$")
 

@@ -1,4 +1,4 @@
-"""Parquet files: all their columns, and a clear word where one is two, or they differ in a type."""
+"""Parquet files: all their columns, and a clear error if a file is two, or types differ."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -24,7 +24,7 @@ from jobs.reading.whole_files import are_read_by_workers, read_whole_files
 from jobs.spark.frames import packed
 from jobs.spark.naming import quote
 
-MALFORMED = "_evenlake_malformed"  # the text of a record that Spark could not read; none has it
+MALFORMED = "_evenlake_malformed"  # column for the text of a record that Spark could not read
 _EVERY_FILE = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
 _FORMAT_OPTIONS = {
     # RFC 4180: quotes double inside quotes, a record may have several lines
@@ -47,7 +47,7 @@ class Read(NamedTuple):
     Attributes
     ----------
     ways : names of what is read differently than in earlier versions
-    members : of tars, that are passed over
+    members : members of tars that are passed over
     """
 
     rows: DataFrame
@@ -167,7 +167,7 @@ def _is_text(schema: StructType) -> bool:
 def with_places(rows: DataFrame, files: Files) -> DataFrame:
     """Add where each file is: ``relative_path``, also as ``id``, and its folder as ``label``.
 
-    Columns that are there stay as they are.
+    Existing columns stay as they are.
     """
     whole = "path" if "path" in rows.columns else "_metadata.file_path"
     path = F.expr(whole)

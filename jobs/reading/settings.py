@@ -15,7 +15,7 @@ _PINNED = {
     "spark.sql.caseSensitive": "false",
     "spark.sql.parquet.binaryAsString": "false",
 }
-# also shape rows, but while queries run: a session that differs has another fingerprint
+# also shape rows, but at run time: a session that differs has another fingerprint
 _EXPECTED = {
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",

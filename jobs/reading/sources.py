@@ -9,7 +9,7 @@ from jobs.reading.files import escaped
 from jobs.spark.naming import is_local
 from jobs.spark.session import n_slots
 
-WHOLE = (0, -1)  # the rows of a file that is read as one
+WHOLE = (0, -1)  # the row range of a file that is read as a whole
 _SOURCES = "path string, content binary, start bigint, stop bigint"
 _TASKS_A_SLOT = 8
 

@@ -1,4 +1,4 @@
-"""Texts as Spark reads them, as what they are; and what readers of CSV and JSON are told."""
+"""Texts as Spark reads them, turned into what they are; options for readers of CSV and JSON."""
 
 import codecs
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from jobs.config.errors import InputError
 from jobs.reading.files import Files
 from jobs.spark.naming import quote
 
-LATIN = "ISO-8859-1"  # every byte is a character: nothing is lost
+LATIN = "ISO-8859-1"  # every byte is a character, so nothing is lost
 
 
 class TextOptions(NamedTuple):
@@ -20,10 +20,10 @@ class TextOptions(NamedTuple):
 
     Attributes
     ----------
-    options : for Spark's reader
+    options : options for Spark's reader
     ways : names of what is read differently than in earlier versions
     is_bytes : whether texts are read byte for byte, as some are not UTF-8
-    columns : of CSV, if Spark does not find them
+    columns : columns of a CSV file, if Spark does not find them
     """
 
     options: dict[str, str]

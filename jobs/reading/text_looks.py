@@ -1,4 +1,4 @@
-"""Look into files of text before Spark parses them, and refuse what its readers would not say."""
+"""Examine text files before Spark parses them, and refuse what its readers would not report."""
 
 import logging
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from udfs.readers.text_checks import SCHEMA, Looks, look_into
 
 log = logging.getLogger(__name__)
 
-_LARGEST = 1 << 30  # bytes of a file that a worker looks into at once
-_LARGEST_LINES = 1 << 28  # of one that Spark would read in parts
-_AT_ONCE = 16 << 20  # bytes of a pool that the driver looks into itself
+_LARGEST = 1 << 30  # bytes of a file that a worker examines at once
+_LARGEST_LINES = 1 << 28  # bytes of a file that Spark would read in parts
+_AT_ONCE = 16 << 20  # bytes of a pool that the driver examines itself
 
 
 def looks_of(
     spark: SparkSession, files: Files, look: Callable[[Source], Looks], *, in_parts: bool = False
 ) -> list[Row]:
-    """Look into the files of a pool.
+    """Examine the files of a pool.
 
     Parameters
     ----------

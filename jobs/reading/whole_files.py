@@ -20,7 +20,7 @@ def read_whole_files(
 ) -> DataFrame:
     """Return the columns of Spark's ``binaryFile``: path, modificationTime, length, content.
 
-    Local files are read by Python workers, whatever signs their names hold.
+    Local files are read by Python workers, whatever characters their names hold.
     """
     if not are_read_by_workers(files, config):
         return spark.read.format("binaryFile").options(**options).load(paths)
@@ -34,7 +34,7 @@ def read_whole_files(
     }
     listed = spark.createDataFrame(
         pa.table(found)
-    )  # of rows of Python's it takes ten times as long
+    )  # from rows made in Python it takes ten times as long
     n_tasks = min(len(files.found), n_packed(spark, files.n_bytes))
     return listed.repartition(n_tasks).withColumn("content", make_read()("path"))
 

@@ -15,7 +15,7 @@ from jobs.reporting.page import PageContext
 from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
 from jobs.sections.samples import SampleConfig
 
-GIANT_SHARE = 0.5  # of the pool in one node: worth a warning
+GIANT_SHARE = 0.5  # share of the pool in one node that is worth a warning
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
 
     Parameters
     ----------
-    rows : of ``report``, from this run's stages
+    rows : rows of ``report`` written by this run's stages
     """
     samples = [
         {
@@ -82,7 +82,7 @@ def _target(run: Reported, sample: SampleConfig) -> int:
 
 
 def _why(run: Reported, sample: SampleConfig) -> str:
-    """Say why a sample has fewer rows than it was to have."""
+    """Return why a sample has fewer rows than it was to have."""
     if sample.is_constrained:
         return "its constraints leave no more"
     return f"the pool has {run.n_points} points, {sample.replicas} replicas at most"

@@ -27,7 +27,7 @@ from udfs.kernels.judging.coverage import (
 from udfs.kernels.judging.measures import effective_number, kl_to_uniform
 
 N_CLUSTERINGS = 3
-EVALUATED_ROWS = 10_000  # rows of the hash sample of the pool that one clustering uses
+EVALUATED_ROWS = 10_000  # rows of the pool's hash sample for one clustering
 MAX_COMPARED = 50_000  # sampled points used for coverage; a hash sample of them if there are more
 
 Figures = dict[str, float]
@@ -42,8 +42,8 @@ class Judges:
     ----------
     evaluated : (n, d) each, the vectors of independent hash samples of the pool
     uniform : (m, d) each, the same number of independent uniform draws
-    seed : of the clusterings
-    unit : of the vectors' grid
+    seed : seed of the clusterings
+    unit : grid unit of the vectors
     """
 
     evaluated: Sequence[Vectors]
@@ -73,7 +73,7 @@ def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges, *, prefix: str
     Parameters
     ----------
     sampled : sample -> its vectors, or a hash sample of them
-    prefix : of the rows' sections; of another embedding than the run's own
+    prefix : prefix of the rows' sections, for an embedding other than the run's own
     """
     with threadpool_limits(1):
         panels = judges.panels
@@ -93,7 +93,7 @@ def coverage_rows(sampled: Mapping[str, Vectors], judges: Judges, *, prefix: str
 
 @dataclass(frozen=True)
 class Panel:
-    """One hash sample's nodes and communities; -1 is no community."""
+    """One hash sample's nodes and communities; -1 marks points in no community."""
 
     nodes: IndependentNodes
     communities: NDArray[np.int64]

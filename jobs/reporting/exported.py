@@ -13,7 +13,7 @@ from jobs.tables.lake import PAGES
 
 @dataclass(frozen=True)
 class Exported:
-    """A page that was written; as text, what it says first, and where it is."""
+    """A page that was written; as text, its main findings and where it is."""
 
     said: list[str]
     report_path: str
@@ -28,7 +28,7 @@ def exported(folder: Path, run_id: str, content: Callable[[], bytes], *, is_kept
 
     Parameters
     ----------
-    is_kept : a page that is there already stays
+    is_kept : whether an existing page stays
     """
     path = folder / PAGES / f"{run_id}.html"
     if not (is_kept and path.is_file() and not path.is_symlink()):

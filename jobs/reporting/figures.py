@@ -291,7 +291,7 @@ def _set_layout(figure: go.Figure, *, height: int) -> None:
             gridcolor=_GRID,
             zeroline=False,
             showline=False,
-            ticks="outside",  # invisible: they keep the labels of both axes apart
+            ticks="outside",  # invisible: they keep the two axes' labels apart
             ticklen=5,
             tickcolor="rgba(0,0,0,0)",
             fixedrange=True,

@@ -43,7 +43,7 @@ def node_rows(
     ----------
     nodes : level, node_id, parent_id, n_points
     allocations : sample, level, node_id, quota
-    controls : sample -> the leaf of every point of a uniform draw of its size
+    controls : sample -> (n,) the leaf of every point of a uniform draw of its size
     """
     levels = by_level(nodes)
     rows: list[Row] = []

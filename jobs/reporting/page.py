@@ -38,7 +38,7 @@ _DRAWN = {  # sections that the page lays out itself; any others become plain ta
     "labels", "tree", "nodes", "map", "recommendation", SIZES,
 }  # fmt: skip
 _STYLES = ("reporting/page.css", "pictures/pictures.css")
-_COMPARED = [  # beside each other for every sample: section, level, metrics with title and kind
+_COMPARED = [  # shown side by side for every sample: section, level, metrics with title and kind
     ("coverage", None, [("coverage_distance", "Coverage distance", "human"),
                         ("coverage_gap", "Beside uniform", "percent"),
                         ("effective_nodes", "Effective independent nodes", "human")]),
@@ -48,7 +48,7 @@ _COMPARED = [  # beside each other for every sample: section, level, metrics wit
     ("labels", None, [("effective_labels", "Effective labels", "human"),
                       ("probe_accuracy", "Linear probe", "percent")]),
 ]  # fmt: skip
-_MOST_OTHERS = 100  # rows of such a table
+_MOST_OTHERS = 100  # rows of a plain table
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def render_page(context: PageContext) -> str:
 
 
 def rendered(template: str, **values: Any) -> str:
-    """Fill in a room's template, with plotly.js and the style at hand."""
+    """Fill in a room's template, which can use plotly.js and the style."""
     place = resources.files("jobs")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: place.joinpath(name).read_text("utf-8")),
@@ -118,7 +118,7 @@ def rendered(template: str, **values: Any) -> str:
 
 
 def pool_line(context: PageContext) -> str:
-    """Say in a line for a terminal what became of the pool's rows."""
+    """Return a line for a terminal on what became of the pool's rows."""
     cell = context.cell
     n_rows = cell("size", None, None, "n_pool").value
     fates = [f"{human(n_rows)} rows read", f"{human(_n_points(cell))} points"]
@@ -144,7 +144,7 @@ def headlines(context: PageContext) -> list[str]:
 
 
 def sentences(context: PageContext) -> list[str]:
-    """Return all that a terminal is told: the pool, advice, a line per sample, the warnings."""
+    """Return all that a terminal shows: the pool, advice, a line per sample, the warnings."""
     advice = [f"advice for {found}" for found in context.advice]
     warnings = [f"warning: {note}" for note in context.notes]
     return [pool_line(context), *advice, *headlines(context), *warnings]

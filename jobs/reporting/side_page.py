@@ -1,4 +1,4 @@
-"""The page of a stage beside the run: what it says, its figures by round, and their controls."""
+"""The page of a stage beside the run: its findings, its figures by round, and their controls."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Chart:
     Attributes
     ----------
     over : ``x`` for the last round's distribution, ``key`` for a line over rounds
-    names : of the two lines
+    names : names of the two lines
     """
 
     metric: str
@@ -41,7 +41,7 @@ class SidePage:
 
     Attributes
     ----------
-    title, intro : for people who have not asked for it
+    title, intro : written for readers who have not asked for the page
     said : a line for each finding
     tables : name -> address
     """
@@ -55,13 +55,13 @@ class SidePage:
     charts: Sequence[Chart]
     tables: Mapping[str, str]
     config_yaml: str
-    columns: str = "round"  # what the columns of its table are
-    control: str = "the same of a uniform draw"  # what stands in brackets
-    pictures: Sequence[tuple[str, Sequence[Exemplar]]] = ()  # by their titles
+    columns: str = "round"  # what the columns of its table stand for
+    control: str = "the same of a uniform draw"  # what the values in brackets are
+    pictures: Sequence[tuple[str, Sequence[Exemplar]]] = ()  # title -> pictures
 
     @classmethod
     def of(cls, config: RunConfig, run_id: str, **rest: Any) -> Self:
-        """Return the page of a run, made now; ``rest`` is what it says."""
+        """Return the page of a run, made now; ``rest`` is its content."""
         return cls(
             pool=without_secrets(config.input.table),
             run_id=run_id,
@@ -76,7 +76,7 @@ def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
 
     Parameters
     ----------
-    rows : of ``report``, one section of it; ``key`` is the round
+    rows : rows of one section of ``report``; ``key`` is the round
     """
     plain = rows[rows["x"].isna()]
     rounds = sorted(rows["key"].dropna().unique(), key=int)
@@ -118,7 +118,7 @@ def _drawn(chart: Chart, rows: pd.DataFrame, rounds: Sequence[str]) -> go.Figure
 
 
 def _evenly(n: int, most: int) -> list[int]:
-    """Return at most so many of the first n numbers, the first and the last among them."""
+    """Return at most ``most`` of the first n numbers, the first and the last among them."""
     if n <= most:
         return list(range(n))
     return [round(i * (n - 1) / (most - 1)) for i in range(most)]

@@ -1,4 +1,4 @@
-"""What a report says of a sample beside a uniform one: on the page, in a terminal, as a warning."""
+"""What a report says of a sample next to a uniform one: on the page, in a terminal, in warnings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +8,11 @@ from jobs.reporting.numbers import human, percent
 
 
 def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | None:
-    """Return what nodes and communities say of a sample; None if coverage was not measured.
+    """Return what nodes and communities say about a sample; None if coverage was not measured.
 
     Parameters
     ----------
-    prefix : of the sections, where another embedding judges; see ``coverage_rows``
+    prefix : prefix of the sections if another embedding judges; see ``coverage_rows``
     """
 
     def gap(name: str) -> Gap | None:
@@ -26,7 +26,7 @@ def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | 
 
 
 def verdict_kept(measures: Mapping[str, float], sample: str) -> Verdict:
-    """Return what the kept measures say of a sample."""
+    """Return what the kept measures say about a sample."""
 
     def gap(section: str) -> Gap:
         mean, error = (f"{sample}.{section}.coverage_gap{end}" for end in ("", "_error"))
@@ -71,7 +71,7 @@ def _compared(gap: Gap) -> str:
 
 
 def side_said(cell: CellOf, sample: str) -> str:
-    """Say in a sentence for a terminal how close points lie; empty if it was not measured."""
+    """Return a sentence for a terminal on how close points lie; empty if it was not measured."""
     gap = cell("coverage", sample, None, "coverage_gap").value
     if gap is None:
         return ""

@@ -10,7 +10,7 @@ from jobs.runs.work import Work
 from udfs.near import DirectionReader
 from udfs.retrieval import RETRIEVED_SCHEMA, make_retrieve
 
-MOST_SEEDS = 20_000  # every point is compared with every one
+MOST_SEEDS = 20_000  # every point is compared with each of them
 
 
 def vectors_of(name: str, seeds: DataFrame, read: DirectionReader) -> NDArray[np.float32]:
@@ -18,7 +18,7 @@ def vectors_of(name: str, seeds: DataFrame, read: DirectionReader) -> NDArray[np
 
     Parameters
     ----------
-    name : for messages
+    name : name of the seeds, for messages
     seeds : embedding
 
     Raises
@@ -45,7 +45,7 @@ def nearest_points(
 
     Parameters
     ----------
-    seeds : of ``vectors_of``
+    seeds : (n_seeds, n_features), what ``vectors_of`` returned
     points : id, embedding
     """
     schema = RETRIEVED_SCHEMA.format(id=points.schema["id"].dataType.simpleString())

@@ -26,7 +26,7 @@ CHECKPOINTS = Table(
     "checkpoints", "incarnation INT, sequence BIGINT, depth INT, part INT, content BINARY"
 )
 _PART_BYTES = 32 << 20  # per row
-_GATHERED = -1  # the depth under which the stage's own rows are kept
+_GATHERED = -1  # depth under which the stage's own rows are kept
 
 
 class Checkpoints:
@@ -41,7 +41,7 @@ class Checkpoints:
         self.this, self.interval, self._gathered = this, interval, gathered
         self._incarnation, self._sequence = this.incarnation, 0
         self._states: dict[int, State] = {}
-        self.resumed: Any = None  # what had been gathered
+        self.resumed: Any = None  # rows gathered before the restart
         self._load()
         self._saved_at = time.monotonic()
         this.when_finished(self.clear)

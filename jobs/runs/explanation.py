@@ -64,7 +64,7 @@ class Explanation:
     gate: Gate = Gate("accepted")
     path: list[Node] = field(default_factory=list)
     samples: list[Place] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # of stages beside the run
+    notes: list[str] = field(default_factory=list)  # from stages beside the run
 
     def __str__(self) -> str:
         """Return it for people, one fact per line."""

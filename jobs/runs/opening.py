@@ -8,7 +8,7 @@ from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen, pinned
 from jobs.ledger.events import RUNS, Event
 from jobs.pool.columns import judge_columns, pool_columns
-from jobs.pool.inputs import open_pool, with_pointed
+from jobs.pool.inputs import Pool, open_pool, with_pointed
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run
 from jobs.runs.stage import Recipe
@@ -47,11 +47,32 @@ def open_run(
 
         recipe = RECIPE
     ship_own_code(spark)
+    config = _with_versions(spark, config, recipe)
+    lake = Lake(spark, config.output)
+    pool, id_type = _pool(spark, config)
+    run = Run(
+        spark, recipe, config, config, lake, pool, progress or Progress(),
+        is_refresh, replaces_samples, waits,
+    )  # fmt: skip
+    events = run.ledger.open(set(run.keys.values()))
+    _refuse_other_pool(run, events)
+    _refuse_other_ids(lake, id_type, config.input.id)
+    if not is_refresh:
+        run.resolve()
+    return run
+
+
+def _with_versions(spark: SparkSession, config: RunConfig, recipe: Recipe) -> RunConfig:
+    """Return the config with the versions of the embedder and of all that stages read besides."""
     config = pinned(config)
     for stage in recipe.stages:
         if stage.pins is not None and stage.is_on(config):
             config = stage.pins(spark, config)
-    lake = Lake(spark, config.output)
+    return config
+
+
+def _pool(spark: SparkSession, config: RunConfig) -> tuple[Pool, str]:
+    """Return the pool, pinned to its version, and the type of its ids."""
     pool = open_pool(spark, config.input)
     spec = chosen(config).spec
     columns = pool_columns(pool, config.input, spec.reads)
@@ -59,16 +80,7 @@ def open_run(
         judge_columns(pool, config.input, judge)
     if spec.opens_paths and columns.schema["value"].dataType.typeName() == "string":
         pool = with_pointed(pool, columns, config.input)
-    run = Run(
-        spark, recipe, config, config, lake, pool, progress or Progress(),
-        is_refresh, replaces_samples, waits,
-    )  # fmt: skip
-    events = run.ledger.open(set(run.keys.values()))
-    _refuse_other_pool(run, events)
-    _refuse_other_ids(lake, columns.schema["id"].dataType.simpleString(), config.input.id)
-    if not is_refresh:
-        run.resolve()
-    return run
+    return pool, columns.schema["id"].dataType.simpleString()
 
 
 def reopened(run: Run, config: RunConfig) -> Run:

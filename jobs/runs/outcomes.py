@@ -20,7 +20,7 @@ def per(pattern: str, names: str = r"\w+") -> Any:
 
     Parameters
     ----------
-    pattern : of their names; ``{}`` is the level or the name
+    pattern : pattern of their names; ``{}`` is the level or the name
     names : a regular expression that matches what may replace ``{}``
     """
     return field(metadata={_PATTERN: pattern, _NAMES: names})

@@ -9,7 +9,7 @@ from jobs.runs.progress import Progress
 from jobs.spark.background import in_background
 
 _POLL = 1.0  # seconds
-WORTH_NOTING = 5.0  # seconds; a shorter pass ends without a word
+WORTH_NOTING = 5.0  # seconds; shorter passes are not reported
 
 
 @contextmanager

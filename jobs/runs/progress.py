@@ -32,14 +32,14 @@ class Progress:
 
     Attributes
     ----------
-    is_live : by a live line; otherwise by log lines
+    is_live : whether to draw a live line instead of writing log lines
     """
 
     def __init__(self, *, is_live: bool | None = None) -> None:
         self.is_live = sys.stderr.isatty() if is_live is None else is_live
         self._reported: tuple[float, float | None, str] | None = None  # done, total, facts
         self._n_rows: int | None = None
-        self._at: tuple[str, SparkSession | None] = ("", None)  # the stage
+        self._at: tuple[str, SparkSession | None] = ("", None)  # the stage's name
 
     @cached_property
     def _console(self) -> "Console":
@@ -48,7 +48,7 @@ class Progress:
         return Console(stderr=True)
 
     def expect(self, n_rows: int) -> None:
-        """Say how many rows the pool has."""
+        """Set how many rows the pool has."""
         self._n_rows = n_rows
 
     @contextmanager
@@ -120,7 +120,7 @@ class Progress:
         if self._reported is not None:
             done, total, facts = self._reported
             return done, total, f"{facts} {counted}".rstrip()
-        if rows is None:  # as on Connect, or between two jobs
+        if rows is None:  # on Connect, or between two jobs
             return 0, None, counted
         is_of_pool = self._n_rows is not None and rows <= self._n_rows
         return rows, self._n_rows if is_of_pool else None, counted

@@ -44,8 +44,8 @@ class Run:
     metrics : stage -> its figures, once finished or reused
     is_refresh : finished stages are cleaned and done again
     replaces_samples : another config's published samples may be replaced
-    waits : for another process at the same stage, and takes its result; otherwise that is an error
-    store : of events; the lake's own by default
+    waits : whether to wait for another process at the same stage and take its result, or raise
+    store : store of the events; the lake's own by default
     opened_at : when the run began
     """
 
@@ -107,12 +107,12 @@ class Run:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Do several stages in a row: the end of one and the start of the next share a commit."""
+        """Run several stages in a row: the end of one and the start of the next share a commit."""
         with self.ledger.merging():
             yield
 
     def do(self, stage: Stage[O_co]) -> O_co:
-        """Do a stage, or reuse it if its key has finished; either way, record it in the ledger.
+        """Run a stage, or reuse it if its key has finished; either way, record it in the ledger.
 
         Raises
         ------
@@ -121,18 +121,18 @@ class Run:
         BusyError
             If another process is working on it and this run does not wait.
         """
-        # a module run as a program has created its stage a second time
+        # a module run as a program has created its stage twice
         stage = self.recipe.named(stage.name) or stage
-        if stage.is_side:  # a refresh is of this stage alone
+        if stage.is_side:  # a refresh concerns this stage alone
             self.resolve()
         self._require_upstream(stage)
         while not self._done(stage):
-            pass  # another process started first: wait for it
+            pass  # another process was first: wait for it
         self.resolve()
         return self.outcome(stage)
 
     def _done(self, stage: Stage[Any]) -> bool:
-        """Do a stage or reuse it; return False if another process started it first."""
+        """Run a stage or reuse it; return False if another process started it first."""
         attempt = self.ledger.begin(
             stage.name,
             self.key(stage),
@@ -151,7 +151,7 @@ class Run:
         return True
 
     def _work(self, work: Work, do: Callable[[Work], Any]) -> None:
-        """Do a stage's work, and record how it ended."""
+        """Run a stage's work, and record how it ended."""
         stage, began = work.stage, time.perf_counter()
         try:
             try:

@@ -160,7 +160,7 @@ class Recipe:
     def keys(
         self, written: RunConfig, fingerprint: str, *, resolved: RunConfig | None = None
     ) -> dict[str, str]:
-        """Return every stage's key by name, including stages that are off, but for side stages.
+        """Return every stage's key by name, including stages that are off, except side stages.
 
         A value that a stage put in place of ``auto`` enters later keys as if it had been written,
         so writing or choosing the same value again finds the same output.
@@ -168,7 +168,7 @@ class Recipe:
         Parameters
         ----------
         written : the config as written
-        fingerprint : of the input, see ``jobs.pool.inputs.Pool``
+        fingerprint : fingerprint of the input; see ``jobs.pool.inputs.Pool``
         resolved : the config once nothing is left to ``auto``; None before that
         """
         as_written, as_resolved = identity(written), identity(resolved or written)
@@ -196,10 +196,10 @@ class Recipe:
         return hash_of({"stage": "lineage", "version": 1, "config": read, "upstream": []})
 
     def lineages(self, written: RunConfig) -> set[str]:
-        """Return the lineages that a config goes on with: its own, and that of an earlier version.
+        """Return the lineages that a config continues: its own, and that of an earlier version.
 
         A config that leaves out a key whose default has changed has another lineage now, and must
-        not lose its published sample by that.
+        not lose its published sample because of that.
         """
         return {self.lineage(written), self.lineage(as_before(written))}
 
@@ -208,7 +208,7 @@ class Recipe:
 
         Parameters
         ----------
-        figures : of finished stages, by name
+        figures : figures of finished stages, by name
         """
         config = written
         for stage in self.on(written):

@@ -36,7 +36,7 @@ class Work:
 
     Attributes
     ----------
-    digests, n_rows : of the tables written so far
+    digests, n_rows : digests and row counts of the tables written so far
     """
 
     def __init__(self, run: "Run", stage: Stage[Any], attempt: Attempt) -> None:
@@ -96,7 +96,7 @@ class Work:
         self._attempt.require()
 
     def require_pinned(self) -> None:
-        """Make sure that what else the stage has read is what was pinned.
+        """Make sure that the stage's other inputs are still what was pinned.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Tables beside the pool that samples name: pinned to what is there."""
+"""Tables beside the pool that samples name: pinned to their content."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from jobs.pool.beside import opened, pinned
 
 
 def samples_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprints of the samples' tables that are there now.
+    """Return the config with the current fingerprints of the samples' tables.
 
     Raises
     ------

@@ -22,13 +22,13 @@ from jobs.spark.frames import kept_no_more, kept_on_disk
 from udfs.kernels.sampling.allocation import TreeLevel, pool_weights
 from udfs.kernels.sampling.quotas import divide_quotas, units_below
 
-UNIFORM = f".{POOL}"  # the name of the uniform draw from the pool that blends take rows of
+UNIFORM = f".{POOL}"  # name of the uniform draw from the pool whose rows blends take
 
 
 def uniform_draws(samples: Sequence[SampleConfig], n_points: int) -> list[SampleConfig]:
-    """Return the draw from the pool that blends ask for, if they do: as many rows as the largest.
+    """Return the draw from the pool that blends ask for, if any: as many rows as the largest blend.
 
-    Rows that other parts hold already are passed over, and those are no more than the blend's.
+    Rows that other parts already hold are passed over; there are at most as many as the blend has.
     """
     wanted = [s.rows_of(n_points) for s in samples if s.blend is not None and POOL in s.blend]
     if not wanted:
@@ -49,7 +49,7 @@ def with_blends(
     Parameters
     ----------
     drawn : of ``draw_points``; allocations : of ``allocations_of``; those of ``uniform_draws`` go
-    levels : of the tree, leaves first
+    levels : the tree's levels, leaves first
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _blended(
 ) -> tuple[DataFrame, pa.Table]:
     """Return the rows of a blend and its allocations.
 
-    The reason of a row is the part that it is of. Its pool_weight is that of all the blend's rows
+    A row's reason is the part that it comes from. Its pool_weight is that of all the blend's rows
     in its leaf: whatever the parts, a leaf's rows together stand for its points.
     """
     blend, n_leaves = _Blend(sample, drawn), len(levels[0].parents)
@@ -94,7 +94,7 @@ class _Blend:
 
     Attributes
     ----------
-    names : of the samples that its parts are of
+    names : names of the samples that its parts come from
     """
 
     def __init__(self, sample: SampleConfig, drawn: DataFrame) -> None:
@@ -146,7 +146,7 @@ class _Blend:
         if (found == wanted).all():
             return
         i = int(np.flatnonzero(found < wanted)[0])
-        # with fewer rows every part takes fewer, and leaves more to those after it
+        # with fewer rows, every part takes fewer and leaves more to the parts after it
         most = bisect_left(range(1, n_rows), True, key=self._is_short)
         part = [*self._parts][i]
         raise ConfigError(

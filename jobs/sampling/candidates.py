@@ -47,7 +47,7 @@ def candidates(assignments: DataFrame, described: DataFrame, sample: SampleConfi
     Raises
     ------
     ConfigError
-        If a filter is none.
+        If a filter is not a condition.
     """
     told = {"stratum": _stratum(sample.quotas)}
     for key, name in _PICKED.items():
@@ -87,7 +87,7 @@ def number_in(name: str) -> Column:
 
 
 def _ids_in(described: DataFrame, key: str, given: IdsConfig) -> DataFrame:
-    """Return the ids in a table, and say how many of them are no points of the tree."""
+    """Return the ids in a table, and report how many of them are not points of the tree."""
     pool = opened(described.sparkSession, key, given, id=given.id, content=given.id)
     try:
         ids = pool.rows.select(F.expr(given.id).alias("id")).where("id IS NOT NULL").distinct()

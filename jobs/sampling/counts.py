@@ -20,7 +20,7 @@ class Counts:
     ----------
     n_points, n_included : (n_strata, n_leaves) int64
     n_without_weight, n_without_size : points whose column holds no number
-    total_size : of all points
+    total_size : sum over all points
     """
 
     n_points: NDArray[np.int64]
@@ -40,7 +40,7 @@ def count_candidates(points: DataFrame, n_strata: int, n_leaves: int) -> Counts:
 
     Parameters
     ----------
-    points : of ``candidates``
+    points : what ``candidates`` returned
     """
     known = set(points.columns)
     never, nothing = F.lit(False), F.lit(0.0)

@@ -12,7 +12,7 @@ def draw_points(ranked: DataFrame, quotas: DataFrame) -> DataFrame:
     Parameters
     ----------
     ranked : id, leaf_id, stratum, place: from 0 in the leaf and stratum
-    quotas : of ``Share.of_leaves``
+    quotas : what ``Share.of_leaves`` returned
 
     Returns
     -------

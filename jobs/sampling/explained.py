@@ -25,13 +25,13 @@ def with_quotas(allocations: DataFrame, path: Sequence[Node], names: Sequence[st
 def why_not(
     sample: SampleConfig, replicas: Sequence[int], rank: int | None, quota: int
 ) -> str | None:
-    """Say why a sample does not hold a point; None if it does.
+    """Return why a sample does not hold a point; None if it does.
 
     Parameters
     ----------
-    replicas : of the point in the sample
-    rank : in its leaf; None if the sample may not hold it, or has no ranks
-    quota : of its leaf
+    replicas : replicas of the point in the sample
+    rank : rank in its leaf; None if the sample may not hold it, or has no ranks
+    quota : quota of its leaf
     """
     if replicas:
         return None

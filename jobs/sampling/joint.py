@@ -1,9 +1,9 @@
 """Quotas of values beside bounds on nodes: how many rows of each value are below each node.
 
 Both are met by a flow of rows: from the sample to the values, on to the nodes of a level, up the
-tree and back. Each of these arcs has a least and a most, and one maximum flow tells whether all can
-be met (Hoffman's circulation theorem): it finds rows to move, or there are none. All is in whole
-numbers; of several ways to move them it is scipy's.
+tree and back. Each of these arcs has bounds, and one maximum flow tells whether all can be met
+(Hoffman's circulation theorem): it finds the rows to move, or there are none. All numbers are
+whole; if rows can be moved in several ways, scipy chooses.
 """
 
 from bisect import bisect_left
@@ -17,8 +17,8 @@ from jobs.sampling.shares import Stratum
 from udfs.kernels.sampling.allocation import Sharing, TreeLevel, bounded, quotas_down
 from udfs.kernels.sampling.quotas import units_below
 
-STEPS = 64  # from the evenest nodes to whatever their bounds allow
-_MOST_FLOW = np.iinfo(np.int32).max  # scipy's
+STEPS = 64  # from the most even nodes to whatever their bounds allow
+_MOST_FLOW = np.iinfo(np.int32).max  # scipy's limit
 
 Counts = NDArray[np.int64]
 
@@ -26,7 +26,7 @@ Counts = NDArray[np.int64]
 def circulation(
     tails: Counts, heads: Counts, flow: Counts, low: Counts, high: Counts
 ) -> Counts | None:
-    """Return a flow within bounds, the given one if it is; None if there is none.
+    """Return a flow within bounds, the given one if it qualifies; None if there is none.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Joint:
         self._lows, self._highs = [least], [most]
         sides = [(np.zeros(len(trees), np.int64), 1 + np.arange(len(trees)))]
         n_nodes = [len(level.parents) for level in whole[t:]]
-        starts = 1 + len(trees) + np.cumsum([0, *n_nodes])  # of each level's nodes, and the root
+        starts = 1 + len(trees) + np.cumsum([0, *n_nodes])  # nodes of each level, and the root
         # 1. values to nodes, where they have points there
         _, n = shape = (len(trees), n_nodes[0])
         cells = [_bounds(tree[t]) for tree in trees]
@@ -159,10 +159,10 @@ class Joint:
         return np.concatenate([*parts, below])
 
     def _moved(self, flow: Counts, step: int) -> Counts | None:
-        """Return a flow in which nodes are no further from the evenest than some steps allow."""
+        """Return a flow whose nodes lie within some steps of the most even one, or None."""
         n_rows, t = int(flow[-1]), self._t
         low, high = self._lows.copy(), self._highs.copy()
-        if step < STEPS:  # else whatever the bounds allow: a cap above them may keep nodes uneven
+        if step < STEPS:  # or whatever the bounds allow: a cap above the nodes may keep them uneven
             most = int(_bounds(self._whole[-1])[1].sum())
             fewer, more = n_rows * step // STEPS, (most - n_rows) * step // STEPS
             at = sum(map(len, self._lows[:2]))
@@ -182,7 +182,7 @@ def _bounds(level: TreeLevel) -> tuple[Counts, Counts]:
 
 
 def _pinned(tree: Sequence[TreeLevel], t: int, rows: Counts) -> list[TreeLevel]:
-    """Return the tree with exactly so many rows below each node of a level."""
+    """Return the tree with exactly the given rows below each node of a level."""
     ends = []
     for i in (0, 1):
         bounds = [_bounds(level)[i] for level in tree]

@@ -11,9 +11,8 @@ from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.kernels.sampling.lifts import lifts
 from udfs.kernels.sampling.quotas import rounded
 
-SeedCounts = Mapping[
-    str, NDArray[np.int64]
-]  # of like and unlike : (n_leaves,) that landed in each leaf
+# like and unlike -> (n_leaves,) seeds that landed in each leaf
+SeedCounts = Mapping[str, NDArray[np.int64]]
 
 
 def leaning(

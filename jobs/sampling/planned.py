@@ -21,8 +21,8 @@ from udfs.kernels.sampling.quotas import divide_quotas, rounded
 
 log = logging.getLogger(__name__)
 
-MOST_CELLS = 20_000_000  # some 100 bytes each while they are divided
-_LEAST_WEIGHT = 1e-9  # of values that an unconstrained sample would hardly hold
+MOST_CELLS = 20_000_000  # about 100 bytes each while they are divided
+_LEAST_WEIGHT = 1e-9  # weight of values that an unconstrained sample would hardly hold
 
 
 def plan_sample(
@@ -39,10 +39,10 @@ def plan_sample(
 
     Parameters
     ----------
-    levels : of the tree, leaves first
-    size : as wanted
-    rules : of single nodes
-    seeds : that landed in each leaf, where the sample is to be like or unlike some
+    levels : the tree's levels, leaves first
+    size : the size asked for
+    rules : rules for single nodes
+    seeds : seeds that landed in each leaf, if the sample is to be like or unlike some
 
     Raises
     ------
@@ -54,25 +54,18 @@ def plan_sample(
         return Share(sample, [Stratum(levels, size, sharing)])
     ruled, n_possible = Rules(sample, rules, levels), int(levels[-1].n_points.sum())
     levels, is_unlike = leaning(sample, ruled.weighted(levels), seeds or {})
-    retrieved = [f"{key}.nearest" for key in sample.retrieved]
-    left = {" and ".join(retrieved) or "must_exclude": counts}  # by what leaves so many
-    for key, is_dropped in {"node_rules": ruled.is_dropped, "strict likeness": is_unlike}.items():
-        left[key] = counts = _kept(sample, key, counts, is_dropped)
+    left = _left(sample, counts, {"node_rules": ruled.is_dropped, "strict likeness": is_unlike})
+    *_, counts = left.values()
     n_possible *= sample.replicas
     wanted = min(size, n_possible)
     lowest = _lowest_bound(sample, ruled) if sample.quotas is not None else None
-    of_each = None if lowest is not None else ruled  # or of all strata together
+    of_each = None if lowest is not None else ruled  # otherwise they bound all strata together
     trees = [
         _bounded(sample, levels, of_each, *of)
         for of in zip(counts.n_points, counts.n_included, strict=True)
     ]
-    least, most = (
-        np.array([int(bounds[-1].sum()) for bounds in ends])
-        for ends in zip(*(_bounds(tree) for tree in trees), strict=True)
-    )
-    if sample.quotas is not None:
-        least, most = _quotas(sample, sample.quotas, least, most, wanted)
-    if size >= n_possible:  # as without constraints, all there are
+    least, most = _ends(sample, trees, wanted)
+    if size >= n_possible:  # take all there are, as without constraints
         wanted = min(wanted, int(most.sum()))
     _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), left)
     joint = None
@@ -93,6 +86,35 @@ def plan_sample(
     )
 
 
+def _left(
+    sample: SampleConfig, counts: Counts, dropped: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, Counts]:
+    """Return the counts left after each config key that excludes points, in turn.
+
+    Parameters
+    ----------
+    dropped : config key -> (n_leaves,) the leaves that it drops
+    """
+    retrieved = [f"{key}.nearest" for key in sample.retrieved]
+    left = {" and ".join(retrieved) or "must_exclude": counts}
+    for key, is_dropped in dropped.items():
+        left[key] = counts = _kept(sample, key, counts, is_dropped)
+    return left
+
+
+def _ends(
+    sample: SampleConfig, trees: Sequence[Sequence[TreeLevel]], wanted: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the fewest and the most rows of each stratum : (n_strata,) each."""
+    least, most = (
+        np.array([int(bounds[-1].sum()) for bounds in ends])
+        for ends in zip(*(_bounds(tree) for tree in trees), strict=True)
+    )
+    if sample.quotas is None:
+        return least, most
+    return _quotas(sample, sample.quotas, least, most, wanted)
+
+
 def _divided(
     size: int, free: NDArray[np.float64], least: NDArray[np.int64], most: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -109,7 +131,7 @@ def _divided(
 
 
 def _lowest_bound(sample: SampleConfig, ruled: Rules) -> int | None:
-    """Return the lowest level, from 0, whose nodes have a most or a least; None if none has."""
+    """Return the lowest level, from 0, whose nodes have a bound on their rows; None if none has."""
     capped = [t for t, most in enumerate(ruled.most) if (most < NO_CAP).any()]
     if sample.per_node is not None:
         capped.append(_level_of(sample, sample.per_node, len(ruled.most)) - 1)
@@ -127,7 +149,7 @@ def _require_few_cells(sample: SampleConfig, n_strata: int, n_nodes: int) -> Non
 
 
 def _reachable(sample: SampleConfig, joint: Joint, wanted: int, *, is_all: bool) -> int:
-    """Return the size wanted, or the largest if all are; refuse one that cannot be had."""
+    """Return the size wanted, or the largest if all are; refuse an impossible size."""
     nearest = joint.nearest(wanted)
     if nearest == wanted or (is_all and nearest is not None and nearest < wanted):
         return nearest
@@ -184,7 +206,7 @@ def _bounded(
 
 
 def _bounds(tree: Sequence[TreeLevel]) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """Return the least and the most rows below each node, by level."""
+    """Return the fewest and the most rows below each node, by level."""
     minima = [level.minima for level in tree if level.minima is not None]
     return minima, [level.maxima for level in tree if level.maxima is not None]
 
@@ -207,7 +229,7 @@ def _quotas(
     most: NDArray[np.int64],
     size: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the least and the most rows of each value with a quota, and of all others."""
+    """Return the fewest and the most rows of each value with a quota, and of all others."""
     least, most = least.copy(), most.copy()
     for i, (value, quota) in enumerate(given.values.items()):
         low, high = quota.bounds(size)

@@ -1,4 +1,4 @@
-"""A sample whose size is told by the tree: the fewest rows that reach a share of the leaves."""
+"""A sample whose size depends on the tree: the fewest rows that reach a share of the leaves."""
 
 import math
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from jobs.sections.samples import CoverageConfig, SampleConfig
 def rows_for_coverage(
     sample: SampleConfig, n_leaves: int, most: int, plan: Callable[[int], Share]
 ) -> int:
-    """Return the fewest rows of which so many leaves have one; see ``admitted``.
+    """Return the fewest rows that reach the wanted share of the leaves; see ``admitted``.
 
     Parameters
     ----------
-    n_leaves : that hold points
-    most : rows that there can be
+    n_leaves : leaves that hold points
+    most : the largest possible number of rows
     plan : returns what the sample of some size takes of every node
 
     Raises

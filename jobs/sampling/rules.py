@@ -18,7 +18,7 @@ from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.kernels.sampling.quotas import rounded
 
 MOST_RULES = 100_000
-NO_CAP = np.iinfo(np.int64).max  # of a node's rows
+NO_CAP = np.iinfo(np.int64).max  # rows of a node without a cap
 _NEEDED, _OPTIONAL = ("level", "node_id", "rule"), ("value", "note")
 
 
@@ -28,7 +28,7 @@ def rules_of(spark: SparkSession, sample: SampleConfig, tree_key: str) -> Sequen
     Raises
     ------
     InputError
-        If the table cannot be read, is of another tree, or a row of it is no rule.
+        If the table cannot be read, is of another tree, or has a row that is not a rule.
     """
     given, key = sample.node_rules, f"samples.{sample.name}.node_rules"
     if not isinstance(given, NodeRulesTable):
@@ -69,7 +69,7 @@ class Rules:
 
     Attributes
     ----------
-    factors : of the weights, by level, leaves first : (n_nodes,) each
+    factors : factors of the weights, by level, leaves first : (n_nodes,) each
     most : rows below each node, by level : (n_nodes,) int64 each
     is_dropped : (n_leaves,)
     """

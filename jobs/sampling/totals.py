@@ -12,8 +12,8 @@ from jobs.sampling.candidates import number_in
 from jobs.sampling.counts import Counts
 from jobs.sections.samples import SampleConfig, TotalConfig
 
-_MARGIN = 1.25  # over the number of average rows: the first try is mostly enough
-_LEAST = 16  # rows drawn at a try
+_MARGIN = 1.25  # over the expected number of rows, so that the first try mostly suffices
+_LEAST = 16  # rows drawn per try
 
 
 def rows_for_total(
@@ -59,7 +59,7 @@ def rows_for_total(
             n_rows *= 2
         elif sample.quotas is None:
             return fits
-        else:  # quotas depend on the size: what fits is drawn once more
+        else:  # quotas depend on the size, so what fits is drawn once more
             n_rows, is_cut = fits, True
 
 
@@ -89,7 +89,7 @@ def expected_rows(sample: SampleConfig, described: DataFrame, n_points: int) -> 
             f"samples.{sample.name}.target_size.of={wanted.of!r}: the mean over the pool is "
             f"{mean}; want numbers above 0"
         )
-    mean = float(f"{mean:.2g}")  # its last bits depend on the layout
+    mean = float(f"{mean:.2g}")  # the last bits depend on the layout
     return max(1, min(n_points, int(wanted.total / mean)))
 
 

@@ -8,7 +8,7 @@ from jobs.sections.kinds import POOL, Place, Positive, Section, TableConfig
 
 _CHEAPER = "approximation."
 _MOST = 65_536  # pairs of a super-batch: 512 numbers of each of four embeddings take 2 GB
-Temperature = Annotated[float, Field(gt=0, le=300)]  # exp(-2 x 300) is a float64 still
+Temperature = Annotated[float, Field(gt=0, le=300)]  # exp(-2 x 300) is still a normal float64
 
 
 class TowersConfig(TableConfig):
@@ -30,7 +30,7 @@ class ApproximationConfig(Section):
 
 
 class BatchesConfig(Section):
-    """Batches that have much to teach as a whole; off while there is no learner."""
+    """Batches that teach much as a whole; off while no learner is named."""
 
     source: str = POOL
     learner: TowersConfig | None = None

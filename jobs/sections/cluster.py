@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from jobs.sections.kinds import HOW, Fraction, Positive, Section
 
 FLAT_CLUSTERS = 5000  # split: auto splits level 1 above this
-FLAT_CLUSTERS_ABOVE = 20_000  # and other levels above this, as splitting costs their resampling
+FLAT_CLUSTERS_ABOVE = 20_000  # the same for other levels: splitting costs them their resampling
 RESAMPLING_ROUNDS = 10  # default for given levels, as in the paper
 
 

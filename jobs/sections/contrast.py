@@ -9,7 +9,7 @@ from jobs.sections.negatives import NegativesConfig
 from udfs.kernels.contrast.encoders import MOST_HIDDEN
 
 _FORMS = ("a", "noise", "content", "model")
-MOST_CLUSTERS = 64  # each has its own moments: two squares of the features
+MOST_CLUSTERS = 64  # each has moments of its own: two (n_features, n_features) matrices
 
 
 class ViewsConfig(TableConfig):
@@ -59,7 +59,7 @@ class TrainerConfig(Section):
 
     model: Annotated[str, Field(pattern=r"^python:[\w.]+:[\w.]+$")]
     model_options: dict[str, Any] = {}
-    rows: Annotated[int, Field(ge=2)] = 100_000  # of a cluster, which one task holds
+    rows: Annotated[int, Field(ge=2)] = 100_000  # rows of a cluster, which one task holds
 
 
 class StudentConfig(Section):
@@ -71,7 +71,7 @@ class StudentConfig(Section):
 
 
 class ContrastConfig(Section):
-    """Divide and Contrast, and batches of hard negatives; off while there is no source."""
+    """Divide and Contrast, and batches of hard negatives; off while no source is named."""
 
     source: str | None = None
     views: ViewsConfig | None = None

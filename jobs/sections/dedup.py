@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from jobs.sections.kinds import AlikeConfig, CountsFrom, Section
 
-AGAINST_THRESHOLD = 0.95  # of similarity to an evaluation set, where none is given
+AGAINST_THRESHOLD = 0.95  # default cosine similarity to an evaluation set
 
 
 class KeepConfig(Section):
@@ -25,9 +25,9 @@ class DedupConfig(Section):
 
     Attributes
     ----------
-    exact : of points with the same content, one stays
+    exact : whether one of several points with the same content stays
     threshold : cosine similarity from which points are near duplicates
-    keep : which one stays: the closest to its cell's centroid, or by a column of the metadata
+    keep : which one stays: the closest to its cell's centroid, or by a metadata column
     against : evaluation sets; points that are in them, or similar, are turned away
     """
 
@@ -49,7 +49,7 @@ class DedupConfig(Section):
     @field_validator("against", mode="before")
     @classmethod
     def _named(cls, tables: Any) -> Any:
-        """Take a name alone for a table."""
+        """Read a bare name as a table."""
         if not isinstance(tables, list):
             return tables
         return [{"table": table} if isinstance(table, str) else table for table in tables]

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-POOL = "pool"  # the source that is no sample
-ROUND = "{round}"  # in the name of a table: the round's number
+POOL = "pool"  # the source that is not a sample
+ROUND = "{round}"  # stands for the round's number in a table's name
 HOW = "how, not what: the answer does not depend on it"
 
 
@@ -68,7 +68,7 @@ class TableConfig(Section):
     options: dict[str, str] = {}
     where: str | None = None
     version: Annotated[int | None, Field(ge=0)] = None
-    fingerprint: str | None = None  # of what was found there; any other is refused
+    fingerprint: str | None = None  # of the table as found; a run refuses any other
 
     @property
     def is_by_round(self) -> bool:
@@ -93,5 +93,5 @@ class AlikeConfig(TableConfig):
     table: Place
     id: str | None = None
     content: str | None = None
-    # of what was found there; enters the stage's key separately
+    # of the table as found; enters the stage's key separately
     fingerprint: Annotated[str | None, HOW] = None

@@ -71,7 +71,7 @@ class LabelledConfig(TableConfig):
 
     table: Place
     content: str | None = None  # the column that the embedder reads; the pool's by default
-    label: str | None = None  # likewise
+    label: str | None = None  # also the pool's by default
 
 
 class ClassifierConfig(Section):
@@ -99,7 +99,7 @@ class TrainerConfig(Section):
 
 
 class LearnabilityConfig(Section):
-    """What to train on next; off while there is no source."""
+    """What to train on next; off while no source is named."""
 
     source: str | None = None
     online: LossesConfig | None = None
@@ -124,7 +124,7 @@ class LearnabilityConfig(Section):
 
     @property
     def sides(self) -> dict[str, LossesConfig]:
-        """The losses by the model that they are of."""
+        """The losses, by the model that they belong to."""
         return {name: side for name in SIDES if (side := getattr(self, name)) is not None}
 
     @model_validator(mode="after")

@@ -12,9 +12,9 @@ class LikeConfig(AlikeConfig):
 
     Attributes
     ----------
-    strength : power of how many times more of them than of the pool's points are below a node
-    strict : leaves without a seed, or with one if the sample is to be unlike them, give nothing
-    nearest : instead of weighting nodes: only the so many points nearest to each seed, or all but
+    strength : exponent of a node's lift, its share of the seeds over its share of the pool's points
+    strict : take nothing from leaves without a seed, or, if the sample is to be unlike, with one
+    nearest : instead of weighting nodes, only this many points nearest to each seed, or all but
         these, may be in the sample
     """
 
@@ -31,7 +31,7 @@ class LikeConfig(AlikeConfig):
 
 
 def _named(value: Any) -> Any:
-    """Take a name alone for a table."""
+    """Read a bare name as a table."""
     return {"table": value} if isinstance(value, str) else value
 
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from jobs.sections.kinds import Section
 
-_MOST = 8192  # rows of a batch whose pairs are all compared
+_MOST = 8192  # rows of a batch if all its pairs are compared
 
 
 class NegativesConfig(Section):

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from jobs.sections.kinds import HOW, Count, Place, Positive, Section, TableConfig
 
-_LEAST_FACTOR = 1e-6  # of a node's weight
+_LEAST_FACTOR = 1e-6  # least factor of a node's weight
 
 
 class NodeRule(Section):
@@ -53,7 +53,7 @@ class NodeRulesTable(TableConfig):
     """A table of such rules : level, node_id, rule, value, note; tree_key if it is named."""
 
     table: Place
-    # of what was found there; enters the stage's key separately
+    # of the table as found; enters the stage's key separately
     fingerprint: Annotated[str | None, HOW] = None
 
 

@@ -25,7 +25,7 @@ def own_options(
     Parameters
     ----------
     options : a dataclass
-    section, key : of the config, such as ``embed`` and ``options``
+    section, key : config keys, such as ``embed`` and ``options``
     plug_in : the key of the section that names the plug-in, and its name
     but : fields that are keys of the section itself
 

@@ -26,7 +26,7 @@ from jobs.sections.kinds import (
 from jobs.sections.likeness import Like, LikeConfig
 from jobs.sections.node_rules import NodeRules, NodeRulesTable
 
-_ROUNDING = 1e-6  # of shares that are written as decimals
+_ROUNDING = 1e-6  # tolerance for shares written as decimals
 PartOfSample = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -45,14 +45,14 @@ class ShareConfig(Section):
 
 
 class TotalConfig(Section):
-    """A size told by a column, such as tokens: as many rows as its values sum to."""
+    """A size given as the total of a column, such as tokens: as many rows as sum to it."""
 
     total: Annotated[float, Field(gt=0)]
     of: str
 
 
 class CoverageConfig(Section):
-    """A size told by the tree: the fewest rows that reach this share of the leaves."""
+    """A size given by the tree: the fewest rows that reach this share of the leaves."""
 
     coverage: Fraction
 
@@ -103,7 +103,7 @@ class ValueQuota(Section):
         return self
 
     def bounds(self, target_size: int) -> tuple[int, int | None]:
-        """Return the least and the most rows in a sample of a size; None for no limit."""
+        """Return the fewest and the most rows in a sample of a size; None for no limit."""
         exact = self.count if self.share is None else round(self.share * target_size)
         return (exact, exact) if exact is not None else (self.min or 0, self.max)
 
@@ -116,7 +116,7 @@ class QuotasConfig(Section):
 
 
 class PerNodeConfig(Section):
-    """The least and the most rows below every node of a level; nodes with fewer give all."""
+    """The fewest and the most rows below every node of a level; smaller nodes give all rows."""
 
     level: Positive | Literal["top"] = "top"
     min: Count = 0
@@ -134,7 +134,7 @@ class IdsConfig(TableConfig):
 
     table: Place
     id: str = "id"
-    # of what was found there; enters the stage's key separately
+    # of the table as found; enters the stage's key separately
     fingerprint: Annotated[str | None, HOW] = None
 
 
@@ -152,9 +152,9 @@ def _picked(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 Picked = Annotated[str | IdsConfig | None, WrapValidator(_picked)]
 
 
-# shares of a sample, by the names of those that it is made of
+# sample name -> its share of the rows
 Blend = Annotated[dict[str, Fraction], Field(min_length=1)] | None
-_OF_A_BLEND = {"name", "target_size", "blend", "on_worse_than_uniform"}  # keys that it may have
+_OF_A_BLEND = {"name", "target_size", "blend", "on_worse_than_uniform"}  # keys of a blend
 
 
 class SampleConfig(Section):
@@ -239,7 +239,7 @@ class SampleConfig(Section):
         return 1 if self.quotas is None else len(self.quotas.values) + 1
 
     def rows_of(self, n_points: int) -> int:
-        """Return the rows that it wants of a pool; the most it can be if it is not told in rows."""
+        """Return the rows wanted of a pool; an upper bound if the size is not given in rows."""
         if isinstance(self.target_size, TotalConfig | CoverageConfig):
             return n_points * self.replicas
         if isinstance(self.target_size, float):

@@ -53,7 +53,7 @@ class CallsConfig(Section):
 
 
 class SynthesisConfig(ImagesConfig):
-    """Synthetic data for concepts that the lake has little of; off while there are no concepts."""
+    """Synthetic data for concepts that the lake has little of; off while none are named."""
 
     concepts: Literal["tree", "label"] | ConceptsConfig | None = None
     level: Positive | None = None
@@ -62,7 +62,7 @@ class SynthesisConfig(ImagesConfig):
     backgrounds: list[str] | None = None
     captioner: str = "grammar"
     captioner_options: dict[str, Any] = {}
-    captioner_version: str | None = None  # of a model or the user's code; found if left open
+    captioner_version: str | None = None  # of a model or the user's code; determined if omitted
     checks: ChecksConfig = ChecksConfig()
     max_rounds: Positive = 20
     calls: CallsConfig = CallsConfig()

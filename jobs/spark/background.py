@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def in_background(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Do some work meanwhile; it is given the event that says when to stop, and waited for."""
+    """Run some work meanwhile; it receives the event that tells it to stop, and is waited for."""
     stop = threading.Event()
     worker = threading.Thread(target=work, args=(stop,), daemon=True)
     worker.start()

@@ -16,7 +16,7 @@ from pyspark.sql.utils import is_remote
 
 from jobs.spark.naming import is_local, path_of
 
-_PATIENCE = 5.0  # seconds: a session reports a query shortly after it has ended
+_PATIENCE = 5.0  # seconds: a session reports a query shortly after its end
 _POLL = 0.005
 
 
@@ -38,7 +38,7 @@ def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
         logs = getattr(jvm, "org.apache.spark.sql.delta.DeltaLog")
         snapshot = logs.forTable(spark._jsparkSession, path).update(False, none, none)
         return DeltaVersion(str(snapshot.metadata().id()), int(snapshot.version()))
-    except Exception:  # a platform's own Delta, or a log on which SQL gives a better error
+    except Exception:  # a platform's own Delta, or a log for which SQL raises a better error
         return None
 
 
@@ -50,7 +50,7 @@ def delta_sources(rows: DataFrame) -> list[str] | None:
     with contextlib.suppress(Exception):
         leaves = rows._jdf.queryExecution().analyzed().collectLeaves()
         for i in range(leaves.size()):
-            with contextlib.suppress(Exception):  # not a table of Delta's
+            with contextlib.suppress(Exception):  # not a Delta table
                 snapshot = leaves.apply(i).relation().location().snapshotAtAnalysis()
                 found.append(f"{snapshot.metadata().id()}@{snapshot.version()}")
     return sorted(found)
@@ -118,8 +118,10 @@ def row_counter(spark: SparkSession) -> Any | None:
 
 def rows_read(spark: SparkSession | None) -> int | None:
     """Return how many rows the active stages have read so far, from tables or from a shuffle."""
+    if spark is None:
+        return None
     with contextlib.suppress(Exception):
-        context: Any = spark.sparkContext._jsc  # type: ignore[union-attr]  # none: caught
+        context: Any = spark.sparkContext._jsc
         stages = context.sc().statusStore().activeStages()
         active = [stages.apply(i) for i in range(stages.size())]
         if active:
@@ -129,8 +131,11 @@ def rows_read(spark: SparkSession | None) -> int | None:
 
 def describe_jobs(spark: SparkSession | None, text: str | None) -> None:
     """Describe this thread's jobs from now on, as Spark's UI shows them."""
+    if spark is None:
+        return
     with contextlib.suppress(Exception):
-        spark.sparkContext.setJobDescription(text)  # type: ignore[union-attr,arg-type]
+        context: Any = spark.sparkContext  # untyped: None clears the description
+        context.setJobDescription(text)
 
 
 def use_scheduler_pool(spark: SparkSession, name: str) -> None:
@@ -180,7 +185,7 @@ def is_observed(spark: SparkSession, observation: Observation) -> bool | None:
             return False
         has_heard_all = _hears_all(spark, until - time.monotonic())
         time.sleep(0 if has_heard_all else _POLL)
-    # a commit that was skipped, to a table known by name, ends with a row of nothing
+    # a skipped commit to a named table ends with an empty row
     return classic.future().value().get().get().schema() is not None
 
 

@@ -9,7 +9,7 @@ try:  # JVM exceptions that pyspark has no class for
     from py4j.protocol import Py4JError
 
     SPARK_ERRORS += (Py4JError,)
-except ModuleNotFoundError:  # a Spark Connect client only
+except ModuleNotFoundError:  # only with a Spark Connect client
     pass
 
 _MAX_REASON = 300  # characters

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from jobs.config.errors import InputError
 from jobs.spark.classic import schema_fields
 
-_PYTHON_TYPE = re.compile(r"(^|[<:])pythonuserdefined\b")  # the JVM's name for it
+_PYTHON_TYPE = re.compile(r"(^|[<:])pythonuserdefined\b")  # the JVM's name for such types
 
 
 def refuse_python_types(rows: DataFrame, named: str) -> DataFrame:

@@ -11,7 +11,7 @@ from pyspark.storagelevel import StorageLevel
 from jobs.spark.session import n_slots
 
 _ONE_FILE = 16 << 20  # tables up to this many bytes are written as one file
-_TASK_BYTES = 128 << 20  # of files that a task reads, as Spark has it
+_TASK_BYTES = 128 << 20  # bytes of files per task, Spark's own default
 _ARROW_TYPES = {
     "string": pa.string(),
     "int": pa.int32(),

@@ -25,7 +25,7 @@ def host_bytes() -> float | None:
     """Return the host's memory, or the container's limit if that is lower."""
     try:
         physical = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):  # not on Windows
+    except (AttributeError, ValueError, OSError):  # Windows lacks it
         return None
     return min([physical, *_limits()])
 

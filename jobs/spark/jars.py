@@ -1,4 +1,4 @@
-"""Delta's jars: the build for each Spark, and what to do where they cannot be had."""
+"""Delta's jars: the build for each Spark, and what to do if they cannot be fetched."""
 
 import re
 

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-import subprocess  # nosec B404
+import subprocess  # nosec B404 # for the Java that Spark would start itself
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Java:
 
     Attributes
     ----------
-    found : in words
+    found : what was found, in words
     wanted : the Javas that will do, in words
     version : None if there is no Java, or it does not say
     is_fit : whether Spark runs on it
@@ -41,7 +41,7 @@ def find_java(spark_version: str | None) -> Java:
 
     Parameters
     ----------
-    spark_version : of the Spark that is to run on it; None where none is installed
+    spark_version : version of the Spark that is to run on it; None if none is installed
     """
     fit = JAVAS_OF.get(series_of(spark_version or ""), JAVAS_OF["4.2"])
     *others, last = map(str, fit)
@@ -59,9 +59,11 @@ def find_java(spark_version: str | None) -> Java:
 def java_version(java: str) -> int | None:
     """Ask a java for its version; None if it does not say."""
     asked = [java, "-XshowSettings:properties", "-version"]
-    try:  # the two nosec: the java that Spark would start itself, without a shell
-        shown = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # nosec B603
-    except OSError:  # not a program
+    try:
+        shown = subprocess.run(  # nosec B603 # without a shell
+            asked, capture_output=True, text=True, timeout=60
+        )
+    except OSError:  # the file is not a program
         return None
     found = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", shown.stderr + shown.stdout)
     return int(found[1]) if found else None

@@ -1,6 +1,6 @@
 """How a local session's JVM is started: its locale; its stderr, shown only if something fails.
 
-Ivy resolves Delta's jars there, and log4j warns; on a terminal that hides the lines that matter.
+Ivy and log4j write to it; on a terminal that would hide the lines that matter.
 """
 
 import codecs
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-_SHOWN = 20_000  # bytes shown, from the end
+_SHOWN = 20_000  # bytes shown, counted from the end
 _kept: list[IO[Any]] = []
 
 
@@ -22,7 +22,7 @@ def kept_quiet() -> Iterator[None]:
     try:
         stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
         saved = os.dup(stderr)
-    except OSError:  # no stderr to speak of
+    except OSError:  # stderr is not a real file
         yield
         return
     kept = tempfile.TemporaryFile()

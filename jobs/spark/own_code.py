@@ -18,7 +18,7 @@ from jobs.spark.shipping import kept_folder, ship_code
 
 log = logging.getLogger(__name__)
 
-PACKAGE = "udfs"  # all that workers import
+PACKAGE = "udfs"  # everything that workers import
 WORKERS_PATH = "spark.executorEnv.PYTHONPATH"
 
 

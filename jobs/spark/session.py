@@ -76,7 +76,7 @@ def start_local(
     _require_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    # several sessions on one machine, each with a random port: no name look-up needed
+    # no name look-up is needed: ports are random, so that several sessions fit one machine
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = SparkSession.builder.appName(app_name).master(config.master)
     for key, value in local_settings(config).items():
@@ -103,11 +103,11 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.memory": config.driver_memory,
-        "spark.driver.defaultJavaOptions": _java_options(),  # before a user's own
+        "spark.driver.defaultJavaOptions": _java_options(),  # in front of the user's own options
         "spark.driver.maxResultSize": "0",
         "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
         MARK: "true",
-        **QUICK,  # until a pool turns out to be large
+        **QUICK,  # replaced once a pool turns out to be large
         # a task costs more than listing the thousands of files that one machine's tables have
         "spark.databricks.delta.snapshotPartitions": "1",
         # by default, files are listed and vacuumed in up to 10,000 tasks
@@ -120,13 +120,13 @@ def local_settings(config: SparkConfig) -> dict[str, str]:
         # otherwise a worker would import from its working folder before any package
         "spark.executorEnv.PYTHONSAFEPATH": "1",
         "spark.ui.enabled": "false",
-        # what the page would show of past queries is held all the same: their plans, most of all
+        # the UI would hold past queries in memory even when disabled, above all their plans
         "spark.sql.ui.retainedExecutions": "20",
         "spark.ui.retainedJobs": "200",
         "spark.ui.retainedStages": "200",
         "spark.ui.retainedTasks": "2000",
         "spark.ui.showConsoleProgress": "false",
-        "spark.scheduler.mode": "FAIR",  # so that leases are renewed amid a stage's many tasks
+        "spark.scheduler.mode": "FAIR",  # lets leases be renewed amid a stage's many tasks
         "spark.log.level": "ERROR",
     }
 
@@ -174,7 +174,7 @@ def main() -> int:
     spark.stop()
     if n_rows != 3:
         raise CurationError(f"wrote 3 rows by {package} and read {n_rows}; clear ~/.ivy2.5.2")
-    print(f"spark={spark.version} delta={package.split(':')[-1]} java={java} ok")  # noqa: T201
+    sys.stdout.write(f"spark={spark.version} delta={package.split(':')[-1]} java={java} ok\n")
     return 0
 
 

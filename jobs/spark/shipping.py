@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from jobs.spark.classic import add_archive, add_python_code, application_id, broadcast
 from udfs.shipping import Shipped, digest_of
 
-_sent: set[tuple[str, str]] = set()  # (session, path): artifacts are write-once
+_sent: set[tuple[str, str]] = set()  # (session, path): artifacts can be written only once
 
 CLOSURE_BYTES = 8 << 20  # on Connect, smaller arrays travel with the function
 
@@ -33,7 +33,7 @@ def ship(spark: SparkSession, array: NDArray[Any]) -> Shipped:
         return Shipped(shared[0], *described, release=shared[1])
     if len(content) <= CLOSURE_BYTES:
         return Shipped(content, *described)
-    name = f"evenlake-{uuid.uuid4().hex}.npy"  # artifact names are write-once
+    name = f"evenlake-{uuid.uuid4().hex}.npy"  # artifacts can be written only once
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / name, array)
         spark.addArtifact(str(Path(folder) / name), file=True)
@@ -63,7 +63,8 @@ def ship_archive(spark: SparkSession, path: str) -> None:
 
 def _is_new(spark: SparkSession, path: str) -> bool:
     """Return whether a file was not sent to this session's workers before."""
-    session = application_id(spark) or str(spark.session_id)  # type: ignore[attr-defined]  # Connect's
+    connect: Any = spark  # its sessions have an id of their own
+    session = application_id(spark) or str(connect.session_id)
     is_new = (session, path) not in _sent
     _sent.add((session, path))
     return is_new

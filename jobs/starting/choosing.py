@@ -29,10 +29,10 @@ _LABELS = (
     "language", "source", "domain", "type", "split",
 )  # fmt: skip
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
-_MOST_LABELS = 100  # different values among the first rows
+_MOST_LABELS = 100  # different values in the first rows
 _UUID_BYTES = 16
-_LEAST_OF_TEXT = 16  # components of a vector that is written as text, without a vector's name
-_LONGEST_ID = 200  # characters on average, for a column that no name recommends
+_LEAST_OF_TEXT = 16  # components of a vector written as text, if the name does not suggest a vector
+_LONGEST_ID = 200  # characters on average, if the name does not suggest an id
 _NO_ID = "no column here differs on every row; better name one that does"
 
 
@@ -69,12 +69,7 @@ def choose(found: Found, modality: Modality | None = None) -> Choice:
     names = dict.fromkeys(name for row in found.rows for name in row if isinstance(name, str))
     require_names([*names])
     columns = {name: [row.get(name) for row in found.rows] for name in names}
-    kinds: dict[Modality, list[str]] = {
-        "vectors": _named_first(_VECTORS, filter(lambda c: _is_vector(c, columns[c]), columns)),
-        "images": [path for name in columns if (path := _image(name, columns[name]))],
-        "text": _named_first(_TEXTS, sorted(_texts(columns), key=lambda c: -_length(columns[c]))),
-    }
-    kinds["text"] = [name for name in kinds["text"] if name not in kinds["vectors"]]
+    kinds = _by_kind(columns)
     chosen = modality or next((kind for kind in kinds if kinds[kind]), None)
     if chosen is None or not kinds[chosen]:
         raise ConfigError(
@@ -112,6 +107,17 @@ def _of_form(found: Found, modality: Modality | None) -> Choice:
         metadata=labels or None,
         label=_label(labels),
     )
+
+
+def _by_kind(columns: Mapping[str, list[Any]]) -> dict[Modality, list[str]]:
+    """Return the columns that could be embedded, the likeliest first, by what they hold."""
+    vectors = _named_first(_VECTORS, filter(lambda c: _is_vector(c, columns[c]), columns))
+    texts = _named_first(_TEXTS, sorted(_texts(columns), key=lambda c: -_length(columns[c])))
+    return {
+        "vectors": vectors,
+        "images": [path for name in columns if (path := _image(name, columns[name]))],
+        "text": [name for name in texts if name not in vectors],
+    }
 
 
 def _unseen(modality: Modality) -> Choice:

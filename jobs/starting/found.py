@@ -11,13 +11,13 @@ class Found:
 
     Attributes
     ----------
-    what : its form, in words
+    what : the pool's form, in words
     n_rows : how many rows it has, or about; None if unknown
     is_exact : whether they were counted
     rows : the first ones, as plain values by column
     partitions : columns that are names of folders, such as label=7
     columns : keys of ``input`` that the form itself decides, such as a file's path as the id
-    options : of the reader, such as another separator
+    options : options of the reader, such as another separator
     model : the embedder that fits; None if the columns decide
     wanted : what the user is to fill in for ``table``
     """

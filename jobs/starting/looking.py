@@ -16,9 +16,9 @@ from jobs.starting.found import Found
 from udfs.readers import numpy_files, tar_files
 from udfs.readers.sources import Source, UnreadableError
 
-# The most telling first: a README.md beside Parquet files is no pool of texts.
+# The most telling first: a README.md beside Parquet files is not a pool of texts.
 _TELLING = ("parquet", "arrow", "webdataset", "binaryFile", "json", "csv", "numpy", "text")
-_MOST_FILES = 100_000  # that are listed to find out what a folder holds
+_MOST_FILES = 100_000  # listed to find out what a folder holds
 
 
 def look(table: str) -> Found:
@@ -34,7 +34,7 @@ def look(table: str) -> Found:
         return _elsewhere(table)
     try:
         return _look(table, path)
-    except UnreadableError as error:  # says what it wants
+    except UnreadableError as error:  # its own errors say what is wanted
         raise ConfigError(f"{table!r} cannot be read: {error}") from error
     except (OSError, ValueError, KeyError, csv.Error) as error:  # Arrow's are ValueErrors
         said = (str(error).splitlines() or [type(error).__name__])[0]

@@ -31,10 +31,10 @@ from udfs.readers.parquet_checks import why_not_one
 from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, encoding_of
 
-N_ROWS = 500  # looked at
-_MOST_FOOTERS = 100  # of Parquet files, read to count rows, and to see that each is one file
-_HEAD = 2**20  # characters of CSV in which the header is looked for
-_LARGEST_LOOK = 2**24  # bytes of a file that is looked at as a whole, as at the pool's door
+N_ROWS = 500  # rows examined
+_MOST_FOOTERS = 100  # Parquet footers read to count rows, and to check that each file is whole
+_HEAD = 2**20  # characters of CSV to find the header in
+_LARGEST_LOOK = 2**24  # bytes of a file that is checked as a whole, as on opening the pool
 _LARGEST_ARRAY = 2**28  # bytes of a JSON array, which has to be read as a whole
 
 
@@ -42,7 +42,7 @@ def delta(table: str, path: Path) -> Found:
     """Describe a Delta table by its log and its first file."""
     fields, files, partitions = _delta_state(path / "_delta_log")
     known = [path / file for file in files]
-    # a table whose columns were renamed has others in its files
+    # files of a table with renamed columns have other names
     physical = "delta.columnMapping.physicalName"
     names = {field["metadata"].get(physical, field["name"]): field["name"] for field in fields}
     rows = [{names.get(k, k): v for k, v in row.items()} for row in _first_rows(known)]

@@ -9,10 +9,10 @@ from jobs.spark.host import host_bytes
 from jobs.starting.choosing import Choice
 from jobs.starting.found import Found
 
-_ASSUMED_ROWS = 10_000  # of a pool whose size is unknown
-_SHARE = 10  # one row of so many is drawn
-_COLUMN = 34  # where comments begin
-_HEAP, _SMALLEST_HEAP = 8, 1  # GiB: as by default, and the least that is written
+_ASSUMED_ROWS = 10_000  # rows of a pool of unknown size
+_SHARE = 10  # one row in this many is drawn
+_COLUMN = 34  # column at which comments begin
+_HEAP, _SMALLEST_HEAP = 8, 1  # GiB: the default heap, and the smallest one that is written
 _MODELS = {
     "lsa": "learns from the words of the pool itself; nothing to download",
     "pixels": "compares small copies of the images; nothing to download",
@@ -25,8 +25,8 @@ def config_text(found: Found, choice: Choice, *, root: str, path: str) -> str:
 
     Parameters
     ----------
-    root : where the tables go
-    path : of the config, for the command that reads it
+    root : root folder of the tables
+    path : path of the config, quoted in the command that reads it
     """
     lines = [
         f"# For {_one_line(found.table)}: {found.shown}. Curate it:",
@@ -106,7 +106,7 @@ def _spark() -> list[str]:
 def _line(key: str, value: Any, comment: str) -> str:
     """Return one key of a section, its comment in a column of its own."""
     shown = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
-    end = "...\n"  # of a scalar, as PyYAML ends it
+    end = "...\n"  # PyYAML's end of a scalar
     line = f"  {key}: {shown.removesuffix(end).strip()}"
     if not comment:
         return line

@@ -30,8 +30,8 @@ ANSWERS = Table(
     "caption_answers",
     "incarnation INT, sequence BIGINT, round INT, n BIGINT, text STRING, detail STRING",
 )
-IN_A_ROW = 20  # failures after which the rest will fail too
-_AHEAD = 2  # batches that wait for each one that is asked
+IN_A_ROW = 20  # failures in a row after which the rest will fail too
+_AHEAD = 2  # batches waiting for each one under way
 
 Key = tuple[int, int]  # round, n
 
@@ -43,7 +43,7 @@ class Asking:
     ----------
     n_at_once, at_once : prompts of one call, and calls at the same time
     save_every : seconds between commits; None: nothing is stored
-    n_done : is told how many prompts have been answered
+    n_done : called with the number of prompts answered so far
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Asking:
             pool.shutdown(cancel_futures=True)
 
     def _count(self, round_: int, got: Sequence[Answer]) -> None:
-        """Count answers, and failures in a row; in later rounds whoever fails may always do."""
+        """Count answers, and failures in a row: after round 0, only of an unreachable captioner."""
         self._n_done += len(got)
         self._tell(self._n_done)
         for answer in got:

@@ -21,12 +21,12 @@ class Checks:
         self._given = given
         self._called = [each.called for each in concepts]
         self._alike = [Similar(given.max_similarity) for _ in concepts]
-        self._concept_of: dict[str, int] = {}  # of accepted captions, by their words
+        self._concept_of: dict[str, int] = {}  # concept of each accepted caption, by its words
         shown = [one.caption for several in DEMONSTRATIONS.values() for one in several]
         self._demonstrated = {" ".join(words_of(caption)) for caption in shown}
 
     def reason(self, prompt: Prompt, answer: Answer) -> str | None:
-        """Return why an answer is no good, one of REASONS; accept it and return None if it is."""
+        """Return why an answer is rejected, one of REASONS; None if it is accepted and kept."""
         if isinstance(answer, Failure):
             return answer.reason
         text = answer.strip()

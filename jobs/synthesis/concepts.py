@@ -21,10 +21,10 @@ class Concept:
 
     Attributes
     ----------
-    level, node_id : of the node of the tree that it is, or None
-    n_points : of the pool; None if nobody counted them
-    weight : as the user gave it; later with the scarcity of its points
-    backgrounds : that captions may put it before; None: those of the config
+    level, node_id : level and number of its node in the tree, or None
+    n_points : points of the pool; None if they were not counted
+    weight : the user's weight; later multiplied by the scarcity of its points
+    backgrounds : backgrounds for its captions; None: those of the config
     quota : captions to write
     """
 
@@ -53,7 +53,7 @@ def checked(concepts: Sequence[Concept], source: str) -> list[Concept]:
     Raises
     ------
     InputError
-        If there is none, or too many, or one has no name, a name of another, or no right weight.
+        If there are none or too many, or one has no name, another's name, or an invalid weight.
     """
     if not 0 < len(concepts) <= MOST_CONCEPTS:
         raise InputError(

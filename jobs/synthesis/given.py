@@ -15,7 +15,7 @@ _KEY = "synthesis.concepts"
 
 
 def concepts_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
-    """Return the config with the fingerprint of the table of concepts that is there now.
+    """Return the config with the current fingerprint of the table of concepts.
 
     Raises
     ------

@@ -12,9 +12,9 @@ from jobs.gallery.contents import contents
 from jobs.gallery.exemplars import READ_PER_NODE, SEPARATOR, names
 from jobs.pool.inputs import Pool
 
-MOST_NAMED = 2_000  # nodes that are named by the words of their texts, all at once
+MOST_NAMED = 2_000  # nodes that are named by the words of their texts in one go
 
-Name = tuple[str, tuple[str, ...]]  # and aliases
+Name = tuple[str, tuple[str, ...]]  # name and aliases
 NAMELESS: Name = ("", ())
 
 
@@ -62,7 +62,7 @@ def by_words(of_node: DataFrame, pool: Pool, config: RunConfig, *, n_nodes: int)
 def told_apart(described: Sequence[Sequence[str]]) -> list[Name]:
     """Return a name for each node, from terms that describe it, and its other terms as aliases.
 
-    A term that describes several nodes names at most one of them, and is nobody's alias.
+    A term that describes several nodes names at most one of them, and is no node's alias.
 
     Parameters
     ----------

@@ -36,8 +36,8 @@ def page_line(
 
     Parameters
     ----------
-    stage : whose rows of the report it shows
-    name : of the page, beside the run's id
+    stage : the stage whose rows of the report are shown
+    name : name of the page, next to the run's id
     tables : name -> address
     """
     if (folder := run.lake.local_folder) is None:

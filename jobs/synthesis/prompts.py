@@ -19,7 +19,7 @@ from udfs.captioners.demonstrations import (
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 
 N_DEMONSTRATIONS = 3
-# streams of hashes; a round of refills has its own of each
+# streams of hashes; each round of refills has its own
 _ORDER, _TEMPLATE, _EXTRA, _SEED, _DEMONSTRATION = range(101, 106)
 PROMPT_COLUMNS = ("n", "concept_id", "template", "extra", "demonstrations", "prompt", "seed")
 
@@ -30,7 +30,7 @@ class Prompter:
 
     Attributes
     ----------
-    backgrounds : of concepts that have none of their own; None: those that come with Evenlake
+    backgrounds : for concepts without their own; None: those that come with Evenlake
     """
 
     concepts: Sequence[Concept]

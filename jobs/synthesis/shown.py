@@ -12,7 +12,7 @@ from jobs.synthesis.rounds import Caption
 from udfs.kernels.judging.measures import entropy
 
 _SECTION = "synthesis"
-_MOST_NAMED = 5  # concepts of a line
+_MOST_NAMED = 5  # concepts in a line
 _SNIPPET = 80  # characters
 
 

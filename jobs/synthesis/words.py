@@ -9,7 +9,7 @@ from itertools import combinations, product
 _UNDIVIDED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNDIVIDED}]|(?:(?![{_UNDIVIDED}])\w)+")
 _PLURALS = ("", "s", "es")
-_GROUPED = (0.5, 0.75)  # similarities from which on one more word is indexed together
+_GROUPED = (0.5, 0.75)  # above each of these similarities, one more word is indexed together
 _ROUNDING = 1e-9
 
 
@@ -36,7 +36,7 @@ class Similar:
 
     Parameters
     ----------
-    similarity : from which on two sets are alike; 0 < similarity <= 1
+    similarity : least Jaccard similarity of similar sets; 0 < similarity <= 1
     """
 
     def __init__(self, similarity: float) -> None:

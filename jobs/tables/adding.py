@@ -1,7 +1,7 @@
 """Rows that a long stage adds commit by commit: what is written once is never made again.
 
 Each commit has a number that rises. Delta skips a commit whose number is not above the last, so of
-two processes at the same number one wins, and nothing is there twice.
+two processes at the same number one wins, and nothing is stored twice.
 """
 
 from pyspark.sql import DataFrame
@@ -12,20 +12,20 @@ from jobs.tables.lake import Lake
 from jobs.tables.saving import transaction_options
 from jobs.tables.table import KEY, Table
 
-_PER_INCARNATION = 2**32  # commits
+_PER_INCARNATION = 2**32  # commits between two cleanings
 
 
 def first_number(incarnation: int) -> int:
-    """Return the number of the first commit after a key was cleaned so many times."""
+    """Return the number of the first commit after a key's latest cleaning."""
     return incarnation * _PER_INCARNATION + 1
 
 
 def added_before(lake: Lake, table: Table, stage_key: str, incarnation: int) -> DataFrame | None:
-    """Return the rows of a key that were added since it was cleaned last; None if there are none.
+    """Return a key's rows added since its latest cleaning; None if there are none.
 
     Parameters
     ----------
-    table : with a column ``chunk``: the number of the commit
+    table : a table with a column ``chunk`` that holds the commit's number
     """
     if not lake.exists(table):
         return None
@@ -34,11 +34,11 @@ def added_before(lake: Lake, table: Table, stage_key: str, incarnation: int) -> 
 
 
 def add_rows(lake: Lake, table: Table, rows: DataFrame, stage_key: str, number: int) -> bool:
-    """Add rows in one commit; the first after a cleaning replaces what that has left.
+    """Add rows in one commit; the first after a cleaning replaces what the cleaning left behind.
 
     Parameters
     ----------
-    number : of the commit
+    number : the commit's number
 
     Returns
     -------

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from jobs.tables.table import KEY, Table
 
-_LOW_BITS = 2**32 - 1  # their sums stay below 2^63 for up to two billion rows
+_LOW_BITS = 2**32 - 1  # sums of these stay below 2^63 for up to two billion rows
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Lake:
 
     def _is_stored(self, name: str) -> bool:
         if self.local_folder is not None and self._has_delta:
-            # a folder alone may come from a first commit that was interrupted or is under way
+            # a folder alone may come from a first commit that is under way or was interrupted
             return any((self.local_folder / name / "_delta_log").glob("[0-9]*"))
         try:
             self._stored(name)
@@ -156,7 +156,7 @@ class Lake:
         its rows to those of the later one.
         """
         shaped = table.shaped(rows, stage_key)
-        # cleaned rows may still be there; the first incarnation has none to replace
+        # rows may remain after a cleaning; the first incarnation has none to replace
         found = self._save_key(
             table, shaped, stage_key,
             transaction=f"{table.name}/0/0", version=incarnation + 1, is_first=incarnation == 0,

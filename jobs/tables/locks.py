@@ -20,14 +20,14 @@ from pyspark.sql import SparkSession
 from jobs.spark.background import in_background
 from jobs.spark.classic import default_file_system
 
-if TYPE_CHECKING:  # where no root is local, as on Databricks, it may not be installed
+if TYPE_CHECKING:  # it may not be installed where no root is local, as on Databricks
     from filelock import FileLock
 
 log = logging.getLogger(__name__)
 
-FOLDER = "_locks"  # in the root
-_BEATS = 4  # signs of life within the patience of others
-_GRACE = 1.0  # seconds: a new holder may not have given a sign of life yet
+FOLDER = "_locks"  # folder in the root
+_BEATS = 4  # signs of life that a holder shows within the patience of others
+_GRACE = 1.0  # seconds; a new holder may not have shown a sign of life yet
 
 
 def local_folder(spark: SparkSession, root: str) -> Path | None:
@@ -155,7 +155,7 @@ def _acquired(root: Path | None, name: str, patience: float) -> "FileLock | None
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / FOLDER / name, thread_local=False)
         lock.acquire(timeout=patience)
-    except Timeout:  # it is an OSError too
+    except Timeout:  # a subclass of OSError
         raise
     except (OSError, NotImplementedError) as error:
         log.info("no lock file=%s: %s", name, error)

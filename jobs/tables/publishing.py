@@ -16,7 +16,7 @@ from jobs.tables.saving import EVERYTHING, transaction_options
 def publish(
     lake: Lake, table: str, rows: DataFrame | None, metadata: Mapping[str, Any], *, version: int
 ) -> bool:
-    """Replace a whole table, schema included, in one commit, unless a later version is there.
+    """Replace a whole table, schema included, in one commit, unless a later version exists.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def publish(
 
     Returns
     -------
-    is_published : False if a later version is there, or the session cannot tell
+    is_published : False if a later version exists, or the session cannot tell
     """
     options = transaction_options(f"publish/{table}", version)
     options |= {"userMetadata": json.dumps(metadata)}
@@ -46,7 +46,7 @@ def last_metadata(lake: Lake, table: str) -> dict[str, Any]:
     history = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(table)}")
     for row in history.orderBy(F.desc("version")).select("userMetadata").collect():
         if row.userMetadata:
-            # another writer's may not be JSON
+            # metadata by other writers may not be JSON
             with contextlib.suppress(ValueError, TypeError, RecursionError):
                 return dict(json.loads(row.userMetadata))
     return {}

@@ -8,10 +8,10 @@ from pyspark.sql import functions as F
 from jobs.spark.naming import literal, quote
 from jobs.tables.table import properties
 
-EVERYTHING = "true"  # the condition that every row meets
-# its shuffle would come between the rows and their observation
+EVERYTHING = "true"  # a condition that every row meets
+# optimized writes shuffle, between the rows and their observation
 _PLAIN = {"optimizeWrite": "false"}
-_GROWING = {"mergeSchema": "true"}  # the table gains the columns that it lacks
+_GROWING = {"mergeSchema": "true"}  # adds the columns that the table lacks
 
 
 def transaction_options(name: str, version: int) -> dict[str, str]:
@@ -33,7 +33,7 @@ def save_at_path(
     Parameters
     ----------
     is_new : the table is created; otherwise it may gain columns
-    options : of Delta's writer
+    options : options of Delta's writer
     replaces : a condition; EVERYTHING also replaces the schema; None to append
     partitioned_by : column that a new table is partitioned by
     """
@@ -60,7 +60,7 @@ def save_by_name(
     """Append rows to a catalog's table, or replace those that meet a condition.
 
     The table is created beforehand, empty: ``saveAsTable`` would create and replace tables with
-    their rows, and then it tells no counts and knows no transactions.
+    their rows, and then it reports no counts and knows no transactions.
 
     Parameters
     ----------

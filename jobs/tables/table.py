@@ -18,7 +18,7 @@ class Column:
 
     Attributes
     ----------
-    kind : its SQL type; ``{id}`` is the pool's own id type
+    kind : SQL type; ``{id}`` stands for the pool's own id type
     default : the SQL literal for rows without a value, including rows older than the column; None
         for null
     """
@@ -45,7 +45,7 @@ class Table:
     ddl : name and type of every column, such as ``id {id}, level INT DEFAULT 1``
     not_content : columns that digests leave out: they depend on the input's version or the clock,
         or follow from another table
-    writer_options : of Delta's writer
+    writer_options : options of Delta's writer
     """
 
     name: str

@@ -29,8 +29,8 @@ def remove_rows(lake: Lake, table: str, stage_keys: Sequence[str]) -> None:
     transaction it has seen.
     """
     keys = ", ".join(literal(key) for key in stage_keys)  # Delta's DELETE binds no parameters
-    name = lake.sql_name(table)  # quoted, as the keys are
-    statement = f"DELETE FROM {name} WHERE {KEY} IN ({keys})"  # nosec B608
+    name = lake.sql_name(table)
+    statement = f"DELETE FROM {name} WHERE {KEY} IN ({keys})"  # nosec B608 # both are quoted
     lake.commit(table, lambda: lake.spark.sql(statement))
 
 

@@ -1,1 +1,1 @@
-"""Exported batches for trainers: files, order, shares, and a place to go on from; no Spark."""
+"""Exported batches for trainers: files, order, shares, and a place to resume from; no Spark."""

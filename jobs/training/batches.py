@@ -1,9 +1,9 @@
-"""A rank's batches of an exported folder, in its order, and a state from which to go on.
+"""A rank's batches of an exported folder, in its order, and a state to resume from.
 
 The order of an epoch is the files' own, or a random one of (seed, epoch). Rank r of R takes every
 R-th batch of it, and worker w of W every W-th of its rank's. A loader that takes one batch from
 each worker in turn, as PyTorch's does, therefore gives a rank's batches in the same order with any
-number of workers, and "n batches seen by this rank" is a place to go on from.
+number of workers, and "n batches seen by this rank" is a place to resume from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ N_MARKS = _TAKEN + 1 + MOST_WORKERS
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads: a process by itself, or one of several workers of a rank."""
+    """The reader: a process by itself, or one of several workers of a rank."""
 
     worker: int = 0
     n_workers: int = 1
@@ -43,10 +43,10 @@ class Batches:
     Parameters
     ----------
     folder : path or URI of a folder that ``evenlake export`` wrote
-    columns : to read beside batch_id, all by default
-    rank, world : which of how many processes that train together
+    columns : columns to read besides batch_id; all by default
+    rank, world : this process's number, and the number of processes that train together
     shuffle : another order of batches in every epoch; batches stay as they are
-    seed : of the shuffle; the same in every rank
+    seed : seed of the shuffle; the same in every rank
     uneven : if ranks cannot have equally many batches; see ``jobs.training.order.share_of_rank``
 
     Raises
@@ -76,8 +76,8 @@ class Batches:
         self.shuffle, self.seed = shuffle, seed
         self._n_mine = len(self.order(epoch=0))
         self._marks: Any = np.zeros(N_MARKS, np.int64)
-        self._place: Place | None = None  # in this process's last pass
-        self._resumed: Place | None = None  # of a worker's own state
+        self._place: Place | None = None  # place in this process's last pass
+        self._resumed: Place | None = None  # place loaded from a worker's own state
 
     def __len__(self) -> int:
         """Return the batches of this rank in an epoch."""
@@ -107,7 +107,7 @@ class Batches:
             self._place = None
 
     def reader(self) -> Reader:
-        """Return who reads in this process."""
+        """Return the reader that this process is."""
         return Reader()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -162,11 +162,11 @@ class Batches:
         return self.state_at(epoch, start) | more
 
     def state_at(self, epoch: int, n_seen: int) -> State:
-        """Return the state of a rank that has seen so many of its batches in an epoch."""
+        """Return the state of a rank that has seen ``n_seen`` of its batches in an epoch."""
         return {"epoch": epoch, "n_seen": n_seen} | self._what()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, in the next pass, at the batch after those that a state has seen.
+        """Resume, in the next pass, at the batch after those that a state has seen.
 
         Raises
         ------

@@ -16,10 +16,10 @@ from pyarrow import fs
 from jobs.training.index import BATCH, POSITION, File, Index, located
 
 Batch = dict[str, Any]  # column -> numpy array, or a list where no array holds the values
-_Held = dict[str, NDArray[Any] | pa.ChunkedArray]  # a column that is no array stays as it is
+_Held = dict[str, NDArray[Any] | pa.ChunkedArray]  # columns that are not arrays stay as they are
 
 _MOST_OPEN = 32  # files that one reader keeps open
-_MOST_HELD = 64 << 20  # bytes of row groups that it keeps for other batches in them
+_MOST_HELD = 64 << 20  # bytes of row groups held for the other batches in them
 
 
 @dataclass
@@ -42,7 +42,7 @@ class BatchFiles:
 
     Parameters
     ----------
-    columns : those to read beside ``batch_id`` and ``position``; all by default
+    columns : columns to read besides ``batch_id`` and ``position``; all by default
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BatchFiles:
         self._system, self._path = located(folder)
         self._firsts = [file.first_batch for file in index.files]
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        # row groups of several batches, by path and numbers, the one used last at the end
+        # row groups of several batches, by path and numbers, the last used at the end
         self._held: OrderedDict[tuple[str, int, int], _Held] = OrderedDict()
         self._held_bytes = 0
 

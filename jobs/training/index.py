@@ -9,10 +9,10 @@ from typing import Any
 from pyarrow import fs
 
 INDEX = "_index.json"
-UNFINISHED = ".unfinished"  # the sub-folder of an export that is under way, or was broken off
-FORMAT = 1  # raised when an older reader would misread
+UNFINISHED = ".unfinished"  # sub-folder of an export that is under way or was interrupted
+FORMAT = 1  # raised if an older reader would misread the index
 BATCH, POSITION = "batch_id", "position"
-_HADOOPS = {"s3a": "s3", "s3n": "s3"}  # its names of stores
+_HADOOPS = {"s3a": "s3", "s3n": "s3"}  # Hadoop's names of stores -> everyone else's
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Index:
 
     Attributes
     ----------
-    columns : of the files, in their order
-    files : by their batches, which are numbered from 0 over all of them
-    rounds : of the selection: round, first_batch, n_batches, n_rows of each
+    columns : columns of the files, in order
+    files : in the order of their batches, which are numbered from 0 across all files
+    rounds : round, first_batch, n_batches and n_rows of each round of the selection
     source : what was exported: table, stage keys, options; equal for exports of the same thing
     """
 
@@ -59,7 +59,7 @@ class Index:
         Raises
         ------
         ValueError
-            If it is no index, or that of a later version.
+            If it is not an index, or is one of a later version.
         """
         try:
             told = json.loads(text)

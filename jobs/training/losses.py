@@ -22,7 +22,7 @@ def multi_positive_loss(
     temperature: float = TEMPERATURE,
     are_same: bool = False,
 ) -> float:
-    """Return the mean cross-entropy between who is a positive and the softmax of the cosines.
+    """Return the mean cross-entropy between positives and the softmax of the cosines.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def multi_positive_loss(
     others : (m, d), of length 1
     anchor_captions : (n,); an other of the same caption is a positive
     other_captions : (m,)
-    temperature : that cosines are divided by
+    temperature : divisor of the cosines
     are_same : whether the others are the anchors, in their order: none is then its own positive or
         negative
 

@@ -21,7 +21,7 @@ def order_of(n_batches: int, *, seed: int, epoch: int) -> Order:
 
 
 def share_of_rank(order: Order, *, rank: int, world: int, uneven: Uneven) -> Order:
-    """Return the batches of one rank: every world-th of the epoch's order.
+    """Return the batches of one rank : (n_batches,) -> (n_mine,), every world-th of the order.
 
     Parameters
     ----------

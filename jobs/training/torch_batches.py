@@ -17,9 +17,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset, default_convert, get_worker_info
-from torch.utils.data._utils.collate import (
-    default_collate_fn_map,
-)  # as its documentation extends it
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from jobs.training.batches import N_MARKS, Batches, Reader, State
 from jobs.training.files import Batch
@@ -34,7 +32,7 @@ class TorchBatches(Batches, IterableDataset):  # type: ignore[misc]  # torch has
 
     Parameters
     ----------
-    rank, world : by default those of torch.distributed, or of torchrun's RANK and WORLD_SIZE
+    rank, world : by default those of torch.distributed, or torchrun's RANK and WORLD_SIZE
     options : see ``Batches``
     """
 
@@ -80,18 +78,18 @@ def _uncollated(items: Sequence[WholeBatch], **_: Any) -> Batch:
     return batch
 
 
-default_collate_fn_map[WholeBatch] = _uncollated  # in workers too, which import this module
+default_collate_fn_map[WholeBatch] = _uncollated  # also runs in workers, which import this module
 
 
 class BatchLoader:
-    """A ``DataLoader`` that counts the batches it has given, so that it can go on at any of them.
+    """A ``DataLoader`` that counts the batches it has given, so that it can resume at any of them.
 
     Its state is (epoch, batches seen by this rank), counted where they are used, so that what
     workers have read ahead does not count; it goes with any number of workers.
 
     Parameters
     ----------
-    options : of ``DataLoader``, such as num_workers
+    options : options of ``DataLoader``, such as num_workers
     """
 
     def __init__(self, batches: TorchBatches, **options: Any) -> None:
@@ -128,7 +126,7 @@ class BatchLoader:
         return self.batches.state_at(*self._seen)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, in the next pass, after the batches that a state has seen.
+        """Resume, in the next pass, after the batches that a state has seen.
 
         Raises
         ------

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from jobs.sections.cluster import ClusterConfig
 
 MIN_SAMPLED = 20_000  # points of the hash sample; with fewer, a thousand concepts look like noise
-SAMPLED_NUMBERS = 5_000_000  # with short vectors, more points can be tried in the same time
+SAMPLED_NUMBERS = 5_000_000  # in the hash sample: short vectors allow more points in the same time
 LEAF_POINTS = 20  # points per leaf of a large pool
-FEW_LEAVES = 2000  # below this many leaves, smaller ones pay off,
+FEW_LEAVES = 2000  # below this many leaves, smaller leaves pay off,
 FEW_LEAF_POINTS = 5  # down to this many points each
 MAX_LEAVES = 100_000  # bounds the driver's memory
 RATIOS = (2, 4, 10)  # nodes of a level per node of the level above
-ROUNDS = (3, 0)  # of resampling; on the planted pools 10 cost three times as much for no gain
+ROUNDS = (3, 0)  # resampling rounds; on the planted pools 10 cost three times as much for no gain
 MAX_UPPER = 5000  # the most nodes in a filled-in level above the leaves
 LIKELY_TOP = 1000  # nodes, to plan with before the top is known
 MIN_TOP = 5  # nodes; a smaller top leaves its quotas no choice
@@ -30,7 +30,7 @@ class Family:
     Attributes
     ----------
     ratio : nodes of a level per node of the level above
-    rounds : of resampling, at every level that is not split
+    rounds : resampling rounds at every level that is not split
     """
 
     ratio: int

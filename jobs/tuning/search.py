@@ -28,14 +28,14 @@ from udfs.kernels.exact.hashing import derive_seed
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # values of share.leaves; at 1 only the leaves matter
 COARSE_SHARES = (0.0, 0.5)  # tried first
 FRACTIONS = (0.25, 1.0)  # of the points, rung by rung
-MIN_POINTS = 2000  # in a rung; smaller samples start at a later one
-MAX_JUDGED = 10_000  # points of a rung that samples are judged on
-N_CLUSTERINGS = 3  # that judge the last rung; one judges the others
-TOLERANCE = 1e-3  # of the search's fits: trees score within .01 of those at 1e-4, in half the time
-MAX_TREES = 8  # of one kind: the fewer the points, the more a tree depends on its seed,
-POINTS_OF_TREES = 10_000  # and the less another tree costs
+MIN_POINTS = 2000  # least points of a rung; smaller samples start at a later one
+MAX_JUDGED = 10_000  # points of a rung that judge samples
+N_CLUSTERINGS = 3  # clusterings that judge the last rung; one judges the others
+TOLERANCE = 1e-3  # for the search's fits: scores within .01 of those at 1e-4, in half the time
+MAX_TREES = 8  # trees of one kind: the fewer the points, the more a tree depends on its seed,
+POINTS_OF_TREES = 10_000  # and the cheaper another tree is
 N_FINALISTS = 6  # kinds of trees judged at every share and target size
-TOO_DEEP = 1.1  # times the best score so far: no level is added to trees that are worse than this
+TOO_DEEP = 1.1  # times the best score so far: trees worse than this get no further level
 
 Tell = Callable[[float, float, str], None]  # done, total, what
 
@@ -47,9 +47,9 @@ class Problem:
     Attributes
     ----------
     points : (n_sampled, n_features) float32, grid coordinates: a hash sample of the pool, in order
-    n_points : of the whole pool
+    n_points : number of points in the whole pool
     targets : sizes of the samples wanted from the whole pool
-    cluster : its levels are empty if they are to be found
+    cluster : the config's section; its levels are empty if they are to be found
     """
 
     points: NDArray[np.float32]
@@ -69,7 +69,7 @@ class Choice:
     cluster : resolved, for the whole pool
     leaves : share.leaves
     chosen : the trial behind the choice
-    trials : of the last rung at every target size, best first
+    trials : trials of the last rung at every target size, best first
     n_tried : number of trees and shares judged
     """
 
@@ -87,7 +87,7 @@ class Rung:
         self.problem = problem
         self.points = problem.points[: max(1, round(fraction * len(problem.points)))]
         n_clusterings, self.n_trees = 1, 1
-        if fraction == 1:  # the last one, which decides
+        if fraction == 1:  # the last rung, which decides
             n_clusterings = N_CLUSTERINGS
             self.n_trees = max(1, min(MAX_TREES, POINTS_OF_TREES // len(self.points)))
         self.n_distinct = len(np.unique(self.points, axis=0))
@@ -95,9 +95,9 @@ class Rung:
         seeds = [derive_seed(problem.seed, 1 + i) for i in range(n_clusterings)]
         views = views_of(judged, seeds, n_threads=problem.n_threads)
         self.judge = Judge(judged, views, self.points, problem.n_threads)
-        # samples take the same fraction of the points as they will of the pool
+        # samples take the same fraction of the points as they would of the pool
         scale = len(self.points) / problem.n_points
-        self._on_leaves: dict[int, Grove] = {}  # by rounds
+        self._on_leaves: dict[int, Grove] = {}  # by number of resampling rounds
         self.targets = sorted({max(1, round(scale * target)) for target in problem.targets})
 
     def grow(self, config: ClusterConfig) -> Grove:

@@ -18,7 +18,7 @@ from udfs.kernels.passes.sources import LocalBlocks, blocks_of
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.allocation import Sharing, TreeLevel, quotas_down
 
-NOISE = 0.01  # of the score: how much trees with different seeds differ
+NOISE = 0.01  # in the score: how much trees with different seeds differ
 AS_EVEN = 0.05  # nats of KL over communities
 
 
@@ -93,7 +93,7 @@ class Trial:
     relative : (n_trees, n nodes) coverage distances over the uniform control's mean
     communities : the mean of these over communities; None if there are none
     kl : over communities, the mean
-    n_clusterings : that the nodes come from, all over the same points
+    n_clusterings : clusterings that the nodes come from, all over the same points
     unseen : share of the pool that those points leave out
     """
 
@@ -166,8 +166,8 @@ def _variance(values: NDArray[np.float64]) -> float:
 def as_good_as_best(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that are as good as the best in either view, and as even.
 
-    "As good" means within one standard error, or within NOISE, the spread due to a tree's seed;
-    "as even" is over communities, like the most even of these.
+    "As good" means within one standard error, or within NOISE, the spread due to a tree's seed; "as
+    even" means like the most even of these, over communities.
     """
     best = min(trials, key=lambda t: t.score)
     good = [t for t in trials if _is_as_good(t, best)]
@@ -187,9 +187,9 @@ def _is_as_good(trial: Trial, best: Trial) -> bool:
 def chosen_of(trials: Sequence[Trial]) -> Trial:
     """Return the trial to take among those that are as good as the best.
 
-    Without communities, coverage hardly tells these apart. With them, only a tenth of the noise is
-    taken for the same. Of the same, the trial wins that trusts the tree most: the share nearest the
-    paper's equal one, the smallest top, the fewest levels.
+    Without communities, coverage hardly tells these apart. With them, trials within a tenth of the
+    noise count as the same. Among these the one wins that trusts the tree most: the share nearest
+    the paper's equal one, the smallest top, the fewest levels.
     """
     good = as_good_as_best(trials)
     best = min(good, key=lambda t: t.score)

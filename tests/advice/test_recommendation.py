@@ -1,4 +1,4 @@
-"""What to do about a sample: by hand, and on pools that were made with and without a tail."""
+"""What to do about a sample: by hand, and on pools made with a tail and without one."""
 
 from collections.abc import Callable
 

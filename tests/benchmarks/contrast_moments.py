@@ -1,4 +1,4 @@
-"""What the moments of ten clusters take in one pass, beside those of one cluster, on one thread.
+"""The time of the moments of ten clusters in one pass, beside that of one cluster, on one thread.
 
 Each round times both on the same batches, as a task gets them, one after the other, in processor
 time: a ratio means something on a busy machine too. The median of the ratios counts.

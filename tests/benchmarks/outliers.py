@@ -1,4 +1,4 @@
-"""The outlier gate on planted concepts and 2% scatter: what scatter takes of a balanced sample.
+"""The outlier gate on planted concepts and 2% scatter: scatter's share of a balanced sample.
 
 Run: python -m tests.benchmarks.outliers [--points 60000] [--concepts 1000]
 """

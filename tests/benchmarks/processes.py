@@ -104,7 +104,7 @@ def _sample(process: psutil.Popen, peak: dict[str, int]) -> None:
 
 
 def _role(process: psutil.Process, driver: int) -> str:
-    """Tell a process's role by its command line: a JVM's forks have other names, but its memory."""
+    """Return a process's role by its command line: a JVM's forks share its memory, not its name."""
     if process.pid == driver:
         return "python"
     return "worker" if "pyspark.daemon" in process.cmdline() else "jvm"

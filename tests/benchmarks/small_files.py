@@ -73,7 +73,8 @@ def seconds(spark: SparkSession, folder: Path, pool: str, turn: int) -> float:
 def plain_loop(contents: Iterable[bytes]) -> float:
     """Return images per second of one core that opens, converts and resizes."""
     began, n = time.process_time(), 0
-    for n, content in enumerate(contents, start=1):  # noqa: B007  used after the loop
+    for content in contents:
+        n += 1
         np.asarray(Image.open(io.BytesIO(content)).convert("RGB").resize((SIDE, SIDE)))
     return n / (time.process_time() - began)
 

@@ -33,7 +33,7 @@ def in_one_session(folder: str) -> dict[str, float]:
     began = time.perf_counter()
     spark, _ = get_session(load_config(CONFIG, overrides(folder, 0)).spark)
     figures = {"session, s": time.perf_counter() - began}
-    queries = spark._jsparkSession.sharedState().statusStore()  # type: ignore[attr-defined]
+    queries = spark._jsparkSession.sharedState().statusStore()  # type: ignore[attr-defined]  # classic
     for seed, state in enumerate(("cold", "warm")):
         config = load_config(CONFIG, overrides(folder, seed))
         write_example.run(spark, config)

@@ -62,7 +62,7 @@ def write(folder: Path, n_rows: int, size: int, per_group: int, n_features: int)
 def ours(folder: str, worker: int, n_workers: int, *, shuffle: bool = False) -> Iterator[Any]:
     """Read a worker's batches through the door."""
     batches = Batches(folder, shuffle=shuffle)
-    batches.reader = lambda: Reader(worker, n_workers, is_main=False)  # type: ignore[method-assign]
+    batches.reader = lambda: Reader(worker, n_workers, is_main=False)  # type: ignore[method-assign]  # as torch has it
     yield from batches
 
 

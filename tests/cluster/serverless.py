@@ -63,7 +63,7 @@ class Gate(grpc.UnaryUnaryClientInterceptor):
 def main(address: str, config: str, root: str) -> None:
     """Curate, and print the refusals."""
     gate, builder = Gate(), DefaultChannelBuilder(address)
-    builder.add_interceptor(gate)  # type: ignore[arg-type]
+    builder.add_interceptor(gate)  # type: ignore[arg-type]  # its stub knows one kind
     spark: Any = SparkSession.builder.channelBuilder(builder).create()
     print(curate.run(spark, load_config(config, [f"output.root={root}"])))
     print(sorted(gate.refused))

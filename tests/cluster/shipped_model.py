@@ -1,9 +1,10 @@
-"""Embed on two executors that do not see the model: its folder is gone once it was shipped."""
+"""Embed on two executors that do not see the model: its folder is removed once it is shipped."""
 
 import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from jobs import embed_pool
 from jobs.config.loading import parse_config
@@ -31,8 +32,8 @@ def main(folder: Path) -> None:
     )
     ship = embed_pool.ship_archive
 
-    def ship_and_remove(*told: object) -> None:
-        ship(*told)  # type: ignore[arg-type]
+    def ship_and_remove(*told: Any) -> None:
+        ship(*told)
         shutil.rmtree(model)
 
     embed_pool.ship_archive = ship_and_remove

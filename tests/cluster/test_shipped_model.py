@@ -1,4 +1,4 @@
-"""A pretrained model on machines that have no disk in common with the driver."""
+"""A pretrained model on machines that share no disk with the driver."""
 
 from pathlib import Path
 

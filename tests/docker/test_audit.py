@@ -40,8 +40,16 @@ def test_only_a_known_vulnerability_or_a_failure_fails(
     assert (verdict(stdout, stderr)[0], said in verdict(stdout, stderr)[1]) == (code, True)
 
 
+class FakeServer(HTTPServer):
+    """A server with one vulnerable package, if it is named."""
+
+    bad: str | None = None
+
+
 class FakeService(BaseHTTPRequestHandler):
     """A fake of OSV's API that knows one vulnerability."""
+
+    server: FakeServer
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -49,7 +57,7 @@ class FakeService(BaseHTTPRequestHandler):
         ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.1"}]}]
         affected = [{"package": {"name": name, "ecosystem": "PyPI"}, "ranges": ranges}]
         bad = {"id": "PYSEC-0000-1", "summary": "x", "affected": affected}
-        is_bad = name == self.server.bad  # type: ignore[attr-defined]
+        is_bad = name == self.server.bad
         answer = json.dumps({"vulns": [bad]} if is_bad else {}).encode()
         self.send_response(200)
         self.end_headers()
@@ -60,9 +68,8 @@ class FakeService(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def service() -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), FakeService)
-    server.bad = None  # type: ignore[attr-defined]
+def service() -> Iterator[FakeServer]:
+    server = FakeServer(("127.0.0.1", 0), FakeService)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -77,15 +84,15 @@ def audit(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_pip_audit
-def test_no_known_vulnerability_passes(service: HTTPServer) -> None:
+def test_no_known_vulnerability_passes(service: FakeServer) -> None:
     done = audit("--osv-url", f"http://127.0.0.1:{service.server_port}/")
     assert (done.returncode, done.stderr) == (0, "")
     assert "no known vulnerabilities in" in done.stdout
 
 
 @needs_pip_audit
-def test_a_known_vulnerability_fails_with_its_fix(service: HTTPServer) -> None:
-    service.bad = "jinja2"  # type: ignore[attr-defined]
+def test_a_known_vulnerability_fails_with_its_fix(service: FakeServer) -> None:
+    service.bad = "jinja2"
     done = audit("--osv-url", f"http://127.0.0.1:{service.server_port}/")
     assert done.returncode == 1
     assert "PYSEC-0000-1, mended in 99.1" in done.stderr

@@ -87,7 +87,7 @@ class Driver:
         os.killpg(self._process.pid, number)
 
     def has(self, pid: int) -> bool:
-        """Tell whether a process is one of its own."""
+        """Return whether a process is one of its own."""
         try:
             return os.getpgid(pid) == self._process.pid
         except ProcessLookupError:

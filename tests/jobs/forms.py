@@ -247,7 +247,7 @@ def webdataset(n_shards: int) -> Callable[[Path], Rows]:
                         info.size = len(content)
                         tar.addfile(info, io.BytesIO(content))
             with tarfile.open(folder / name) as tar:
-                members = {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
+                members = {m.name: file.read() for m in tar if (file := tar.extractfile(m))}
             for member, content in members.items():
                 key = member.partition(".")[0]
                 if member.endswith("png"):

@@ -1,4 +1,4 @@
-"""Whether to curate: said before a run and after it, by two embeddings, first on the page."""
+"""Whether to curate: advised before a run and after it, by two embeddings, first on the page."""
 
 import json
 from collections.abc import Callable

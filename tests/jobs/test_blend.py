@@ -1,4 +1,4 @@
-"""Blends of samples: shares at every size, nobody twice, and what is too small."""
+"""Blends of samples: shares at every size, no point twice, and what is too small."""
 
 from collections import Counter
 from pathlib import Path
@@ -25,7 +25,8 @@ PARTS = [
     {"name": "balanced", "target_size": 60},
     {"name": "odd", "target_size": 45, "must_include": "kind = '1'", "replicas": 2},
 ]
-MIX = {"name": "mix", "target_size": SIZE, "blend": {"balanced": 0.5, "odd": 0.3, "pool": 0.2}}
+SHARES = {"balanced": 0.5, "odd": 0.3, "pool": 0.2}
+MIX = {"name": "mix", "target_size": SIZE, "blend": SHARES}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_every_prefix_holds_the_shares_and_nobody_is_twice(curated: Run) -> None
     assert len({row.id for row in rows}) == SIZE
     assert Counter(row.reason for row in rows) == {"balanced": 20, "odd": 12, "pool": 8}
     for n in range(1, SIZE):
-        for name, share in MIX["blend"].items():  # type: ignore[attr-defined]
+        for name, share in SHARES.items():
             assert abs(sum(row.reason == name for row in rows[:n]) - share * n) <= 1
     assert sum(row.pool_weight for row in rows) == pytest.approx(N_POINTS)
 

@@ -223,7 +223,7 @@ def members(done: ExportedSample) -> dict[str, bytes]:
     found = {}
     for file in done.index.files:
         with tarfile.open(f"{done.folder}/{file.path}") as tar:
-            found |= {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
+            found |= {m.name: file.read() for m in tar if (file := tar.extractfile(m))}
     return found
 
 

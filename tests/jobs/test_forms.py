@@ -115,7 +115,7 @@ def test_paths_that_are_not_there_are_refused_before_a_run(
 def store(spark: SparkSession, tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """Mount a folder into a file system that Python does not see: Hadoop's viewfs."""
     (tmp_path / "store").mkdir()
-    mounts = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    mounts = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]  # classic
     name = f"t{abs(hash(tmp_path))}"
     key = f"fs.viewfs.mounttable.{name}.link./pool"
     mounts.set(key, f"file://{tmp_path}/store")

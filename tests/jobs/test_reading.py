@@ -71,7 +71,9 @@ def embed(values: pd.Series) -> Embedded:
     )
 
 
-def gated(spark: SparkSession, config: InputConfig) -> dict[str, tuple[str | None, str | None]]:
+def gated(
+    spark: SparkSession, config: InputConfig
+) -> dict[str | None, tuple[str | None, str | None]]:
     """Return what the gate says of every id: reason and detail."""
     rows = gate_rows(columns_of(spark, config), lambda: embed, EmbedConfig())
     return {row.id: (row.reason, row.detail) for row in rows.collect()}
@@ -201,7 +203,7 @@ def test_a_line_that_is_no_json_is_a_reject_with_its_text(
     (tmp_path / "pool.jsonl").write_text("\n".join([lines[0], '{"id": "t9", "te', *lines[1:]]))
     config = InputConfig(table=f"{tmp_path}/pool.jsonl", content="text", where="id < 't2'")
     found = gated(spark, config)
-    assert found.pop(None) == ("malformed", '{"id": "t9", "te')  # type: ignore[call-overload]
+    assert found.pop(None) == ("malformed", '{"id": "t9", "te')
     assert found == {"t0": (None, None), "t1": (None, None)}
 
 

@@ -1,4 +1,4 @@
-"""The judge by hand: a draw beside the uniform one of its size, over nodes and communities."""
+"""The judge by hand: a draw next to a uniform one of its size, over nodes and communities."""
 
 import numpy as np
 import pytest

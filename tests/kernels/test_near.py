@@ -1,4 +1,4 @@
-"""Near duplicates: the nearest cells, similar pairs, and who stays."""
+"""Near duplicates: the nearest cells, similar pairs, and which points stay."""
 
 import numpy as np
 import pytest

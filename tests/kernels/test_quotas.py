@@ -19,7 +19,7 @@ from udfs.kernels.sampling.quotas import (
 def one_at_a_time(
     quota: int, weights: list[float], capacities: list[int], order: list[int]
 ) -> list[int]:
-    """Give each next unit to the child with the highest priority w / (2 n + 1) and room left."""
+    """Return quotas unit by unit: each to the child of highest priority w / (2 n + 1) with room."""
     given_ = [0] * len(weights)
     for _ in range(min(quota, sum(capacities))):
         open_ = [j for j in range(len(weights)) if given_[j] < capacities[j]]

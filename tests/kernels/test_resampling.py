@@ -11,7 +11,7 @@ from udfs.kernels.exact.hashing import derive_seed
 from udfs.kernels.kmeans.iterations import KMeansParams
 from udfs.kernels.kmeans.resampling import closest_points, fit_level
 from udfs.kernels.kmeans.start import start_centroids
-from udfs.kernels.passes.sources import BlockSource, blocks_of
+from udfs.kernels.passes.sources import BlockSource, LocalBlocks, blocks_of
 
 LEVELS = (1000, 300, 100)
 UNIT = grid_unit(1.5)
@@ -77,7 +77,8 @@ def tree_unevenness(
 
 
 def uniform_start(source: BlockSource, n_clusters: int, *, seed: int) -> NDArray[np.float32]:
-    X = source.X  # type: ignore[attr-defined]
+    assert isinstance(source, LocalBlocks)
+    X = source.X
     return X[np.random.default_rng(seed % 2**32).permutation(len(X))[:n_clusters]]
 
 

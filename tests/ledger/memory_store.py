@@ -82,7 +82,7 @@ class MemoryStore:
         return MemoryPresence(self, token)
 
     def is_gone(self, token: str) -> bool:
-        """Tell whether a holder's process is known to have ended."""
+        """Return whether a holder's process is known to have ended."""
         return self.knows_processes and token not in self.present
 
     def _is_next(self, transaction: str, version: int) -> bool:

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("torch", reason="make test-models installs it")
 pytest.importorskip("transformers", reason="make test-models installs it")
 
-from jobs.config.errors import ConfigError  # noqa: E402  only once torch is known to be there
-from jobs.sections.synthesis import SynthesisConfig  # noqa: E402
-from jobs.synthesis.captioner import chosen  # noqa: E402
-from tests.models.small import save_gpt2  # noqa: E402
-from udfs.captioners.contract import Prompt  # noqa: E402
+from jobs.config.errors import ConfigError  # noqa: E402  after the check for torch
+from jobs.sections.synthesis import SynthesisConfig  # noqa: E402  after the check for torch
+from jobs.synthesis.captioner import chosen  # noqa: E402  after the check for torch
+from tests.models.small import save_gpt2  # noqa: E402  after the check for torch
+from udfs.captioners.contract import Prompt  # noqa: E402  after the check for torch
 
 pytestmark = pytest.mark.models
 

@@ -1,4 +1,4 @@
-"""Real models, and small ones saved by their libraries: vectors as the libraries give them."""
+"""Real models, and small ones saved by their libraries: the vectors that the libraries return."""
 
 import sys
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_an_image_network_of_ones_own_embeds_a_pool(spark: SparkSession, tmp_pat
     assert [*rejects.values()] == ["undecodable"]
     sys.path.insert(0, str(EXAMPLES))
     try:
-        from image_network import Encoder  # type: ignore[import-not-found]
+        from image_network import Encoder  # type: ignore[import-not-found]  # an example's own
     finally:
         sys.path.remove(str(EXAMPLES))
     names = sorted(vectors)

@@ -1,4 +1,4 @@
-"""Exported batches in PyTorch: ranks and workers see each id once, a state goes on at its batch."""
+"""Exported batches in PyTorch: ranks and workers see each id once, a state resumes at its batch."""
 
 import multiprocessing
 import warnings
@@ -14,10 +14,10 @@ from tests.training.exported import N_FEATURES, write_export
 
 torch = pytest.importorskip("torch", reason="make test-models installs it")
 
-from torch import distributed  # noqa: E402  only once torch is known to be there
-from torch.utils.data import DataLoader  # noqa: E402
+from torch import distributed  # noqa: E402  after the check for torch
+from torch.utils.data import DataLoader  # noqa: E402  after the check for torch
 
-from jobs.training.torch_batches import BatchLoader, TorchBatches  # noqa: E402
+from jobs.training.torch_batches import BatchLoader, TorchBatches  # noqa: E402  after the check for torch
 
 pytestmark = pytest.mark.models
 

@@ -1,4 +1,4 @@
-"""Scatter over planted concepts: what it takes of a balanced sample, and what the gate leaves."""
+"""Scatter over planted concepts: its share of a balanced sample, and what the gate leaves."""
 
 from typing import NamedTuple
 

@@ -16,7 +16,7 @@ Steps = list[tuple[str, str]]
 
 
 def superseded(events: list[Event], published: dict[str, str] | None = None) -> list[bool]:
-    """Tell for every run, oldest first, whether it is superseded."""
+    """Return for every run, oldest first, whether it is superseded."""
     history = history_of(events, published)
     return [history.is_superseded(run) for run in reversed(history.runs)]
 

@@ -1,4 +1,4 @@
-"""What is odd about a pool's files is said before a run, without reading them."""
+"""What is odd about a pool's files is reported before a run, without reading them."""
 
 from typing import Any
 

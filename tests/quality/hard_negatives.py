@@ -1,4 +1,4 @@
-"""How close the points of batches are that a walk through a tree gives, beside uniform batches.
+"""How close the points are in batches from a walk through a tree, beside uniform batches.
 
 The digits of scikit-learn (1797 x 64), directions seen from their mean, in batches of 32: from a
 tree of 90/30/10 nodes, at temperatures from 0 to 1, and from five flat clusters, with which

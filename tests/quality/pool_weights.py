@@ -1,4 +1,4 @@
-"""What a balanced sample says of the pool, by its weights: shares of concepts, means of a value.
+"""What a balanced sample's weights tell about the pool: shares of concepts, means of a value.
 
 A share is estimated from 1,000 rows of a balanced sample, each counted as the points that it stands
 for (``pool_weight``), as one (unweighted), and from a uniform sample of the same size. The error is

@@ -1,4 +1,4 @@
-"""Closing the loop on a world of drawings: what the pool lacks is planned, rendered and routed.
+"""The whole loop on a world of drawings: what the pool lacks is planned, rendered and routed.
 
 Of 20 concepts (ten colours of two shapes) the pool holds 40 pictures each of ten, 6 each of five
 thin ones, and none of five. Of each missing concept 20 captions are written, of each thin one five,

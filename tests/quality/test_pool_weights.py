@@ -1,4 +1,4 @@
-"""Weights make statistics of a balanced sample speak for the pool."""
+"""Weights make statistics of a balanced sample hold for the pool."""
 
 from tests.quality.pool_weights import POOLS, measure
 

@@ -1,4 +1,4 @@
-"""What a cluster's UI shows of a run, and how many rows it has read."""
+"""What a cluster's UI shows about a run, and how many rows it has read."""
 
 import threading
 import time

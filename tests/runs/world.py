@@ -68,10 +68,11 @@ class World:
 
     def open(self, *stages: Stage[Any], config: RunConfig | None = None, **how: Any) -> Run:
         """Open a run of some stages, as ``open_run`` does."""
-        written, pool = config or config_of(), SimpleNamespace(name="pool", fingerprint="pool@0")
+        written = config or config_of()
         nothing: Any = None
+        pool: Any = SimpleNamespace(name="pool", fingerprint="pool@0")
         run = Run(
-            nothing, Recipe(stages), written, written, nothing, pool,  # type: ignore[arg-type]
+            nothing, Recipe(stages), written, written, nothing, pool,
             Progress(is_live=False), store=self.store, clock=self.clock, **how,
         )  # fmt: skip
         run.ledger.open(set(run.keys.values()))
@@ -105,5 +106,5 @@ class World:
         return [e for e in self.store.read() if stage in (None, e.stage)]
 
     def is_quiet(self) -> bool:
-        """Tell whether there is no sign of life and no heartbeat."""
+        """Return whether there is no sign of life and no heartbeat."""
         return not self.store.present and not self.clock.is_awaited

@@ -1,6 +1,7 @@
 """Constraints of a sample: by hand, and against an integer program that knows nothing of trees."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ EVEN = ShareConfig(leaves=0.0)
 FLAT = [TreeLevel(np.zeros(4, int), np.ones(4, int), np.array([10, 10, 10, 10]))]
 
 
-def sample(target_size: int, **more: object) -> SampleConfig:
-    return SampleConfig(name="s", target_size=target_size, share=EVEN, **more)  # type: ignore[arg-type]
+def sample(target_size: int, **more: Any) -> SampleConfig:
+    return SampleConfig(name="s", target_size=target_size, share=EVEN, **more)
 
 
 def planned(wanted: SampleConfig, levels: Sequence[TreeLevel], counts: Counts) -> Share:

@@ -1,4 +1,4 @@
-"""Rounds: exact quotas whatever the captioner does, the shortfall if it never does it."""
+"""Rounds: exact quotas whatever the captioner does, and the shortfall if it never succeeds."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jobs.training.batches import Batches, Reader
 from jobs.training.files import BatchFiles, as_array
 from jobs.training.index import INDEX, UNFINISHED, read_index
-from jobs.training.order import order_of, share_of_rank
+from jobs.training.order import Uneven, order_of, share_of_rank
 from tests.training.exported import N_FEATURES, write_export
 
 SIZES = (2, 2, 2, 2, 2, 2, 2, 2, 2, 1)  # the last is incomplete
@@ -36,7 +36,7 @@ def numbers(batches: Batches) -> list[int]:
 def forked(batches: Batches, worker: int, n_workers: int) -> Batches:
     """Return the dataset as a worker has it: its marks are shared, its place is its own."""
     mine = copy(batches)
-    mine.reader = lambda: Reader(worker, n_workers, is_main=False)  # type: ignore[method-assign]
+    mine.reader = lambda: Reader(worker, n_workers, is_main=False)  # type: ignore[method-assign]  # as torch has it
     return mine
 
 
@@ -108,8 +108,9 @@ def test_every_batch_is_seen_once_over_ranks_and_workers(
 ) -> None:
     order = order_of(n_batches, seed=7, epoch=epoch)
     assert sorted(order) == list(range(n_batches))
-    for uneven in ("keep", "drop", "repeat"):
-        shares = [share_of_rank(order, rank=r, world=world, uneven=uneven) for r in range(world)]  # type: ignore[arg-type]
+    ways: tuple[Uneven, ...] = ("keep", "drop", "repeat")
+    for uneven in ways:
+        shares = [share_of_rank(order, rank=r, world=world, uneven=uneven) for r in range(world)]
         seen = Counter(int(b) for s in shares for w in range(n_workers) for b in s[w::n_workers])
         lengths = {len(share) for share in shares}
         n_over = n_batches % world
@@ -279,7 +280,7 @@ def test_what_cannot_be_meant_is_refused(folder: str) -> None:
     with pytest.raises(ValueError, match="rank=2, world=2; want a rank from 0 to world - 1"):
         Batches(folder, rank=2, world=2)
     with pytest.raises(ValueError, match="uneven='pad'; want one of refuse, drop, repeat, keep"):
-        Batches(folder, uneven="pad")  # type: ignore[arg-type]
+        Batches(folder, uneven="pad")  # type: ignore[arg-type]  # what is refused
 
 
 def test_trainers_need_neither_spark_nor_torch(folder: str) -> None:

@@ -177,7 +177,7 @@ def test_a_users_generator_may_give_bytes_arrays_or_nothing(
     ],
 )
 def test_an_unknown_generator_is_refused_with_the_nearest_name(name: str, told: str) -> None:
-    with pytest.raises(ValueError) as found:  # noqa: PT011  its whole message is compared
+    with pytest.raises(ValueError) as found:
         require_generator(name)
     assert str(found.value) == told
 

@@ -1,4 +1,4 @@
-"""Neighbours in cells: who is where, who finds whom, and nothing depends on the order of rows."""
+"""Neighbours in cells: which members are where, which are found, in any order of rows."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,8 @@
-"""Pretrained models: vectors as the model gives them, in order; what it fails on is a reject."""
+"""Pretrained models: vectors as the model returns them, in order; rows it fails on are rejects."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,9 @@ HERE = Here(unpacked=lambda name: None, own_gpu=lambda: 0)
 TEXTS = ["sun", "moon sea sand sun", "sea sand", "sun sun moon", "[UNK] [UNK]", "moon"]
 
 
-def embed(place: Path, values: list[object], **options: object) -> Embedded:
+def embed(place: Path, values: list[object], **options: Any) -> Embedded:
     """Embed some values with a model in ONNX, as a worker does."""
-    told = onnx.Options(**options)  # type: ignore[arg-type]
+    told = onnx.Options(**options)
     spec = spec_of(onnx.KIND, Place(str(place), "nowhere"), told, "v", lambda: "", HERE)
     assert spec.fit is not None
     arrays = spec.fit([value for value in values if value is not None], told, 0)

@@ -40,7 +40,7 @@ def test_the_nearest_by_cosine_are_found(seed: int, n_batches: int, n_tasks: int
     points = read(batch_of(ids, X)).astype(np.float64)
     for i, x in enumerate(seeds.astype(np.float64)):
         distances = ((points - x) ** 2).sum(axis=1)
-        wanted = sorted(range(N_POINTS), key=lambda j: (distances[j], ids[j]))[:K]  # noqa: B023
+        wanted = sorted(range(N_POINTS), key=[*zip(distances, ids, strict=True)].__getitem__)[:K]
         mine = found.filter(pa.compute.equal(found["seed"], i))
         assert mine["id"].to_pylist() == [ids[j] for j in wanted]
         assert mine["sq_distance"].to_pylist() == [distances[j] for j in wanted]

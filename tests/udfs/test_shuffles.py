@@ -48,7 +48,7 @@ def test_copies_that_are_only_counted_change_no_result(
     scattered = pa.Table.from_batches([*scatter(iter(rows.to_batches(batch_rows)))])
     sent = sum(len(v.as_py()) for v in scattered["vectors"]) // 8
     assert sent == len(local.X) - (local.X == 7).all(axis=1).sum()
-    solve = make_solve(replace(problem, centroids=None), 2, N_BLOCKS)  # type: ignore[arg-type]
+    solve = make_solve(replace(problem, centroids=None), 2, N_BLOCKS)  # type: ignore[arg-type]  # as shipped
     found = {}
     for number in (0, 1):
         mine = scattered.filter(pa.compute.equal(scattered["bin"], number))

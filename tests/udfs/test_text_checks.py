@@ -1,4 +1,4 @@
-"""What is wrong with a text file is seen before Spark reads it, and nothing else is."""
+"""What is wrong with a text file, and nothing else, is found before Spark reads it."""
 
 import csv
 import gzip

@@ -36,8 +36,8 @@ def rows(n: int = N) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=["id", "embedding", "seed_a", "seed_b"])
 
 
-def made(augment: object, batches: list[pa.RecordBatch]) -> pa.Table:
-    return pa.Table.from_batches(list(make_views(augment)(iter(batches))))  # type: ignore[arg-type]
+def made(augment: Noise | UserCode, batches: list[pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(list(make_views(augment)(iter(batches))))
 
 
 def test_noise_depends_on_a_rows_own_seed_whatever_the_batches() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 MAX_DETAIL = 200  # characters kept of an exception's message
-ARROW = " => "  # in a prompt, between what is asked for and the caption
+ARROW = " => "  # between a prompt's request and the caption
 FAILED, UNREACHABLE, NO_ANSWER = "failed", "unreachable", "no_answer"
 
 
@@ -33,12 +33,12 @@ class Prompt(NamedTuple):
 
     Attributes
     ----------
-    n : its slot, which one caption fills
+    n : number of its slot, which one caption fills
     template : ``concept``, ``background`` or ``relation``
     extra : the background or relation; None for the first template
     demonstrations : lines such as ``tiger, jungle => A tiger walks through the jungle``
-    text : these lines, and the beginning of one more: ``heron, river =>``
-    seed : for what the captioner draws, 0 <= seed < 2^63
+    text : the demonstrations, and the beginning of one more line: ``heron, river =>``
+    seed : seed of the captioner's draws, 0 <= seed < 2^63
     """
 
     n: int
@@ -62,7 +62,7 @@ class Calls:
     Attributes
     ----------
     per_minute : requests, at most; None: no limit
-    retries : of a request that fails for a reason that may pass
+    retries : retries of a request that fails for a reason that may pass
     timeout : seconds
     """
 
@@ -72,7 +72,7 @@ class Calls:
 
 
 class Pace:
-    """Holds back those who call it, so that there are at most so many calls a minute."""
+    """Delays its callers, so that there are at most so many calls per minute."""
 
     def __init__(self, per_minute: float | None) -> None:
         self._gap = 0.0 if per_minute is None else 60.0 / per_minute

@@ -1,7 +1,7 @@
 """Captions to imitate: for each template some, and the words that may stand beside a concept.
 
 Source: SynCLR, arXiv 2312.17742, section 3.1: three templates, ten relations, and demonstrations
-for in-context completion. Captions are of three parts, divided by ", ": an opening that names the
+for in-context completion. Captions have three parts, separated by ", ": an opening that names the
 concept, and two details that fit anything, so that parts of several make a new one.
 """
 

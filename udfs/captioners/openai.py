@@ -32,9 +32,9 @@ INSTRUCTION = (
     "Write what comes after the last arrow: one caption of a picture, on one line, in the manner "
     "of the lines before it. It names what stands before the arrow. Write nothing else."
 )
-LONGEST_WAIT = 60.0  # seconds between two attempts
-_PASSING = (408, 409, 425, 429)  # states of an answer worth another attempt, beside 500 and above
-_HOPELESS = (401, 403, 404)  # the same for every prompt
+LONGEST_WAIT = 60.0  # seconds between two attempts, at most
+_PASSING = (408, 409, 425, 429)  # status codes worth another attempt, besides 500 and above
+_HOPELESS = (401, 403, 404)  # fail in the same way for every prompt
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Options:
 
     Attributes
     ----------
-    base_url : of the server
-    key_variable : of the environment, that holds the key; None: the server wants none
+    base_url : URL of the server
+    key_variable : environment variable that holds the key; None: the server wants none
     max_length : tokens of a caption
-    temperature : of the draws of tokens
+    temperature : sampling temperature
     """
 
     base_url: str = "https://api.openai.com/v1"
@@ -104,7 +104,7 @@ def _body(model: str, options: Options, prompt: Prompt) -> bytes:
 
 
 class _Server:
-    """A server, asked with patience: at a pace, again if it fails, and not for ever."""
+    """A server, called at a limited pace; failed calls are repeated, but not forever."""
 
     def __init__(self, options: Options, calls: Calls, key: str | None) -> None:
         self._parts = urlsplit(options.base_url.rstrip("/"))

@@ -32,7 +32,7 @@ def captioner_of(write: UserCaptioner) -> Captioner:
     Raises
     ------
     CaptionerError
-        When called, if what the user's code returns is no list of captions.
+        When called, if the user's code does not return a list of captions.
     """
 
     def answers(prompts: Sequence[Prompt]) -> list[Answer]:

@@ -1,12 +1,13 @@
 """Captions by a language model of the library transformers: ``transformers:NAME_OR_PATH``.
 
-The model goes on with the prompt, and the first line of what it writes is the caption. No code that
+The model continues the prompt, and the first line of what it writes is the caption. No code that
 comes with a model is run.
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from udfs.captioners.contract import (
     Answer,
@@ -19,7 +20,7 @@ from udfs.captioners.contract import (
 )
 from udfs.captioners.specs import CaptionerSpec
 
-EXTRA = "models"  # of the package, that installs the library
+EXTRA = "models"  # the extra that installs the library
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Options:
     Attributes
     ----------
     max_length : tokens of a caption
-    temperature, top_p : of the draws of tokens; temperature 0: always the likeliest
+    temperature, top_p : how tokens are sampled; temperature 0: always the likeliest
     device : such as ``cpu`` or ``cuda:1``; None: a GPU where there is one
-    revision : of a model on the hub: a branch, a tag or a commit
+    revision : for a model on the hub: a branch, a tag or a commit
     """
 
     max_length: int = 64
@@ -56,19 +57,14 @@ def make(name: str, options: Options, calls: Calls) -> Captioner:
     Raises
     ------
     CaptionerError
+        If a package is missing, or the model cannot be loaded.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch, models, tokenizers = _libraries()
     try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ModuleNotFoundError as error:
-        raise CaptionerError(
-            f"the package {error.name} is not installed; pip install 'evenlake[{EXTRA}]'"
-        ) from error
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=options.revision)
-        network = AutoModelForCausalLM.from_pretrained(name, revision=options.revision)
-    except Exception as error:  # the library's
+        tokenizer = tokenizers.from_pretrained(name, revision=options.revision)
+        network = models.from_pretrained(name, revision=options.revision)
+    except Exception as error:  # whatever the library raises
         raise CaptionerError(f"{name} cannot be loaded: {said(error)}") from error
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device).eval()
@@ -93,6 +89,18 @@ def make(name: str, options: Options, calls: Calls) -> Captioner:
         return [first_line(text) for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
     return write
+
+
+def _libraries() -> tuple[Any, Any, Any]:
+    """Return torch, and the classes of transformers that load models and tokenizers."""
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ModuleNotFoundError as error:
+        raise CaptionerError(
+            f"the package {error.name} is not installed; pip install 'evenlake[{EXTRA}]'"
+        ) from error
+    return torch, AutoModelForCausalLM, AutoTokenizer
 
 
 SPEC = CaptionerSpec(

@@ -91,7 +91,7 @@ def embed_each(
     project: Callable[[list[Decoded]], Sequence[NDArray[Any] | Failure]],
     n_features: int,
 ) -> Embedded:
-    """Do as `embed_decoded` does, for a `project` that gives each value a vector or a Failure."""
+    """Embed as `embed_decoded` does, but `project` returns a vector or a Failure for each value."""
     failures: dict[int, Failure] = {}
 
     def stack(decoded: list[Decoded]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ DTYPES: dict[str, str] = {
 }  # fmt: skip
 FLOAT32 = "float32"
 _USUAL = (1e-8, 1e8)  # magnitudes of nearly all components of embeddings
-_USUAL_HALVES = (1e-4, 1e3)  # of float16, whose whole range is hardly wider than the above
+_USUAL_HALVES = (1e-4, 1e3)  # for float16, whose whole range is hardly wider than the above
 _NEARLY_ALL = 0.95
 
 

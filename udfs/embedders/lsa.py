@@ -40,7 +40,7 @@ UNSPACED = (  # iteration marks, hiragana, katakana, half-width katakana, Chines
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 WORD = rf"[{UNSPACED}]|[^\W{UNSPACED}]{{2,}}"
-MAX_CHARS = 2**17  # read from one text
+MAX_CHARS = 2**17  # characters read from one text
 MAX_FIT_CHARS = 2**24  # read in `fit`, shared equally among texts: 1.6 to 2.2 GiB for 20,000 texts
 N_AT_ONCE = 32  # texts; counting takes 70 to 86 bytes per character, so at most 350 MiB
 WEIGHT_UNIT = 2.0**-10
@@ -62,7 +62,7 @@ def fit(
     ----------
     texts : those that cannot be embedded (null, empty, not UTF-8) are skipped
     n_components : the most to keep; few texts, or texts much alike, span fewer
-    seed : of the randomized SVD
+    seed : seed of the randomized SVD
 
     Returns
     -------
@@ -76,7 +76,6 @@ def fit(
     ValueError
         If `n_components` is not positive, or no text is usable.
     """
-    from scipy.sparse import hstack
     from sklearn.decomposition import TruncatedSVD
 
     if n_components < 1:
@@ -84,12 +83,7 @@ def fit(
     usable = [text for text in map(_as_text, texts) if isinstance(text, str)]
     if not usable:
         raise ValueError(f"none of the {len(texts)} texts to fit on is usable; check the column")
-    n_chars = MAX_FIT_CHARS // len(usable)
-    counts = _make_counter()([text.lstrip()[:n_chars] for text in usable])
-    n_with = np.stack([np.bincount(view.indices, minlength=N_COLUMNS) for view in counts])
-    idf = np.log((1 + len(usable)) / (1 + n_with)) + 1  # smoothed, as scikit-learn's
-    weights = hstack([_normalized(view) for view in _weigh(counts, idf)], format="csr")
-    del counts
+    idf, weights = _tf_idf(usable)
     svd = TruncatedSVD(
         n_components=min(n_components, N_VIEWS * N_COLUMNS), n_iter=N_ITER, random_state=seed
     )
@@ -100,6 +94,23 @@ def fit(
     components += 0.0  # -0.0 becomes 0.0: its sign is noise
     by_view = components.astype(np.float32).reshape(N_VIEWS, N_COLUMNS, -1)
     return {"idf": idf, "components": np.ascontiguousarray(by_view)}
+
+
+def _tf_idf(texts: Sequence[str]) -> tuple[NDArray[np.float64], Sparse]:
+    """Return the columns' idf and the texts' weights, both views of a text side by side.
+
+    Returns
+    -------
+    idf : (N_VIEWS, N_COLUMNS) float64
+    weights : (n_texts, N_VIEWS * N_COLUMNS), each view of a text of length 1
+    """
+    from scipy.sparse import hstack
+
+    n_chars = MAX_FIT_CHARS // len(texts)
+    counts = _make_counter()([text.lstrip()[:n_chars] for text in texts])
+    n_with = np.stack([np.bincount(view.indices, minlength=N_COLUMNS) for view in counts])
+    idf = np.log((1 + len(texts)) / (1 + n_with)) + 1  # smoothed, as scikit-learn's
+    return idf, hstack([_normalized(view) for view in _weigh(counts, idf)], format="csr")
 
 
 def make_embedder(arrays: Mapping[str, NDArray[Any]]) -> Embedder:
@@ -151,7 +162,7 @@ def _as_text(value: Any) -> str | Failure:
     if not text.strip():
         return Failure("empty_content", f"{len(value)} white space characters" if value else None)
     try:
-        text.encode("utf-8")  # as the hashing does
+        text.encode("utf-8")  # as scikit-learn's hashing does
     except UnicodeEncodeError as error:
         return Failure("undecodable", f"not Unicode at character {error.start}: {error.reason}")
     return text

@@ -28,7 +28,7 @@ _ELEMENTS = {
     "tensor(float16)": np.float16, "tensor(double)": np.float64,
 }  # fmt: skip
 _OF_TEXTS = ("input_ids", "attention_mask", "token_type_ids")
-_WHOLE = "sentence_embedding"  # the output of models that pool by themselves
+_WHOLE = "sentence_embedding"  # the output of models that pool the tokens themselves
 BESIDE = (*TOKENIZER_FILES, PREPROCESSOR)
 
 Feed = dict[str, NDArray[Any]]
@@ -198,8 +198,8 @@ def _of_images(file: Path, run: _Session, options: Options) -> Model:
 
 def _fixed(run: _Session, name: str) -> tuple[int | None, int | None]:
     """Return the first two sizes of an input, None where a model leaves them open."""
-    rows, length = run.inputs[name].shape[:2]
-    return tuple(n if isinstance(n, int) else None for n in (rows, length))  # type: ignore[return-value]
+    rows, length = (n if isinstance(n, int) else None for n in run.inputs[name].shape[:2])
+    return rows, length
 
 
 KIND = Kind("onnx", Options, load, "onnx")

@@ -31,10 +31,10 @@ from udfs.embedders.specs import Arrays, EmbedderSpec
 from udfs.embedders.specs import n_components as length_of
 
 CHANNELS = {"L": 1, "RGB": 3}
-MAX_VALUES = 2**12  # in one shrunken image; the covariance then takes 128 MiB
+MAX_VALUES = 2**12  # per shrunken image; the covariance then takes 128 MiB
 COMPONENT_UNIT = 2.0**-20
 MIN_VARIANCE = 1e-9  # relative to the largest; below it a direction is rounding noise
-CHUNK_IMAGES = 1024  # widened to float64 at a time
+CHUNK_IMAGES = 1024  # images widened to float64 at a time
 
 Decode = Callable[[Any], NDArray[np.uint8] | Failure]
 
@@ -73,7 +73,7 @@ def fit_decoded(
     images: Sequence[NDArray[np.uint8] | Failure], *, n_components: int, size: int, mode: str
 ) -> dict[str, NDArray[Any]]:
     """Learn the projection from images that are decoded and shrunken already; see `fit`."""
-    from scipy.linalg import eigh  # on the driver alone
+    from scipy.linalg import eigh  # runs only on the driver
 
     decoded = [image for image in images if not isinstance(image, Failure)]
     mean, covariance = _mean_and_covariance(decoded, count_values(size, mode))

@@ -22,7 +22,7 @@ def make_embedder(n_features: int, encoding: str = FLOAT32) -> Embedder:
 
     Parameters
     ----------
-    encoding : of bytes, one of ``udfs.embedders.encodings.DTYPES``
+    encoding : encoding of bytes, one of ``udfs.embedders.encodings.DTYPES``
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""What a model's ``preprocessor_config.json`` says of its images: resize, crop, scale, normalise.
+"""What a model's ``preprocessor_config.json`` asks for: resize, crop, scale, normalise.
 
-The keys are those of Hugging Face's image processors; what is not known here is refused.
+The keys are those of Hugging Face's image processors; unknown ones are refused.
 """
 
 import json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 FILE = "preprocessor_config.json"
-_BILINEAR = 2  # as Pillow numbers its filters, and the processors by default
+_BILINEAR = 2  # Pillow's number, and the processors' default
 _SCALE = 1 / 255
 _CHANGING = ("crop_pct", "do_pad", "do_split_image", "do_thumbnail", "do_align_long_axis")
 
@@ -60,7 +60,7 @@ def make_preprocess(path: Path) -> Callable[["PILImage"], NDArray[np.float32]]:
 def _size(said: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     """Return ``{"wh": (width, height)}`` or ``{"shortest": pixels}``."""
     given = said.get(key)
-    if isinstance(given, int):  # how the first processors wrote it
+    if isinstance(given, int):  # the format of early processors
         given = {"shortest_edge": given} if key == "size" and said.get("do_center_crop") else {
             "height": given, "width": given,
         }  # fmt: skip

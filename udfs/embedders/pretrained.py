@@ -29,10 +29,10 @@ from udfs.embedders.specs import ROW_SECONDS, Arrays, EmbedderSpec, told_length
 
 log = logging.getLogger(__name__)
 
-N_AT_ONCE = 4096  # rows that are sorted by length together: 12% faster than 256, short texts
+N_AT_ONCE = 4096  # rows sorted by length together: 12% faster than 256 for short texts
 N_TRIED = 16  # contents embedded on the driver
-HELD_BYTES = 256 << 20  # of decoded images held at once
-_OUT_OF_MEMORY = "OutOfMemoryError"  # a GPU's, in torch
+HELD_BYTES = 256 << 20  # decoded images held at once
+_OUT_OF_MEMORY = "OutOfMemoryError"  # of a GPU, in torch
 
 Vector: TypeAlias = NDArray[Any] | Failure
 
@@ -81,7 +81,7 @@ class Place:
 
     Attributes
     ----------
-    path : on the driver's machine
+    path : path on the driver's machine
     shipped : the name of their archive on other machines, unpacked there by Spark
     hub_name : the model's name on the Hugging Face hub, for the driver; ``path`` is then in the
         hub's local cache, which the first loading fills
@@ -127,7 +127,7 @@ def spec_of(
 
     Parameters
     ----------
-    options : of the kind
+    options : options of this kind of model
     version : a name for the model's content
     pack, n_bytes : packs the files up; those of the weights; see `EmbedderSpec`
     """
@@ -182,7 +182,7 @@ def _groups(model: Model, contents: Sequence[Any]) -> Iterator[list[Vector]]:
 
 
 def _embedded(model: Model, decoded: Sequence[Any]) -> list[Vector]:
-    """Return the vector, or why there is none, of contents some of which could not be decoded.
+    """Return a vector, or why there is none, for each content; some could not be decoded.
 
     Those of about the same length share a batch, as all are padded to the longest in it.
     """
@@ -196,7 +196,7 @@ def _embedded(model: Model, decoded: Sequence[Any]) -> list[Vector]:
     return found
 
 
-@lru_cache(maxsize=1)  # on the driver, the plan and the embedding use one model
+@lru_cache(maxsize=1)  # the plan and the embedding on the driver share one model
 def load(kind: Kind, path: str, options: Any, gpu: int = 0) -> Model:
     """Load a model.
 
@@ -210,7 +210,7 @@ def load(kind: Kind, path: str, options: Any, gpu: int = 0) -> Model:
         raise
     except ModuleNotFoundError as error:
         raise EmbedderError(not_installed(error, kind.extra)) from error
-    except Exception as error:  # the library's
+    except Exception as error:  # whatever the library raises
         raise EmbedderError(f"{path} cannot be loaded: {described(error)}") from error
 
 
@@ -226,7 +226,7 @@ def encoded(model: Model, decoded: list[Any]) -> list[Vector]:
         return list(model.encode(decoded))
     except (EmbedderError, MemoryError):
         raise  # the model's fault, or the machine's
-    except Exception as error:  # the library's
+    except Exception as error:  # whatever the library raises
         if len(decoded) > 1:
             half = len(decoded) // 2
             return encoded(model, decoded[:half]) + encoded(model, decoded[half:])

@@ -234,7 +234,7 @@ def _imported(module: str, archive: str | None) -> ModuleType:
             raise ModuleNotFoundError(f"its archive {name} has not come to this process")
         for other in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
             del sys.modules[other]
-        sys.path.insert(0, places[0])  # it holds this one module or package
+        sys.path.insert(0, places[0])  # the archive holds only this module or package
         importlib.invalidate_caches()
     return importlib.import_module(module)
 

@@ -19,7 +19,7 @@ from udfs.embedders.contract import EmbedderError, Failure
 from udfs.embedders.images import make_open
 from udfs.embedders.pretrained import Kind, Model, require_positive
 
-OLDEST = 6  # the first version that runs no code from a model's folder unless it is asked to
+OLDEST = 6  # the first version that by default runs no code from a model's folder
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Options:
     prompt, prompt_name : put before every text; the name is one of the model's own
     max_seq_length : tokens read of a text; None: the model's own
     truncate_dim : components kept, for models trained for that
-    revision : of a model on the hub: a branch, a tag or a commit
+    revision : for a model on the hub: a branch, a tag or a commit
     """
 
     batch: int = 32
@@ -57,22 +57,7 @@ def load(path: str, options: Options, gpu: int) -> Model:
     EmbedderError
         If the library is too old.
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tasks share the cores already
-    import sentence_transformers
-    from transformers.utils import logging
-
-    version = sentence_transformers.__version__
-    if int(version.split(".")[0]) < OLDEST:
-        raise EmbedderError(f"sentence-transformers {version} is installed, want {OLDEST} or newer")
-    logging.disable_progress_bar()
-    network = sentence_transformers.SentenceTransformer(
-        path,
-        device=options.device or _device(gpu),
-        revision=options.revision,
-        truncate_dim=options.truncate_dim,
-    )
-    if options.max_seq_length is not None:
-        network.max_seq_length = options.max_seq_length
+    network = _network(path, options, gpu)
     takes_images = network.supports("image")
     # the library would take some texts for the address of an image, and fetch it
     takes_more = any(network.supports(kind) for kind in ("image", "video", "audio"))
@@ -100,6 +85,27 @@ def load(path: str, options: Options, gpu: int) -> Model:
     return Model(decode, encode, options.batch, _length, _n_bytes, partial(_n_cut, network))
 
 
+def _network(path: str, options: Options, gpu: int) -> Any:
+    """Return the library's model, on the device that it is to run on."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tasks share the cores already
+    import sentence_transformers
+    from transformers.utils import logging
+
+    version = sentence_transformers.__version__
+    if int(version.split(".")[0]) < OLDEST:
+        raise EmbedderError(f"sentence-transformers {version} is installed, want {OLDEST} or newer")
+    logging.disable_progress_bar()
+    network = sentence_transformers.SentenceTransformer(
+        path,
+        device=options.device or _device(gpu),
+        revision=options.revision,
+        truncate_dim=options.truncate_dim,
+    )
+    if options.max_seq_length is not None:
+        network.max_seq_length = options.max_seq_length
+    return network
+
+
 def _n_cut(network: Any, contents: Sequence[Any]) -> int:
     """Return how many texts are longer than the model reads."""
     texts = [text for text in contents if isinstance(text, str)]
@@ -116,7 +122,7 @@ def _length(decoded: Any) -> int:
 
 
 def _n_bytes(decoded: Any) -> int:
-    width, height = getattr(decoded, "size", (0, 0))  # of an image
+    width, height = getattr(decoded, "size", (0, 0))  # texts have no size
     return 3 * int(width) * int(height)
 
 

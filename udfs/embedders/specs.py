@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from udfs.embedders.contract import Embedder
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
-ROW_SECONDS = "row_seconds"  # among what is learned, what a row took on one core; it is not kept
+ROW_SECONDS = "row_seconds"  # key of the seconds that a row took on one core; learned, but not kept
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class EmbedderSpec:
     n_expected : options -> the same, as far as known in advance. None: only the data can tell
     make : what it has learned -> the embedder; runs on the workers, which import the module that
         defines it and none of the other embedders
-    version : of its code, part of the stage key; None: the stage's version covers it
+    version : version of its code, part of the stage key; None: the stage's version covers it
     archive : on the driver, the code that the workers lack
     pack : on the driver, after ``fit``: packs the files that workers on other machines lack, and
         returns the path of the archive; they find it unpacked under its name without the suffix
     is_costly : whether a row takes long beside reading it, so that its pass is spread over all
         slots and shown by rows; ``fit`` then also returns ROW_SECONDS, for the planner
-    n_bytes : of a model's weights, which the driver and each worker load; 0: none, or not known
+    n_bytes : size of the model's weights, which the driver and each worker load; 0 if unknown
     n_at_once : how many rows it is given at once; None: ``embed.batch_size``
     """
 

@@ -54,7 +54,7 @@ class Tokenize:
 
         Parameters
         ----------
-        n_rows, length : of a model that takes nothing else
+        n_rows, length : fixed numbers of texts and tokens, for a model that takes no others
         """
         shape = n_rows or len(rows), length or max(len(row) for row in rows)
         feed = {

@@ -7,7 +7,7 @@ from udfs.generators import diffusion, procedural, python
 from udfs.generators.specs import GeneratorSpec
 
 BUILT_IN: dict[str, GeneratorSpec] = {spec.name: spec for spec in (procedural.SPEC,)}
-DIFFUSERS, CODE = "diffusers:", "python:"  # before a pipeline's name or folder; a user's code
+DIFFUSERS, CODE = "diffusers:", "python:"  # prefixes of pipelines and of user code
 _CODE = re.compile(rf"{CODE}[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 

@@ -42,13 +42,13 @@ Generator: TypeAlias = Callable[[Sequence[Prompt]], Sequence[Picture | Failure]]
 
 @dataclass(frozen=True)
 class Settings:
-    """What every generator is told.
+    """The settings given to every generator.
 
     Attributes
     ----------
-    size : of the longer side, in pixels; None: the generator's own
+    size : the longer side in pixels; None: the generator's default
     guidance : how closely an image keeps to its text, in the unit of diffusion models
-    steps : of a diffusion
+    steps : diffusion steps
     """
 
     size: int | None = None

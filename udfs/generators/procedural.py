@@ -1,4 +1,4 @@
-"""Draw captions without any model: a shape in its colour before a background, with noise.
+"""Draw captions without any model: a shape in its colour in front of a background, with noise.
 
 For trying things out, and for tests: what is drawn follows from the caption's words and the seed.
 """
@@ -14,9 +14,9 @@ from udfs.generators.specs import GeneratorSpec
 from udfs.kernels.exact.hashing import uniform
 
 SIZE = 64  # pixels
-_NOISE = 0.06  # of the range of a colour
-_CONTRAST = 0.35  # of backgrounds, around grey: concepts are to stand out
-_N_DRAWS = 16  # uniform numbers of an image, beside its noise
+_NOISE = 0.06  # share of a colour's range
+_CONTRAST = 0.35  # of backgrounds, around grey, so that concepts stand out
+_N_DRAWS = 16  # uniform numbers per image, besides its noise
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -5,7 +5,7 @@ The factory is called without arguments, once per task, and returns a function:
     a list of n prompts, each with text, concept and seed -> a list of n images: encoded bytes, an
     array (height, width, 3) uint8, or None for a prompt that it cannot draw
 
-An exception that it raises counts for each prompt that it raises it for alone.
+An exception counts for each prompt that raises it when it is asked for alone.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from udfs.generators.contract import (
     encoded,
 )
 
-IMAGE_SECONDS = 1.0  # nobody knows; a plan says so
+IMAGE_SECONDS = 1.0  # unknown; a plan says so
 
 
 def make(code: Code, settings: Settings) -> Generator:

@@ -7,7 +7,7 @@ import hashlib
 import re
 from typing import NamedTuple
 
-Colour = tuple[float, float, float]  # each from 0 to 1
+Colour = tuple[float, float, float]  # components from 0 to 1
 
 COLOURS: dict[str, Colour] = {
     "red": (0.85, 0.10, 0.10),

@@ -15,7 +15,7 @@ class GeneratorSpec:
     name : its name in ``synthesis.generator``, or the part of it before the colon
     make : settings -> the generator; runs on the workers, once per task
     image_seconds : what an image takes on one core, nearly; for plans
-    version : of its code or model, part of the stage key; None: the stage's version covers it
+    version : version of its code or model, in the stage key; None: the stage's version covers it
     n_at_once : prompts given to it at once
     archive : on the driver, the code that the workers lack
     pack : on the driver: packs the files that workers on other machines lack, and returns the path

@@ -19,7 +19,7 @@ def schema_of(source: Source) -> tuple[pa.Schema, int]:
     Raises
     ------
     UnreadableError
-        If it is no such file, or not a whole one.
+        If it is not such a file, or not complete.
     """
     with read_as(source.path, "Parquet or Arrow"):
         if _is_parquet(source):
@@ -66,7 +66,7 @@ def _require_known(field: pa.Field, path: str) -> None:
 def plain(kind: pa.DataType) -> pa.DataType:
     """Return the type that Spark knows for an Arrow type: UUIDs are texts, float16 is float32.
 
-    UUIDs inside of lists and structs stay bytes.
+    UUIDs inside lists and structs stay bytes.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return pa.string() if kind.extension_name == "arrow.uuid" else plain(kind.storage_type)
@@ -162,7 +162,7 @@ def _require_whole(source: Source) -> None:
                 f"{source.path} ends at byte {size:,} without the mark of its end; it is cut, or "
                 "its writer was never closed: copy or write it again"
             )
-        if is_file:  # what follows is the footer, its length and the magic again
+        if is_file:  # next come the footer, its length and the magic again
             file.seek(max(0, size - 10))
             footer = int.from_bytes(file.read(4), "little") + 10
         else:

@@ -1,4 +1,4 @@
-"""Look into a file of CSV before Spark parses it, for what its reader does not say."""
+"""Examine a CSV file before Spark parses it, for what its reader does not report."""
 
 import csv
 import io
@@ -23,9 +23,9 @@ class Dialect(NamedTuple):
     ----------
     escape : what stands before a quote inside quotes; as a rule the quote itself
     comment : what a line begins with that is not read
-    encoding : where the config names one
+    encoding : the encoding that the config names, if it does
     strict : whether text after a closing quote is refused
-    is_by_lines : whether each line is a record, also where quotes go on
+    is_by_lines : whether each line is a record, even where a quote is still open
     """
 
     separator: str = ","
@@ -45,7 +45,7 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
     is_bytes = encoding.startswith("utf-8") and not dialect.encoding
     text = decoded(content, encoding)
     separator = dialect.separator
-    if len(separator) > 1:  # a sign that the text does not hold stands for it
+    if len(separator) > 1:  # a character that the text does not hold stands in for it
         sign = next(sign for sign in map(chr, range(0xE000, 0xF900)) if sign not in text)
         text, dialect = text.replace(separator, sign), dialect._replace(separator=sign)
     found = _Scan(text, dialect)
@@ -69,7 +69,7 @@ def look_csv(source: Source, *, dialect: Dialect) -> Looks:
 
 
 def _unmarked(content: bytes) -> str | None:
-    """Say what to do if most letters at the beginning have a zero beside them."""
+    """Return what to do if most letters at the beginning have a zero beside them."""
     start = content[:64]
     for kind, beside in {"UTF-16LE": start[1::2], "UTF-16BE": start[::2]}.items():
         if 2 * beside.count(0) > len(beside):
@@ -103,7 +103,7 @@ def safe_header(names: Sequence[str]) -> list[str]:
 
 
 def mixed_ends(line: int) -> str:
-    """Say what to do about a file whose lines end in two ways: Spark would join some of them."""
+    """Return what to do about a file whose lines end in two ways: Spark would join some of them."""
     return (
         f"line {line} ends otherwise than those before it; want \\n or \\r\\n at the end of every "
         "line, or input.options.lineSep"
@@ -143,7 +143,7 @@ class _Scan:
     ----------
     wrong : a quoted field that is never closed, is followed by text, or goes over several lines
         where each is a record; a second byte order mark
-    ends : of the records: ``lf``, ``crlf``, ``mixed``, or empty if there is one line
+    ends : how records end: ``lf``, ``crlf``, ``mixed``, or empty if there is one line
     mixed_line, crlf_line : the first line that ends otherwise; the first CRLF inside quotes
     """
 
@@ -235,7 +235,7 @@ class _Scan:
         )
 
     def _escaped(self) -> str:
-        """Say what helps if quotes stand after a backslash, as in many languages."""
+        """Return what helps if quotes follow a backslash, as in many languages."""
         if self.dialect.escape == "\\" or f"\\{self.dialect.quote}" not in self.text:
             return ""
         return "; if its quotes are written \\\" as in JSON, set input.options.escape: '\\'"

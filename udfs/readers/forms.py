@@ -11,9 +11,9 @@ from udfs.readers import arrow_files, numpy_files, tar_files
 from udfs.readers.sources import Source, UnreadableError
 
 DESCRIBED = "path string, schema binary, n_rows bigint"
-# of tables: a row's place, under the names that Spark gives to it
+# names that Spark gives to a row's place in tables
 _PLACE = pa.struct([("file_name", pa.string()), ("row_index", pa.int64())])
-_MADE = b"made"  # in a field's metadata: the files do not hold it
+_MADE = b"made"  # marks fields that the files do not hold
 _UNQUOTED = "!'()*,;:$&+=@"
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -178,7 +178,7 @@ def _array(field: pa.Field) -> str:
 
 
 def two_types(column: str, first: str, known: object, other: str, kind: object) -> str:
-    """Say that a column is of two types in two files."""
+    """Return the message that a column is of two types in two files."""
     return (
         f"column {column!r} is {known} in {first} and {kind} in {other}; want one type in all "
         "files: cast one of the two and write it again"

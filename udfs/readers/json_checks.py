@@ -1,4 +1,4 @@
-"""Look into a file of JSON before Spark parses it, which reads one record a line and drops more."""
+"""Examine a JSON file before Spark parses it, which reads one record a line and drops the rest."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, bad_byte, decoded, encoding_of, opened
 
-_BLOCK = 32 << 20  # bytes that are looked at together, and the line at their end
-_LARGEST = 1 << 30  # of a document, or of a line
+_BLOCK = 32 << 20  # bytes examined together, plus the line at their end
+_LARGEST = 1 << 30  # bytes of a document, or of a line
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
 # cheap to look for: what a record is not to hold, or what may be a string's
@@ -28,7 +28,7 @@ def look_json(source: Source, *, is_document: bool | None, encoding: str = "") -
     Parameters
     ----------
     is_document : whether it is read as one document; None to find out
-    encoding : where the config names one
+    encoding : the encoding that the config names, if it does
     """
     with opened(source) as file:
         blocks = iter([file.read()]) if encoding else _blocks(file)
@@ -60,7 +60,7 @@ def columns_of(value: Any) -> list[str] | None:
 
 
 def by_columns(columns: list[str]) -> str:
-    """Say what to do about a table by columns."""
+    """Return what to do about a table by columns."""
     return (
         f"it holds columns ({', '.join(map(repr, columns[:5]))}) of rows '0', '1', ..., as pandas "
         "writes it by default; want a record a line: df.to_json(path, orient='records', lines=True)"
@@ -108,7 +108,7 @@ def _is_record(line: str) -> bool:
 
 
 def _document(text: str) -> tuple[Any, str | None]:
-    """Return the document that a text holds, None if it is none, and what is wrong with it."""
+    """Return the document in a text, or None, and what is wrong with it."""
     try:
         value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip()))
     except ValueError:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from udfs.readers.sources import Source, UnreadableError, read_as
 
-BATCH_BYTES = 16 << 20  # of vectors in an Arrow batch
-ONLY = {1: "value", 2: "embedding"}  # what the array of a .npy is called, by its dimensions
-PASSED_OVER = b"passed over"  # in a schema's metadata: what `Arrays` calls so
+BATCH_BYTES = 16 << 20  # bytes of vectors in an Arrow batch
+ONLY = {1: "value", 2: "embedding"}  # column of a .npy array, by its number of dimensions
+PASSED_OVER = b"passed over"  # metadata key of the arrays passed over
 _READ = "one or two dimensions of float16, float32, float64, whole numbers, text, bytes or dates"
 
 
 class Arrays(NamedTuple):
-    """The arrays that are columns, by name, and the others in words."""
+    """The arrays that are columns, by name, and a description of the others."""
 
     columns: dict[str, NDArray[Any]]
     passed_over: str = ""
@@ -150,7 +150,7 @@ def schema_of(
 ) -> tuple[pa.Schema, int]:
     """Return the columns' names and types, vectors as lists of fixed size, and the row count.
 
-    What is passed over stands in the schema's metadata.
+    What is passed over is named in the schema's metadata.
     """
     arrays, passed_over = arrays_of(source, wanted, named)
     fields = []
@@ -177,7 +177,7 @@ def batches_of(
 
 
 def as_arrow(array: NDArray[Any]) -> pa.Array:
-    """Return an array of one or two dimensions as an Arrow array; float16 becomes float32."""
+    """Return an array (n,) or (n, d) as an Arrow array; float16 becomes float32."""
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     array = array.astype(array.dtype.newbyteorder("="))

@@ -1,4 +1,4 @@
-"""Look at a Parquet file's two ends for what its readers do not say: another file before it.
+"""Examine a Parquet file's two ends for what its readers do not report: another file before it.
 
 A reader follows the footer at the end. Of two files joined by ``cat`` it finds the second one's
 footer, whose offsets count from that one's beginning.
@@ -13,7 +13,7 @@ import pyarrow.parquet
 from udfs.readers.sources import Source
 
 _MAGIC = b"PAR1"
-_SEAM = re.compile(b"%b(?=%b)" % (_MAGIC, _MAGIC))  # where one ends and another begins
+_SEAM = re.compile(b"%b(?=%b)" % (_MAGIC, _MAGIC))  # where one file ends and another begins
 _FIX = "want one a file: copy it again, or write the parts into files of their own"
 
 
@@ -31,7 +31,7 @@ def why_not_one(source: Source) -> str | None:
         return None
     if content[: len(_MAGIC)] != _MAGIC:
         return f"it does not begin as Parquet does, with {_MAGIC.decode()}; {_FIX}"
-    # of one file, what lies behind its columns: indexes and filters, or nothing
+    # for a single file, what follows its columns: indexes and filters, or nothing
     end = len(content) - footer.serialized_size - 2 * len(_MAGIC)
     unknown = max(0, end - _end_of_columns(footer))
     for seam in _SEAM.finditer(content, 0, unknown + len(_MAGIC)):

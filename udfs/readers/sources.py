@@ -20,7 +20,7 @@ class Source:
     Attributes
     ----------
     path : as Spark writes it, such as ``file:/pool/a.npy``
-    content : its bytes; None: the file is local
+    content : the file's bytes; None if it is local
     start, stop : rows; a stop of -1 is the end
     """
 
@@ -41,7 +41,7 @@ class Source:
 
 @contextmanager
 def read_as(path: str, form: str) -> Iterator[None]:
-    """Say of whatever goes wrong while a file is read which file it is, in one line.
+    """Add the file's name to any error raised while it is read, in one line.
 
     Raises
     ------

@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from udfs.readers.sources import Source, UnreadableError, as_text, read_as
 
-BATCH_BYTES = 32 << 20  # of content in an Arrow batch
-PASSED_OVER = b"members passed over"  # in a schema's metadata: their names, as JSON
+BATCH_BYTES = 32 << 20  # bytes of content in an Arrow batch
+PASSED_OVER = b"members passed over"  # metadata key: their names, as JSON
 TEXTS = ("txt", "text", "caption", "json", "cls")  # endings whose members are texts
 _BLOCK = tarfile.BLOCKSIZE
-_UNPACKED: dict[bytes, Callable[[Any], Any]] = {  # by a file's first bytes
+_UNPACKED: dict[bytes, Callable[[Any], Any]] = {  # by the first bytes of a file
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
@@ -46,12 +46,12 @@ def split_name(name: str) -> tuple[str, str] | None:
 def schema_of(source: Source) -> tuple[pa.Schema, int]:
     """Return ``key`` and a column for each ending, and the number of rows.
 
-    The names of members that are passed over stand in the schema's metadata.
+    The names of members that are passed over are in the schema's metadata.
 
     Raises
     ------
     UnreadableError
-        If it is no tar, a key comes again after another, or a row has an ending twice.
+        If it is not a tar, a key recurs after another, or a row has an ending twice.
     """
     endings: set[str] = set()
     keys: list[str] = []

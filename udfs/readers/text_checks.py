@@ -1,4 +1,4 @@
-"""Look into files of text before Spark parses them: their encoding, and what is wrong."""
+"""Examine text files before Spark parses them: their encoding, and what is wrong with them."""
 
 import codecs
 from collections.abc import Callable, Iterator
@@ -28,13 +28,13 @@ class Looks(NamedTuple):
     Attributes
     ----------
     encoding : ``utf-8``, ``utf-8-sig`` or ``utf-16``, by its first bytes; or the one that is named
-    bad_byte : of CSV: offset of the first byte that is not UTF-8; None if all are
+    bad_byte : CSV only: offset of the first byte that is not UTF-8; None if all are
     wrong : why it cannot be read as it is, and what to do; None if it can
-    header : of CSV: its first record, as JSON
-    ends : of CSV: how records end: ``lf``, ``crlf``, ``mixed``; empty if there is one line
-    mixed_line, crlf_line : of CSV: the first line that ends otherwise than those before it; the
+    header : CSV only: the first record, as JSON
+    ends : CSV only: how records end: ``lf``, ``crlf``, ``mixed``; empty for a single line
+    mixed_line, crlf_line : CSV only: the first line that ends otherwise than those before it; the
         first CRLF inside quotes
-    is_document : of JSON: whether it is one document of many lines, not a record a line
+    is_document : JSON only: whether it is one document of many lines, not a record per line
     """
 
     encoding: str
@@ -50,7 +50,7 @@ class Looks(NamedTuple):
 def look_into(
     files: Iterator[pd.DataFrame], *, look: Callable[[Source], Looks]
 ) -> Iterator[pd.DataFrame]:
-    """Look into files; path and content in, null for those that are local; SCHEMA out."""
+    """Examine files : path and content (null for local files) -> SCHEMA."""
     for batch in files:
         pairs = zip(batch["path"], batch["content"], strict=True)
         rows = [(path, *look(Source(path, content))) for path, content in pairs]

@@ -8,7 +8,7 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]  # it
 
 from udfs.readers.sources import Source
 
-BATCH_BYTES = 16 << 20  # of the contents that a worker holds
+BATCH_BYTES = 16 << 20  # bytes of content that a worker holds
 
 
 def make_read() -> Any:

@@ -10,11 +10,11 @@ import pyarrow as pa
 from udfs.points import Batches
 from udfs.shards.numbered import WriteShard
 
-_NO_LIMIT = 1 << 40  # rows, bytes: a shard is one fragment
+_NO_LIMIT = 1 << 40  # of rows and bytes, so that a shard is one fragment
 
 
 def make_fragment(firsts: Sequence[int], datasets: Sequence[str]) -> WriteShard:
-    """Make the function that writes a shard as a fragment, and returns what Lance tells of it.
+    """Return a function that writes a shard as a fragment, and returns what Lance reports of it.
 
     Parameters
     ----------

@@ -17,15 +17,15 @@ WriteShard = Callable[[int, Batches], str]
 
 
 def make_write(write: WriteShard, column: str) -> OnBatches:
-    """Make the function that writes the shards of a task's rows.
+    """Return a function that writes the shards of a task's rows.
 
-    A task that is repeated writes its shards anew, under other names: those of the attempt that
-    Spark keeps are told.
+    A repeated task writes its shards anew, under other names; the result names those of the attempt
+    that Spark keeps.
 
     Parameters
     ----------
     write : one shard; it takes all rows
-    column : of the shard's number
+    column : column that holds the shard's number
     """
 
     def on_batches(batches: Batches) -> Batches:

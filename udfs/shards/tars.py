@@ -36,7 +36,7 @@ _STARTS = {
     b"\x93NUMPY": "npy",
 }
 _RIFF = {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}
-_BOXES = {b"avif": "avif", b"heic": "heic"}  # others of this family are films
+_BOXES = {b"avif": "avif", b"heic": "heic"}  # other brands of this family are films
 _UNKNOWN = "bin"
 
 
@@ -47,7 +47,7 @@ class Members:
     Attributes
     ----------
     key : the column of the number that names it
-    endings : of the columns that are files of their own; None: by what each begins with
+    endings : endings of columns that become files; None: told by the first bytes of each value
     """
 
     key: str
@@ -84,7 +84,7 @@ def ending_of(content: bytes) -> str:
 
 
 def make_tar(system: fs.FileSystem, folder: str, members: Members) -> WriteShard:
-    """Make the function that writes a shard as a tar file, and returns its name.
+    """Return a function that writes a shard as a tar file, and returns its name.
 
     The same rows give the same bytes: no time, no owner.
     """

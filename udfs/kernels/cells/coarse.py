@@ -14,9 +14,9 @@ from udfs.kernels.passes.sources import CellSource, LocalBlocks
 from udfs.kernels.passes.steps.members import LabelPoints
 from udfs.kernels.sampling.quotas import divide_quotas
 
-SAMPLE_PER_CELL = 256  # points that a cell's centroid is fitted on
-LARGEST_CELL = 2.0  # in mean cells; larger ones are divided, as a cell's work grows with its square
-_MAX_DIVISIONS = 8  # rounds of dividing cells that are too large
+SAMPLE_PER_CELL = 256  # points per cell that centroids are fitted on
+LARGEST_CELL = 2.0  # times the mean; larger cells are divided, as work grows with a cell's square
+_MAX_DIVISIONS = 8  # rounds of dividing
 COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
 
 
@@ -93,7 +93,7 @@ def fit_cells(
             n_parts = int(-(-3 * cells.n_points[cell] // (2 * limit)))
             parts.append(fit_at_most(mine, n_parts, COARSE, seed=derive_seed(seed, -3 - i)))
         before, C = C, np.concatenate(parts)
-        if np.array_equal(before, C):  # each large cell is copies of one point
+        if np.array_equal(before, C):  # each large cell consists of copies of one point
             break
     labels, cells = _count(sample, C, source.n_rows)
     C = _put_on_copies(C, sample.X, labels, np.flatnonzero(cells.n_points > limit))
@@ -103,7 +103,7 @@ def fit_cells(
 def _without_starved(
     sample: LocalBlocks, C: NDArray[np.float32], n_clusters: int, n_rows: int, *, max_rows: int
 ) -> CoarseCells:
-    """Drop starved cells and divide no more: their neighbours could recreate them for ever."""
+    """Drop starved cells and stop dividing: their neighbours could recreate them forever."""
     _, cells = _count(sample, C, n_rows)
     while (starved := cells.share(n_clusters) == 0).any():
         _, cells = _count(sample, cells.centroids[~starved], n_rows)
@@ -125,7 +125,7 @@ def _put_on_copies(
     C = C.copy()
     for cell in cells:
         mine = X[labels == cell]
-        middle = np.median(mine, axis=0)  # if most are copies, one of them
+        middle = np.median(mine, axis=0)  # if most points are copies, this is one of them
         if (mine == middle).all(axis=1).mean() > 0.5 and (C[cell] != middle).any():
             C[cell] = middle
     return C
@@ -139,7 +139,7 @@ def _count(
     labels = found["labels"]
     sampled = np.bincount(labels, minlength=len(C))
     copies = np.bincount(labels[found["sq_dist"] == 0], minlength=len(C))
-    copies[copies < 2] = 0  # a single point
+    copies[copies < 2] = 0  # a single point is not a copy
     n_points, n_apart = (-(-n * n_rows // sample.n_rows) for n in (sampled, sampled - copies))
     return labels, CoarseCells(C, n_points, n_apart)
 

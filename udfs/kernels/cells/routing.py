@@ -47,7 +47,7 @@ class NearestLeaves:
         self._nearest_leaf = [NearestCentroids(C, buffers) for C in routing.leaves_of_cells]
 
     def __call__(self, X: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Find every row's leaf; more rows at once are faster, as they are grouped by cell."""
+        """Find the leaf of every row : (n, d) grid coordinates -> (n,), (n,) exact distances."""
         cells = self._nearest_cell.labels(X)
         labels, sq_dist = np.empty(len(X), np.int32), np.empty(len(X))
         order = np.argsort(cells, kind="stable")

@@ -21,8 +21,8 @@ Codes = NDArray[np.float32]  # (n, n_components) grid coordinates, of length 2^2
 POINT_LENGTH = 2 * VIEW_LENGTH
 MOST_HIDDEN = 1024  # units of a hidden layer: 2^20 each, 2^25 together
 _WEIGHT_BITS = 26
-_SHORTEST = 2.0**-500  # of weights that are all 0
-HANDED_ON = 2.0**-20  # of a hidden unit, which is at most 2^(1 + 13 + 26)
+_SHORTEST = 2.0**-500  # stands in for the length of weights that are all 0
+HANDED_ON = 2.0**-20  # scale of a hidden unit, which is at most 2^(1 + 13 + 26)
 
 
 class Layer(NamedTuple):
@@ -64,7 +64,7 @@ class Encoder:
 def on_sphere(Z: Floats) -> Codes:
     """Scale rows to length 1 on the grid; a row of zeros stays : (n, n_components)."""
     sq_norms = np.zeros(len(Z))
-    for column in Z.T:  # one after another: no reduction whose order depends on the CPU
+    for column in Z.T:  # in sequence: no reduction whose order depends on the CPU
         sq_norms += column * column
     norms = np.sqrt(sq_norms)
     norms[norms == 0] = 1.0
@@ -84,7 +84,7 @@ def layer_of(weights: Floats, bias: Floats) -> tuple[Layer, float]:
     scale : a power of two
     """
     longest = max(np.sqrt((weights**2).sum(axis=0)).max(), np.abs(bias).max() / POINT_LENGTH)
-    # rounding makes a column longer, by half the root of n_in at most: a bit is left for it
+    # rounding lengthens a column by at most half the root of n_in: one bit is left for it
     exponent = np.frexp(max(longest, _SHORTEST))[1]
     scale = 2.0 ** (_WEIGHT_BITS - 1 - int(exponent))
     return Layer(np.rint(weights * scale), np.rint(bias * scale)), scale
@@ -98,7 +98,7 @@ def encoder_of(layers: Sequence[tuple[Floats, Floats]], *, input_length: float) 
     layers : weights (n_in, n_out) and bias (n_out,) each; at most MOST_HIDDEN units between
     input_length : what a point of length 1, as the layers read it, is long as encoders read it
     """
-    larger, found = input_length, []  # than what the layer is made for
+    larger, found = input_length, []  # input length relative to what the layer is made for
     for weights, bias in layers:
         layer, scale = layer_of(weights, bias * larger)
         found.append(layer)
@@ -107,7 +107,7 @@ def encoder_of(layers: Sequence[tuple[Floats, Floats]], *, input_length: float) 
 
 
 def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder:
-    """Return the linear encoder that contrasts best what two views share with what varies.
+    """Return the linear encoder that best contrasts what two views share with what varies.
 
     Its directions are the first generalised eigenvectors of (X, S + ridge), S and X the moments of
     the views, each and with each other, about the views' mean; each is weighted by the root of its
@@ -115,17 +115,17 @@ def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder
 
     Parameters
     ----------
-    moments : of at least two points
-    n_components : at most the features
+    moments : moments of at least two points
+    n_components : at most the number of features
     ridge : relative to the mean of S's diagonal
 
     Returns
     -------
-    encoder : the same for the same moments, on one machine; signs are set by the largest weight
+    encoder : determined by the moments, on one machine; signs are set by the largest weight
     """
     n, n_features = moments.n, len(moments.sums)
     plus, minus = moments.plus.astype(np.float64), moments.minus.astype(np.float64)
-    mean = moments.sums / (2 * n)  # of the views
+    mean = moments.sums / (2 * n)  # mean of the views
     about = 2 * n * np.outer(mean, mean)
     S, X = (plus + minus) / 2 - about, (plus - minus) / 2 - about
     mean_variance = np.trace(S) / n_features
@@ -137,7 +137,7 @@ def linear_encoder(moments: Moments, n_components: int, ridge: float) -> Encoder
     W = np.linalg.solve(L.T, vectors) * np.sqrt(np.maximum(values, 0.0))
     largest = np.take_along_axis(W, np.abs(W).argmax(axis=0)[None], axis=0)[0]
     W = W * np.where(largest < 0, -1.0, 1.0) * np.sqrt(n)
-    layer, _ = layer_of(W, -(2 * mean) @ W)  # a point is its views' sum
+    layer, _ = layer_of(W, -(2 * mean) @ W)  # encoders read a point as the sum of its views
     return Encoder([layer])
 
 
@@ -147,5 +147,5 @@ def embedding_itself(n_features: int) -> Encoder:
 
 
 def as_floats(codes: Codes) -> Floats:
-    """Return codes as vectors of length 1."""
+    """Return codes as vectors of length 1 : (n, n_components)."""
     return codes.astype(np.float64) * 2.0**-GRID_BITS

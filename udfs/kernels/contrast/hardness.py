@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from udfs.kernels.contrast.encoders import Floats
 
 N_NEGATIVES = 32
-TEMPERATURE = 0.2  # of cosines, in the loss
+TEMPERATURE = 0.2  # divisor of the cosines in the loss
 
 
 class Hardness(NamedTuple):
@@ -35,7 +35,7 @@ def hardness(
         mine = np.flatnonzero(labels == k)
         if len(mine) < 2:
             continue
-        # any but the point itself
+        # never the point itself
         drawn = rng.integers(1, len(mine), size=(len(mine), N_NEGATIVES))
         others = mine[(np.arange(len(mine))[:, None] + drawn) % len(mine)]
         found = np.einsum("nd,nmd->nm", left[mine], right[others])  # (n_mine, N_NEGATIVES)

@@ -4,7 +4,7 @@ A view is a row of whole numbers of length at most 4096 (``kernels.joint.dots``)
 a and b, the sum u and the difference v hold all that is needed: the sums over points of aa' + bb'
 and of ab' + ba' are (P + M) / 2 and (P - M) / 2, P the sum of uu' and M of vv'. Each is one product
 of a matrix with itself, for which BLAS computes one half. Lengths of u and v are at most 2^13, so
-an entry of P or M is at most 2^26 a point: float64 adds up 2^27 points without rounding, in any
+an entry of P or M is at most 2^26 per point: float64 adds up 2^27 points without rounding, in any
 order, and int64 2^37.
 """
 
@@ -18,7 +18,7 @@ from udfs.kernels.passes.step import Arrays
 
 Integers = NDArray[np.int64]
 VIEW_LENGTH = 4096
-_MOST_POINTS = 2**27 - 2**20  # before float64 has to be emptied
+_MOST_POINTS = 2**27 - 2**20  # added up in float64 before its sums move on to int64
 
 
 class Moments(NamedTuple):
@@ -53,7 +53,7 @@ class MomentSums:
         self.n = np.zeros(n_clusters, np.int64)
         self.sums = np.zeros((n_clusters, n_features), np.int64)
         self._squares = np.zeros((n_clusters, 2, n_features, n_features))
-        self._carried = np.zeros((), np.int64)  # of a float64 that was full
+        self._carried = np.zeros((), np.int64)  # sums that have moved on from float64
         self._n_held = 0
 
     def add(

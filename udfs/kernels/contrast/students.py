@@ -79,7 +79,7 @@ class _Net:
         if teachers.expert is not None:
             wide = teachers.expert.shape[1]
             shapes |= {f"expert_{k}": (c, wide) for k in range(n_experts)}
-        gains = {"W1": 2.0}  # of a layer whose negative part is cut off
+        gains = {"W1": 2.0}  # a ReLU follows (He et al., arXiv 1502.01852)
         self.weights = {
             name: rng.standard_normal(shape) * np.sqrt(gains.get(name, 1.0) / shape[0])
             for name, shape in shapes.items()
@@ -97,7 +97,7 @@ class _Net:
         to_code = np.zeros_like(code)
 
         def learn(head: str, mine: NDArray[np.integer], wanted: Floats) -> None:
-            # targets of length root n: each of their numbers is about 1
+            # targets have length root n, so that each of their numbers is about 1
             error = code[mine] @ w[head] - wanted * np.sqrt(wanted.shape[1])
             found[head] = code[mine].T @ error / len(rows)
             to_code[mine] += error @ w[head].T / len(rows)

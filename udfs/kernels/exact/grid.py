@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRID_BITS = 24  # mantissa bits of float32: a grid coordinate is exact in it
-LIMB_BITS = 26  # of the lower part of a squared distance
+LIMB_BITS = 26  # bits of the lower limb of a squared distance
 _LOW = 2**LIMB_BITS - 1
 
 
@@ -48,7 +48,7 @@ def to_grid(X: NDArray[np.floating], unit: float) -> NDArray[np.float32]:
 
 
 def from_grid(X: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
-    """Return grid coordinates to the embedding's own scale; exact."""
+    """Return grid coordinates to the embedding's own scale; exact : (n, d) float32."""
     return (X * np.float32(unit)).astype(np.float32)
 
 
@@ -82,13 +82,13 @@ def limbs_as_float(limbs: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def exact_sum(numbers: NDArray[np.float64] | NDArray[np.int64]) -> int:
-    """Add up whole numbers exactly, however many."""
+    """Add up whole numbers exactly, however many : (n,) -> Python int."""
     return join_limbs(split_limbs(numbers).sum(axis=0))
 
 
 def distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Drop repeated rows, keeping the first of each and the order."""
+    """Drop repeated rows, keeping the first of each and the order : (n, d) -> (n_distinct, d)."""
     first: dict[bytes, int] = {}
-    for i, row in enumerate(rows + np.float32(0)):  # which turns -0 into 0
+    for i, row in enumerate(rows + np.float32(0)):  # turns -0 into 0
         first.setdefault(row.tobytes(), i)
     return rows[list(first.values())]

@@ -16,7 +16,7 @@ _MASK = 2**64 - 1
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's output function, a bijection of the 64-bit integers."""
+    """Return SplitMix64's output function of each, a bijection of the 64-bit integers."""
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
     x = (x ^ (x >> np.uint64(27))) * _MIX_2
     return x ^ (x >> np.uint64(31))
@@ -39,7 +39,7 @@ def hash_keys(seed: int, keys: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def uniform(seed: int, keys: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Uniform draws in the open interval (0, 1), one per key : (n,) float64."""
+    """Return uniform draws in the open interval (0, 1), one per key : (n,) float64."""
     bits = hash_keys(seed, keys) >> np.uint64(12)
     return (bits.astype(np.float64) + 0.5) * 2.0**-52
 
@@ -57,7 +57,7 @@ _P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
-_SHORT = 32  # bytes; from here on XXH64 works differently
+_SHORT = 32  # bytes; XXH64 treats longer inputs differently
 _SPARK_SEED = np.uint64(42)
 
 

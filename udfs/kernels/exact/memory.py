@@ -19,7 +19,7 @@ class DistanceMemory:
         self._nearest: dict[int, tuple[NDArray[np.int32], NDArray[np.float64]]] = {}
 
     def grow(self, centroids: NDArray[np.float32]) -> None:
-        """Take the whole list, which starts with the previous one; call before every pass."""
+        """Take the whole list (k, d), which starts with the last one; call before every pass."""
         self._first_added, self._n_known = self._n_known, len(centroids)
         self._added = Centroids(centroids[self._first_added :])
 
@@ -30,7 +30,7 @@ class DistanceMemory:
     def nearest(
         self, where: NDArray[np.int64], X: NDArray[np.float32], finder: NearestCentroids
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Find the nearest centroid of the list, as ``NearestCentroids`` on all of it would."""
+        """Find the nearest of the whole list : (n,) positions, (n, d) -> labels, distances (n,)."""
         if self._first_added == self._n_known:
             return self._nearest[int(where[0])]
         labels, sq_dist = finder(X)
@@ -56,7 +56,7 @@ class LabelMemory:
         self.totals: tuple[NDArray[np.int64], NDArray[np.float64], int] | None = None
 
     def exchange(self, first: int, labels: NDArray[np.int32]) -> NDArray[np.int32] | None:
-        """Store the labels of the run that begins at a position; return its previous ones."""
+        """Store the labels (n,) of the run that begins at a position; return its previous ones."""
         old = self._labels.get(first)
         self._labels[first] = labels
         return old
@@ -64,6 +64,6 @@ class LabelMemory:
     def keep(
         self, counts: NDArray[np.int64], sums: NDArray[np.float64], sq_norms: int, n_changed: int
     ) -> None:
-        """Keep a pass's totals for the next one to build on, if that is cheaper."""
+        """Keep a pass's totals, (k,) and (k, d), for the next to build on, if that is cheaper."""
         few = 2 * n_changed < counts.sum()
         self.totals = (counts, sums, sq_norms) if few else None

@@ -57,7 +57,7 @@ class Centroids:
 
 
 def sq_distances(X: NDArray[np.float32], C: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Exact squared distances row by row : (n, d), (n, d) -> (n,) float64."""
+    """Return exact squared distances row by row : (n, d), (n, d) -> (n,) float64."""
     difference = np.subtract(X, C, dtype=np.float64)
     exact: NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
     return exact
@@ -66,7 +66,7 @@ def sq_distances(X: NDArray[np.float32], C: NDArray[np.float32]) -> NDArray[np.f
 def nearest_centroids(
     X: NDArray[np.float32], centroids: Centroids
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find every row's nearest centroid once; see ``NearestCentroids``."""
+    """Find every row's nearest centroid once : (n, d); see ``NearestCentroids``."""
     return NearestCentroids(centroids)(X)
 
 
@@ -99,7 +99,7 @@ class Buffers:
     def sq_distances(
         self, X: NDArray[np.float32], C: NDArray[np.float32], labels: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Return ``sq_distances(X, C[labels])``."""
+        """Return ``sq_distances(X, C[labels])`` : (n, d), (k, d), (n,) -> (n,) float64."""
         if len(self._gathered) < len(X):
             self._gathered = np.empty(X.shape, np.float32)
             self._difference = np.empty(X.shape)
@@ -120,7 +120,7 @@ def scores_of(
 
 
 def error_bound(X: NDArray[np.float32], centroids: Centroids) -> NDArray[np.float64]:
-    """E(x) of the module's docstring : (n_samples,) float64."""
+    """Return E(x) of the module's docstring : (n_samples,) float64."""
     terms = (X.shape[1] + 4) * _UNIT_ROUNDOFF
     gamma = terms / (1 - terms)
     norms = np.sqrt(np.einsum("ij,ij->i", X, X), dtype=np.float64) * (1 + gamma)
@@ -205,12 +205,19 @@ def settle_exactly(
     candidate: NDArray[np.intp],
     labels: NDArray[np.intp],
 ) -> None:
-    """Compare rivals with the labels by exact distance, ties to the lowest index; in place."""
+    """Compare rivals with the labels by exact distance, ties to the lowest index; in place.
+
+    Parameters
+    ----------
+    X, C : (n_samples, n_features), (n_clusters, n_features) float32, grid coordinates
+    row, candidate : (n_pairs,) the rivals: a row, and a centroid that may be nearer than its label
+    labels : (n_samples,), changed
+    """
     contested = np.unique(row)
     row = np.concatenate([row, contested])
     candidate = np.concatenate([candidate, labels[contested]])
     pieces = (slice(i, i + _PAIRS_AT_ONCE) for i in range(0, len(row), _PAIRS_AT_ONCE))
     sq_dist = np.concatenate([sq_distances(X[row[s]], C[candidate[s]]) for s in pieces])
     order = np.lexsort((candidate, sq_dist, row))
-    first = order[np.r_[True, np.diff(row[order]) > 0]]  # each row's best
+    first = order[np.r_[True, np.diff(row[order]) > 0]]  # the best of each row
     labels[row[first]] = candidate[first]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from udfs.kernels.exact.nearest import Buffers, Centroids, error_bound, scores_of, sq_distances
 
-ROWS = 256  # whose scores are held at once
-_PAIRS = 1 << 14  # whose distances are computed at once
+ROWS = 256  # rows whose scores are held at once
+_PAIRS = 1 << 14  # pairs whose distances are computed at once
 
 
 class Neighbours(NamedTuple):
@@ -43,7 +43,7 @@ def nearest_among(
     ----------
     X : (n_samples, n_features) grid coordinates
     points : (n_points, n_features), the points searched
-    own : (n_samples,), the point that is the row itself and none of its neighbours; -1 is none
+    own : (n_samples,), the point that is the row itself, not its neighbour; -1 if there is none
     """
     buffers = buffers or Buffers()
     own = np.full(len(X), -1) if own is None else own
@@ -63,9 +63,9 @@ def smallest(sq_dist: Sequence[NDArray[np.float64]], k: int) -> NDArray[np.float
 def first_copies(X: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
     """Mark the first n copies of every distinct row : (n_samples,).
 
-    More of them find each other at no distance all the same, and would cost their number squared.
+    Further copies would only find each other at distance 0, at the cost of their number squared.
     """
-    rows = np.ascontiguousarray(X + np.float32(0))  # which turns -0 into 0
+    rows = np.ascontiguousarray(X + np.float32(0))  # turns -0 into 0
     _, copy_of = np.unique(rows.view(np.dtype((np.void, rows.strides[0]))), return_inverse=True)
     copy_of = copy_of.ravel()
     order = np.argsort(copy_of, kind="stable")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST = 4096  # coordinates; its square is 2^24
-N_PLACES = 2**16  # of dot products, from -1 to 1
+N_PLACES = 2**16  # grid over dot products from -1 to 1
 MIDDLE = N_PLACES // 2
 DOTS_PER_PLACE = LONGEST**2 // MIDDLE
 
@@ -44,7 +44,7 @@ def to_coordinates(X: NDArray[np.floating]) -> NDArray[np.int16]:
 
 
 def cosines(dots: NDArray[np.floating], n_features: int) -> NDArray[np.float64]:
-    """Return dot products of coordinates as what they stand for, -1 to 1."""
+    """Return the cosines, -1 to 1, that dot products of coordinates stand for : of any shape."""
     return dots.astype(np.float64) / scale_of(n_features) ** 2
 
 
@@ -53,9 +53,9 @@ def to_places(dots: NDArray[np.float32], out: NDArray[np.int64]) -> None:
 
     Parameters
     ----------
-    dots : scaled to -MIDDLE to MIDDLE
+    dots, out : of one shape; the dots scaled to -MIDDLE to MIDDLE
     """
-    dots += np.float32(MIDDLE + 0.5)  # to 2^-7 of a place, as IEEE 754 rounds everywhere
+    dots += np.float32(MIDDLE + 0.5)  # rounds to 2^-7 of a place, under IEEE 754 everywhere
     np.copyto(out, dots, casting="unsafe")
 
 

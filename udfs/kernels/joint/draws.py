@@ -59,7 +59,7 @@ def draw_jointly(
 
     Parameters
     ----------
-    learner, reference : of the same n pairs; their batches must be empty
+    learner, reference : losses on the same n pairs; their batches must be empty
     hashes : (n,), of the pairs
     size : at most n, a multiple of ``n_chunks``
     """

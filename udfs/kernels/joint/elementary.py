@@ -1,8 +1,9 @@
 """Exponentials and logarithms with the same bits on every CPU.
 
-``np.exp`` and ``np.log`` end in other bits under another libm or vector unit, and a draw is decided
-by a comparison. Here are only sums, products, quotients, rounding and powers of two, which IEEE 754
-defines to the last bit. Errors are below 1e-15 of the value (``log``, ``softplus``: or absolute).
+``np.exp`` and ``np.log`` differ in their last bits between libms and vector units, and a draw is
+decided by a comparison. Here are only sums, products, quotients, rounding and powers of two, which
+IEEE 754 defines to the last bit. Errors are below 1e-15, relative to the value (for ``log`` and
+``softplus``: or absolute).
 """
 
 import math
@@ -17,8 +18,8 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LOG2_E = 1.44269504088896338700e00
 _SQRT_HALF = 0.7071067811865476
 _LEAST, _MOST = -700.0, 700.0  # exponents that leave a normal float64
-_EXP_TERMS = [1 / math.factorial(i) for i in range(14)]  # of Taylor's series, to .35^14 / 14!
-_LOG_TERMS = [1 / (2 * i + 1) for i in range(12)]  # of the inverse tangent's, to .172^25
+_EXP_TERMS = [1 / math.factorial(i) for i in range(14)]  # Taylor series, up to .35^14 / 14!
+_LOG_TERMS = [1 / (2 * i + 1) for i in range(12)]  # inverse hyperbolic tangent, up to .172^25
 
 
 def exp(x: Floats) -> Floats:

@@ -20,7 +20,7 @@ START = Calibration(10.0, -10.0)  # where SigLIP's training starts (arXiv 2303.1
 _MAX_STEPS, _TOLERANCE = 200, 1e-7
 _LOG_RANGE = 9.210340371976182736  # ln(MOST / LEAST), written out: libm's may differ
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_NARROWINGS = 45  # to (100 / .01)^(.618^45): nine digits
+_NARROWINGS = 45  # narrows the range to (100 / .01)^(.618^45): nine digits
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ def fit(image: Coordinates, text: Coordinates, form: str, size: int) -> Calibrat
     ----------
     image, text : (n, n_features) coordinates, n >= 2
     form : sigmoid or softmax
-    size : of the batches that they are for
+    size : size of the batches to fit for
     """
     n, n_features = image.shape
     dots = image @ text.T  # exact

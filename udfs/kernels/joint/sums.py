@@ -19,7 +19,7 @@ CHOSEN_ROWS, ROWS = 128, 512
 TURNED_ROWS = 64
 
 Floats = NDArray[np.float64]
-Function: TypeAlias = Callable[[Floats], Floats]  # of cosines, elementwise
+Function: TypeAlias = Callable[[Floats], Floats]  # elementwise, of cosines
 # (m, n_features) chosen, (n_features, n) others -> (n,): the function's sums over the chosen.
 # The others lie feature by feature: sgemm is a tenth faster than if it turns them itself.
 Sums: TypeAlias = Callable[[Coordinates, Coordinates], Floats]

@@ -34,7 +34,7 @@ class IndependentNodes:
     ----------
     points : (n, n_features) float32, grid coordinates
     labels : (n,) nodes of the points
-    centroids : of the nodes
+    centroids : centroids of the nodes
     """
 
     points: NDArray[np.float32]
@@ -101,7 +101,7 @@ def measure_communities(
     Parameters
     ----------
     points : (n, n_features) grid coordinates
-    labels : (n,) communities of the points; -1 is none
+    labels : (n,) communities of the points; -1 for points in none
     sampled : (m, n_features) grid coordinates; each counts for the community of its nearest point
     distances : (n,) from the points to the nearest sampled one
 

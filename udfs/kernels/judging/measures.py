@@ -7,24 +7,24 @@ from numpy.typing import NDArray
 
 
 def exact_mean(values: NDArray[np.float64]) -> float:
-    """Return the mean by an exact sum: NumPy's sums differ between CPUs."""
+    """Return the mean by an exact sum, as NumPy's sums differ between CPUs : (n,)."""
     return math.fsum(values) / len(values)
 
 
 def entropy(counts: NDArray[np.integer]) -> float:
-    """Return the Shannon entropy of counts, in nats; 0 for no counts at all."""
+    """Return the Shannon entropy of counts (n,), in nats; 0 for no counts at all."""
     total = counts.sum()
     p = counts[counts > 0] / total if total else np.ones(1)
     return float(-(p * np.log(p)).sum())
 
 
 def effective_number(counts: NDArray[np.integer]) -> float:
-    """Return exp(entropy): how many equal classes would be as diverse (Hill number of order 1)."""
+    """Return exp(entropy) of counts (n,): how many equal classes are as diverse (Hill, order 1)."""
     return float(np.exp(entropy(counts)))
 
 
 def kl_to_uniform(counts: NDArray[np.integer]) -> float:
-    """Return KL(counts || uniform) in nats; classes with no count are part of the uniform."""
+    """Return KL(counts || uniform) in nats : (n,); classes with no count are in the uniform."""
     return float(np.log(len(counts)) - entropy(counts)) if counts.sum() else float("nan")
 
 

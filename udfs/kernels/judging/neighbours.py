@@ -5,7 +5,7 @@ they share (Jarvis and Patrick, "Clustering using a similarity measure based on 
 neighbors", 1973), a whole number.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.exact.neighbours import ROWS, nearest_among
 
 N_NEIGHBOURS = 15
-_EDGES = 1 << 14  # whose neighbours are compared at once
+_EDGES = 1 << 14  # edges whose neighbours are compared at once
 
 
 class Edges(NamedTuple):
@@ -36,7 +36,7 @@ def neighbour_graph(
     points: NDArray[np.float32],
     k: int = N_NEIGHBOURS,
     *,
-    run: Callable[..., object] = map,
+    run: Callable[..., Iterable[NDArray[np.int64]]] = map,
 ) -> Edges:
     """Return the graph of the k nearest neighbours; edges without a shared one are left out.
 
@@ -57,21 +57,21 @@ def neighbour_graph(
 
 
 def nearest_neighbours(
-    points: NDArray[np.float32], k: int, *, run: Callable[..., object] = map
+    points: NDArray[np.float32], k: int, *, run: Callable[..., Iterable[NDArray[np.int64]]] = map
 ) -> NDArray[np.int64]:
     """Find every point's nearest others, ties to the lowest index : (n, min(k, n - 1)) int64."""
     k = min(k, len(points) - 1)
     if k < 1:
         return np.empty((len(points), 0), np.int64)
     centroids = Centroids(points)
-    _ = centroids.folded, centroids.largest_norm  # once, before the threads
+    _ = centroids.folded, centroids.largest_norm  # computed once, before the threads start
 
     def find(start: int) -> NDArray[np.int64]:
         X = points[start : start + ROWS]
         return nearest_among(X, centroids, k, own=np.arange(start, start + len(X))).labels
 
     found = run(find, range(0, len(points), ROWS))
-    return np.concatenate([*found])  # type: ignore[misc]
+    return np.concatenate([*found])
 
 
 def _n_shared(

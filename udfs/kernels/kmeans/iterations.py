@@ -55,7 +55,7 @@ def reseeded(
     points: Passable,
     C: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Put empty clusters on the points farthest from C, as far as those are distinct."""
+    """Put empty clusters on the points farthest from C (k, d), as far as those are distinct."""
     if len(empty) == 0:
         return moved_to
     found = points.reduce(FarthestPoints(Centroids(C)))

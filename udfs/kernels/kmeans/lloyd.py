@@ -71,6 +71,10 @@ def lloyd(
 
     The centroids returned are those of the last assignment, so that no cluster is empty
     unless there are too few distinct points to go round.
+
+    Parameters
+    ----------
+    C : (n_clusters, n_features) float32, grid coordinates, to start from
     """
     previous: int | None = None
     first = 0

@@ -24,8 +24,8 @@ from udfs.kernels.passes.steps.sums import AssignAndSum
 _AUTO_ROWS_PER_CLUSTER = 100  # `auto` uses mini-batches from here: a batch moves each centroid
 _AUTO_BLOCKS = 100
 _BATCH_ROWS_PER_CLUSTER = 10  # a smaller batch leaves clusters empty, and a worse tree (KL .4)
-_LEAST_ITERATIONS = 4  # over one batch
-_OVER_RELAXATION = 1.8  # of a step: 1 is the mean; 1.5 leaves more inertia
+_LEAST_ITERATIONS = 4  # per batch
+_OVER_RELAXATION = 1.8  # factor of a step: 1 is the mean; 1.5 leaves more inertia
 _GROWTH = 4
 
 
@@ -60,9 +60,9 @@ class _Place:
     """Where the iterations are: all that is needed to resume."""
 
     C: NDArray[np.float32]
-    done: int = 0  # iterations, of all batches
-    batch: int = 0  # of the plan
-    iteration: int = 0  # of the batch
+    done: int = 0  # iterations over all batches
+    batch: int = 0  # index in the plan
+    iteration: int = 0  # index in the batch
     without_gain: int = 0  # iterations since the batch's best objective
     best: int | None = None
 

@@ -18,10 +18,10 @@ from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.passes.sources import BlockSource
 from udfs.kernels.passes.steps.draws import CountMembers, DrawCandidates
 
-N_ROUNDS = 5  # of k-means||
-OVERSAMPLING = 2.0  # candidates in all, per cluster
-_MAX_TOP_UPS = 20  # further rounds when duplicates leave fewer than k distinct candidates
-GRAM_CANDIDATES = 5000  # up to here all distances between candidates are kept (200 MB)
+N_ROUNDS = 5  # rounds of k-means||
+OVERSAMPLING = 2.0  # candidates per cluster, over all rounds
+_MAX_TOP_UPS = 20  # further rounds if duplicates leave fewer than k distinct candidates
+GRAM_CANDIDATES = 5000  # up to here, all distances between candidates are kept (200 MB)
 _FINE_ENOUGH = 2.0**30  # steps in a potential; below this, finer steps are needed
 
 

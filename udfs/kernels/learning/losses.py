@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-LOSS_GRID = 2.0**-24  # losses are multiples of it
-LEAST_PROBABILITY = 1e-6  # so that one sure mistake does not outweigh all other rows
+LOSS_GRID = 2.0**-24  # losses are multiples of this
+LEAST_PROBABILITY = 1e-6  # so that one confident mistake does not outweigh all other rows
 
 
 def on_grid(losses: Floats) -> Floats:
@@ -47,7 +47,7 @@ def instance_losses(A: Floats, B: Floats, scale: float) -> Floats:
     Parameters
     ----------
     A, B : (n, n_features) the views
-    scale : of cosines, the inverse of a temperature
+    scale : factor of the cosines, the inverse of a temperature
     """
     norms = np.linalg.norm(A, axis=1), np.linalg.norm(B, axis=1)
     kept = np.flatnonzero((norms[0] > 0) & (norms[1] > 0))

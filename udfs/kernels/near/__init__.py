@@ -1,1 +1,1 @@
-"""Near duplicates: coarse cells to search in, pairs of similar points, who stands for whom."""
+"""Near duplicates: coarse cells to search in, pairs of similar points, which of them stay."""

@@ -16,16 +16,16 @@ from udfs.kernels.cells.coarse import fit_cells
 from udfs.kernels.exact.nearest import Buffers, Centroids, error_bound, scores_of, sq_distances
 from udfs.kernels.passes.sources import blocks_of
 
-CELL_ROWS = 512  # at the least, on average: smaller cells lose pairs and save little
+CELL_ROWS = 512  # at least, on average: smaller cells lose pairs and save little
 MOST_CELLS = 8192  # so that the sample fits the driver
-SAMPLE_PER_CELL = 32  # points that the cells are fitted on
-_SCORES_AT_ONCE = 1 << 20  # they stay in the cache
-MOST_SEARCHED = 3  # cells of a point
+SAMPLE_PER_CELL = 32  # points that the cells are fitted on, per cell
+_SCORES_AT_ONCE = 1 << 20  # scores, few enough to stay in the cache
+MOST_SEARCHED = 3  # cells searched for a point
 _PAIRS_AT_ONCE = 1 << 14  # (row, centroid) pairs whose distances are computed together
 
 
 def n_cells_for(n_points: int) -> int:
-    """Return the number of cells for so many points: about their square root."""
+    """Return the number of cells for ``n_points``: about its square root."""
     return max(1, min(math.isqrt(n_points), n_points // CELL_ROWS, MOST_CELLS))
 
 
@@ -151,7 +151,7 @@ def _sq_distances(
     row: NDArray[np.intp],
     candidate: NDArray[np.intp],
 ) -> NDArray[np.float64]:
-    """Exact squared distances of pairs : (n_pairs,), some at a time."""
+    """Return exact squared distances of pairs : (n_pairs,), some at a time."""
     pieces = (slice(i, i + _PAIRS_AT_ONCE) for i in range(0, len(row), _PAIRS_AT_ONCE))
     parts = [sq_distances(X[row[s]], C[candidate[s]]) for s in pieces]
     return np.concatenate([*parts, np.empty(0)])
@@ -165,6 +165,6 @@ def searched_within(threshold: float, unit: float) -> float:
     Parameters
     ----------
     threshold : the cosine of similar points
-    unit : of the grid
+    unit : grid unit
     """
     return 2 * (1 - threshold) / unit**2

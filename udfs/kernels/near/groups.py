@@ -1,4 +1,4 @@
-"""Who stays among similar points: every point turned away is similar to the one that stays for it.
+"""Which of several similar points stay: every point turned away is similar to the one that stays.
 
 Connected groups would chain: a row of points, each similar to the next, would become one group
 whose ends have nothing in common. So points are taken in order of rank, and each goes with the
@@ -17,7 +17,7 @@ def keepers_of(pairs: Pairs, n_points: int) -> tuple[NDArray[np.int64], NDArray[
 
     Parameters
     ----------
-    pairs : in any order, some of them several times; points are numbered in order of rank
+    pairs : pairs in any order, possibly repeated; points are numbered in order of rank
 
     Returns
     -------

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BETTER = 16  # neighbours kept of a point, the best in rank: what is sent on is bounded by it
-_ROWS, _COLUMNS = 256, 2048  # per GEMM: their scores stay in the cache
-_PAIRS_AT_ONCE = 1 << 14  # whose exact cosines are computed together
+MOST_BETTER = 16  # neighbours kept per point, the best in rank; bounds what is sent on
+_ROWS, _COLUMNS = 256, 2048  # per GEMM, so that scores stay in the cache
+_PAIRS_AT_ONCE = 1 << 14  # pairs whose exact cosines are computed together
 _UNIT_ROUNDOFF = 2.0**-24  # of float32
 
 

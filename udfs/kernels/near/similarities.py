@@ -5,16 +5,16 @@ from numpy.typing import NDArray
 
 from udfs.kernels.near.pairs import cosines, squared_norms
 
-_ROWS = 64  # whose scores are held at once
-STEP = 0.01  # between the thresholds that are tried
-_LOWEST, _HIGHEST = 0.80, 0.98  # of them
-_LEAST = 5  # points that a mass is, and that it must stand out by
+_ROWS = 64  # rows whose scores are held at once
+STEP = 0.01  # between candidate thresholds
+_LOWEST, _HIGHEST = 0.80, 0.98  # range of candidate thresholds
+_LEAST = 5  # points that make a mass, and by which it must stand out
 
 
 def distinct_rows(X: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return the first of each of the rows that are the same : (n_distinct,) indices, in order."""
     first: dict[bytes, int] = {}
-    for i, row in enumerate(X + np.float32(0)):  # which turns -0 into 0
+    for i, row in enumerate(X + np.float32(0)):  # turns -0 into 0
         first.setdefault(row.tobytes(), i)
     return np.array([*first.values()], np.int64)
 
@@ -59,7 +59,7 @@ def proposed_threshold(cosine: NDArray[np.float64]) -> float | None:
     """
     n_steps = round(1 / STEP)
     place = np.clip(np.floor(cosine * n_steps + 1e-9), 0, n_steps - 1).astype(int)
-    counts = np.bincount(place, minlength=n_steps)  # of [i, i + 1) STEPs; 1 itself is in the last
+    counts = np.bincount(place, minlength=n_steps)  # in [i, i + 1) STEPs; 1 itself is in the last
     windows = counts[1:] + counts[:-1]  # windows[i - 1] lies around i steps
     best: tuple[int, float] | None = None
     for step in range(round(_LOWEST * n_steps), round(_HIGHEST * n_steps) + 1):

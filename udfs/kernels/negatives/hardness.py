@@ -7,7 +7,7 @@ from udfs.kernels.learning.losses import instance_losses
 
 Floats = NDArray[np.float64]
 
-SCALE = 10.0  # of cosines in the InfoNCE loss, the inverse of a temperature of 0.1
+SCALE = 10.0  # of cosines in the InfoNCE loss: a temperature of 0.1
 
 
 def centred(X: Floats, mean: Floats) -> Floats:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from udfs.kernels.near.pairs import better_neighbours
 
 Rows = NDArray[np.int64]
-NOWHERE = -1  # the batch of a row that is in none
+NOWHERE = -1  # the batch of a row without one
 
 
 class Apart(NamedTuple):
@@ -45,7 +45,7 @@ def fill(n_rows: int, apart: Apart, size: int) -> Rows:
 
 
 def place_all(n_rows: int, apart: Apart, size: int) -> Rows:
-    """Place every row, in batches of at most so many : (n_rows,) int64, numbered from 0."""
+    """Place every row in batches of at most ``size`` : (n_rows,) int64, numbered from 0."""
     degrees = np.bincount(np.concatenate(apart), minlength=n_rows)
     # a row finds its neighbours' batches closed, and the full ones
     n_batches = n_rows // size + int(degrees.max(initial=0)) + 1

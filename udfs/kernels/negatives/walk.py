@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST = 2048  # nodes whose distances to each other are held at once
+_MOST = 2048  # nodes whose mutual distances are held at once
 
 
 class Nodes(NamedTuple):
@@ -34,7 +34,7 @@ def walk(levels: Sequence[Nodes]) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    levels : from the lowest to the top
+    levels : levels from the lowest to the top
     """
     order = chain(levels[-1].X)
     for nodes in reversed(levels[:-1]):
@@ -48,7 +48,7 @@ def chain(X: NDArray[np.float32], first: int | None = None) -> NDArray[np.int64]
     Parameters
     ----------
     X : (n, n_features) float32, grid coordinates
-    first : where to begin; at the point farthest from the first one if it is None
+    first : index to begin with; None: the point farthest from point 0
     """
     if len(X) > _MOST:
         return _through_cells(X, first)

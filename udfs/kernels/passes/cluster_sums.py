@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_IN_CACHE = 1 << 20  # bytes of sums to update one by one; they fit in a core's own cache
+_IN_CACHE = 1 << 20  # bytes of sums to update one by one; they fit the cache of one core
 
 
 class ClusterSums:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,12 @@ class Batch(NamedTuple):
 
 
 class CellProblem(Protocol):
-    """A problem that splits into cells, each solved on its own points.
+    """A problem that splits into cells, each solved on its own points; a dataclass.
 
     Picklable except for its centroids, which are shipped separately.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def centroids(self) -> Centroids:
@@ -39,7 +41,7 @@ class CellProblem(Protocol):
 
     @property
     def copied(self) -> Mapping[int, NDArray[np.float32]]:
-        """The cells whose centroid has so many copies that they are only counted."""
+        """The cells with so many copies of the centroid that these are only counted."""
 
     def solve(self, cell: int, points: "LocalBlocks", n_copies: int = 0) -> Arrays:
         """Solve one cell, given its points and the number of centroid copies left out of them."""
@@ -86,7 +88,7 @@ class BlockSource(Source, Passable, Protocol):
         """Return some of the blocks, for passes over those alone."""
 
     def take(self, wanted: NDArray[np.int64]) -> "BlockSource":
-        """Return a source of only the points at these positions; blocks keep their ids."""
+        """Return a source of the points at these positions (n,); blocks keep their ids."""
 
 
 class CellSource(Source, Protocol):
@@ -148,7 +150,7 @@ class LocalBlocks:
         return LocalBlocks(self.positions[chosen], self.X[chosen], self.n_blocks, self.n_threads)
 
     def take(self, wanted: NDArray[np.int64]) -> "LocalBlocks":
-        """Return a source of only these points."""
+        """Return a source of the points at these positions : (n,)."""
         X = self.X[np.searchsorted(self.positions, wanted)]
         return LocalBlocks(renumbered(wanted), X, self.n_blocks, self.n_threads)
 
@@ -192,7 +194,7 @@ def _threads(n_threads: int) -> ThreadPoolExecutor:
 
 
 def blocks_of(X: NDArray[np.float32], n_threads: int = 1) -> LocalBlocks:
-    """Cut one matrix, in its own order, into blocks of BLOCK_ROWS."""
+    """Cut one matrix (n_rows, n_features), in its own order, into blocks of BLOCK_ROWS."""
     n_blocks = max(1, -(-len(X) // BLOCK_ROWS))
     edges = np.arange(n_blocks + 1) * len(X) // n_blocks
     where = positions(np.arange(n_blocks), edges[1:] - edges[:-1])

@@ -10,7 +10,8 @@ the points the same way whatever the layout. The steps themselves are in ``steps
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +36,12 @@ def positions(block_ids: NDArray[np.integer], n_rows: NDArray[np.integer]) -> ND
 
 
 def block_of(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the block ids of positions."""
+    """Return the block ids of positions : (n,)."""
     return position >> _ROW_BITS
 
 
 def renumbered(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return these points' positions, in order, once all others are removed from their blocks."""
+    """Return these points' positions (n,), once all others are removed from their blocks."""
     return positions(*np.unique(block_of(position), return_counts=True))
 
 
@@ -55,7 +56,9 @@ class Pass(Protocol):
 
 
 class Step(Protocol):
-    """The description of one pass over points."""
+    """The description of one pass over points; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def centroids(self) -> Centroids:

@@ -142,7 +142,7 @@ def admitted(
 
     Parameters
     ----------
-    quotas : of ``quotas_down``
+    quotas : what ``quotas_down`` returned
 
     Returns
     -------

@@ -21,7 +21,7 @@ def lifts(levels: Sequence[TreeLevel], n_seeds: NDArray[np.int64]) -> list[NDArr
 
     Parameters
     ----------
-    levels : of the tree, leaves first
+    levels : the tree's levels, leaves first
     n_seeds : (n_leaves,) seeds in each leaf
 
     Returns

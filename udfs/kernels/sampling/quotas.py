@@ -22,7 +22,7 @@ BLOCK_CHILDREN = 1 << 16  # processed together: a dozen columns of 0.5 MiB stay 
 def share_weights(
     n_leaves: NDArray[np.int64], n_points: NDArray[np.int64], *, leaves: float, points: float
 ) -> NDArray[np.float64]:
-    """Return w = n_leaves^leaves * n_points^points, rounded so that every CPU agrees.
+    """Return w = n_leaves^leaves * n_points^points, rounded so that CPUs agree : (n_nodes,).
 
     A node without points weighs as if it had one: its capacity is zero anyway.
     """
@@ -34,7 +34,7 @@ def share_weights(
 
 
 def rounded(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round weights to few enough bits for every CPU to agree on them."""
+    """Round weights to few enough bits for every CPU to agree on them : (n,)."""
     mantissa, exponent = np.frexp(weights)
     kept: NDArray[np.float64] = np.rint(np.ldexp(mantissa, WEIGHT_BITS))
     return np.asarray(np.ldexp(kept, exponent - WEIGHT_BITS), dtype=np.float64)
@@ -205,7 +205,7 @@ def _units_above(
 def _first(
     wanted: NDArray[np.int64], sizes: NDArray[np.int64], order: NDArray[np.uint64]
 ) -> NDArray[np.bool_]:
-    """Mark each parent's first children by order, as many as wanted : (n_children,) bool."""
+    """Mark the first ``wanted`` children of each parent by order : (n_children,) bool."""
     parents = np.repeat(np.arange(len(sizes)), sizes)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     first = np.zeros(len(order), bool)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from udfs.kernels.sampling.quotas import rounded
 
-_WEIGHT_BITS = 60  # of the largest weight, once weights are whole numbers
+_WEIGHT_BITS = 60  # of the largest weight, once weights are integers
 
 
 def largest_remainders(total: int, weights: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -25,7 +25,7 @@ def largest_remainders(total: int, weights: NDArray[np.float64]) -> NDArray[np.i
     quotas : (n,) int64, they sum to the total
     """
     top = math.frexp(float(weights.max()))[1]
-    units = [int(math.ldexp(float(w), _WEIGHT_BITS - top)) for w in weights]  # any size: exact
+    units = [int(math.ldexp(float(w), _WEIGHT_BITS - top)) for w in weights]  # integers of any size
     scale = sum(units)
     shares = [divmod(total * unit, scale) for unit in units]
     quotas = np.array([whole for whole, _ in shares], dtype=np.int64)
