@@ -190,7 +190,8 @@ def _bounded(
         maxima = [*map(np.minimum, maxima, ruled.most)]
     if ruled is not None and (given := sample.per_node) is not None:
         at = _level_of(sample, given, len(tree)) - 1
-        minima[at] = np.maximum(minima[at], np.minimum(given.min, maxima[at]))
+        _, reach = _bounds(bounded(tree, minima, maxima))  # under the caps of nodes below, too
+        minima[at] = np.maximum(minima[at], np.minimum(given.min, reach[at]))
         if given.max is not None:
             maxima[at] = np.minimum(maxima[at], given.max)
     tree = bounded(tree, minima, maxima)

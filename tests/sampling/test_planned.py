@@ -177,6 +177,17 @@ def test_a_cap_on_the_whole_tree_leaves_nodes_as_uneven_as_values_need_them() ->
     assert sum(others) == 1
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_least_asks_of_no_node_more_than_its_caps_allow(level: int) -> None:
+    levels = [
+        TreeLevel(np.array([0, 0, 1, 1]), np.ones(4, int), np.array([10, 10, 10, 10])),
+        TreeLevel(np.zeros(2, int), np.array([2, 2]), np.array([20, 20])),
+    ]
+    caps = [NodeRule(level=1, node_id=node, rule="cap", value=1) for node in (0, 1)]
+    wanted = sample(12, per_node=PerNodeConfig(level=level, min=4), node_rules=caps)
+    assert of_leaves(planned(wanted, levels, all_points(levels))) == [[1, 1, 5, 5]]
+
+
 def test_a_table_of_too_many_values_and_nodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.sampling.planned.MOST_CELLS", 11)
     wanted = sample(12, quotas=quotas_of(en=6, de=6), per_node=PerNodeConfig(level=1, max=4))
@@ -190,6 +201,21 @@ def below(levels: Sequence[TreeLevel], depth: int) -> NDArray[np.int64]:
     for level in levels[: depth - 1]:
         node = level.parents[node]
     return node
+
+
+def reaches(
+    wanted: SampleConfig, levels: Sequence[TreeLevel], most: NDArray[np.int64], depth: int
+) -> NDArray[np.int64]:
+    """Return the most rows below each node of a level that points and caps allow : (n_nodes,)."""
+    for t, level in enumerate(levels[:depth]):
+        if t:
+            found = np.zeros(len(level.parents), np.int64)
+            np.add.at(found, levels[t - 1].parents, most)
+            most = found
+        for rule in wanted.node_rules:
+            if rule.level == t + 1:
+                most[rule.node_id] = min(most[rule.node_id], int(rule.value))
+    return most
 
 
 def possible(
@@ -217,9 +243,9 @@ def possible(
     if wanted.per_node is not None:
         depth = len(levels) if wanted.per_node.level == "top" else wanted.per_node.level
         node = below(levels, depth)
-        for j in range(len(levels[depth - 1].parents)):
+        reach = reaches(wanted, levels, most.sum(axis=0), depth)
+        for j, there in enumerate(reach.tolist()):
             row = np.tile(node == j, (n_strata, 1)).astype(float)
-            there = int(most[:, node == j].sum())
             rows.append(row.ravel())
             low.append(min(wanted.per_node.min, there))
             high.append(wanted.per_node.max or there)
