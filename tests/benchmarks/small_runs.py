@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 from jobs import curate, write_example
 from jobs.config.loading import load_config
@@ -33,16 +34,21 @@ def in_one_session(folder: str) -> dict[str, float]:
     began = time.perf_counter()
     spark, _ = get_session(load_config(CONFIG, overrides(folder, 0)).spark)
     figures = {"session, s": time.perf_counter() - began}
-    queries = spark._jsparkSession.sharedState().statusStore()  # type: ignore[attr-defined]  # classic
     for seed, state in enumerate(("cold", "warm")):
         config = load_config(CONFIG, overrides(folder, seed))
         write_example.run(spark, config)
         for what in ("curate", "re-run"):
-            before = queries.executionsCount()
+            before = _n_queries(spark)
             figures[f"{state} {what}, s"] = _seconds(lambda c=config: curate.run(spark, c))
-            figures[f"{state} {what}, SQL"] = queries.executionsCount() - before
+            figures[f"{state} {what}, SQL"] = _n_queries(spark) - before
     spark.stop()
     return figures
+
+
+def _n_queries(spark: Any) -> int:
+    """Return how many SQL executions there were: they are numbered, and few are kept."""
+    kept = spark._jsparkSession.sharedState().statusStore().executionsList()
+    return int(kept.last().executionId()) + 1 if kept.nonEmpty() else 0
 
 
 def _seconds(work: Callable[[], object]) -> float:
