@@ -37,6 +37,7 @@ _FORMAT_OPTIONS = {
     },
     "text": {"wholetext": "true"},  # ids by file: what a folder of texts means to a curator
 }
+_LOOKED_AT = 20  # columns that tell a header
 _ONE_PER_FILE = ("binaryFile", "text")
 _BY_WORKERS = ("numpy", "webdataset", "arrow")  # kinds that Python opens
 
@@ -150,7 +151,7 @@ def _records(
     if len(names) == 1 or options["header"].lower() != "true":  # one word may be like its column
         return rows
     # files with a header each that were joined
-    is_header = reduce(and_, (F.col(quote(name)) == name for name in names))
+    is_header = reduce(and_, (F.col(quote(name)) == name for name in names[:_LOOKED_AT]))
     text = F.when(is_header, separator.join(names)).otherwise(F.col(MALFORMED))
     return rows.withColumn(MALFORMED, text)
 

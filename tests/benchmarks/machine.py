@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyspark
 from threadpoolctl import threadpool_info
 
+from jobs.spark.jars import delta_package
+
 CORES = 2  # every rival gets this many, whatever the machine has
-_PACKAGES = (
-    "numpy", "pyspark", "delta-spark", "faiss-cpu", "scikit-learn", "superkmeans", "pyarrow",
-)  # fmt: skip
+_PACKAGES = ("numpy", "pyspark", "faiss-cpu", "scikit-learn", "superkmeans", "pyarrow")
 
 
 def n_cores() -> int:
@@ -37,6 +38,7 @@ def describe_machine() -> dict[str, str]:
         "RAM": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "python": platform.python_version(),
         "BLAS of numpy": f"OpenBLAS {version}, kernel {blas.get('architecture', 'unknown')}",
+        "Delta": delta_package(pyspark.__version__),
     } | {name: metadata.version(name) for name in _PACKAGES}
 
 
