@@ -19,7 +19,7 @@ from udfs.kernels.contrast.moments import Moments, MomentSums, total
 from udfs.kernels.exact.grid import GRID_BITS
 from udfs.kernels.exact.nearest import Centroids, NearestCentroids, sq_distances
 from udfs.kernels.passes.step import Arrays
-from udfs.points import Batches, OnBatches
+from udfs.points import Batches, OnBatches, as_lists
 from udfs.shipping import Shipped
 
 MOMENTS_SCHEMA = "cluster int, payload binary"
@@ -214,9 +214,7 @@ def distances_to(codes: Codes, centroids: Codes) -> NDArray[np.float64]:
 
 
 def _as_lists(codes: Codes) -> pa.Array:
-    values = pa.array(as_floats(codes).astype(np.float32).ravel())
-    edges = np.arange(len(codes) + 1, dtype=np.int32) * codes.shape[1]
-    return pa.ListArray.from_arrays(pa.array(edges), values)
+    return as_lists(as_floats(codes).astype(np.float32))
 
 
 def _tables(batches: Batches) -> "Batches":

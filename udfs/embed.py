@@ -28,11 +28,10 @@ from udfs.blocks import from_bytes
 from udfs.embedders.contract import Embedded, Embedder
 from udfs.embedders.specs import Arrays
 from udfs.kernels.exact.hygiene import check_vectors, normalize_rows, row_norms
-from udfs.points import Batches, OnBatches
+from udfs.points import Batches, OnBatches, as_lists
 from udfs.shipping import Shipped
 
 EMBEDDING_TYPE = "array<float>"
-GATED = ("embedding", "norm", "reason", "detail")
 GATED_SCHEMA = "embedding array<float>, norm double, reason string, detail string"
 BATCH_SIZE = 256  # rows per call of the embedder
 
@@ -128,15 +127,11 @@ def _with_gated(rows: pa.RecordBatch, gated: Gated) -> pa.RecordBatch:
         given.is_valid(), rows.column("detail"), pa.array(gated.details, pa.string())
     )
     reason = pa.compute.coalesce(given, reason)
-    n, n_features = gated.vectors.shape
-    offsets = pa.array(np.arange(n + 1, dtype=np.int32) * n_features)
-    components = pa.array(gated.vectors.ravel())
-    embedding = pa.ListArray.from_arrays(offsets, components, mask=reason.is_valid())
+    embedding = as_lists(gated.vectors, is_null=reason.is_valid())
     norm = pa.array(gated.norms, from_pandas=True)  # nan becomes null
     kept = [name for name in rows.schema.names if name not in ("value", "reason", "detail")]
-    return pa.RecordBatch.from_arrays(
-        [*map(rows.column, kept), embedding, norm, reason, told], names=[*kept, *GATED]
-    )
+    columns = {"embedding": embedding, "norm": norm, "reason": reason, "detail": told}
+    return pa.RecordBatch.from_pydict({name: rows.column(name) for name in kept} | columns)
 
 
 def make_reduce(reduce: Callable[[Any, Any], bytes | None], options: Any) -> Any:

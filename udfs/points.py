@@ -115,6 +115,13 @@ def as_binary(rows: NDArray[Any], edges: NDArray[np.integer]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
 
 
+def as_lists(X: NDArray[Any], is_null: pa.Array | None = None) -> pa.Array:
+    """Return the rows of a matrix as lists, without copying : (n,), null where told."""
+    n, n_features = X.shape
+    offsets = pa.array(np.arange(n + 1, dtype=np.int32) * np.int32(n_features))
+    return pa.ListArray.from_arrays(offsets, pa.array(X.ravel()), mask=is_null)
+
+
 def in_one_row(**arrays: NDArray[Any]) -> pa.RecordBatch:
     """Return arrays as one row of binary values, without copying."""
     values = [as_binary(array, np.array([0, len(array)])) for array in arrays.values()]
