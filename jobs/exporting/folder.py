@@ -107,7 +107,7 @@ class Folder(Generic[IndexT]):
             raise self._refusal(f"holds {_few(others)}, which is no export")
         self._clear(others)
         self.system.create_dir(self._at(UNFINISHED))
-        self._write(f"{UNFINISHED}/{_CLAIM}", json.dumps(source))
+        self.write_text(f"{UNFINISHED}/{_CLAIM}", json.dumps(source))
         return None
 
     def make_rows(self) -> str:
@@ -142,7 +142,7 @@ class Folder(Generic[IndexT]):
 
     def finish(self, index: IndexT) -> None:
         """Write the index, which makes the export whole."""
-        self._write(f"{UNFINISHED}/{INDEX}", index.to_json())
+        self.write_text(f"{UNFINISHED}/{INDEX}", index.to_json())
         self.place(f"{UNFINISHED}/{INDEX}", INDEX)
         self._remove_unfinished()
 
@@ -221,7 +221,8 @@ class Folder(Generic[IndexT]):
 
     # --- changes ----------------------------------------------------------------------------------
 
-    def _write(self, name: str, text: str) -> None:
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file of the folder."""
         with self.system.open_output_stream(self._at(name)) as file:
             file.write(text.encode())
 

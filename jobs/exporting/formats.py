@@ -1,5 +1,7 @@
 """The formats that a sample can be exported in: files by Spark or by workers, or one table."""
 
+import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +15,13 @@ from pyspark.sql import functions as F
 from jobs.config.errors import ConfigError
 from jobs.exporting.bands import Part
 from jobs.exporting.folder import Folder
+from jobs.exporting.mds import INDEX_FILE, encodings_of, indexes_of, require_values
 from jobs.exporting.sample_index import SampleIndex, Shard
 from jobs.exporting.slots import SLOT, in_order, require_rows, write_slots
 from jobs.spark.observing import observed
 from udfs.points import OnBatches
 from udfs.shards.fragments import make_fragment
+from udfs.shards.mds import make_mds
 from udfs.shards.numbered import SHARDS_SCHEMA, make_write
 from udfs.shards.tars import Members, make_tar
 
@@ -62,12 +66,15 @@ class Format:
     ----------
     own : regular expression of the names that it puts into a folder
     write : everything, to its place
-    module : module required on the driver and the workers; the extra has its name
+    module, package : module required on the driver and the workers, and how pip gets it
+    most_mb : MB of a file; its size is an estimate
     """
 
     own: str
     write: Callable[[SampleFolder, Rows], list[Shard]]
     module: str | None = None
+    package: str | None = None
+    most_mb: float = math.inf
 
     def require(self, name: str) -> None:
         """Refuse a format whose library is not installed.
@@ -79,7 +86,7 @@ class Format:
         if self.module is not None and find_spec(self.module) is None:
             raise ConfigError(
                 f"--format {name}: the package {self.module} is not installed; pip install "
-                f"'evenlake[{self.module}]' on the driver and the workers"
+                f"'{self.package}' on the driver and the workers"
             )
 
 
@@ -101,11 +108,32 @@ def _tars(folder: SampleFolder, rows: Rows) -> list[Shard]:
     """Have workers write tar files."""
     inside = folder.make_rows()
     write = make_tar(folder.system, inside, Members("position", dict(rows.endings)))
-    told = _written(folder, rows, make_write(write, SLOT))
-    by_name = {path.rpartition("/")[2]: path for path in folder.written(".tar")}
-    if not set(told.values()) <= set(by_name):
+    return _placed_by_name(folder, rows, _written(folder, rows, make_write(write, SLOT)), ".tar")
+
+
+def _mds(folder: SampleFolder, rows: Rows) -> list[Shard]:
+    """Have workers write MDS shards, and write the index of each split."""
+    encodings = encodings_of(rows.frame.drop(SLOT).schema)
+    write = make_mds(folder.system, folder.make_rows(), encodings)
+    written = _written(folder, rows, make_write(write, SLOT))
+    told = {slot: json.loads(text) for slot, text in written.items()}
+    require_values(told)
+    names = {slot: shard["name"] for slot, shard in told.items()}
+    files = _placed_by_name(folder, rows, names, ".mds")
+    entries = [told[slot]["entry"] for slot in sorted(told)]
+    for split, text in indexes_of(files, entries).items():
+        folder.write_text(INDEX_FILE if split is None else f"{split}/{INDEX_FILE}", text)
+    return files
+
+
+def _placed_by_name(
+    folder: SampleFolder, rows: Rows, names: Mapping[int, str], ending: str
+) -> list[Shard]:
+    """Move the files that workers wrote to their places, by the names that they report."""
+    by_name = {path.rpartition("/")[2]: path for path in folder.written(ending)}
+    if not set(names.values()) <= set(by_name):
         raise folder.unseen()
-    return _placed(folder, rows, {slot: by_name[name] for slot, name in told.items()}, ".tar")
+    return _placed(folder, rows, {slot: by_name[name] for slot, name in names.items()}, ending)
 
 
 def _written(folder: SampleFolder, rows: Rows, write: OnBatches) -> dict[int, str]:
@@ -185,5 +213,11 @@ FORMATS: dict[str, Format] = {
     "webdataset": Format(r"part-\d{5,}\.tar", _tars),
     # for odd names, Delta puts files into folders with names of two letters
     "delta": Format(r"_delta_log|[A-Za-z0-9]{2}|\.?part-.*\.parquet(\.crc)?", _delta),
-    "lance": Format(r"data|_(transactions|versions|indices|deletions)", _lance, module="lance"),
+    "lance": Format(
+        r"data|_(transactions|versions|indices|deletions)", _lance, "lance", "evenlake[lance]"
+    ),
+    # offsets in a shard are unsigned numbers of 32 bits
+    "mds": Format(
+        r"part-\d{5,}\.mds|index\.json", _mds, "streaming", "mosaicml-streaming", most_mb=1024
+    ),
 }

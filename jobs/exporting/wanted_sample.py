@@ -50,11 +50,15 @@ class WantedSample:
         """
         if self.format not in FORMATS:
             raise ConfigError(f"--format {self.format}: want one of {', '.join(FORMATS)}")
-        FORMATS[self.format].require(self.format)
         if self.order not in ORDERS:
             raise ConfigError(f"--order {self.order}: want one of {', '.join(ORDERS)}")
-        if not self.file_mb > 0:
-            raise ConfigError(f"--file-mb {self.file_mb}: want more than 0")
+        if not 0 < self.file_mb <= (most := FORMATS[self.format].most_mb):
+            limit = (
+                f"{most:g} or less with --format {self.format}"
+                if self.file_mb > 0
+                else "more than 0"
+            )
+            raise ConfigError(f"--file-mb {self.file_mb}: want {limit}")
         self._check_splits()
         if self.endings and self.format != "webdataset":
             raise ConfigError(
@@ -67,6 +71,7 @@ class WantedSample:
                     f"--extension {column}={ending}: want small letters and digits, such as "
                     f"{column}=jpg, and not json, which holds the other columns"
                 )
+        FORMATS[self.format].require(self.format)
 
     def _check_splits(self) -> None:
         if not self.splits:

@@ -344,10 +344,13 @@ EXPORTS = {  # options of evenlake export -> the whole message
     "--sample s --batch-size 8": "--batch-size: an option of --of; leave it out",
     "--of batches --split a=1": "--split: an option of --sample; leave it out",
     "--sample s --format csv": (
-        "--format csv: want one of parquet, jsonl, jsonl.gz, webdataset, delta, lance"
+        "--format csv: want one of parquet, jsonl, jsonl.gz, webdataset, delta, lance, mds"
     ),
     "--sample s --order rank": "--order rank: want one of position, shuffle",
     "--sample s --file-mb 0": "--file-mb 0.0: want more than 0",
+    "--sample s --format mds --file-mb 4096": (
+        "--file-mb 4096.0: want 1024 or less with --format mds"
+    ),
     "--sample s --split train=.9,val=.2": (
         "--split train=9/10,val=1/5: the shares sum to 1.1; want 1, such as train=.98,val=.02"
     ),

@@ -267,6 +267,49 @@ def _last(done: ExportedSample) -> int:
     return sum(file.split == "train" for file in done.index.files) - 1
 
 
+def test_streaming_reads_what_was_exported(
+    to: Callable[..., ExportedSample], sample: dict[int, dict[str, Any]], tmp_path: Path
+) -> None:
+    streaming = pytest.importorskip("streaming")
+    wanted = {"columns": ("vector", "text", "odd name"), "splits": parse_splits("train=.8,val=.2")}
+    done = to(format="mds", **wanted)
+    found, in_order = {}, []
+    for split, n_rows in done.index.splits.items():
+        dataset = streaming.StreamingDataset(
+            local=str(tmp_path / "cache" / split),
+            remote=f"{done.folder}/{split}",
+            batch_size=1,
+            shuffle=False,
+        )
+        rows = [dataset[i] for i in range(n_rows)]
+        in_order.append([row["position"] for row in rows])
+        found |= {int(row["position"]): row for row in rows}
+    for position, row in sample.items():
+        vectors = {name: found[position].pop(name).tolist() for name in ("path", "vector")}
+        assert found[position] | vectors == {n: row[n] for n in (*OWN, *wanted["columns"])}
+    shards = [file for file in done.index.files if file.split == "train"]
+    assert len(shards) >= 3
+    first = shards[0].n_rows  # the first shard holds the first of its split, in another order
+    assert sorted(in_order[0][:first]) == sorted(in_order[0])[:first] != in_order[0][:first]
+    again = to("again", format="mds", **wanted)
+    assert content(Path(again.folder)) == content(Path(done.folder))
+
+
+def test_a_row_without_a_value_cannot_be_in_mds(to: Callable[..., ExportedSample]) -> None:
+    pytest.importorskip("streaming")
+    with pytest.raises(InputError, match=r"the row 'p\d\d' has no image, and MDS has no nulls"):
+        to(format="mds")
+
+
+def test_a_format_without_its_library_says_how_to_get_it(
+    to: Callable[..., ExportedSample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    for name, package in (("lance", r"evenlake\[lance\]"), ("mds", "mosaicml-streaming")):
+        with pytest.raises(ConfigError, match=f"--format {name}: .* pip install '{package}'"):
+            to(format=name)
+
+
 def test_lance_reads_what_was_exported(
     to: Callable[..., ExportedSample], sample: dict[int, dict[str, Any]]
 ) -> None:

@@ -61,7 +61,7 @@ class Members:
                 content = value.encode() if isinstance(value, str) else value
                 yield f"{key}.{self._stem(name)}{known or ending_of(content)}", content
         rest = {name: value for name, value in row.items() if name not in self.endings}
-        yield f"{key}.json", json.dumps(rest, default=_told, ensure_ascii=False).encode()
+        yield f"{key}.json", json.dumps(rest, default=as_text, ensure_ascii=False).encode()
 
     def _stem(self, name: str) -> str:
         """Return what tells a column's files from those of others."""
@@ -106,7 +106,7 @@ def make_tar(system: fs.FileSystem, folder: str, members: Members) -> WriteShard
     return write
 
 
-def _told(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return as text what JSON does not have: bytes in base64, times and decimals as written."""
     if isinstance(value, bytes):
         return b64encode(value).decode()
