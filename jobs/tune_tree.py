@@ -34,6 +34,7 @@ from jobs.spark.host import n_threads
 from jobs.tables.shared import REPORT
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Choice, Problem, search
+from jobs.tuning.shares import shares_of
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
@@ -47,6 +48,7 @@ class Tuned(Outcome):
     levels: tuple[int, ...] = per("level_{}")
     rounds: tuple[int, ...] = per("rounds_{}")
     share_leaves: float
+    share_points: float = 0.0
     n_sampled: int
     n_tried: int
     relative_coverage: float
@@ -72,6 +74,7 @@ def _tune(this: Work) -> Tuned:
         cluster,
         derive_seed(config.seed, 2),
         n_threads(),
+        shares_of(config.samples),
     )
     with threadpool_limits(1):  # the search has its own threads
         choice = search(
@@ -85,7 +88,8 @@ def _tune(this: Work) -> Tuned:
     return Tuned(
         levels=tuple(chosen.levels) if is_open else (),
         rounds=tuple(map(chosen.rounds_at, range(1, len(chosen.levels) + 1))) if is_open else (),
-        share_leaves=choice.leaves,
+        share_leaves=choice.share.leaves,
+        share_points=choice.share.points,
         n_sampled=len(points),
         n_tried=choice.n_tried,
         relative_coverage=choice.chosen.score,
@@ -114,7 +118,7 @@ def _rows(choice: Choice) -> list[Row]:
     ``relative_coverage`` is the geometric mean of that over nodes and over communities.
     """
     rows = []
-    names = [f"{'/'.join(map(str, trial.levels))} · {trial.leaves:g}" for trial in choice.trials]
+    names = [f"{'/'.join(map(str, trial.levels))} · {trial.share}" for trial in choice.trials]
     for name, trial in zip(names, choice.trials, strict=True):
         if names.count(name) > 1:  # trees that differ only in resampling
             name += f" · {trial.rounds} rounds"
@@ -137,18 +141,20 @@ def _reason(choice: Choice) -> str:
         more = "simpler" if best.communities is None else "more even over communities"
         why = f"as good as the best ({best.score:.3f}) and {more},"
     return (
-        f"levels={levels} share.leaves={choice.leaves:g} coverage={choice.chosen.score:.3f} of "
+        f"levels={levels} share.leaves={choice.share.leaves:g} "
+        f"share.points={choice.share.points:g} coverage={choice.chosen.score:.3f} of "
         f"uniform: {why} of {choice.n_tried} tried"
     )
 
 
 def _resolved(config: RunConfig, tuned: Tuned) -> RunConfig:
-    return resolved(config, tuned.levels, tuned.rounds, tuned.share_leaves)
+    share = (tuned.share_leaves, tuned.share_points)
+    return resolved(config, tuned.levels, tuned.rounds, *share)
 
 
 STAGE = Stage(
     name="tune_tree",
-    version=2,
+    version=3,
     after=(embed_pool.STAGE,),
     reads=("seed", "cluster", "samples.target_size", "samples.share"),
     is_on=needs_tuning,

@@ -18,6 +18,7 @@ from jobs.runs.run import Run
 from jobs.spark.host import n_threads
 from jobs.tuning.families import n_sampled
 from jobs.tuning.search import Problem, Tell, search
+from jobs.tuning.shares import Share, shares_of
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 
 
@@ -34,7 +35,8 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
     (table,) = sample_points(run, [("tune_tree", n_sampled(n_points, n_features))])
     points, config = vectors_of(table, unit), run.config
     sizes, cluster = tuple(targets.values()), config.cluster
-    problem = Problem(points, n_points, sizes, cluster, derive_seed(config.seed, 2), n_threads())
+    seed, shares = derive_seed(config.seed, 2), shares_of(config.samples)
+    problem = Problem(points, n_points, sizes, cluster, seed, n_threads(), shares)
     with threadpool_limits(1):
         choice = search(problem, tell)
     chosen, scale = choice.chosen, len(points) / n_points
@@ -42,8 +44,7 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
         sample.name: chosen.grove[0].draw(
             chosen.depth,
             max(1, round(scale * targets[sample.name])),
-            choice.leaves if sample.share.leaves == "auto" else sample.share.leaves,
-            sample.share.points,
+            Share(*sample.share.resolved(*choice.share).powers),
         )
         for sample in config.samples
     }

@@ -6,12 +6,16 @@ from jobs.config.model import RunConfig
 
 
 def needs_tuning(config: RunConfig) -> bool:
-    """Return whether levels, or a sample's share of leaves, are left to ``auto``."""
-    return not config.cluster.levels or any(s.share.leaves == "auto" for s in config.samples)
+    """Return whether levels, or a sample's share, are left to ``auto``."""
+    return not config.cluster.levels or any(s.share.is_open for s in config.samples)
 
 
 def resolved(
-    config: RunConfig, levels: Sequence[int], rounds: Sequence[int], leaves: float
+    config: RunConfig,
+    levels: Sequence[int],
+    rounds: Sequence[int],
+    leaves: float,
+    points: float,
 ) -> RunConfig:
     """Return the config with every ``auto`` of levels and shares replaced by the choice.
 
@@ -19,13 +23,10 @@ def resolved(
     ----------
     levels, rounds : nodes and resampling rounds per level, leaves first; ignored if the config
         gives its levels
-    leaves : share of leaves
+    leaves, points : the powers of ``samples.share``
     """
     samples = [
-        s.model_copy(update={"share": s.share.model_copy(update={"leaves": leaves})})
-        if s.share.leaves == "auto"
-        else s
-        for s in config.samples
+        s.model_copy(update={"share": s.share.resolved(leaves, points)}) for s in config.samples
     ]
     cluster = config.cluster
     if not cluster.levels:

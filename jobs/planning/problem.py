@@ -88,5 +88,5 @@ def problem_for(
     family = families(config.cluster)[0]
     likely = family.config(config.cluster, family.levels(n_points, LIKELY_TOP))
     rounds = [likely.rounds_at(t) for t in range(1, len(likely.levels) + 1)]
-    config = resolved(config, likely.levels, rounds, 0.0)
+    config = resolved(config, likely.levels, rounds, 0.0, 0.0)
     return Problem(n_points, n_features, config, is_tuned=True, row_seconds=row_seconds)

@@ -56,7 +56,7 @@ def verdict_said(cell: CellOf, sample: str | None) -> tuple[str, str]:
     elif worst.side == "worse":
         said.append(
             "A few broad concepts may fill this sample and leave less for the others; try "
-            "cluster.levels: auto, a larger target_size, or a smaller top level."
+            "cluster.levels and share: auto, a larger target_size, or a smaller top level."
         )
     return verdict.state, " ".join(said)
 
@@ -99,7 +99,7 @@ def worse_than_uniform(
     levels : the levels of the tree
     """
     if given:
-        fix = "leave cluster.levels and share.leaves to auto; evenlake tune says what they will be"
+        fix = "leave cluster.levels and share to auto; evenlake tune says what they will be"
     else:
         fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
     gap, where = verdict.nodes, ""

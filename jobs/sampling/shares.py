@@ -34,10 +34,7 @@ def read_levels(nodes: pa.Table) -> list[TreeLevel]:
 
 def sharing_of(sample: SampleConfig, seed: int) -> Sharing:
     """Return how a sample's nodes share their quotas."""
-    share = sample.share
-    return Sharing(
-        seed, leaves=share.power_of_leaves, points=share.points, replicas=sample.replicas
-    )
+    return Sharing(seed, *sample.share.powers, replicas=sample.replicas)
 
 
 @dataclass(frozen=True)

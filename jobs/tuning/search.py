@@ -6,6 +6,7 @@ optimization" (2016). Each rung takes more points and keeps the better half of t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from jobs.judging.judge import Judge
 from jobs.judging.views import views_of
 from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.families import RATIOS, Family, families
+from jobs.tuning.shares import COARSE_SHARES, SHARES, Share, shares_at, split
 from jobs.tuning.trials import (
     NOISE,
     Grove,
@@ -25,8 +27,6 @@ from jobs.tuning.trials import (
 )
 from udfs.kernels.exact.hashing import derive_seed
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # values of share.leaves; at 1 only the leaves matter
-COARSE_SHARES = (0.0, 0.5)  # tried first
 FRACTIONS = (0.25, 1.0)  # of the points, rung by rung
 MIN_POINTS = 2000  # least points of a rung; smaller samples start at a later one
 MAX_JUDGED = 10_000  # points of a rung that judge samples
@@ -50,6 +50,7 @@ class Problem:
     n_points : number of points in the whole pool
     targets : sizes of the samples wanted from the whole pool
     cluster : the config's section; its levels are empty if they are to be found
+    shares : to choose from
     """
 
     points: NDArray[np.float32]
@@ -58,26 +59,30 @@ class Problem:
     cluster: ClusterConfig
     seed: int
     n_threads: int
+    shares: Sequence[Share] = SHARES
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The tree and share that were chosen.
+    """The tree that was chosen.
 
     Attributes
     ----------
     cluster : resolved, for the whole pool
-    leaves : share.leaves
     chosen : the trial behind the choice
     trials : trials of the last rung at every target size, best first
     n_tried : number of trees and shares judged
     """
 
     cluster: ClusterConfig
-    leaves: float
     chosen: Trial
     trials: list[Trial]
     n_tried: int
+
+    @property
+    def share(self) -> Share:
+        """The share that was chosen."""
+        return self.chosen.share
 
 
 class Rung:
@@ -117,41 +122,59 @@ class Rung:
         self._on_leaves.setdefault(config.rounds_at(1), grove)
         return grove
 
-    def judged(self, grove: Grove, depth: int, leaves: float, sizes: Sequence[int]) -> Trial:
+    def judged(self, grove: Grove, depth: int, share: Share, sizes: Sequence[int]) -> Trial:
         """Judge one kind of tree and share, by the mean over some target sizes."""
-        found = [[self.judge.measure(tree.draw(depth, n, leaves)) for n in sizes] for tree in grove]
+        found = [[self.judge.measure(tree.draw(depth, n, share)) for n in sizes] for tree in grove]
         return trial_of(
             grove,
             depth,
-            leaves,
+            share,
             found,
             n_clusterings=len(self.judge.views.nodes),
             unseen=1 - len(self.judge.judged) / self.problem.n_points,
         )
 
-    def trials(self, grove: Grove) -> list[Trial]:
+    def trials(self, grove: Grove, shares: Sequence[Share]) -> list[Trial]:
         """Judge trees of every depth at a few shares and the middle target size."""
         middle = [self.targets[len(self.targets) // 2]]
         found: list[Trial] = []
         for depth in range(1, 1 + min(len(tree.levels) for tree in grove)):
-            shares = COARSE_SHARES if depth > 1 else COARSE_SHARES[:1]
-            here = [self.judged(grove, depth, leaves, middle) for leaves in shares]
+            mine = shares_at(depth, shares)
+            mine = [share for share in mine if share in COARSE_SHARES] or mine[:1]
+            here = [self.judged(grove, depth, share, middle) for share in mine]
             found += here
             if min(t.score for t in here) > TOO_DEEP * min(t.score for t in found):
                 break
         return found
 
-    def finals(self, trials: Sequence[Trial]) -> list[Trial]:
+    def finals(self, trials: Sequence[Trial], shares: Sequence[Share]) -> list[Trial]:
         """Judge the best kinds of trees at more shares and every target size; best first."""
         good = sorted(as_good_as_best(trials), key=lambda t: t.score)
         best = [*good, *sorted(trials, key=lambda t: t.score)]
         kinds = list(dict.fromkeys((t.grove, t.depth) for t in best))[:N_FINALISTS]
         found = [
-            self.judged(grove, depth, leaves, self.targets)
+            self.judged(grove, depth, share, self.targets)
             for grove, depth in kinds
-            for leaves in (SHARES[:-1] if depth > 1 else SHARES[:1])
+            for share in shares_at(depth, shares)
         ]
         return sorted(found, key=lambda t: t.score)
+
+
+class Entry(NamedTuple):
+    """A family in a rung."""
+
+    family: Family
+    grove: Grove
+    trials: list[Trial]
+
+    def handicapped(self) -> float:
+        """Return the family's best score; all but the first must win by more than noise."""
+        is_first = self.family.rounds > 0 and self.family.ratio == RATIOS[0]
+        return min(t.score for t in self.trials) * (1 if is_first else 1 + 2 * NOISE)
+
+
+def _trials_of(entries: Sequence[Entry]) -> list[Trial]:
+    return [trial for entry in entries for trial in entry.trials]
 
 
 def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Choice:
@@ -160,32 +183,40 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
         return _share_for(problem, tell)
     alive = families(problem.cluster)
     fractions = [f for f in FRACTIONS if f == 1 or f * len(problem.points) >= MIN_POINTS]
+    plain, between = split(problem.shares)
     n_tried = 0
     total, done = sum(len(alive) / 2**i for i in range(len(fractions))), 0.0
     for fraction in fractions:
         rung = Rung(problem, fraction)
-        entries: list[tuple[Family, Grove, list[Trial]]] = []
+        entries: list[Entry] = []
         for family in alive:
             grove = rung.grow(family.config(problem.cluster, family.ladder(rung.n_distinct)))
-            entries.append((family, grove, rung.trials(grove)))
-            n_tried += len(entries[-1][2])
+            entries.append(Entry(family, grove, rung.trials(grove, plain)))
             done += 1
             tell(done, total, f"points={len(rung.points)} levels={_shown(grove)}")
-        entries.sort(key=lambda entry: _handicapped(entry[0], entry[2]))
-        alive = [family for family, _, _ in entries[: -(-len(entries) // 2)]]
-    finals = rung.finals([t for _, _, trials in entries for t in trials])
+        shares = plain if not between or _are_trusted(_trials_of(entries)) else [*plain, *between]
+        if shares is not plain:
+            for entry in entries:
+                entry.trials.extend(rung.trials(entry.grove, between))
+        n_tried += len(_trials_of(entries))
+        entries.sort(key=Entry.handicapped)
+        alive = [entry.family for entry in entries[: -(-len(entries) // 2)]]
+    finals = rung.finals(_trials_of(entries), shares)
     chosen = chosen_of(finals)
-    (family,) = (family for family, grove, _ in entries if grove is chosen.grove)
+    (family,) = (entry.family for entry in entries if entry.grove is chosen.grove)
     n_distinct = problem.n_points * rung.n_distinct // len(rung.points)
     levels = family.levels(n_distinct, chosen.levels[-1])
     config = family.config(problem.cluster, levels)
-    return Choice(config, chosen.leaves, chosen, finals, n_tried)
+    return Choice(config, chosen, finals, n_tried)
 
 
-def _handicapped(family: Family, trials: Sequence[Trial]) -> float:
-    """Return a family's best score; all but the first must win by more than noise."""
-    is_first = family.rounds > 0 and family.ratio == RATIOS[0]
-    return min(t.score for t in trials) * (1 if is_first else 1 + 2 * NOISE)
+def _are_trusted(trials: Sequence[Trial]) -> bool:
+    """Return whether equal shares of the best tree cover communities better than a uniform sample.
+
+    If they do not, its nodes may not be the concepts, and shares between the two are tried too.
+    """
+    best = min(trials, key=lambda t: t.score)
+    return best.communities is None or best.communities < 1 - NOISE
 
 
 def _share_for(problem: Problem, tell: Tell) -> Choice:
@@ -201,10 +232,13 @@ def _share_for(problem: Problem, tell: Tell) -> Choice:
     config = problem.cluster.model_copy(update={"levels": sizes, "resampling": resampling})
     tell(0, 1, f"points={len(rung.points)} levels={'/'.join(map(str, sizes))}")
     grove = rung.grow(config)
-    finals = [rung.judged(grove, len(sizes), leaves, rung.targets) for leaves in SHARES]
+    plain, between = split(problem.shares)
+    finals = [rung.judged(grove, len(sizes), share, rung.targets) for share in plain]
+    if not _are_trusted(finals):
+        finals += [rung.judged(grove, len(sizes), share, rung.targets) for share in between]
     finals.sort(key=lambda t: t.score)
     chosen = chosen_of(finals)
-    return Choice(problem.cluster, chosen.leaves, chosen, finals, len(finals))
+    return Choice(problem.cluster, chosen, finals, len(finals))
 
 
 def _shown(grove: Grove) -> str:

@@ -11,6 +11,7 @@ from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
 from jobs.judging.judge import Judged
 from jobs.sections.cluster import ClusterConfig
+from jobs.tuning.shares import Share
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.judging.measures import exact_mean
@@ -48,20 +49,13 @@ class SampledTree:
         self.leaf: NDArray[np.int64] = on.leaf if on else _leaf_of(source, self.levels[0])
         self.rank: NDArray[np.int64] = on.rank if on else _ranks_within(self.leaf, seed)
 
-    def draw(
-        self, depth: int, target_size: int, leaves: float, points: float = 0.0
-    ) -> NDArray[np.int64]:
-        """Draw from the tree of the first ``depth`` levels : (min(target_size, n),) positions.
-
-        Parameters
-        ----------
-        leaves, points : the powers of ``samples.share``
-        """
+    def draw(self, depth: int, target_size: int, share: Share) -> NDArray[np.int64]:
+        """Draw from the tree of the first ``depth`` levels : (min(target_size, n),) positions."""
         tree = [
             TreeLevel(np.maximum(level.parents, 0) * (t < depth), level.n_leaves, level.n_points)
             for t, level in enumerate(self.levels[:depth], start=1)
         ]
-        quotas = quotas_down(tree, target_size, Sharing(self.seed, leaves=leaves, points=points))
+        quotas = quotas_down(tree, target_size, Sharing(self.seed, *share))
         return np.flatnonzero(self.rank < quotas[0][self.leaf])
 
 
@@ -99,7 +93,7 @@ class Trial:
 
     grove: Grove
     depth: int
-    leaves: float
+    share: Share
     relative: NDArray[np.float64]
     communities: float | None
     kl: float
@@ -144,7 +138,7 @@ class Trial:
 def trial_of(
     grove: Grove,
     depth: int,
-    leaves: float,
+    share: Share,
     found: Sequence[Sequence[Judged]],
     *,
     n_clusterings: int,
@@ -156,7 +150,7 @@ def trial_of(
     of_communities = [exact_mean(s.communities) for s in samples if s.communities is not None]
     communities = exact_mean(np.array(of_communities)) if of_communities else None
     kl = exact_mean(np.array([s.kl for s in samples]))
-    return Trial(grove, depth, leaves, relative, communities, kl, n_clusterings, unseen)
+    return Trial(grove, depth, share, relative, communities, kl, n_clusterings, unseen)
 
 
 def _variance(values: NDArray[np.float64]) -> float:
@@ -195,4 +189,4 @@ def chosen_of(trials: Sequence[Trial]) -> Trial:
     best = min(good, key=lambda t: t.score)
     if best.communities is not None:
         good = [t for t in good if t.score <= best.score * (1 + NOISE / 10)]
-    return min(good, key=lambda t: (t.leaves, t.levels[-1], t.depth))
+    return min(good, key=lambda t: (sum(t.share), t.share.points, t.levels[-1], t.depth))

@@ -117,7 +117,7 @@ def test_pools_with_and_without_a_tail(make: Callable[[int], Pool], action: str,
     size, cluster = len(X) // 10, ClusterConfig(levels="auto")
     choice = search(Problem(X, len(X), (size,), cluster, made, 2))
     tree = SampledTree(X, choice.cluster, seed=made, n_threads=2)
-    drawn = tree.draw(len(choice.cluster.levels), size, choice.leaves)
+    drawn = tree.draw(len(choice.cluster.levels), size, choice.share)
 
     def hashed(salt: int, n: int) -> np.ndarray:
         return X[np.argsort(hash_keys(derive_seed(7, salt), np.arange(len(X))))[:n]]

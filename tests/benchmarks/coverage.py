@@ -23,6 +23,7 @@ from jobs.judging.views import Views
 from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
+from jobs.tuning.shares import SHARES, Share, shares_at
 from jobs.tuning.trials import SampledTree
 from tests.benchmarks.coverage_table import as_markdown
 from tests.benchmarks.judged_pools import POOLS
@@ -39,7 +40,6 @@ N_THREADS = 2
 N_JUDGES = 3
 JUDGED = 10_000  # points
 JUDGES_SEED = 1_000_000  # far from every seed of a run
-SHARES = (0.0, 0.25, 0.5, 0.75)  # 1 gives every tree the flat one's quotas
 RATIOS = (2, 3, 5, 10, 20)
 MAX_DEPTH = 4
 ROUNDS = (3, 0)
@@ -77,7 +77,7 @@ class Measured:
     method: str
     levels: tuple[int, ...]
     rounds: int
-    leaves: float
+    share: Share
     coverage: list[float]
     effective: list[float]
     kl: list[float]
@@ -108,9 +108,9 @@ class Court:
         self._on_leaves.setdefault(level_1, tree)
         return tree
 
-    def draws(self, tree: SampledTree, depth: int, leaves: float) -> list[NDArray[np.int64]]:
+    def draws(self, tree: SampledTree, depth: int, share: Share) -> list[NDArray[np.int64]]:
         """Draw a sample per target size."""
-        return [tree.draw(depth, target, leaves) for target in self.targets]
+        return [tree.draw(depth, target, share) for target in self.targets]
 
     def uniform(self) -> list[NDArray[np.int64]]:
         """Draw uniformly, once per target size."""
@@ -118,7 +118,7 @@ class Court:
         return [order[:target] for target in self.targets]
 
     def measure(
-        self, method: str, how: Grown, leaves: float, draws: Sequence[NDArray[np.int64]]
+        self, method: str, how: Grown, share: Share, draws: Sequence[NDArray[np.int64]]
     ) -> Measured:
         """Judge a recipe's samples."""
         coverage = [float(np.mean(self.judge.measure(drawn).nodes)) for drawn in draws]
@@ -135,11 +135,11 @@ class Court:
         ]
         kl = [self._kl(self.concepts[drawn]) for drawn in draws]
         found = Measured(
-            self.name, self.seed, method, how.levels, how.rounds, leaves, coverage, effective, kl
+            self.name, self.seed, method, how.levels, how.rounds, share, coverage, effective, kl
         )
         log.info(
-            "pool=%s seed=%d method=%s levels=%s rounds=%d leaves=%g coverage=%.3f kl=%.3f",
-            self.name, self.seed, method, "/".join(map(str, how.levels)), how.rounds, leaves,
+            "pool=%s seed=%d method=%s levels=%s rounds=%d share=%s coverage=%.3f kl=%.3f",
+            self.name, self.seed, method, "/".join(map(str, how.levels)), how.rounds, share,
             np.mean(coverage), np.mean(kl),
         )  # fmt: skip
         return found
@@ -153,15 +153,17 @@ class Court:
 
 def controls(court: Court) -> Iterator[Measured]:
     """Judge a uniform draw, flat k-means, and given levels with equal shares."""
-    yield court.measure("uniform", Grown((), 0), 0.0, court.uniform())
+    yield court.measure("uniform", Grown((), 0), Share(), court.uniform())
     k = n_leaves(len(court.points))
     flat = Grown((k,), 10)
-    yield court.measure("flat", flat, 0.0, court.draws(court.grow(flat.config()), 1, 0.0))
+    yield court.measure("flat", flat, Share(), court.draws(court.grow(flat.config()), 1, Share()))
     for i, steps in enumerate(PAPER_STEPS, start=1):
         levels = tuple(int(k / np.prod(steps[:t])) for t in range(len(steps) + 1))
         given = Grown(tuple(dict.fromkeys(max(1, n) for n in levels)), 10)
         tree = court.grow(given.config())
-        yield court.measure(f"paper {i}", given, 0.0, court.draws(tree, len(given.levels), 0.0))
+        yield court.measure(
+            f"paper {i}", given, Share(), court.draws(tree, len(given.levels), Share())
+        )
 
 
 def tuned(court: Court) -> Iterator[Measured]:
@@ -175,8 +177,8 @@ def tuned(court: Court) -> Iterator[Measured]:
     log.info("pool=%s tuned in %.1f s", court.name, time.perf_counter() - began)
     tree = court.grow(choice.cluster)
     how = Grown(tuple(choice.cluster.levels), choice.cluster.rounds_at(1))
-    draws = court.draws(tree, len(how.levels), choice.leaves)
-    yield court.measure("auto", how, choice.leaves, draws)
+    draws = court.draws(tree, len(how.levels), choice.share)
+    yield court.measure("auto", how, choice.share, draws)
 
 
 def grid(court: Court) -> Iterator[Measured]:
@@ -188,25 +190,25 @@ def grid(court: Court) -> Iterator[Measured]:
             levels = tuple(n for n in sizes if n >= MIN_TOP)
             tree = court.grow(Grown(levels, rounds).config())
             for depth in range(1 if ratio == RATIOS[0] else 2, len(levels) + 1):
-                for leaves in SHARES if depth > 1 else SHARES[:1]:
+                for share in shares_at(depth, SHARES):
                     how = Grown(levels[:depth], rounds)
-                    draws = court.draws(tree, depth, leaves)
-                    yield court.measure("grid", how, leaves, draws)
+                    draws = court.draws(tree, depth, share)
+                    yield court.measure("grid", how, share, draws)
 
 
-def best_of(measured: Sequence[Measured]) -> list[tuple[Grown, float]]:
+def best_of(measured: Sequence[Measured]) -> list[tuple[Grown, Share]]:
     """Return the recipes of the grid that are best by coverage, then those that are best by KL."""
-    found: dict[tuple[Grown, float], None] = {}
+    found: dict[tuple[Grown, Share], None] = {}
     for figure in ("coverage", "kl"):
         ranked = sorted(measured, key=lambda m: float(np.mean(getattr(m, figure))))
         for m in ranked[:N_REPEATED]:
-            found[Grown(m.levels, m.rounds), m.leaves] = None
+            found[Grown(m.levels, m.rounds), m.share] = None
     return list(found)
 
 
 def judge_pool(name: str, n_seeds: int) -> Iterator[Measured]:
     """Judge every method on a pool and all seeds."""
-    candidates: list[tuple[Grown, float]] = []
+    candidates: list[tuple[Grown, Share]] = []
     for seed in range(n_seeds):
         court = Court(name, seed)
         yield from tuned(court)
@@ -216,9 +218,9 @@ def judge_pool(name: str, n_seeds: int) -> Iterator[Measured]:
             yield from measured
             candidates = best_of(measured)
             continue
-        for how, leaves in candidates:
+        for how, share in candidates:
             tree = court.grow(how.config())
-            yield court.measure("grid", how, leaves, court.draws(tree, len(how.levels), leaves))
+            yield court.measure("grid", how, share, court.draws(tree, len(how.levels), share))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

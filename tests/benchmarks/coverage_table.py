@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from jobs.tuning.shares import Share
+
 Row = dict[str, Any]
 _HEAD = (
-    "| pool | method | levels (seed 0) | rounds | share.leaves | coverage | effective nodes | KL |",
+    "| pool | method | levels (seed 0) | rounds | share | coverage | effective nodes | KL |",
     "|---|---|---|---|---|---|---|---|",
 )
 
@@ -21,7 +23,7 @@ def as_markdown(pools: Mapping[str, Sequence[Row]]) -> str:
             first = chosen[0]
             figures = [_figures(chosen, name) for name in ("coverage", "effective", "kl")]
             levels = "/".join(map(str, first["levels"])) or "-"
-            how = f"{levels} | {first['rounds']} | {first['leaves']:g}"
+            how = f"{levels} | {first['rounds']} | {Share(*first['share'])}"
             lines.append(f"| {pool} | {method} | {how} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
@@ -31,7 +33,7 @@ def _methods(rows: Sequence[Row], n_seeds: int) -> list[tuple[str, list[Row]]]:
     named: dict[str, list[Row]] = {}
     tried: dict[str, list[Row]] = {}
     for row in rows:
-        recipe = str((row["levels"], row["rounds"], row["leaves"]))
+        recipe = str((row["levels"], row["rounds"], row["share"]))
         known = (tried, recipe) if row["method"] == "grid" else (named, row["method"])
         known[0].setdefault(known[1], []).append(row)
     whole = [found for found in tried.values() if len(found) == n_seeds]

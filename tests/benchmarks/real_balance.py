@@ -28,6 +28,7 @@ from jobs.judging.judge import Judge
 from jobs.sections.cluster import ClusterConfig
 from jobs.tuning.families import n_leaves
 from jobs.tuning.search import Problem, search
+from jobs.tuning.shares import Share, shares_at
 from jobs.tuning.trials import SampledTree
 from tests.benchmarks.labelled_pools import POOLS, LabelledPool
 from udfs.kernels.exact.grid import grid_unit, to_grid
@@ -39,7 +40,8 @@ N_THREADS = 2
 N_UNIFORM = 5
 JUDGES_SEED = 1_000_000  # far from every seed of a run
 TOPS = (10, 20, 30, 60, 120, 250, 500, 1000)
-SHARES = (0.0, 0.25, 0.5, 0.75)
+SHARES = (Share(), Share(0.25), Share(0.5), Share(0.75))
+SHARES += (Share(points=0.25), Share(points=0.5), Share(points=0.75))
 Draw = NDArray[np.int64]
 
 
@@ -93,10 +95,10 @@ class Bench:
         choice = search(problem)
         tree = SampledTree(self.points, choice.cluster, seed=seed, n_threads=N_THREADS)
         said = f"{choice.chosen.of_nodes:.2f}, {choice.chosen.communities or 1:.2f}"
-        name = f"{'/'.join(map(str, choice.cluster.levels))} {choice.leaves:g} ({said})"
-        return name, tree.draw(len(choice.cluster.levels), size, choice.leaves)
+        name = f"{'/'.join(map(str, choice.cluster.levels))} {choice.share} ({said})"
+        return name, tree.draw(len(choice.cluster.levels), size, choice.share)
 
-    def grid(self, seed: int) -> Iterator[tuple[str, SampledTree, int, float]]:
+    def grid(self, seed: int) -> Iterator[tuple[str, SampledTree, int, Share]]:
         """Yield every tree and share."""
         leaves, on = n_leaves(self.n), None
         for levels in _ladders(leaves):
@@ -105,8 +107,8 @@ class Bench:
             )
             tree = SampledTree(self.points, config, seed=seed, n_threads=N_THREADS, on=on)
             on = on or tree
-            for share in SHARES if len(levels) > 1 else SHARES[:1]:
-                yield f"{'/'.join(map(str, levels))} {share:g}", tree, len(levels), share
+            for share in shares_at(len(levels), SHARES):
+                yield f"{'/'.join(map(str, levels))} {share}", tree, len(levels), share
 
     def _order(self, seed: int) -> Draw:
         return np.argsort(hash_keys(derive_seed(JUDGES_SEED, seed), np.arange(self.n)))

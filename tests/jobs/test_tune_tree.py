@@ -198,7 +198,7 @@ def test_a_sample_worse_than_uniform_is_warned_of_or_held_back(
         summary = curate.run(spark, warned)
     assert "warned covers the pool worse than a uniform sample" in caplog.text
     (told,) = [line for line in str(summary).splitlines() if line.startswith("warning: warned")]
-    assert "leave cluster.levels and share.leaves to auto" in told
+    assert "leave cluster.levels and share to auto" in told
     page = Path(summary.report_path).read_text()
     assert "worse than uniform" in page
     assert "levels 1000/20/3 do not fit the data" in page
@@ -216,14 +216,14 @@ def test_a_choice_takes_the_place_of_auto_and_of_nothing_else(tmp_path: Path) ->
             "resampling": config.cluster.resampling.model_copy(update={"rounds": [3, 0]}),
         }
     )
-    found = resolved(config, [300, 150], [3, 0], 0.25)
+    found = resolved(config, [300, 150], [3, 0], 0.25, 0.5)
     assert found.cluster == chosen
-    assert found.samples[0].share.leaves == 0.25
+    assert found.samples[0].share.powers == (0.25, 0.5)
     assert parse_config(as_dict(found)) == found
     assert parse_config(as_dict(config)) == config  # auto stays auto
     # given levels and shares stay as they are
     given = config_of(tmp_path, "cluster.levels=[7,3]", "samples.0.share.leaves=0.75")
-    assert resolved(given, [], [], 0.25) == given
+    assert resolved(given, [], [], 0.25, 0.5) == given
 
 
 def test_hash_samples_are_the_smallest_hashes_whatever_the_partitioning(

@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.samples import SampleConfig
 from jobs.tune_tree import _rows
 from jobs.tuning.search import Choice, Problem, search
+from jobs.tuning.shares import SHARES, Share, shares_at, shares_of, split
 from jobs.tuning.trials import SampledTree, Trial, chosen_of
 from tests.pools import grouped_mixture
 from udfs.kernels.exact.grid import to_grid
@@ -23,7 +25,9 @@ def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 
     """Make a trial of trees that have only their sizes."""
     tree: Any = SimpleNamespace(levels=[SimpleNamespace(centroids=np.empty(k)) for k in levels])
     scores = np.atleast_2d(np.array(relative, np.float64))
-    return Trial((tree,) * len(scores), len(levels), leaves, scores, None, 0.0, n_clusterings)
+    return Trial(
+        (tree,) * len(scores), len(levels), Share(leaves), scores, None, 0.0, n_clusterings
+    )
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -33,9 +37,13 @@ def test_every_trial_has_a_row_of_its_own() -> None:
     resampled, plain = trial([9, 3], 0.5, [0.8]), trial([9, 3], 0.5, [0.9])
     resampled.grove[0].rounds, plain.grove[0].rounds = 3, 0
     other = trial([9], 0, [0.95])
-    choice = Choice(ClusterConfig(), 0.5, resampled, [resampled, plain, other], 3)
+    choice = Choice(ClusterConfig(), resampled, [resampled, plain, other], 3)
     scores = {row.key: row.value for row in _rows(choice) if row.metric == "relative_coverage"}
-    assert scores == {"9/3 · 0.5 · 3 rounds": 0.8, "9/3 · 0.5 · 0 rounds": 0.9, "9 · 0": 0.95}
+    assert scores == {
+        "9/3 · 0.5 of leaves · 3 rounds": 0.8,
+        "9/3 · 0.5 of leaves · 0 rounds": 0.9,
+        "9 · 0 of leaves": 0.95,
+    }
 
 
 def test_the_error_of_a_lead_counts_clusterings_of_the_same_points_once() -> None:
@@ -86,8 +94,8 @@ def test_among_trials_within_the_noise_an_uneven_one_is_not_taken() -> None:
 
 def test_scores_within_a_tenth_of_the_noise_are_the_same_and_the_simplest_wins() -> None:
     even = np.full(400, 0.80)
-    best, same = two(even, 0.70), replace(two(even, 0.701), leaves=0.25)
-    other = replace(two(even, 0.703), leaves=0.0)
+    best, same = two(even, 0.70), replace(two(even, 0.701), share=Share(0.25))
+    other = replace(two(even, 0.703), share=Share())
     assert chosen_of([best, same, other]) is same
 
 
@@ -124,14 +132,14 @@ def test_the_chosen_tree_balances_concepts_that_it_was_never_told(
     assert choice.chosen in choice.trials
     assert choice.n_tried > len(choice.trials)
     tree = SampledTree(points, choice.cluster, seed=7, n_threads=2)
-    drawn = tree.draw(len(choice.cluster.levels), 600, choice.leaves)
+    drawn = tree.draw(len(choice.cluster.levels), 600, choice.share)
     assert len(drawn) == 600
     kl, control = (
         kl_to_uniform(np.bincount(concepts[rows], minlength=N_CONCEPTS))
         for rows in (drawn, np.arange(600))
     )
     assert kl <= 0.1 < 0.5 < control
-    by_points = tree.draw(1, 600, 0.0, 1.0)  # shares as large as the leaves
+    by_points = tree.draw(1, 600, Share(points=1.0))  # shares as large as the leaves
     expected = np.bincount(tree.leaf) * 600 / len(points)
     found = np.bincount(tree.leaf[by_points], minlength=len(expected))
     assert np.abs(found - expected).max() <= 1
@@ -142,8 +150,8 @@ def test_the_choice_depends_on_no_thread(
 ) -> None:
     one, two = (choose(pool[0][:2500], n_threads) for n_threads in (1, 2))
     assert one.cluster == two.cluster
-    assert [(t.levels, t.leaves, t.score) for t in one.trials] == [
-        (t.levels, t.leaves, t.score) for t in two.trials
+    assert [(t.levels, t.share, t.score) for t in one.trials] == [
+        (t.levels, t.share, t.score) for t in two.trials
     ]
 
 
@@ -152,10 +160,59 @@ def test_given_levels_that_do_not_fit_get_the_share_that_heals_them_best() -> No
     misfit = {"levels": [400, 40, 6], "resampling": {"rounds": 1}}
     choice = choose(to_grid(X, 2.0**-16), **misfit)
     assert choice.cluster.levels == [400, 40, 6]
-    scores = {t.leaves: t.score for t in choice.trials}
-    assert set(scores) == {0, 0.25, 0.5, 0.75, 1}
-    assert choice.leaves == choice.chosen.leaves > 0
-    assert scores[choice.leaves] < scores[0.0] - 0.05
+    scores = {t.share: t.score for t in choice.trials}
+    assert {*scores} == {share for share in SHARES if not share.points}
+    assert choice.share != Share()
+    assert scores[choice.share] < scores[Share()] - 0.05
+
+
+def broad_and_narrow(seed: int) -> NDArray[np.float32]:
+    """Draw twelve concepts of equal sizes, each broader than the one before."""
+    rng = np.random.default_rng(seed)
+    centers, concepts = rng.standard_normal((12, 16)), rng.integers(0, 12, 3000)
+    spread = np.geomspace(0.05, 1.5, 12)[concepts, None]
+    return to_grid(centers[concepts] + spread * rng.standard_normal((3000, 16)), 2.0**-16)
+
+
+def test_shares_of_points_are_tried_where_equal_shares_help_no_community() -> None:
+    points, config = broad_and_narrow(0), ClusterConfig()
+    equal, any_ = (
+        search(Problem(points, len(points), (300,), config, 1, 2, shares)).chosen
+        for shares in (split(SHARES)[0], SHARES)
+    )
+    assert equal.communities > 0.99  # no better than a uniform sample's
+    assert any_.share.points > 0
+    assert any_.communities < 0.9 * equal.communities
+    assert any_.score < equal.score
+
+
+def test_shares_of_points_are_not_tried_where_equal_shares_do(
+    pool: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    choice = choose(pool[0][:2500])
+    assert choice.chosen.communities < 0.9
+    assert not any(trial.share.points for trial in choice.trials)
+
+
+def given(**share: Any) -> SampleConfig:
+    return SampleConfig.model_validate({"name": "s", "target_size": 9, "share": share})
+
+
+def test_shares_to_choose_from_are_those_that_samples_leave_open() -> None:
+    assert shares_of([given()]) == [*SHARES]
+    assert shares_of([given(points=0.5), given(leaves=0.0)]) == [
+        Share(leaves, 0.5) for leaves in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    assert shares_of([given(leaves=0.3, points="auto")]) == [
+        Share(0.3, points) for points in (0.0, 0.25, 0.5, 0.75)
+    ]
+    assert shares_of([given(leaves=1.0), given(leaves=0.2)]) == [Share(1.0), Share(0.2)]
+
+
+def test_a_flat_tree_and_equal_leaves_are_not_judged_twice() -> None:
+    assert shares_at(1, SHARES) == [Share(points=points) for points in (0.0, 0.25, 0.5, 0.75)]
+    assert Share(1.0) not in shares_at(2, SHARES)
+    assert shares_at(2, [Share(1.0)]) == [Share(1.0)]
 
 
 def test_copies_of_few_points_are_one_level_of_as_many_nodes() -> None:
