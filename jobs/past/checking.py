@@ -8,8 +8,8 @@ from jobs.past.history import History
 from jobs.past.recorded import RecordedRun
 from jobs.runs.work import ROWS_OF
 from jobs.spark.errors import SPARK_ERRORS, reason
-from jobs.tables.lake import Lake, name_of
-from jobs.tables.table import Table
+from jobs.tables.lake import Lake
+from jobs.tables.table import Table, name_of
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,24 @@ def delta_version(spark: SparkSession, path: str) -> DeltaVersion | None:
     if is_remote():
         return None
     try:
-        jvm: Any = spark._jvm
-        none = jvm.scala.Option.empty()
-        logs = getattr(jvm, "org.apache.spark.sql.delta.DeltaLog")
-        snapshot = logs.forTable(spark._jsparkSession, path).update(False, none, none)
+        snapshot = _snapshot(spark, path)
         return DeltaVersion(str(snapshot.metadata().id()), int(snapshot.version()))
     except Exception:  # a platform's own Delta, or a log for which SQL raises a better error
         return None
+
+
+def load_transactions(spark: SparkSession, path: str) -> None:
+    """Have Delta find out which transactions a table has seen, and keep it for the next commit."""
+    if not is_remote():
+        with contextlib.suppress(Exception):  # the commit will ask again
+            _snapshot(spark, path).transactions()
+
+
+def _snapshot(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    none = jvm.scala.Option.empty()
+    logs = getattr(jvm, "org.apache.spark.sql.delta.DeltaLog")
+    return logs.forTable(spark._jsparkSession, path).update(False, none, none)
 
 
 def delta_sources(rows: DataFrame) -> list[str] | None:

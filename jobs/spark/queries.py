@@ -27,7 +27,7 @@ _FULL = {
 @contextlib.contextmanager
 def planned_for(spark: SparkSession, *, is_small: bool) -> Iterator[None]:
     """Plan queries for a pool of this size; a user's own session is left alone."""
-    if is_small or not _is_ours(spark):
+    if is_small or not is_ours(spark):
         yield
         return
     for key, value in _FULL.items():
@@ -39,5 +39,6 @@ def planned_for(spark: SparkSession, *, is_small: bool) -> Iterator[None]:
             spark.conf.set(key, value)
 
 
-def _is_ours(spark: SparkSession) -> bool:
+def is_ours(spark: SparkSession) -> bool:
+    """Return whether Evenlake started the session itself."""
     return setting(spark, MARK) == "true"

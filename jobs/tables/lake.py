@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from jobs.config.errors import ConfigError
 from jobs.config.model import OutputConfig
 from jobs.config.secrets import without_secrets
+from jobs.spark.ahead import look_ahead
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
@@ -25,7 +26,7 @@ from jobs.spark.relative import require_one_meaning
 from jobs.tables.digests import Written, digest_columns, sums, written_of
 from jobs.tables.locks import alone, local_folder
 from jobs.tables.saving import save_at_path, save_by_name, transaction_options
-from jobs.tables.table import KEY, Table
+from jobs.tables.table import KEY, Table, name_of
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ class Lake:
             )
             return figures()
 
-        return self.commit(table.name, save)
+        return self._committed(table, save)
 
     def describe(self, table: Table | str, stage_key: str) -> Written:
         """Count a stage key's rows and hash them, whatever their order.
@@ -234,7 +235,7 @@ class Lake:
 
         is_new = not self.exists(table)
         try:
-            return self.commit(table.name, save)
+            return self._committed(table, save)
         except SPARK_ERRORS as error:
             if not is_new or is_race(error):
                 raise
@@ -242,6 +243,13 @@ class Lake:
                 f"{self._output_keys()} cannot hold the table {table.name}: {reason(error)}; want "
                 "a folder or a schema that you may write to"
             ) from error
+
+    def _committed(self, table: Table, commit: Callable[[], T]) -> T:
+        """Run a commit, and look ahead to the run's next one, if there will be any."""
+        result = self.commit(table.name, commit)
+        if table.is_shared and (path := self.path(table)) is not None:
+            look_ahead(self.spark, path)
+        return result
 
     def commit(self, table: str, commit: Callable[[], T]) -> T:
         """Run a commit; retry if another writer changed the table's metadata meanwhile.
@@ -283,11 +291,6 @@ class Lake:
         """Name the output as the config does."""
         named = self._output.model_dump(by_alias=True, exclude_none=True, exclude={"lease_seconds"})
         return ", ".join(f"output.{key}={value!r}" for key, value in named.items())
-
-
-def name_of(table: Table | str) -> str:
-    """Return a table's name; published samples are given by name only."""
-    return table if isinstance(table, str) else table.name
 
 
 def is_race(error: Exception) -> bool:

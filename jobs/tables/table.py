@@ -45,12 +45,14 @@ class Table:
     ddl : name and type of every column, such as ``id {id}, level INT DEFAULT 1``
     not_content : columns that digests leave out: they depend on the input's version or the clock,
         or follow from another table
+    is_shared : whether several commits of a run go to it
     writer_options : options of Delta's writer
     """
 
     name: str
     ddl: str
     not_content: tuple[str, ...] = ()
+    is_shared: bool = False
     writer_options: tuple[tuple[str, str], ...] = ()
 
     @cached_property
@@ -92,6 +94,11 @@ class Table:
             elif column.name in known and column.default is not None:
                 added[column.name] = F.coalesce(F.col(column.name), column.filler.cast(column.kind))
         return rows.withColumns(added) if added else rows
+
+
+def name_of(table: Table | str) -> str:
+    """Return a table's name; published samples are given by name only."""
+    return table if isinstance(table, str) else table.name
 
 
 def properties(rows: DataFrame) -> dict[str, str]:

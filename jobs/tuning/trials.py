@@ -181,12 +181,19 @@ def _is_as_good(trial: Trial, best: Trial) -> bool:
 def chosen_of(trials: Sequence[Trial]) -> Trial:
     """Return the trial to take among those that are as good as the best.
 
-    Without communities, coverage hardly tells these apart. With them, trials within a tenth of the
-    noise count as the same. Among these the one wins that trusts the tree most: the share nearest
-    the paper's equal one, the smallest top, the fewest levels.
+    Without communities, coverage hardly tells these apart. With them, the smallest share of points
+    among those within the noise wins, and of the same share, trials within a tenth of the noise
+    count as the same. Among these the one wins that trusts the tree most: the share nearest the
+    paper's equal one, the smallest top, the fewest levels.
     """
     good = as_good_as_best(trials)
-    best = min(good, key=lambda t: t.score)
-    if best.communities is not None:
-        good = [t for t in good if t.score <= best.score * (1 + NOISE / 10)]
-    return min(good, key=lambda t: (sum(t.share), t.share.points, t.levels[-1], t.depth))
+    if any(t.communities is not None for t in good):
+        points = min(t.share.points for t in _within(NOISE, good))
+        good = _within(NOISE / 10, [t for t in good if t.share.points == points])
+    return min(good, key=lambda t: (t.share.leaves, t.levels[-1], t.depth))
+
+
+def _within(noise: float, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials whose score is the best one, but for noise."""
+    best = min(t.score for t in trials)
+    return [t for t in trials if t.score <= best * (1 + noise)]

@@ -1,11 +1,14 @@
 """Commits to tables: repeated and late ones change nothing; when a table exists."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.model import OutputConfig
+from jobs.spark import ahead
+from jobs.spark.classic import load_transactions
 from jobs.tables.lake import Lake
 from jobs.tables.table import Table
 
@@ -52,3 +55,26 @@ def test_of_an_incarnation_the_first_commit_counts_and_the_latest_incarnation_of
     late = lake.write(THINGS, rows(lake.spark, "a", "b"), "key")  # from a stalled process
     assert late == redone
     assert names(lake) == ["d"]
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_shared_tables_have_their_next_transaction_looked_up(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, *, is_ours: bool
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ahead, "load_transactions", lambda _, path: asked.append(path))
+    monkeypatch.setattr(ahead, "is_ours", lambda _: is_ours)
+    shared = replace(THINGS, name="shared", is_shared=True)
+    for table in (THINGS, shared):
+        lake.write(table, rows(lake.spark, "a"), "key")
+    ahead._BEHIND.submit(int).result()  # what was asked before has been done
+    assert asked == ([lake.path("shared")] if is_ours else [])
+
+
+def test_a_look_at_transactions_that_fails_leaves_them_to_the_commit(
+    lake: Lake, tmp_path: Path
+) -> None:
+    load_transactions(lake.spark, str(tmp_path / "nothing"))
+    lake.write(THINGS, rows(lake.spark, "a"), "key")
+    load_transactions(lake.spark, str(lake.path(THINGS)))
+    assert not lake.write(THINGS, rows(lake.spark, "b"), "key").is_new  # the same transaction
