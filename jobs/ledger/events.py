@@ -14,7 +14,6 @@ RUNS = Table(
     "run_id STRING, stage STRING, event STRING, at TIMESTAMP, attempt INT, config STRING, "
     "inputs MAP<STRING,STRING>, metrics MAP<STRING,DOUBLE>, notes STRING, "
     "digests MAP<STRING,STRING>, code_version STRING, stages STRING DEFAULT NULL",
-    is_shared=True,
 )
 LEASES = Table("leases", "holder STRING, epoch BIGINT, expires TIMESTAMP")
 ENDS = ("finished", "failed", "cleaned")

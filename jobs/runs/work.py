@@ -45,6 +45,7 @@ class Work:
         self.digests: dict[str, str] = {}
         self.n_rows: dict[str, int] = {}
         self._finishing: list[Callable[[], None]] = []
+        self.lake.look_ahead(*stage.tables)
 
     @property
     def spark(self) -> SparkSession:

@@ -1,7 +1,7 @@
-"""What the next commit will ask for, looked up in the background after the last one.
+"""What a commit will ask for, looked up in the background before.
 
-Before a commit that is a transaction, Delta reads from a table's log which transactions it has
-seen: a Spark job. In a small run, that is a tenth of the time.
+For a commit that is a transaction, Delta reads from a table's log which transactions it has seen: a
+Spark job of a tenth to half of a second, for every table that is there already.
 """
 
 from concurrent.futures import ThreadPoolExecutor

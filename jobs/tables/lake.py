@@ -200,7 +200,7 @@ class Lake:
             )
             return figures()
 
-        return self._committed(table, save)
+        return self.commit(table.name, save)
 
     def describe(self, table: Table | str, stage_key: str) -> Written:
         """Count a stage key's rows and hash them, whatever their order.
@@ -235,7 +235,7 @@ class Lake:
 
         is_new = not self.exists(table)
         try:
-            return self._committed(table, save)
+            is_added = self.commit(table.name, save)
         except SPARK_ERRORS as error:
             if not is_new or is_race(error):
                 raise
@@ -243,13 +243,14 @@ class Lake:
                 f"{self._output_keys()} cannot hold the table {table.name}: {reason(error)}; want "
                 "a folder or a schema that you may write to"
             ) from error
+        self.look_ahead(table)
+        return is_added
 
-    def _committed(self, table: Table, commit: Callable[[], T]) -> T:
-        """Run a commit, and look ahead to the run's next one, if there will be any."""
-        result = self.commit(table.name, commit)
-        if table.is_shared and (path := self.path(table)) is not None:
-            look_ahead(self.spark, path)
-        return result
+    def look_ahead(self, *tables: Table) -> None:
+        """Have what the next commits to some tables ask for looked up in the background."""
+        for table in tables:
+            if (path := self.path(table)) is not None:
+                look_ahead(self.spark, path)
 
     def commit(self, table: str, commit: Callable[[], T]) -> T:
         """Run a commit; retry if another writer changed the table's metadata meanwhile.

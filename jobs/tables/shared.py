@@ -8,21 +8,14 @@ from pyspark.sql import functions as F
 
 from jobs.tables.table import GENERATION, Table
 
-REJECTS = Table(
-    "rejects",
-    f"id {{id}}, stage STRING, reason STRING, detail STRING, {GENERATION}",
-    is_shared=True,
-)
+REJECTS = Table("rejects", f"id {{id}}, stage STRING, reason STRING, detail STRING, {GENERATION}")
 REPORT = Table(
     "report",
     "run_id STRING, sample STRING, section STRING, level INT, key STRING, x DOUBLE, "
     "metric STRING, value DOUBLE, control DOUBLE",
     not_content=("run_id",),
-    is_shared=True,
 )
-ARTIFACTS = Table(
-    "artifacts", "name STRING, media_type STRING, sha256 STRING, content BINARY", is_shared=True
-)
+ARTIFACTS = Table("artifacts", "name STRING, media_type STRING, sha256 STRING, content BINARY")
 
 
 def artifact(name: str, media_type: str, content: bytes) -> pa.Table:

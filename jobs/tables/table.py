@@ -45,14 +45,12 @@ class Table:
     ddl : name and type of every column, such as ``id {id}, level INT DEFAULT 1``
     not_content : columns that digests leave out: they depend on the input's version or the clock,
         or follow from another table
-    is_shared : whether several commits of a run go to it
     writer_options : options of Delta's writer
     """
 
     name: str
     ddl: str
     not_content: tuple[str, ...] = ()
-    is_shared: bool = False
     writer_options: tuple[tuple[str, str], ...] = ()
 
     @cached_property

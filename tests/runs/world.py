@@ -71,8 +71,9 @@ class World:
         written = config or config_of()
         nothing: Any = None
         pool: Any = SimpleNamespace(name="pool", fingerprint="pool@0")
+        lake: Any = SimpleNamespace(look_ahead=lambda *tables: None)
         run = Run(
-            nothing, Recipe(stages), written, written, nothing, pool,
+            nothing, Recipe(stages), written, written, lake, pool,
             Progress(is_live=False), store=self.store, clock=self.clock, **how,
         )  # fmt: skip
         run.ledger.open(set(run.keys.values()))

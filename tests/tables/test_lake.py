@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from jobs.config.model import OutputConfig
 from jobs.spark import ahead
@@ -58,17 +59,17 @@ def test_of_an_incarnation_the_first_commit_counts_and_the_latest_incarnation_of
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
-def test_shared_tables_have_their_next_transaction_looked_up(
+def test_transactions_are_looked_up_ahead_in_sessions_of_our_own(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, *, is_ours: bool
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(ahead, "load_transactions", lambda _, path: asked.append(path))
     monkeypatch.setattr(ahead, "is_ours", lambda _: is_ours)
-    shared = replace(THINGS, name="shared", is_shared=True)
-    for table in (THINGS, shared):
-        lake.write(table, rows(lake.spark, "a"), "key")
+    lake.append(THINGS, rows(lake.spark, "a").withColumn("stage_key", F.lit("key")))
+    lake.look_ahead(replace(THINGS, name="others"))
     ahead._BEHIND.submit(int).result()  # what was asked before has been done
-    assert asked == ([lake.path("shared")] if is_ours else [])
+    wanted = [f"{lake.path('things')}", f"{lake.path('others')}"]
+    assert asked == (wanted if is_ours else [])
 
 
 def test_a_look_at_transactions_that_fails_leaves_them_to_the_commit(
