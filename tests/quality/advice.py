@@ -49,7 +49,8 @@ POOLS: dict[str, tuple[Callable[[int], Pool], int, str]] = {
         "curate",
     ),
     "digits": (digits, 100, "curate"),
-    "packages": (packages, 5000, "uniform"),  # a sample gained nothing there (WHEN_IT_PAYS.md)
+    # in both views; what it is worth for labels depends on the size (WHEN_IT_PAYS.md)
+    "packages": (packages, 5000, "curate"),
     "even": (_even, 1200, "uniform"),
     "noise": (_noise, 1200, "uniform"),
     "scattered": (scattered_mixture, 3000, "guard"),
