@@ -17,7 +17,8 @@ from jobs.runs.work import Work
 from jobs.sampling.drawing import DRAWN
 from jobs.sampling.shares import allocations_of
 from jobs.sections.kinds import POOL
-from jobs.sections.samples import SampleConfig, ShareConfig
+from jobs.sections.samples import SampleConfig
+from jobs.sections.share import ShareConfig
 from jobs.spark.frames import kept_no_more, kept_on_disk
 from udfs.kernels.sampling.allocation import TreeLevel, pool_weights
 from udfs.kernels.sampling.quotas import divide_quotas, units_below

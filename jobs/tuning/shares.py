@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from jobs.sections.samples import SampleConfig, ShareConfig
+from jobs.sections.samples import SampleConfig
+from jobs.sections.share import ShareConfig
 
 
 class Share(NamedTuple):

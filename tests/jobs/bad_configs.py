@@ -56,7 +56,7 @@ OVERRIDES = {  # of BASE -> the whole message
     "samples.0.on_worse_than_uniform=stop": (
         "samples.0.on_worse_than_uniform='stop': want 'warn' or 'fail'"
     ),
-    "samples.0.share.points=1.5": "samples.0.share.points=1.5: want at most 1",
+    "samples.0.share.points=1.5": "samples.0.share.points=1.5: want at most 1 or 'auto'",
     "samples.0.target_size=-5": f"samples.0.target_size=-5: want {SIZE}",
     "samples.0.target_size=10%": f"samples.0.target_size='10%': want {SIZE}",
     "samples.0.target_size={total: 5, of: tokens}": (

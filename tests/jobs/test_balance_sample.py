@@ -12,7 +12,8 @@ from jobs.points.ranks import ranked
 from jobs.sampling.candidates import anyone
 from jobs.sampling.drawing import draw_points
 from jobs.sampling.shares import Share, Stratum, read_levels, sharing_of
-from jobs.sections.samples import SampleConfig, ShareConfig
+from jobs.sections.samples import SampleConfig
+from jobs.sections.share import ShareConfig
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import (
     Sharing,

@@ -20,9 +20,9 @@ from jobs.sections.samples import (
     PerNodeConfig,
     QuotasConfig,
     SampleConfig,
-    ShareConfig,
     ValueQuota,
 )
+from jobs.sections.share import ShareConfig
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import TreeLevel
 

@@ -11,7 +11,8 @@ from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.reach import rows_for_coverage
-from jobs.sections.samples import PerNodeConfig, SampleConfig, ShareConfig
+from jobs.sections.samples import PerNodeConfig, SampleConfig
+from jobs.sections.share import ShareConfig
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import TreeLevel
 

@@ -13,7 +13,8 @@ from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.shares import Share
 from jobs.sections.node_rules import NodeRule
-from jobs.sections.samples import SampleConfig, ShareConfig
+from jobs.sections.samples import SampleConfig
+from jobs.sections.share import ShareConfig
 from tests.sampling.trees import random_tree
 from udfs.kernels.sampling.allocation import TreeLevel
 
