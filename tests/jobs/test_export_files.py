@@ -268,7 +268,7 @@ def test_after_any_crash_the_same_command_makes_the_same_files(
         crash() if (broken / INDEX).exists() else remove(self)
 
     crashes = (
-        ("_write", crash, set()),
+        ("write_text", crash, set()),
         ("place", place_but("part-00001.parquet"), {"part-00000.parquet"}),
         ("place", place_but(INDEX), {"part-00000.parquet", "part-00001.parquet"}),
         ("_remove_unfinished", remove_unless_finished, {*content(Path(whole.folder))}),
