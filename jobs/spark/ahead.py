@@ -4,6 +4,7 @@ For a commit that is a transaction, Delta reads from a table's log which transac
 Spark job of a tenth to half of a second, for every table that is there already.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pyspark.sql import SparkSession
@@ -14,7 +15,8 @@ from jobs.spark.queries import is_ours
 _BEHIND = ThreadPoolExecutor(1, "transactions")
 
 
-def look_ahead(spark: SparkSession, path: str) -> None:
-    """Have the transactions of the table at a path looked up, in a session of our own."""
-    if is_ours(spark):
-        _BEHIND.submit(load_transactions, spark, path)
+def look_ahead(spark: SparkSession, paths: Sequence[str]) -> None:
+    """Have the transactions of the tables at some paths looked up, in a session of our own."""
+    if paths and is_ours(spark):
+        for path in paths:
+            _BEHIND.submit(load_transactions, spark, path)

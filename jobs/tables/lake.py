@@ -248,9 +248,8 @@ class Lake:
 
     def look_ahead(self, *tables: Table) -> None:
         """Have what the next commits to some tables ask for looked up in the background."""
-        for table in tables:
-            if (path := self.path(table)) is not None:
-                look_ahead(self.spark, path)
+        paths = map(self.path, tables)
+        look_ahead(self.spark, [path for path in paths if path is not None])
 
     def commit(self, table: str, commit: Callable[[], T]) -> T:
         """Run a commit; retry if another writer changed the table's metadata meanwhile.

@@ -194,8 +194,9 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
             entries.append(Entry(family, grove, rung.trials(grove, plain)))
             done += 1
             tell(done, total, f"points={len(rung.points)} levels={_shown(grove)}")
-        shares = plain if not between or _are_trusted(_trials_of(entries)) else [*plain, *between]
-        if shares is not plain:
+        shares = plain
+        if between and not _are_trusted(_trials_of(entries)):
+            shares = [*plain, *between]
             for entry in entries:
                 entry.trials.extend(rung.trials(entry.grove, between))
         n_tried += len(_trials_of(entries))
