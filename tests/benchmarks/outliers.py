@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
-from jobs import embed_pool, gate_outliers
+from jobs import embed_pool, find_duplicates, gate_outliers
 from jobs.config.loading import parse_config
 from jobs.config.model import SparkConfig
 from jobs.outliers.search import N_NEIGHBOURS
@@ -63,8 +63,8 @@ def gated(spark: SparkSession, pool: Pool, folder: Path) -> tuple[NDArray[np.boo
         "samples": [{"name": "s", "target_size": 10}],
     }
     run = open_run(spark, parse_config(plain))
-    run.do(embed_pool.STAGE)
-    run.do(gate_outliers.STAGE)
+    for job in (embed_pool, find_duplicates, gate_outliers):
+        run.do(job.STAGE)
     gone = np.zeros(len(pool[1]), bool)
     gone[run.read(gate_outliers.STAGE, REJECTS).select("id").toArrow()["id"].to_numpy()] = True
     return gone, run.metrics["gate_outliers"]["seconds"]
