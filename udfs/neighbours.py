@@ -29,7 +29,8 @@ def make_nearest(read: PointReader, few: Shipped, k: int) -> OnBatches:
         X, buffers = few.get(), Buffers()
         closest = np.full((len(X), k), np.inf)
         for batch in batches:
-            found = nearest_among(X, Centroids(read.vectors(batch)), k, buffers=buffers).sq_dist
+            points, within = Centroids(read.vectors(batch)), closest[:, -1]
+            found = nearest_among(X, points, k, within=within, buffers=buffers).sq_dist
             closest = smallest([closest, found], k)
         yield pa.RecordBatch.from_arrays([pa.array([closest.tobytes()])], names=["sq_dist"])
 

@@ -6,6 +6,7 @@ at most k for each seed and task.
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from udfs.kernels.exact.nearest import Buffers, Centroids
 from udfs.kernels.exact.neighbours import nearest_among
@@ -28,12 +29,13 @@ def make_retrieve(read: DirectionReader, seeds: Shipped, k: int) -> OnBatches:
 
     def retrieve(batches: Batches) -> Batches:
         X, buffers, best = seeds.get(), Buffers(), list[pa.Table]()
+        within = np.full(len(X), np.inf)  # the k-th distance so far
         for some in batches:
             if some.num_rows == 0:
                 continue
-            points = pa.Table.from_batches([some]).sort_by("id").combine_chunks()
-            (batch,) = points.to_batches()
-            found = nearest_among(X, Centroids(read(batch)), k, buffers=buffers)
+            (batch,) = pa.Table.from_batches([some]).sort_by("id").combine_chunks().to_batches()
+            points = Centroids(read(batch))
+            found = nearest_among(X, points, k, within=within, buffers=buffers)
             seed, rank = np.nonzero(found.labels >= 0)
             near = {
                 "seed": pa.array(seed, pa.int32()),
@@ -41,6 +43,9 @@ def make_retrieve(read: DirectionReader, seeds: Shipped, k: int) -> OnBatches:
                 "id": batch.column("id").take(pa.array(found.labels[seed, rank])),
             }
             best = [first_of(pa.concat_tables([*best, pa.table(near)]), k)]
+            seed, sq_distance = (best[0][name].to_numpy() for name in ("seed", "sq_distance"))
+            is_last = _ranks(seed) == k - 1
+            within[seed[is_last]] = sq_distance[is_last]
         for table in best:
             yield from table.combine_chunks().to_batches()
 
@@ -51,6 +56,9 @@ def first_of(found: pa.Table, k: int) -> pa.Table:
     """Return the k nearest of each seed : columns of RETRIEVED_SCHEMA."""
     order = [(name, "ascending") for name in ("seed", "sq_distance", "id")]
     found = found.sort_by(order)
-    seed = found["seed"].to_numpy()
-    rank = np.arange(len(seed)) - np.searchsorted(seed, seed)
-    return found.filter(pa.array(rank < k))
+    return found.filter(pa.array(_ranks(found["seed"].to_numpy()) < k))
+
+
+def _ranks(seed: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return each row's place among those of its seed, which follow one another : (n,)."""
+    return np.arange(len(seed)) - np.searchsorted(seed, seed)

@@ -52,6 +52,18 @@ def test_they_are_those_of_brute_force_in_any_number_of_chunks(monkeypatch, seed
         assert same(found, by_brute_force(points, points, k, own)), k
 
 
+def test_only_points_within_a_distance_need_be_found(monkeypatch, seed: int) -> None:
+    monkeypatch.setattr(nearest, "CHUNK", 37)
+    rng = np.random.default_rng(seed)
+    X, points = (rng.integers(-9, 10, (n, 4)).astype(np.float32) for n in (40, 300))
+    everything = nearest_among(X, Centroids(points), 5)
+    for within in (everything.sq_dist[:, 2], everything.sq_dist[:, 4], np.full(40, np.inf)):
+        found = nearest_among(X, Centroids(points), 5, within=within)
+        must = everything.sq_dist <= within[:, None]
+        for mine, wanted in zip(found, everything, strict=True):
+            assert np.array_equal(mine[must], wanted[must])
+
+
 @settings(max_examples=20)
 @given(seed=st.integers(0, 99), shift=st.integers(-(2**10), 2**10), k=st.integers(1, 4))
 def test_moving_all_points_moves_no_neighbour(seed: int, shift: int, k: int) -> None:

@@ -35,6 +35,7 @@ def nearest_among(
     k: int,
     *,
     own: NDArray[np.int64] | None = None,
+    within: NDArray[np.float64] | None = None,
     buffers: Buffers | None = None,
 ) -> Neighbours:
     """Find every row's k nearest points, ties to the lowest index.
@@ -44,13 +45,13 @@ def nearest_among(
     X : (n_samples, n_features) grid coordinates
     points : (n_points, n_features), the points searched
     own : (n_samples,), the point that is the row itself, not its neighbour; -1 if there is none
+    within : (n_samples,), the squared distance beyond which points need not be found; any if None
     """
     buffers = buffers or Buffers()
     own = np.full(len(X), -1) if own is None else own
-    parts = [
-        _of_rows(X[i : i + ROWS], points, k, own[i : i + ROWS], buffers)
-        for i in range(0, len(X), ROWS)
-    ]
+    within = np.full(len(X), np.inf) if within is None else within
+    runs = (slice(i, i + ROWS) for i in range(0, len(X), ROWS))
+    parts = [_of_rows(X[run], points, k, own[run], within[run], buffers) for run in runs]
     none = Neighbours(np.empty((0, k), np.int64), np.empty((0, k)))
     return Neighbours(*map(np.concatenate, zip(none, *parts, strict=True)))
 
@@ -76,11 +77,16 @@ def first_copies(X: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
 
 
 def _of_rows(
-    X: NDArray[np.float32], points: Centroids, k: int, own: NDArray[np.int64], buffers: Buffers
+    X: NDArray[np.float32],
+    points: Centroids,
+    k: int,
+    own: NDArray[np.int64],
+    within: NDArray[np.float64],
+    buffers: Buffers,
 ) -> Neighbours:
     """Find the neighbours of at most ROWS rows."""
     # 1. the points that score within the error of the k-th best
-    row, candidate = _candidates(X, points, k, own, buffers)
+    row, candidate = _candidates(X, points, k, own, within, buffers)
     # 2. exact distances decide among them
     pieces = (slice(i, i + _PAIRS) for i in range(0, len(row), _PAIRS))
     exact = [sq_distances(X[row[s]], points.vectors[candidate[s]]) for s in pieces]
@@ -96,22 +102,33 @@ def _of_rows(
 
 
 def _candidates(
-    X: NDArray[np.float32], points: Centroids, k: int, own: NDArray[np.int64], buffers: Buffers
+    X: NDArray[np.float32],
+    points: Centroids,
+    k: int,
+    own: NDArray[np.int64],
+    within: NDArray[np.float64],
+    buffers: Buffers,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows and points whose distances are to be computed : (n_pairs,) each."""
-    slack = (2 * error_bound(X, points))[:, None] if len(points.vectors) else np.zeros((len(X), 1))
-    best = np.full((len(X), k), -np.inf, np.float32)  # scores so far, ascending
+    slack = 2 * error_bound(X, points) if len(points.vectors) else np.zeros(len(X))
+    # a score at the distance ``within``: s(x, c) = (|x|^2 - |x - c|^2) / 2
+    least = (np.einsum("ij,ij->i", X, X, dtype=np.float64) - within) / 2
+    lowest = np.nextafter(least.astype(np.float32), np.float32(-np.inf))
+    best = np.repeat(lowest[:, None], k, axis=1)  # scores so far, ascending
     kept: list[tuple[NDArray[Any], ...]] = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
     start = 0
     for scores in scores_of(X, points, buffers):
         mine = np.flatnonzero((own >= start) & (own < start + scores.shape[1]))
         scores[mine, own[mine] - start] = -np.inf
-        best = np.sort(np.hstack([best, _largest(scores, k)]), axis=1)[:, -k:]
-        row, column = np.nonzero(scores >= _below(best[:, :1] - slack))
-        kept.append((row, column + start, scores[row, column]))
+        # few rows find a better point in a later chunk
+        some = np.flatnonzero(scores.max(axis=1) >= _below(best[:, 0] - slack))
+        scores = scores[some] if len(some) < len(X) else scores
+        best[some] = np.sort(np.hstack([best[some], _largest(scores, k)]), axis=1)[:, -k:]
+        row, column = np.nonzero(scores >= _below(best[some, 0] - slack[some])[:, None])
+        kept.append((some[row], column + start, scores[row, column]))
         start += scores.shape[1]
     row, candidate, score = (np.concatenate(each) for each in zip(*kept, strict=True))
-    is_near = score >= _below(best[:, :1] - slack)[row, 0]
+    is_near = score >= _below(best[:, 0] - slack)[row]
     return row[is_near], candidate[is_near]
 
 

@@ -21,7 +21,7 @@ from udfs.kernels.passes.steps.draws import CountMembers, DrawCandidates
 N_ROUNDS = 5  # rounds of k-means||
 OVERSAMPLING = 2.0  # candidates per cluster, over all rounds
 _MAX_TOP_UPS = 20  # further rounds if duplicates leave fewer than k distinct candidates
-GRAM_CANDIDATES = 5000  # up to here, all distances between candidates are kept (200 MB)
+GRAM_CANDIDATES = 8192  # up to here, all distances between candidates are kept (512 MiB)
 _FINE_ENOUGH = 2.0**30  # steps in a potential; below this, finer steps are needed
 
 
