@@ -80,11 +80,11 @@ def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> 
     points = below.join(drawn.select("id", "position"), on="id", how="left")
     kind = F.when(F.col("position").isNotNull(), "kept").otherwise("left")
     order = ("position", F.xxhash64("id", F.lit("exemplars")), "id")
-    place = F.row_number().over(Window.partitionBy(*node, "kind").orderBy(*order)) - 1
-    some = points.withColumn("kind", kind).withColumn("place", place)
+    turn = F.row_number().over(Window.partitionBy(*node, "kind").orderBy(*order))
+    some = points.withColumn("kind", kind).withColumn("turn", turn)
+    some = some.where(F.col("turn") <= READ_PER_NODE).withColumn("place", F.col("turn") - 1)
     columns = ("id", *node, "kind", "place")
-    some = some.where(F.col("place") < READ_PER_NODE).select(*columns)
-    return some.unionByName(_ends(below).select(*columns))
+    return some.select(*columns).unionByName(_ends(below).select(*columns))
 
 
 def _ends(points: DataFrame) -> DataFrame:
