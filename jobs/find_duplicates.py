@@ -81,12 +81,11 @@ def _find(this: Work) -> Deduplicated:
     )
 
 
-def _turned_away(run: Run) -> DataFrame:
-    """Return the ids turned away; called only if there are any."""
+def _turned_away(run: Run) -> list[Table]:
+    """Return the tables that name the ids turned away."""
     found = run.outcome(STAGE)
     counts = {DUPLICATES: found.n_copies, REJECTS: found.n_contaminated}
-    ids = [run.read(STAGE, table).select("id") for table, n in counts.items() if n]
-    return reduce(DataFrame.unionByName, ids)
+    return [table for table, n in counts.items() if n]
 
 
 def _shows(run: Run) -> DataFrame:

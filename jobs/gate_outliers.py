@@ -129,10 +129,6 @@ def _guard(n_outliers: int, n_points: int, config: RunConfig) -> None:
         )
 
 
-def _turned_away(run: Run) -> DataFrame:
-    return run.read(STAGE, REJECTS).select("id")
-
-
 def _shows(run: Run) -> DataFrame:
     return rejects_shown(run.read(STAGE, REJECTS))
 
@@ -168,7 +164,7 @@ STAGE = Stage(
     tables=(REJECTS, REPORT),
     outcome=Gated,
     work=_gate,
-    turned_away=_turned_away,
+    turned_away=lambda run: [REJECTS],
     shows=_shows,
     cost=_cost,
     explain=_explain,

@@ -91,6 +91,8 @@ def _require_others(this: Work, contaminated: pa.Table) -> None:
 
 
 def _without(points: pa.Table, others: pa.Table) -> pa.Table:
+    if len(others) == 0:
+        return points  # a filter would copy every vector
     is_other = pa.compute.is_in(points["id"], others["id"].combine_chunks())
     return points.filter(pa.compute.invert(is_other))
 

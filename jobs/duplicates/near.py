@@ -4,6 +4,7 @@ Method   cosine above a threshold in a point's nearest coarse cells, as SemDeDup
          (arXiv 2303.09540); a group is a point and those similar to itself, not a chain of them
 """
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from jobs.spark.session import n_slots
 from udfs.kernels.exact.hashing import derive_seed
 from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.near.cells import (
+    MOST_SEARCHED,
     SAMPLE_PER_CELL,
     NearestCells,
     fit_search_cells,
@@ -98,11 +100,8 @@ class Near:
         n_sampled = self.n_sampled(len(points))
         sample = sample_of(points, points[HASH], _SALT, n_sampled, seed=self.seed)
         C = self.cells(sample, len(points))
-        with threadpool_limits(1), ThreadPoolExecutor(n := n_threads()) as threads:
-            size = -(-len(points) // n)
-            slices = [points.slice(i * size, size) for i in range(n) if i * size < len(points)]
-            parts = threads.map(lambda some: self._placed(C, some), slices)
-            X, cells, sq_dist = (np.concatenate(each) for each in zip(*parts, strict=True))
+        with threadpool_limits(1), ThreadPoolExecutor(n_threads()) as threads:
+            X, cells, sq_dist = self._placed(C, points, threads)
             has_rank = "rank" in points.column_names
             ranked = points if has_rank else points.append_column("rank", pa.array(sq_dist))
             order = self.ranking(ranked)
@@ -113,13 +112,26 @@ class Near:
         return _gone(points.select(["id", "group_id"]).take(pa.array(order)), pairs)
 
     def _placed(
-        self, C: NDArray[np.float32], points: pa.Table
+        self, C: NDArray[np.float32], points: pa.Table, threads: ThreadPoolExecutor
     ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float64]]:
         """Read points, and find the cells that they are searched in."""
-        nearest = NearestCells(Centroids(C), searched_within(self.threshold, UNIT))
-        read = map(self.read, points.to_batches(max_chunksize=_ROUTED_ROWS))
-        X, cells, sq_dist = zip(*((X, *nearest(X)) for X in read), strict=True)
-        return np.concatenate(X), np.concatenate(cells), np.concatenate(sq_dist)
+        n, centroids, finders = len(points), Centroids(C), threading.local()
+        within = searched_within(self.threshold, UNIT)
+        X = np.empty((n, self.read.n_features), np.float32)
+        cells = np.empty((n, min(MOST_SEARCHED, len(C))), np.int32)
+        sq_dist = np.empty(n)
+
+        def place(batch: pa.RecordBatch, start: int) -> None:
+            if not hasattr(finders, "nearest"):
+                finders.nearest = NearestCells(centroids, within)
+            run = slice(start, start + len(batch))
+            X[run] = self.read(batch)
+            cells[run], sq_dist[run] = finders.nearest(X[run])
+
+        batches = points.select(["embedding"]).to_batches(max_chunksize=_ROUTED_ROWS)
+        starts = np.cumsum([0, *map(len, batches)])[:-1]
+        list(threads.map(place, batches, starts.tolist()))
+        return X, cells, sq_dist
 
     def _similar(
         self, X: NDArray[np.float32], order: NDArray[np.int64], places: NDArray[np.int64]

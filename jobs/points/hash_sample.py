@@ -64,7 +64,11 @@ def sample_of(
 
 def _first(rows: pa.Table, hashes: pa.ChunkedArray, n_rows: int) -> pa.Table:
     """Return the rows with the smallest hashes, ties by id."""
-    keys = pa.table({"hash": hashes, "id": rows["id"]})
+    values = hashes.to_numpy()
+    if 0 < n_rows < len(values):  # a filter reads chunk by chunk; to take from all would join them
+        is_near = values <= np.partition(values, n_rows - 1)[n_rows - 1]
+        rows, values = rows.filter(pa.array(is_near)), values[is_near]
+    keys = pa.table({"hash": values, "id": rows["id"]})
     order = pa.compute.sort_indices(keys, [("hash", "ascending"), ("id", "ascending")])
     return rows.take(order.slice(0, n_rows))
 

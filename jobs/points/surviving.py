@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from jobs.points.hash_sample import sample_of, sample_rows
 from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
+from jobs.tables.table import Table
 
 HASH = "hash"  # column of points held in memory: Spark's xxhash64 of the id
 _HELD = ("id", "content_hash", "embedding")
@@ -41,9 +42,8 @@ def surviving(run: Run, *columns: str, before: Stage[Any] | None = None) -> Data
 
 def passed(run: Run, rows: DataFrame, *, before: Stage[Any] | None = None) -> DataFrame:
     """Return the rows, matched by id, that passed every gate that is on."""
-    for gate in _gates(run, before):
-        if gate.turned_away is not None:
-            rows = rows.join(gate.turned_away(run), on="id", how="left_anti")
+    for gate, table in _gone(run, _gates(run, before)):
+        rows = rows.join(run.read(gate, table).select("id"), on="id", how="left_anti")
     return rows
 
 
@@ -126,11 +126,17 @@ def _names(run: Run, before: Stage[Any] | None = None) -> list[str]:
 
 def _without(points: pa.Table, gates: Sequence[Stage[Any]], run: Run) -> pa.Table:
     """Return the points in memory that passed some gates."""
+    type_ = points["id"].type
+    ids = [run.fetch(gate, table, ["id"])["id"].cast(type_) for gate, table in _gone(run, gates)]
+    gone = pa.chunked_array([chunk for each in ids for chunk in each.chunks], type_)
+    return points.filter(pa.compute.invert(pa.compute.is_in(points["id"], gone)))
+
+
+def _gone(run: Run, gates: Sequence[Stage[Any]]) -> Iterator[tuple[Stage[Any], Table]]:
+    """Yield the tables that name the ids that gates turned away."""
     for gate in gates:
         if gate.turned_away is not None:
-            gone = gate.turned_away(run).toArrow()["id"].cast(points["id"].type)
-            points = points.filter(pa.compute.invert(pa.compute.is_in(points["id"], gone)))
-    return points
+            yield from ((gate, table) for table in gate.turned_away(run))
 
 
 def hold(run: Run, source: Stage[Any], points: DataFrame) -> pa.Table:

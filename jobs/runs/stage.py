@@ -55,8 +55,9 @@ class Stage(Generic[O_co]):
         nothing to the run's id
     pins : puts the versions of what else it reads, such as tables of its own, into the config
     points : for the stage that makes the points: reads the ids and embeddings it accepted
-    turned_away : for a gate: reads the ids that go no further, ``n_turned_away`` in its outcome.
-        Every stage that reads points builds on the gates before it, without naming them
+    turned_away : for a gate: its tables whose ids go no further, ``n_turned_away`` in its outcome,
+        if there are any. Every stage that reads points builds on the gates before it, without
+        naming them
     shows : for a gate: reads what it turned away, to look at a few: id, beside_id (another id, to
         be seen beside it, or null), reason, detail
     cost : its parts of a plan; see ``jobs.planning``
@@ -81,7 +82,7 @@ class Stage(Generic[O_co]):
     resolves: Callable[[RunConfig, Any], RunConfig] | None = None
     pins: "Callable[[SparkSession, RunConfig], RunConfig] | None" = None
     points: "Callable[[Run], DataFrame] | None" = None
-    turned_away: "Callable[[Run], DataFrame] | None" = None
+    turned_away: "Callable[[Run], list[Table]] | None" = None
     shows: "Callable[[Run], DataFrame] | None" = None
     cost: Callable[[Any], Iterable[Any]] | None = None
     report: "Callable[[Run], list[Any]] | None" = None
