@@ -18,7 +18,7 @@ from jobs.runs.run import Run
 from jobs.spark.host import n_threads
 from jobs.tuning.families import n_sampled
 from jobs.tuning.search import Problem, Tell, search
-from jobs.tuning.shares import Share, shares_of
+from jobs.tuning.shares import shares_of
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 
 
@@ -44,7 +44,7 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
         sample.name: chosen.grove[0].draw(
             chosen.depth,
             max(1, round(scale * targets[sample.name])),
-            Share(*sample.share.resolved(*choice.share).powers),
+            sample.share.resolved(*choice.share).powers,
         )
         for sample in config.samples
     }

@@ -37,7 +37,7 @@ def _levels(problem: Problem) -> Iterator[str]:
                 f"shares starve them; raise cluster.levels[{i}] to "
                 f"{-(-levels[i - 1] // MAX_CHILDREN)} or more, or put a level between"
             )
-    trusts_top = any(s.share.powers[0] < 1 for s in problem.config.samples)
+    trusts_top = any(s.share.powers.leaves < 1 for s in problem.config.samples)
     wanted = min(FEW_AT_TOP, problem.n_points // POINTS_PER_TOP_NODE)
     if len(levels) > 1 and levels[-1] < wanted and trusts_top:
         i = len(levels) - 1

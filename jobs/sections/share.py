@@ -1,12 +1,24 @@
 """How the quotas of a tree's nodes follow what lies below them."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from jobs.sections.kinds import Section
 
 Power = Annotated[float, Field(ge=0, le=1)]
+
+
+class Powers(NamedTuple):
+    """A resolved share: a node's quota follows its leaves and points to these powers."""
+
+    leaves: float = 0.0
+    points: float = 0.0
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        of_points = f", {self.points:g} of points" if self.points else ""
+        return f"{self.leaves:g} of leaves{of_points}"
 
 
 class ShareConfig(Section):
@@ -24,11 +36,11 @@ class ShareConfig(Section):
         return "auto" in (self.leaves, self.points)
 
     @property
-    def powers(self) -> tuple[float, float]:
-        """The powers of leaves and points, once they are resolved."""
+    def powers(self) -> Powers:
+        """The powers, once they are resolved."""
         if self.leaves == "auto" or self.points == "auto":
             raise ValueError(f"{self} is not resolved yet")
-        return self.leaves, self.points
+        return Powers(self.leaves, self.points)
 
     @model_validator(mode="before")
     @classmethod

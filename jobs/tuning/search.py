@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from jobs.judging.judge import Judge
 from jobs.judging.views import views_of
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.share import Powers
 from jobs.tuning.families import RATIOS, Family, families
-from jobs.tuning.shares import COARSE_SHARES, SHARES, Share, shares_at, split
+from jobs.tuning.shares import COARSE_SHARES, SHARES, shares_at, split
 from jobs.tuning.trials import (
     NOISE,
     Grove,
@@ -59,7 +60,7 @@ class Problem:
     cluster: ClusterConfig
     seed: int
     n_threads: int
-    shares: Sequence[Share] = SHARES
+    shares: Sequence[Powers] = SHARES
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Choice:
     n_tried: int
 
     @property
-    def share(self) -> Share:
+    def share(self) -> Powers:
         """The share that was chosen."""
         return self.chosen.share
 
@@ -122,7 +123,7 @@ class Rung:
         self._on_leaves.setdefault(config.rounds_at(1), grove)
         return grove
 
-    def judged(self, grove: Grove, depth: int, share: Share, sizes: Sequence[int]) -> Trial:
+    def judged(self, grove: Grove, depth: int, share: Powers, sizes: Sequence[int]) -> Trial:
         """Judge one kind of tree and share, by the mean over some target sizes."""
         found = [[self.judge.measure(tree.draw(depth, n, share)) for n in sizes] for tree in grove]
         return trial_of(
@@ -134,7 +135,7 @@ class Rung:
             unseen=1 - len(self.judge.judged) / self.problem.n_points,
         )
 
-    def trials(self, grove: Grove, shares: Sequence[Share]) -> list[Trial]:
+    def trials(self, grove: Grove, shares: Sequence[Powers]) -> list[Trial]:
         """Judge trees of every depth at a few shares and the middle target size."""
         middle = [self.targets[len(self.targets) // 2]]
         found: list[Trial] = []
@@ -147,7 +148,7 @@ class Rung:
                 break
         return found
 
-    def finals(self, trials: Sequence[Trial], shares: Sequence[Share]) -> list[Trial]:
+    def finals(self, trials: Sequence[Trial], shares: Sequence[Powers]) -> list[Trial]:
         """Judge the best kinds of trees at more shares and every target size; best first."""
         good = sorted(as_good_as_best(trials), key=lambda t: t.score)
         best = [*good, *sorted(trials, key=lambda t: t.score)]

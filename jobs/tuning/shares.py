@@ -2,57 +2,43 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import NamedTuple
 
 from jobs.sections.samples import SampleConfig
-from jobs.sections.share import ShareConfig
-
-
-class Share(NamedTuple):
-    """How quotas follow leaves and points below: the powers of ``samples.share``."""
-
-    leaves: float = 0.0
-    points: float = 0.0
-
-    def __str__(self) -> str:
-        """Return it in a few words."""
-        of_points = f", {self.points:g} of points" if self.points else ""
-        return f"{self.leaves:g} of leaves{of_points}"
-
+from jobs.sections.share import Powers, ShareConfig
 
 LEAVES = (0.0, 0.25, 0.5, 0.75, 1.0)  # values of share.leaves; at 1 only the leaves matter
 # Values of share.points, between equal shares and a uniform sample, tried where equal shares do not
 # cover communities better than it does: there its nodes may not be the concepts.
 POINTS = (0.25, 0.5, 0.75)
-SHARES = (*(Share(leaves=x) for x in LEAVES), *(Share(points=x) for x in POINTS))
-COARSE_SHARES = (Share(), Share(leaves=0.5), Share(points=0.5))  # tried first
+SHARES = (*(Powers(leaves=x) for x in LEAVES), *(Powers(points=x) for x in POINTS))
+COARSE_SHARES = (Powers(), Powers(leaves=0.5), Powers(points=0.5))  # tried first
 
 
-def shares_of(samples: Sequence[SampleConfig]) -> list[Share]:
+def shares_of(samples: Sequence[SampleConfig]) -> list[Powers]:
     """Return the shares to choose from: for samples that leave theirs open, if there are any."""
     given = [sample.share for sample in samples]
     opens = [share for share in given if share.is_open]
     return [*dict.fromkeys(share for each in opens or given for share in _within(each))]
 
 
-def _within(share: ShareConfig) -> Iterator[Share]:
+def _within(share: ShareConfig) -> Iterator[Powers]:
     """Yield the shares that a config allows."""
     if share.leaves == share.points == "auto":
         yield from SHARES
         return
     leaves = LEAVES if share.leaves == "auto" else (share.leaves,)
     points = (0.0, *POINTS) if share.points == "auto" else (share.points,)
-    yield from map(Share._make, product(leaves, points))
+    yield from map(Powers._make, product(leaves, points))
 
 
-def split(shares: Sequence[Share]) -> tuple[list[Share], list[Share]]:
+def split(shares: Sequence[Powers]) -> tuple[list[Powers], list[Powers]]:
     """Return those to try first, without points if there are any, and the others."""
     first = [share for share in shares if not share.points] or [*shares]
     return first, [share for share in shares if share not in first]
 
 
-def shares_at(depth: int, shares: Sequence[Share]) -> list[Share]:
+def shares_at(depth: int, shares: Sequence[Powers]) -> list[Powers]:
     """Return those that give different samples of a tree, and more than its leaves alone would."""
     if depth == 1:
-        return [Share(points=points) for points in dict.fromkeys(s.points for s in shares)]
+        return [Powers(points=points) for points in dict.fromkeys(s.points for s in shares)]
     return [share for share in shares if share.leaves < 1] or [*shares]

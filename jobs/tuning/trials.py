@@ -11,7 +11,7 @@ from jobs.clustering.level import Level
 from jobs.clustering.tree import grow_tree
 from jobs.judging.judge import Judged
 from jobs.sections.cluster import ClusterConfig
-from jobs.tuning.shares import Share
+from jobs.sections.share import Powers
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.judging.measures import exact_mean
@@ -49,7 +49,7 @@ class SampledTree:
         self.leaf: NDArray[np.int64] = on.leaf if on else _leaf_of(source, self.levels[0])
         self.rank: NDArray[np.int64] = on.rank if on else _ranks_within(self.leaf, seed)
 
-    def draw(self, depth: int, target_size: int, share: Share) -> NDArray[np.int64]:
+    def draw(self, depth: int, target_size: int, share: Powers) -> NDArray[np.int64]:
         """Draw from the tree of the first ``depth`` levels : (min(target_size, n),) positions."""
         tree = [
             TreeLevel(np.maximum(level.parents, 0) * (t < depth), level.n_leaves, level.n_points)
@@ -93,7 +93,7 @@ class Trial:
 
     grove: Grove
     depth: int
-    share: Share
+    share: Powers
     relative: NDArray[np.float64]
     communities: float | None
     kl: float
@@ -138,7 +138,7 @@ class Trial:
 def trial_of(
     grove: Grove,
     depth: int,
-    share: Share,
+    share: Powers,
     found: Sequence[Sequence[Judged]],
     *,
     n_clusterings: int,

@@ -21,9 +21,10 @@ from threadpoolctl import threadpool_limits
 from jobs.judging.judge import Judge
 from jobs.judging.views import Views
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.share import Powers
 from jobs.tuning.families import n_leaves, n_sampled
 from jobs.tuning.search import Problem, search
-from jobs.tuning.shares import SHARES, Share, shares_at
+from jobs.tuning.shares import SHARES, shares_at
 from jobs.tuning.trials import SampledTree
 from tests.benchmarks.coverage_table import as_markdown
 from tests.benchmarks.judged_pools import POOLS
@@ -77,7 +78,7 @@ class Measured:
     method: str
     levels: tuple[int, ...]
     rounds: int
-    share: Share
+    share: Powers
     coverage: list[float]
     effective: list[float]
     kl: list[float]
@@ -108,7 +109,7 @@ class Court:
         self._on_leaves.setdefault(level_1, tree)
         return tree
 
-    def draws(self, tree: SampledTree, depth: int, share: Share) -> list[NDArray[np.int64]]:
+    def draws(self, tree: SampledTree, depth: int, share: Powers) -> list[NDArray[np.int64]]:
         """Draw a sample per target size."""
         return [tree.draw(depth, target, share) for target in self.targets]
 
@@ -118,7 +119,7 @@ class Court:
         return [order[:target] for target in self.targets]
 
     def measure(
-        self, method: str, how: Grown, share: Share, draws: Sequence[NDArray[np.int64]]
+        self, method: str, how: Grown, share: Powers, draws: Sequence[NDArray[np.int64]]
     ) -> Measured:
         """Judge a recipe's samples."""
         coverage = [float(np.mean(self.judge.measure(drawn).nodes)) for drawn in draws]
@@ -153,16 +154,16 @@ class Court:
 
 def controls(court: Court) -> Iterator[Measured]:
     """Judge a uniform draw, flat k-means, and given levels with equal shares."""
-    yield court.measure("uniform", Grown((), 0), Share(), court.uniform())
+    yield court.measure("uniform", Grown((), 0), Powers(), court.uniform())
     k = n_leaves(len(court.points))
     flat = Grown((k,), 10)
-    yield court.measure("flat", flat, Share(), court.draws(court.grow(flat.config()), 1, Share()))
+    yield court.measure("flat", flat, Powers(), court.draws(court.grow(flat.config()), 1, Powers()))
     for i, steps in enumerate(PAPER_STEPS, start=1):
         levels = tuple(int(k / np.prod(steps[:t])) for t in range(len(steps) + 1))
         given = Grown(tuple(dict.fromkeys(max(1, n) for n in levels)), 10)
         tree = court.grow(given.config())
         yield court.measure(
-            f"paper {i}", given, Share(), court.draws(tree, len(given.levels), Share())
+            f"paper {i}", given, Powers(), court.draws(tree, len(given.levels), Powers())
         )
 
 
@@ -196,9 +197,9 @@ def grid(court: Court) -> Iterator[Measured]:
                     yield court.measure("grid", how, share, draws)
 
 
-def best_of(measured: Sequence[Measured]) -> list[tuple[Grown, Share]]:
+def best_of(measured: Sequence[Measured]) -> list[tuple[Grown, Powers]]:
     """Return the recipes of the grid that are best by coverage, then those that are best by KL."""
-    found: dict[tuple[Grown, Share], None] = {}
+    found: dict[tuple[Grown, Powers], None] = {}
     for figure in ("coverage", "kl"):
         ranked = sorted(measured, key=lambda m: float(np.mean(getattr(m, figure))))
         for m in ranked[:N_REPEATED]:
@@ -208,7 +209,7 @@ def best_of(measured: Sequence[Measured]) -> list[tuple[Grown, Share]]:
 
 def judge_pool(name: str, n_seeds: int) -> Iterator[Measured]:
     """Judge every method on a pool and all seeds."""
-    candidates: list[tuple[Grown, Share]] = []
+    candidates: list[tuple[Grown, Powers]] = []
     for seed in range(n_seeds):
         court = Court(name, seed)
         yield from tuned(court)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.tuning.shares import Share
+from jobs.sections.share import Powers
 
 Row = dict[str, Any]
 _HEAD = (
@@ -23,7 +23,7 @@ def as_markdown(pools: Mapping[str, Sequence[Row]]) -> str:
             first = chosen[0]
             figures = [_figures(chosen, name) for name in ("coverage", "effective", "kl")]
             levels = "/".join(map(str, first["levels"])) or "-"
-            how = f"{levels} | {first['rounds']} | {Share(*first['share'])}"
+            how = f"{levels} | {first['rounds']} | {Powers(*first['share'])}"
             lines.append(f"| {pool} | {method} | {how} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 

@@ -3,9 +3,9 @@
 A twentieth of the pool are copies of other points at a cosine drawn evenly from .95 to 1. Recall is
 over the pairs that brute force finds among some points and all others: the share of which no more
 than one point stays. Precision is the share of those turned away that are as similar to the point
-that stays for them as the threshold asks. Each turn grows a tree alone, then finds near duplicates
-and grows a tree of what is left, as ``curate`` does: level 1 has its points from the search. All
-read the same committed embeddings in one session; the first turn warms it.
+that stays for them as the threshold asks. Each turn grows a tree alone and, in another new root,
+finds near duplicates and grows a tree of what is left: in a row, as ``curate`` does, so that level 1
+has its points from the search. The first turn warms the session.
 
 Run: python -m tests.benchmarks.near_duplicates [--points 200000] [--checked 10000] [--turns 2]
 """
@@ -67,11 +67,11 @@ def write(X: NDArray[np.float32], path: Path) -> None:
             writer.write_table(pa.table([ids, vectors], schema=schema))
 
 
-def config_of(folder: Path, **sections: Any) -> RunConfig:
+def config_of(folder: Path, root: str, **sections: Any) -> RunConfig:
     """Return a config of the pool."""
     plain: dict[str, Any] = {
         "input": {"table": f"{folder}/pool.parquet", "embedding": "embedding"},
-        "output": {"root": f"{folder}/lake"},
+        "output": {"root": f"{folder}/{root}"},
         "dedup": {"exact": False},
         "cluster": {"levels": [N_LEAVES], "resampling": {"rounds": 0}},
         "samples": [{"name": "s", "target_size": 1000, "share": {"leaves": 0.0}}],
@@ -114,13 +114,12 @@ def measured(run: Run, X: NDArray[np.float32], n_checked: int) -> dict[str, floa
     }
 
 
-def seconds_of(
-    spark: SparkSession, config: RunConfig, is_refresh: bool, *modules: ModuleType
-) -> list[float]:
+def seconds_of(spark: SparkSession, config: RunConfig, *modules: ModuleType) -> list[float]:
     """Do stages one after the other in one run, and return what each took."""
-    run = open_run(spark, config, is_refresh=is_refresh)
-    for module in modules:
-        run.do(module.STAGE)
+    run = open_run(spark, config)
+    with run.under_way():
+        for module in modules:
+            run.do(module.STAGE)
     return [run.figures(module.STAGE)["seconds"] for module in modules]
 
 
@@ -139,11 +138,11 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(X, folder / "pool.parquet")
-        open_run(spark, config_of(folder)).do(embed_pool.STAGE)
-        near, plain = config_of(folder, dedup={"threshold": THRESHOLD}), config_of(folder)
         for turn in range(given.turns):
-            search, after = seconds_of(spark, near, turn > 0, find_duplicates, cluster_levels)
-            (alone,) = seconds_of(spark, plain, turn > 0, cluster_levels)
+            plain = config_of(folder, f"plain-{turn}")
+            near = config_of(folder, f"near-{turn}", dedup={"threshold": THRESHOLD})
+            _, alone = seconds_of(spark, plain, embed_pool, cluster_levels)
+            _, search, after = seconds_of(spark, near, embed_pool, find_duplicates, cluster_levels)
             print(
                 f"turn {turn}: level 1 alone {alone:.1f} s; near duplicates {search:.1f} s and "
                 f"level 1 after them {after:.1f} s: they add {(search + after) / alone - 1:.2f} "

@@ -19,9 +19,9 @@ from jobs.config.model import SparkConfig
 from jobs.outliers.search import N_NEIGHBOURS
 from jobs.runs.opening import open_run
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.share import Powers
 from jobs.spark.session import start_local
 from jobs.tables.shared import REJECTS
-from jobs.tuning.shares import Share
 from jobs.tuning.trials import SampledTree
 from tests.benchmarks.machine import n_cores
 from tests.pools import Pool, grouped_mixture, scattered_over
@@ -83,7 +83,7 @@ def sampled(pool: Pool, gone: NDArray[np.bool_], levels: list[int]) -> list[Foun
         tree = SampledTree(to_grid(X, grid_unit(1.0)), cluster, seed=0, n_threads=n_cores())
     had = np.bincount(pool[1][pool[1] >= 0])
     left = np.bincount(y[y >= 0], minlength=len(had))
-    samples = [y[tree.draw(depth, PICKS * levels[-1], Share())] for depth in (1, 2)]
+    samples = [y[tree.draw(depth, PICKS * levels[-1], Powers())] for depth in (1, 2)]
     return [
         Found(
             scatter_in_sample=float((drawn < 0).mean()),

@@ -26,9 +26,10 @@ from threadpoolctl import threadpool_limits
 from jobs.judging import views
 from jobs.judging.judge import Judge
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.share import Powers
 from jobs.tuning.families import n_leaves
 from jobs.tuning.search import Problem, search
-from jobs.tuning.shares import Share, shares_at
+from jobs.tuning.shares import shares_at
 from jobs.tuning.trials import SampledTree
 from tests.benchmarks.labelled_pools import POOLS, LabelledPool
 from udfs.kernels.exact.grid import grid_unit, to_grid
@@ -40,8 +41,8 @@ N_THREADS = 2
 N_UNIFORM = 5
 JUDGES_SEED = 1_000_000  # far from every seed of a run
 TOPS = (10, 20, 30, 60, 120, 250, 500, 1000)
-SHARES = (Share(), Share(0.25), Share(0.5), Share(0.75))
-SHARES += (Share(points=0.25), Share(points=0.5), Share(points=0.75))
+SHARES = (Powers(), Powers(0.25), Powers(0.5), Powers(0.75))
+SHARES += (Powers(points=0.25), Powers(points=0.5), Powers(points=0.75))
 Draw = NDArray[np.int64]
 
 
@@ -98,7 +99,7 @@ class Bench:
         name = f"{'/'.join(map(str, choice.cluster.levels))} {choice.share} ({said})"
         return name, tree.draw(len(choice.cluster.levels), size, choice.share)
 
-    def grid(self, seed: int) -> Iterator[tuple[str, SampledTree, int, Share]]:
+    def grid(self, seed: int) -> Iterator[tuple[str, SampledTree, int, Powers]]:
         """Yield every tree and share."""
         leaves, on = n_leaves(self.n), None
         for levels in _ladders(leaves):

@@ -8,7 +8,7 @@ from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.coverage_rows import Judges, coverage_rows
 from jobs.reporting.verdicts import few_for_top
 from jobs.sections.cluster import ClusterConfig
-from jobs.tuning.shares import Share
+from jobs.sections.share import Powers
 from jobs.tuning.trials import SampledTree
 from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
@@ -51,7 +51,7 @@ def test_a_flat_top_that_broad_classes_fill_is_worse_though_it_reaches_every_reg
 ) -> None:
     X, y = pool
     config = ClusterConfig.model_validate({"levels": [2000, 1000], "split": "off", "tol": 1e-3})
-    drawn = SampledTree(X, config, seed=1, n_threads=2).draw(2, N_PICKS, Share())
+    drawn = SampledTree(X, config, seed=1, n_threads=2).draw(2, N_PICKS, Powers())
     labels, control = (
         kl_to_uniform(np.bincount(y[rows], minlength=N_BROAD + N_NARROW))
         for rows in (drawn, _hashed(len(X), 99, N_PICKS))

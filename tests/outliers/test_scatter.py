@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from jobs.outliers.scores import scores_of
 from jobs.outliers.search import N_ASKED_AGAIN, N_NEIGHBOURS
 from jobs.sections.cluster import ClusterConfig
-from jobs.tuning.shares import Share
+from jobs.sections.share import Powers
 from jobs.tuning.trials import SampledTree
 from tests.pools import grouped_mixture, scattered_over
 from udfs.kernels.cells.coarse import fit_cells
@@ -52,7 +52,7 @@ def scatter_drawn(planted: Planted, stay: NDArray[np.bool_]) -> float:
         {"levels": [4 * N_CONCEPTS, N_CONCEPTS], "split": "off", "resampling": {"rounds": 1}}
     )
     tree = SampledTree(planted.X[stay], cluster, seed=1, n_threads=2)
-    return float((planted.y[stay][tree.draw(2, 500, Share())] < 0).mean())
+    return float((planted.y[stay][tree.draw(2, 500, Powers())] < 0).mean())
 
 
 def n_lost(planted: Planted, stay: NDArray[np.bool_]) -> int:

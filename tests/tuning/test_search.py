@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from jobs.sections.cluster import ClusterConfig
 from jobs.sections.samples import SampleConfig
+from jobs.sections.share import Powers
 from jobs.tune_tree import _rows
 from jobs.tuning.search import Choice, Problem, search
-from jobs.tuning.shares import SHARES, Share, shares_at, shares_of, split
+from jobs.tuning.shares import SHARES, shares_at, shares_of, split
 from jobs.tuning.trials import SampledTree, Trial, chosen_of
 from tests.pools import grouped_mixture
 from udfs.kernels.exact.grid import to_grid
@@ -26,7 +27,7 @@ def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 
     tree: Any = SimpleNamespace(levels=[SimpleNamespace(centroids=np.empty(k)) for k in levels])
     scores = np.atleast_2d(np.array(relative, np.float64))
     return Trial(
-        (tree,) * len(scores), len(levels), Share(leaves), scores, None, 0.0, n_clusterings
+        (tree,) * len(scores), len(levels), Powers(leaves), scores, None, 0.0, n_clusterings
     )
 
 
@@ -94,8 +95,8 @@ def test_among_trials_within_the_noise_an_uneven_one_is_not_taken() -> None:
 
 def test_scores_within_a_tenth_of_the_noise_are_the_same_and_the_simplest_wins() -> None:
     even = np.full(400, 0.80)
-    best, same = two(even, 0.70), replace(two(even, 0.701), share=Share(0.25))
-    other = replace(two(even, 0.703), share=Share())
+    best, same = two(even, 0.70), replace(two(even, 0.701), share=Powers(0.25))
+    other = replace(two(even, 0.703), share=Powers())
     assert chosen_of([best, same, other]) is same
 
 
@@ -139,7 +140,7 @@ def test_the_chosen_tree_balances_concepts_that_it_was_never_told(
         for rows in (drawn, np.arange(600))
     )
     assert kl <= 0.1 < 0.5 < control
-    by_points = tree.draw(1, 600, Share(points=1.0))  # shares as large as the leaves
+    by_points = tree.draw(1, 600, Powers(points=1.0))  # shares as large as the leaves
     expected = np.bincount(tree.leaf) * 600 / len(points)
     found = np.bincount(tree.leaf[by_points], minlength=len(expected))
     assert np.abs(found - expected).max() <= 1
@@ -162,8 +163,8 @@ def test_given_levels_that_do_not_fit_get_the_share_that_heals_them_best() -> No
     assert choice.cluster.levels == [400, 40, 6]
     scores = {t.share: t.score for t in choice.trials}
     assert {*scores} == {share for share in SHARES if not share.points}
-    assert choice.share != Share()
-    assert scores[choice.share] < scores[Share()] - 0.05
+    assert choice.share != Powers()
+    assert scores[choice.share] < scores[Powers()] - 0.05
 
 
 def broad_and_narrow(seed: int) -> NDArray[np.float32]:
@@ -201,18 +202,18 @@ def given(**share: Any) -> SampleConfig:
 def test_shares_to_choose_from_are_those_that_samples_leave_open() -> None:
     assert shares_of([given()]) == [*SHARES]
     assert shares_of([given(points=0.5), given(leaves=0.0)]) == [
-        Share(leaves, 0.5) for leaves in (0.0, 0.25, 0.5, 0.75, 1.0)
+        Powers(leaves, 0.5) for leaves in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     assert shares_of([given(leaves=0.3, points="auto")]) == [
-        Share(0.3, points) for points in (0.0, 0.25, 0.5, 0.75)
+        Powers(0.3, points) for points in (0.0, 0.25, 0.5, 0.75)
     ]
-    assert shares_of([given(leaves=1.0), given(leaves=0.2)]) == [Share(1.0), Share(0.2)]
+    assert shares_of([given(leaves=1.0), given(leaves=0.2)]) == [Powers(1.0), Powers(0.2)]
 
 
 def test_a_flat_tree_and_equal_leaves_are_not_judged_twice() -> None:
-    assert shares_at(1, SHARES) == [Share(points=points) for points in (0.0, 0.25, 0.5, 0.75)]
-    assert Share(1.0) not in shares_at(2, SHARES)
-    assert shares_at(2, [Share(1.0)]) == [Share(1.0)]
+    assert shares_at(1, SHARES) == [Powers(points=points) for points in (0.0, 0.25, 0.5, 0.75)]
+    assert Powers(1.0) not in shares_at(2, SHARES)
+    assert shares_at(2, [Powers(1.0)]) == [Powers(1.0)]
 
 
 def test_copies_of_few_points_are_one_level_of_as_many_nodes() -> None:
