@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.install.environments import Environment, build_wheel, java_home, write_texts
+from tests.install.matrix import curates
 
 pytestmark = [pytest.mark.install, pytest.mark.timeout(1800)]
 
@@ -131,3 +132,9 @@ def test_jars_that_cannot_be_fetched_are_named(tmp_path: Path, installed: Enviro
         "error: Spark did not start, as it could not fetch io.delta:delta-spark_"
     )
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("spark", ["4.0.1", "4.1.4"])
+def test_an_older_spark_curates(tmp_path: Path, wheel: Path, spark: str) -> None:
+    older = Environment.made(tmp_path / "venv", f"{wheel}[local]", f"pyspark=={spark}")
+    assert curates(older, tmp_path / "pool", java_home())
