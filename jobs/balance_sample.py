@@ -28,7 +28,7 @@ from jobs.pool.ids import Id, is_id
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import sample_size_rows
 from jobs.retrieval.seeds import Seeds
-from jobs.runs.explanation import Explanation, Place
+from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
@@ -39,7 +39,7 @@ from jobs.sampling.blending import UNIFORM, uniform_draws, with_blends
 from jobs.sampling.candidates import anyone, candidates, same_candidates
 from jobs.sampling.counts import all_points, count_candidates
 from jobs.sampling.drawing import draw_points
-from jobs.sampling.explained import why_not, with_quotas
+from jobs.sampling.explained import placed, with_quotas
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.reach import rows_for_coverage
 from jobs.sampling.rules import rules_of
@@ -186,13 +186,13 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     samples = run.config.samples
     nodes = with_quotas(run.read(STAGE, ALLOCATIONS), so_far.path, [s.name for s in samples])
     mine = run.read(STAGE, SAMPLES).where(is_id(id_))
-    drawn = mine.select("sample", "replica").orderBy("replica").collect()
+    drawn = mine.select("sample", "replica", "position", "reason").orderBy("replica").collect()
     ranks = _ranks(run, nodes[0].node_id, id_)
     places = []
     for sample in samples:
-        replicas = [row.replica for row in drawn if row.sample == sample.name]
+        rows = [row for row in drawn if row.sample == sample.name]
         rank, quota = ranks.get(sample.name), nodes[0].quotas[sample.name]
-        places.append(Place(sample.name, replicas, rank, why_not(sample, replicas, rank, quota)))
+        places.append(placed(sample, rows, rank, quota))
     return replace(so_far, path=nodes, samples=places)
 
 

@@ -110,7 +110,8 @@ def _measure(this: Work) -> Measured:
     if run.config.report.label is not None:
         rows += _label_rows(run, run.config.report.label, controls)
     # 3. whether it pays; the table and the page
-    rows += recommendation_rows(rows, [*sizes], run.config.report.judge)
+    judge, leaning = run.config.report.judge, run.config.leaning
+    rows += recommendation_rows(rows, [*sizes], judge, leaning)
     table = report_table(rows, run.run_id)
     context = _context(run, _all_rows(run, table))
     page = render_page(_with_examples(run, context)).encode()
@@ -236,7 +237,7 @@ def _context(run: Run, rows: pd.DataFrame) -> PageContext:
     """Return what the page shows, but for single points."""
     names, judge = [*run.outcome(balance_sample.STAGE).sizes], run.config.report.judge
     context = page_context(_reported(run), rows)
-    return replace(context, advice=recommendations(rows, names, judge))
+    return replace(context, advice=recommendations(rows, names, judge, run.config.leaning))
 
 
 def export_page(run: Run) -> str:

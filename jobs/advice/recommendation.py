@@ -1,6 +1,6 @@
 """What to do about a sample, and why in words, from the rows of a report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pandas as pd
 
@@ -17,28 +17,32 @@ SECTION = "recommendation"
 
 
 def recommendations(
-    rows: pd.DataFrame, samples: Sequence[str], judge: str | None
+    rows: pd.DataFrame, samples: Sequence[str], judge: str | None, leaning: Collection[str] = ()
 ) -> list[Recommendation]:
-    """Return what to do about each sample whose coverage was measured."""
-    cell = index_of(rows)
-    return [found for name in samples if (found := recommended(cell, name, judge)) is not None]
-
-
-def recommendation_rows(
-    rows: Sequence[Row], samples: Sequence[str], judge: str | None
-) -> list[Row]:
-    """Return the report's rows that say what to do, one per sample."""
-    found = recommendations(pd.DataFrame(rows, columns=Row._fields), samples, judge)
-    return [Row(r.sample, SECTION, None, r.action, None, "is_recommended", 1.0) for r in found]
-
-
-def recommended(cell: CellOf, sample: str, judge: str | None) -> Recommendation | None:
-    """Return what to do about a sample; None if its coverage was not measured.
+    """Return what to do about each sample whose coverage was measured.
 
     Parameters
     ----------
     judge : the column of a second embedding, if the report has one
+    leaning : the samples that follow seeds
     """
+    cell = index_of(rows)
+    found = (recommended(cell, name, judge, leans=name in leaning) for name in samples)
+    return [one for one in found if one is not None]
+
+
+def recommendation_rows(
+    rows: Sequence[Row], samples: Sequence[str], judge: str | None, leaning: Collection[str] = ()
+) -> list[Row]:
+    """Return the report's rows that say what to do, one per sample."""
+    found = recommendations(pd.DataFrame(rows, columns=Row._fields), samples, judge, leaning)
+    return [Row(r.sample, SECTION, None, r.action, None, "is_recommended", 1.0) for r in found]
+
+
+def recommended(
+    cell: CellOf, sample: str, judge: str | None, *, leans: bool
+) -> Recommendation | None:
+    """Return what to do about a sample; None if its coverage was not measured."""
     verdict = verdict_of(cell, sample)
     if verdict is None:
         return None
@@ -50,6 +54,7 @@ def recommended(cell: CellOf, sample: str, judge: str | None) -> Recommendation 
         _skew(cell),
         Scatter(*shares, cell("scatter", sample, None, "share_error").value),
         _evenness(cell, sample),
+        leans=leans,
     )
     return Recommendation(sample, evidence.action, tuple(_reasons(evidence)))
 
@@ -99,6 +104,8 @@ def _reasons(found: Evidence) -> Iterator[str]:
         yield "A uniform sample is as good, and needs no tree"
     elif found.action == "uniform":
         yield "No more can be claimed of it than of a uniform sample"
+    elif found.action == "seeds":
+        yield "It is to be like its seeds, not to cover the pool: the figures say what that costs"
 
 
 def _skew_said(skew: Skew) -> str:

@@ -5,6 +5,7 @@ A new key declares with ``CountsFrom`` the value at which it changes no stage ke
 """
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -228,13 +229,7 @@ class RunConfig(Section):
                         f"samples.{i}.{key}={name!r} is not among input.metadata="
                         f"{self.input.metadata_names}; add it there"
                     )
-            drawn = [s.name for s in self.samples if s.blend is None]
-            for name in sample.blend or {}:
-                if name not in (POOL, *drawn):
-                    raise ValueError(
-                        f"samples.{i}.blend.{name}: want {POOL}, or the name of a sample that is "
-                        f"no blend: {', '.join(drawn) or 'there is none'}"
-                    )
+            self._require_parts(i, sample.blend or {})
         if self.report.label is not None and self.report.label not in self.input.metadata_names:
             raise ValueError(
                 f"report.label={self.report.label!r} is not among input.metadata="
@@ -247,6 +242,29 @@ class RunConfig(Section):
                 f"{self.input.metadata_names}; add it there"
             )
         return self
+
+    def _require_parts(self, i: int, blend: Iterable[str]) -> None:
+        """Refuse a blend of what is no sample, or is a blend itself."""
+        drawn = [s.name for s in self.samples if s.blend is None]
+        for name in blend:
+            if name == POOL and POOL in (s.name for s in self.samples):
+                raise ValueError(
+                    f"samples.{i}.blend.{POOL} means the pool itself, and a sample is named so "
+                    "too; want another name for that sample"
+                )
+            if name not in (POOL, *drawn):
+                is_blend = name in (s.name for s in self.samples)
+                found = "is a blend itself" if is_blend else "is no sample"
+                raise ValueError(
+                    f"samples.{i}.blend.{name} {found}; want {POOL}, or the name of a sample that "
+                    f"is no blend: {', '.join(drawn) or 'there is none'}"
+                )
+
+    @property
+    def leaning(self) -> frozenset[str]:
+        """The samples that follow seeds, and blends of them: they are not meant to cover."""
+        led = {s.name for s in self.samples if s.seeds}
+        return frozenset(led | {s.name for s in self.samples if led & {*(s.blend or {})}})
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from jobs.judging.verdict import Verdict
 SMALL = 0.05  # relative gain in coverage distance
 EVEN = 0.1  # nats of KL over communities
 
-Action = Literal["curate", "guard", "uniform"]
+Action = Literal["curate", "guard", "uniform", "seeds"]
 _TITLES = {
     "curate": "curate",
     "guard": "guard the pool first, then curate",
     "uniform": "draw uniformly",
+    "seeds": "judge it by its seeds",
 }
 
 
@@ -59,6 +60,7 @@ class Evidence(NamedTuple):
     skew : skew of the pool; None if it is one community
     evenness : for the sample and a uniform one, the number of equally full communities that
         would be just as even; None if there are no communities
+    leans : whether the sample follows seeds, so that it is not meant to cover the pool
     """
 
     verdict: Verdict
@@ -66,6 +68,7 @@ class Evidence(NamedTuple):
     skew: Skew | None
     scatter: Scatter
     evenness: tuple[float, float] | None = None
+    leans: bool = False
 
     @property
     def is_even(self) -> bool:
@@ -80,7 +83,9 @@ class Evidence(NamedTuple):
         if self.scatter.is_more:
             return "guard"
         verdicts = [self.verdict, *self.judges.values()]
-        return "curate" if all(map(_gains, verdicts)) and not self.is_even else "uniform"
+        if all(map(_gains, verdicts)) and not self.is_even:
+            return "curate"
+        return "seeds" if self.leans else "uniform"
 
 
 def _gains(verdict: Verdict) -> bool:

@@ -5,18 +5,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
-from jobs.config.model import InputConfig
+from jobs.config.model import InputConfig, RunConfig
 from jobs.embedding.chosen import chosen
 from jobs.embedding.gating import gate_rows
 from jobs.embedding.learning import learned
 from jobs.points.surviving import size_of
 from jobs.pool.beside import named_as, opened
 from jobs.pool.columns import pool_columns
-from jobs.pool.inputs import with_pointed
+from jobs.pool.inputs import Pool, with_pointed
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.kinds import TableConfig
@@ -47,19 +47,54 @@ def read_alike(
     InputError
         If the table cannot be read, or lacks a column.
     """
-    config = this.config
-    spec = chosen(config).spec
-    column = content or getattr(config.input, spec.reads)
-    pool = opened(this.spark, key, table, id=id_, content=column)
-    given = InputConfig.model_validate(
-        {"table": str(table.table), "id": id_, spec.reads: column, "metadata": [*metadata]}
-        | {"embedding_type": config.input.embedding_type, "base": config.input.base}
-    )
+    spec = chosen(this.config).spec
+    pool, given = _opened(this.spark, this.config, key, table, id_, content, metadata)
     with named_as(key):
         rows = pool_columns(pool, given, spec.reads)
         if spec.opens_paths and rows.schema["value"].dataType.typeName() == "string":
             rows = pool_columns(with_pointed(pool, rows, given), given, spec.reads)
     return rows
+
+
+def readable(
+    spark: SparkSession,
+    config: RunConfig,
+    key: str,
+    table: TableConfig,
+    *,
+    id_: str,
+    content: str | None,
+) -> Pool:
+    """Open another table, and make sure that ``read_alike`` will find its columns.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or lacks a column.
+    """
+    pool, given = _opened(spark, config, key, table, id_, content)
+    with named_as(key):
+        pool_columns(pool, given, chosen(config).spec.reads)
+    return pool
+
+
+def _opened(
+    spark: SparkSession,
+    config: RunConfig,
+    key: str,
+    table: TableConfig,
+    id_: str,
+    content: str | None,
+    metadata: Sequence[str] = (),
+) -> tuple[Pool, InputConfig]:
+    """Open another table, and describe it as the pool's input is described."""
+    reads = chosen(config).spec.reads
+    column = content or getattr(config.input, reads)
+    described = InputConfig.model_validate(
+        {"table": str(table.table), "id": id_, reads: column, "metadata": [*metadata]}
+        | {"embedding_type": config.input.embedding_type, "base": config.input.base}
+    )
+    return opened(spark, key, table, id=id_, content=column), described
 
 
 def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) -> DataFrame:

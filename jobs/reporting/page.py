@@ -61,8 +61,8 @@ class PageContext:
     title : name of the pool
     rows : the `report` table: sample (None = the pool), section, level, key, x, metric, value, and
         control, the same measure on a uniform random sample of the same size
-    samples : one mapping per sample: name, table, n_rows, target_size, strategy, reason (why its
-        size differs from the target, or None)
+    samples : one mapping per sample: name, table, n_rows, target_size, drawn (how), expected (how
+        even), reason (why its size differs from the target, or None)
     config_yaml : the run's config
     inputs : input name -> version
     tables : output table -> path

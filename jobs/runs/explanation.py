@@ -38,19 +38,35 @@ class Node:
 
 @dataclass(frozen=True)
 class Place:
-    """The point's place in a sample: its rank in its leaf, from 0, and its replicas or why none."""
+    """The point's place in a sample, or why it has none.
+
+    Attributes
+    ----------
+    rank : in its leaf, from 0; None if the sample has no ranks
+    position : in the sample, from 0, of its first replica
+    part : for a blend: which of its parts holds the point
+    """
 
     sample: str
     replicas: list[int]
     rank: int | None = None
     why_not: str | None = None
+    position: int | None = None
+    part: str | None = None
 
     def __str__(self) -> str:
         """Return it as one line."""
         if self.why_not is not None:
             return f"sample {self.sample}: not in it: {self.why_not}"
         times = f", {len(self.replicas)} times" if len(self.replicas) > 1 else ""
-        return f"sample {self.sample}: in it{times}, rank {self.rank} in its leaf"
+        facts = [f"sample {self.sample}: in it{times}"]
+        if self.position is not None:
+            facts.append(f"position {self.position}")
+        if self.rank is not None:
+            facts.append(f"rank {self.rank} in its leaf")
+        if self.part is not None:
+            facts.append(f"taken of {self.part}")
+        return ", ".join(facts)
 
 
 @dataclass(frozen=True)

@@ -206,9 +206,9 @@ class Run:
 
     def _require_upstream(self, stage: Stage[Any]) -> None:
         before = self.recipe.before(stage)
-        resolving = [s for s in before if s.resolves is not None and self.is_on(s)]
-        for needed in [*resolving, *(s for s in self.recipe.upstream(stage) if self.is_on(s))]:
-            self.figures(needed)
+        needed = [s for s in before if s.resolves is not None] + self.recipe.upstream(stage)
+        if missing := self.recipe.earliest(needed, self.written, self.has_finished):
+            self.figures(missing)
         self.resolve(before)
 
     def require_finished(self, stage: Stage[Any]) -> None:

@@ -153,6 +153,18 @@ class Recipe:
         gates = [s for s in self.before(stage) if reads_points and s.turned_away is not None]
         return [*stage.after, *(gate for gate in gates if gate not in stage.after)]
 
+    def earliest(
+        self,
+        stages: Iterable[Stage[Any]],
+        config: RunConfig,
+        has_finished: Callable[[Stage[Any]], bool],
+    ) -> Stage[Any] | None:
+        """Return the stage to do first, so that others have all been done; None if they have."""
+        on = self.on(config)
+        missing = {stage for stage in stages if stage in on and not has_finished(stage)}
+        missing.update(*map(self.all_upstream, missing))
+        return next((s for s in on if s in missing and not has_finished(s)), None)
+
     def all_upstream(self, stage: Stage[Any]) -> set[Stage[Any]]:
         """Return every stage that one builds on, directly or not."""
         found = set(direct := self.upstream(stage))

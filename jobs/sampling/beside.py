@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from pyspark.sql import SparkSession
 
 from jobs.config.model import RunConfig
+from jobs.points.alike import readable
 from jobs.pool.beside import opened, pinned
+from jobs.pool.inputs import Pool
+from jobs.sections.likeness import LikeConfig
+from jobs.sections.node_rules import NodeRulesTable
+from jobs.sections.samples import IdsConfig
 
 
 def samples_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
@@ -22,10 +27,23 @@ def samples_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
     for sample in config.samples:
         found = {}
         for name, table in sample.tables.items():
-            key, id_ = f"samples.{sample.name}.{name}", getattr(table, "id", None) or "id"
-            found[name] = pinned(key, table, opened(spark, key, table, id=id_, content=id_))
+            key = f"samples.{sample.name}.{name}"
+            found[name] = pinned(key, table, _opened(spark, config, key, table))
         samples.append(sample.model_copy(update=found))
     return config.model_copy(update={"samples": samples})
+
+
+def _opened(
+    spark: SparkSession,
+    config: RunConfig,
+    key: str,
+    table: IdsConfig | NodeRulesTable | LikeConfig,
+) -> Pool:
+    if isinstance(table, LikeConfig):
+        id_ = table.id or config.input.id
+        return readable(spark, config, key, table, id_=id_, content=table.content)
+    id_ = getattr(table, "id", None) or "id"
+    return opened(spark, key, table, id=id_, content=id_)
 
 
 def samples_identity(config: RunConfig) -> Mapping[str, str]:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import reduce
 from operator import or_
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from jobs.runs.explanation import Node
+from jobs.runs.explanation import Node, Place
 from jobs.sections.samples import IdsConfig, Picked, SampleConfig
 
 
@@ -22,19 +22,23 @@ def with_quotas(allocations: DataFrame, path: Sequence[Node], names: Sequence[st
     return [replace(n, quotas={name: quotas[n.level, name] for name in names}) for n in path]
 
 
-def why_not(
-    sample: SampleConfig, replicas: Sequence[int], rank: int | None, quota: int
-) -> str | None:
-    """Return why a sample does not hold a point; None if it does.
+def placed(sample: SampleConfig, drawn: Sequence[Row], rank: int | None, quota: int) -> Place:
+    """Return a point's place in a sample, or why it has none.
 
     Parameters
     ----------
-    replicas : replicas of the point in the sample
+    drawn : its rows in the sample: replica, position, reason; the first replica first
     rank : rank in its leaf; None if the sample may not hold it, or has no ranks
     quota : quota of its leaf
     """
-    if replicas:
-        return None
+    if not drawn:
+        return Place(sample.name, [], rank, _why_not(sample, rank, quota))
+    first = drawn[0]
+    replicas = [row.replica for row in drawn]
+    return Place(sample.name, replicas, rank, position=first.position, part=first.reason)
+
+
+def _why_not(sample: SampleConfig, rank: int | None, quota: int) -> str:
     if sample.blend is not None:
         return f"not among the rows that it takes of {', '.join(sample.blend)}"
     if sample.retrieved:

@@ -89,6 +89,20 @@ def test_it_says_why_in_figures() -> None:
     ]
 
 
+def test_a_sample_that_follows_seeds_is_not_told_to_be_uniform() -> None:
+    figures: dict[tuple[str | None, str, str], float | tuple[float, float]] = {
+        ("s", "coverage", "coverage_gap"): 0.3,
+        ("s", "coverage", "coverage_gap_error"): 0.01,
+    }
+    rows = pd.DataFrame(report_of(figures), columns=Row._fields)
+    (plain,) = recommendations(rows, ["s"], None)
+    (found,) = recommendations(rows, ["s"], None, leaning={"s"})
+    assert (plain.action, found.action) == ("uniform", "seeds")
+    assert str(found).endswith(
+        "It is to be like its seeds, not to cover the pool: the figures say what that costs."
+    )
+
+
 def even(seed: int) -> Pool:
     """Draw 200 concepts of 30 points each."""
     rng = np.random.default_rng(seed)

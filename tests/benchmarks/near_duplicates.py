@@ -4,8 +4,8 @@ A twentieth of the pool are copies of other points at a cosine drawn evenly from
 over the pairs that brute force finds among some points and all others: the share of which no more
 than one point stays. Precision is the share of those turned away that are as similar to the point
 that stays for them as the threshold asks. Each turn grows a tree alone and, in another new root,
-finds near duplicates and grows a tree of what is left: in a row, as ``curate`` does, so that level 1
-has its points from the search. The first turn warms the session.
+finds near duplicates and grows a tree of what is left: in a row, as ``curate`` does, so that level
+1 has its points from the search. The first turn warms the session.
 
 Run: python -m tests.benchmarks.near_duplicates [--points 200000] [--checked 10000] [--turns 2]
 """

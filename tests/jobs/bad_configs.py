@@ -102,7 +102,16 @@ OVERRIDES = {  # of BASE -> the whole message
     ),
     "samples.0.like=5": "samples.0.like=5: want a mapping of its keys",
     "samples.0.blend={other: 1}": (
-        "samples.0.blend.other: want pool, or the name of a sample that is no blend: there is none"
+        "samples.0.blend.other is no sample; want pool, or the name of a sample that is no blend: "
+        "there is none"
+    ),
+    "samples=[{name: a, target_size: 5}, {name: mix, target_size: 5, blend: {mix: 1}}]": (
+        "samples.1.blend.mix is a blend itself; want pool, or the name of a sample that is no "
+        "blend: a"
+    ),
+    "samples=[{name: pool, target_size: 5}, {name: mix, target_size: 5, blend: {pool: 1}}]": (
+        "samples.1.blend.pool means the pool itself, and a sample is named so too; want another "
+        "name for that sample"
     ),
     "samples.0.blend={pool: 0.5}": "samples.0.blend: its shares sum to 0.5; want 1",
     "samples.0={name: mix, target_size: 5, blend: {pool: 1}, replicas: 2}": (

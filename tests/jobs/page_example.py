@@ -164,7 +164,8 @@ def sample_facts(name: str, target: int, n_rows: int) -> dict[str, Any]:
         "table": f"sample_{name}",
         "n_rows": n_rows,
         "target_size": target,
-        "strategy": "random",
+        "drawn": "random",
+        "expected": "The sample is drawn to be even over these nodes, so it should be.",
         "reason": None if n_rows == target else "the pool holds no more points",
     }
 

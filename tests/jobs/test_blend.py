@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from jobs import balance_sample, curate, verify_run
+from jobs import balance_sample, curate, report_curation, verify_run
 from jobs.config.errors import ConfigError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
@@ -111,6 +111,7 @@ def test_a_blend_is_published_explained_and_verified(curated: Run) -> None:
     assert {(row.id, row.position) for row in published} == {(r.id, r.position) for r in rows}
     within = explain(curated, point=rows[0].id).samples[2]
     assert (within.replicas, within.why_not) == ([0], None)
+    assert str(within) == f"sample mix: in it, position 0, taken of {rows[0].reason}"
     (other, *_) = {f"p{i:03}" for i in range(N_POINTS)} - {row.id for row in rows}
     why = explain(curated, point=other).samples[2].why_not
     assert why == "not among the rows that it takes of balanced, odd, pool"
@@ -118,6 +119,12 @@ def test_a_blend_is_published_explained_and_verified(curated: Run) -> None:
         check.is_ok
         for check in verify_run.run(curated.spark, curated.written, curated.run_id).checks
     )
+
+
+def test_the_page_says_what_a_blend_is_made_of(curated: Run) -> None:
+    page = report_curation.page_of(curated).decode()
+    assert "blend of balanced 50%, odd 30%, pool 20%" in page
+    assert "A blend takes rows of other samples" in page
 
 
 def test_blends_do_not_depend_on_partitions(

@@ -170,9 +170,8 @@ def test_text_and_result_say_the_same(
     assert said[4].startswith(f"level 2, node {top['node_id']}: {top['n_points']} points, quota ")
     for line, place in zip(said[5:], facts["samples"], strict=True):
         rank = f"rank {place['rank']}"
-        held = f"in it, {rank} in its leaf"
-        if len(place["replicas"]) == 2:
-            held = f"in it, 2 times, {rank} in its leaf"
+        times = ", 2 times" if len(place["replicas"]) == 2 else ""
+        held = f"in it{times}, position {place['position']}, {rank} in its leaf"
         reason = f"not in it: {place['why_not']}"
         assert line == f"sample {place['sample']}: {held if place['replicas'] else reason}"
 

@@ -128,6 +128,14 @@ def test_a_sample_has_more_of_what_it_is_to_be_like_and_the_rest_stays_even(
         assert max(others) - min(others) <= max(plain.values()) - min(plain.values()) + 2
 
 
+def test_a_column_that_seeds_lack_is_told_before_anything_runs(
+    spark: SparkSession, folder: Path
+) -> None:
+    config = config_of(folder, {"like": seeds(folder) | {"id": "nope"}})
+    with pytest.raises(InputError, match=r"^samples.s0.like.id='nope' .*\['key', 'vector'\]"):
+        open_run(spark, config)
+
+
 def test_strictly_only_leaves_with_seeds_give(found: dict[str, list[str]]) -> None:
     assert concepts_in(found["strict"]) == {WANTED: N_STRICT}
 

@@ -208,7 +208,10 @@ def test_hostile_text_adds_no_element_no_attribute_and_no_markup_in_figures() ->
             replace(
                 context,
                 **dict.fromkeys(("run_id", "title", "created", "config_yaml"), text),
-                samples=[context.samples[0] | {"reason": text, "strategy": text, "table": text}],
+                samples=[
+                    context.samples[0]
+                    | {"reason": text, "drawn": text, "expected": text, "table": text}
+                ],
                 inputs={text: text},
                 tables={text: text},
                 notes=[text],

@@ -60,6 +60,12 @@ def test_a_stage_wants_those_that_it_builds_on(world: World) -> None:
     assert world.told() == []
 
 
+def test_of_several_stages_that_are_missing_the_first_is_named(world: World) -> None:
+    last = stage("last", works, after=(B,))
+    with pytest.raises(ConfigError, match="^a has not finished"):
+        world.open(A, B, last).do(last)
+
+
 def test_what_a_stage_chose_reaches_the_keys_after_it(world: World) -> None:
     choice = stage("choice", works, resolves=as_seed)
     later = stage("later", lambda work: Found(n_points=work.config.seed))
