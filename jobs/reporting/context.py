@@ -9,9 +9,9 @@ import yaml
 
 from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.secrets import without_secrets
+from jobs.judging.intent import how_drawn, how_even
 from jobs.judging.scatter import Scatter
 from jobs.reporting.cells import CellOf, index_of
-from jobs.reporting.numbers import percent
 from jobs.reporting.page import PageContext
 from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
 from jobs.sections.samples import SampleConfig
@@ -56,8 +56,8 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
             "table": run.published[s.name],
             "n_rows": run.sizes[s.name],
             "target_size": _target(run, s),
-            "drawn": _drawn(s),
-            "expected": _expected(s),
+            "drawn": how_drawn(s),
+            "expected": how_even(s),
             "reason": None if run.sizes[s.name] == _target(run, s) else _why(run, s),
         }
         for s in run.config.samples
@@ -74,25 +74,6 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
         notes=_notes(run, rows, index_of(rows)),
         code_version=run.code_version,
     )
-
-
-def _drawn(sample: SampleConfig) -> str:
-    """Return how a sample is drawn, in a few words."""
-    if sample.blend is not None:
-        parts = (f"{name} {percent(share)}" for name, share in sample.blend.items())
-        return f"blend of {', '.join(parts)}"
-    return " · ".join([sample.strategy, *sample.seeds])
-
-
-def _expected(sample: SampleConfig) -> str:
-    """Return how even a sample is meant to be over the tree's nodes."""
-    if sample.blend is not None:
-        return "A blend takes rows of other samples, and is as even over these nodes as they are."
-    if sample.seeds:
-        return "Seeds decide which of these nodes give more, so the sample is not even over them."
-    if sample.is_constrained:
-        return "The sample is drawn to be as even over these nodes as its constraints allow."
-    return "The sample is drawn to be even over these nodes, so it should be."
 
 
 def _target(run: Reported, sample: SampleConfig) -> int:

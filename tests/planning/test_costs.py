@@ -162,7 +162,7 @@ def test_the_driver_gathers_the_sums_of_every_slot_or_once_where_they_are_large(
     assert iterated.driver == DRIVER_BASE + tree + n_sums * 16 * d * k
 
 
-@pytest.mark.parametrize(("k", "kept"), [(2500, 8 * 5000**2), (2501, 0)])
+@pytest.mark.parametrize(("k", "kept"), [(4096, 8 * 8192**2), (4097, 0)])
 def test_the_distances_between_candidates_are_planned_where_they_are_kept(
     k: int, kept: int
 ) -> None:
