@@ -160,7 +160,7 @@ class Recipe:
         has_finished: Callable[[Stage[Any]], bool],
     ) -> Stage[Any] | None:
         """Return the stage to do first, so that others have all been done; None if they have."""
-        on = self.on(config)
+        on = [stage for stage in self.stages if stage.is_on(config)]
         missing = {stage for stage in stages if stage in on and not has_finished(stage)}
         missing.update(*map(self.all_upstream, missing))
         return next((s for s in on if s in missing and not has_finished(s)), None)

@@ -150,6 +150,10 @@ def test_the_choice_is_the_same_for_any_partitioning(
 
 def test_a_stage_that_needs_the_choice_asks_for_it(spark: SparkSession, folder: Path) -> None:
     config = config_of(folder, "seed=9")
+    with pytest.raises(ConfigError, match="embed_pool has not finished"):  # it comes first
+        cluster_levels.run(spark, config)
+    embed_pool.run(spark, config)
+    find_duplicates.run(spark, config)
     with pytest.raises(ConfigError, match="tune_tree has not finished for this config and input"):
         cluster_levels.run(spark, config)
 
