@@ -114,6 +114,7 @@ def test_what_is_held_is_what_survives_though_the_gate_held_more(gated: Run) -> 
     assert sorted(points["id"].to_pylist()) == ids_of(gated)
 
 
+@pytest.mark.usefixtures("gated")
 def test_a_gate_that_is_off_turns_nobody_away(spark: SparkSession, folder: Path) -> None:
     run = open_run(spark, config_of(folder, "gated"), recipe=RECIPE)
     assert len(ids_of(run)) == run.outcome(embed_pool.STAGE).n_points
