@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.config.secrets import without_secrets
-from jobs.points.alike import embedded_alike, read_alike, readable
+from jobs.points.alike import embedded_alike, opened_alike, read_alike
 from jobs.pool.beside import pinned
 from jobs.pool.ids import shown
 from jobs.runs.stage import Stage
@@ -47,7 +47,7 @@ def against_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
     for i, table in enumerate(config.dedup.against):
         key = f"dedup.against.{i}"
         id_ = table.id or config.input.id
-        pool = readable(spark, config, key, table, id_=id_, content=table.content)
+        pool, _, _ = opened_alike(spark, config, key, table, id_, table.content)
         tables.append(pinned(key, table, pool))
     dedup = config.dedup.model_copy(update={"against": tables})
     return config.model_copy(update={"dedup": dedup})

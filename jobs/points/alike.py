@@ -48,37 +48,14 @@ def read_alike(
         If the table cannot be read, or lacks a column.
     """
     spec = chosen(this.config).spec
-    pool, given = _opened(this.spark, this.config, key, table, id_, content, metadata)
-    with named_as(key):
-        rows = pool_columns(pool, given, spec.reads)
-        if spec.opens_paths and rows.schema["value"].dataType.typeName() == "string":
+    pool, given, rows = opened_alike(this.spark, this.config, key, table, id_, content, metadata)
+    if spec.opens_paths and rows.schema["value"].dataType.typeName() == "string":
+        with named_as(key):
             rows = pool_columns(with_pointed(pool, rows, given), given, spec.reads)
     return rows
 
 
-def readable(
-    spark: SparkSession,
-    config: RunConfig,
-    key: str,
-    table: TableConfig,
-    *,
-    id_: str,
-    content: str | None,
-) -> Pool:
-    """Open another table, and make sure that ``read_alike`` will find its columns.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be read, or lacks a column.
-    """
-    pool, given = _opened(spark, config, key, table, id_, content)
-    with named_as(key):
-        pool_columns(pool, given, chosen(config).spec.reads)
-    return pool
-
-
-def _opened(
+def opened_alike(
     spark: SparkSession,
     config: RunConfig,
     key: str,
@@ -86,15 +63,20 @@ def _opened(
     id_: str,
     content: str | None,
     metadata: Sequence[str] = (),
-) -> tuple[Pool, InputConfig]:
-    """Open another table, and describe it as the pool's input is described."""
+) -> tuple[Pool, InputConfig, DataFrame]:
+    """Open another table as the pool was: the table, its description, and its rows.
+
+    Parameters and errors as in ``read_alike``.
+    """
     reads = chosen(config).spec.reads
     column = content or getattr(config.input, reads)
-    described = InputConfig.model_validate(
+    pool = opened(spark, key, table, id=id_, content=column)
+    given = InputConfig.model_validate(
         {"table": str(table.table), "id": id_, reads: column, "metadata": [*metadata]}
         | {"embedding_type": config.input.embedding_type, "base": config.input.base}
     )
-    return opened(spark, key, table, id=id_, content=column), described
+    with named_as(key):
+        return pool, given, pool_columns(pool, given, reads)
 
 
 def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) -> DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pyspark.sql import SparkSession
 
 from jobs.config.model import RunConfig
-from jobs.points.alike import readable
+from jobs.points.alike import opened_alike
 from jobs.pool.beside import opened, pinned
 from jobs.pool.inputs import Pool
 from jobs.sections.likeness import LikeConfig
@@ -41,7 +41,7 @@ def _opened(
 ) -> Pool:
     if isinstance(table, LikeConfig):
         id_ = table.id or config.input.id
-        return readable(spark, config, key, table, id_=id_, content=table.content)
+        return opened_alike(spark, config, key, table, id_, table.content)[0]
     id_ = getattr(table, "id", None) or "id"
     return opened(spark, key, table, id=id_, content=id_)
 
