@@ -69,12 +69,14 @@ def _to_mode(image: "PILImage", mode: str) -> "PILImage":
     It is turned as its EXIF orientation says, transparency shows white, and 16-bit greys are scaled
     to the range that they fill.
     """
-    from PIL import Image, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
     if image.mode == "F":
         raise ValueError("float pixels have no known range")
+    image.load()
     with contextlib.suppress(SyntaxError, ValueError, struct.error):  # EXIF that is broken
-        image = ImageOps.exif_transpose(image)
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # convert() would clip at 255
         grey = np.asarray(image).astype(np.int64)
         span = max(1, int(np.ptp(grey)))
@@ -83,4 +85,4 @@ def _to_mode(image: "PILImage", mode: str) -> "PILImage":
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)

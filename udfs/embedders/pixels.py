@@ -167,17 +167,19 @@ def _make_decode(size: int, mode: str) -> Decode:
     from PIL import Image
 
     count_values(size, mode)
-    open_image = make_open(mode)
+    open_image, n_channels = make_open(mode), CHANNELS[mode]
 
     def decode(value: Any) -> NDArray[np.uint8] | Failure:
         image = open_image(value)
         if isinstance(image, Failure):
             return image
-        small = image.resize((size, size), Image.Resampling.BILINEAR)
-        pixels = np.asarray(small).reshape(size * size, -1)  # (n_pixels, channels)
-        if (pixels == pixels[0]).all():
-            return Failure("constant", f"every pixel is {', '.join(map(str, pixels[0]))}")
-        return pixels.ravel()
+        if image.size != (size, size):
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        pixels = np.frombuffer(image.tobytes(), np.uint8)  # (size * size * channels,)
+        if (pixels[n_channels:] == pixels[:-n_channels]).all():
+            first = ", ".join(map(str, pixels[:n_channels]))
+            return Failure("constant", f"every pixel is {first}")
+        return pixels
 
     return decode
 
