@@ -204,7 +204,7 @@ def check(run: Run) -> None:
     given, levels = run.written.cluster.levels, run.config.cluster.levels
     for s in run.config.samples:
         verdict = verdict_kept(measures, s.name)
-        if verdict.state == "worse" and s.is_to_cover:
+        if verdict.state == "worse" and run.config.is_to_cover(s):
             warning = worse_than_uniform(s.name, verdict, given=given, levels=levels)
             log.warning(warning)
             refused += [warning] if s.on_worse_than_uniform == "fail" else []

@@ -266,6 +266,10 @@ class RunConfig(Section):
         led = {s.name for s in self.samples if s.seeds}
         return frozenset(led | {s.name for s in self.samples if led & {*(s.blend or {})}})
 
+    def is_to_cover(self, sample: SampleConfig) -> bool:
+        """Whether to say so if a sample covers the pool worse than a uniform one."""
+        return sample.name not in self.leaning or sample.on_worse_than_uniform == "fail"
+
 
 def as_dict(config: RunConfig) -> dict[str, Any]:
     """Return the config as plain data, with the names that the YAML uses."""

@@ -203,11 +203,6 @@ class SampleConfig(Section):
         return self.reads_metadata or bool(self.retrieved)
 
     @property
-    def is_to_cover(self) -> bool:
-        """Whether to say so if it covers the pool worse than a uniform sample: not if it leans."""
-        return not self.seeds or self.on_worse_than_uniform == "fail"
-
-    @property
     def tables(self) -> dict[str, IdsConfig | NodeRulesTable | LikeConfig]:
         """The tables beside the pool that it names, by the config key below the sample."""
         keys = ("must_include", "must_exclude", "node_rules")
