@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -18,7 +17,7 @@ from jobs.duplicates.against import contaminated_among, contaminated_in, known_r
 from jobs.duplicates.exact import copies_among, copies_in, group_ids, settled_among, settled_in
 from jobs.duplicates.near import Near
 from jobs.duplicates.ranking import ranking_of, with_rank
-from jobs.points.surviving import hashed, held, keep, size_of, surviving
+from jobs.points.surviving import hashed, held, keep, size_of, surviving, without
 from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
@@ -72,11 +71,11 @@ def _in(this: Work, embedded_by: Stage[Any], points: pa.Table) -> Found:
         known, read = known_rows(this, embedded_by, reader_of(this.run)), reader_of(this.run)
         contaminated = contaminated_in(points, known, read, given.against_threshold)
         _require_others(this, contaminated)
-        points = _without(points, contaminated)
+        points = without(points, contaminated["id"])
     copies = copies_in(points if given.exact else points.slice(0, 0), ranking)
     if given.threshold is None:
         return Found(copies, 0, contaminated)
-    left = _without(points, copies)
+    left = without(points, copies["id"])
     left = left.append_column("group_id", pa.array(group_ids(left)))
     similar = _search(this, given.threshold).in_memory(left)
     return Found(settled_in(copies, similar), len(similar), contaminated)
@@ -88,13 +87,6 @@ def _require_others(this: Work, contaminated: pa.Table) -> None:
             f"dedup.against: all {len(contaminated)} points are in evaluation sets, none would be "
             "left; check that the tables are not the pool's own"
         )
-
-
-def _without(points: pa.Table, others: pa.Table) -> pa.Table:
-    if len(others) == 0:
-        return points  # a filter would copy every vector
-    is_other = pa.compute.is_in(points["id"], others["id"].combine_chunks())
-    return points.filter(pa.compute.invert(is_other))
 
 
 def _among(this: Work, embedded_by: Stage[Any], points: DataFrame) -> Found:

@@ -95,7 +95,7 @@ def held(run: Run, *, before: Stage[Any] | None = None) -> pa.Table | None:
     known = [n for n in earlier if n in run.held]
     if known:
         points = run.held[known[-1]] if few else run.held.pop(known[-1])
-        run.held[name] = _without(points, _gates(run, before)[names.index(known[-1]) :], run)
+        run.held[name] = _past(points, _gates(run, before)[names.index(known[-1]) :], run)
     elif few:
         run.held[name] = hashed(surviving(run, *_HELD, before=before)).toArrow()
     return run.held.get(name)
@@ -124,12 +124,21 @@ def _names(run: Run, before: Stage[Any] | None = None) -> list[str]:
     return [",".join(keys[:n]) for n in range(1, len(keys) + 1)]
 
 
-def _without(points: pa.Table, gates: Sequence[Stage[Any]], run: Run) -> pa.Table:
+def _past(points: pa.Table, gates: Sequence[Stage[Any]], run: Run) -> pa.Table:
     """Return the points in memory that passed some gates."""
     type_ = points["id"].type
     ids = [run.fetch(gate, table, ["id"])["id"].cast(type_) for gate, table in _gone(run, gates)]
-    gone = pa.chunked_array([chunk for each in ids for chunk in each.chunks], type_)
-    return points.filter(pa.compute.invert(pa.compute.is_in(points["id"], gone)))
+    return without(
+        points, pa.chunked_array([chunk for each in ids for chunk in each.chunks], type_)
+    )
+
+
+def without(points: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
+    """Return the points in memory that have none of these ids."""
+    if len(ids) == 0:
+        return points  # a filter would copy every vector
+    is_other = pa.compute.is_in(points["id"], ids.combine_chunks())
+    return points.filter(pa.compute.invert(is_other))
 
 
 def _gone(run: Run, gates: Sequence[Stage[Any]]) -> Iterator[tuple[Stage[Any], Table]]:
