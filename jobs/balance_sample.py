@@ -9,7 +9,7 @@ Run      evenlake sample --config conf/quickstart.yaml
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -138,8 +138,8 @@ def _shares(
         )
         n_rows = sample.rows_of(int(levels[-1].n_points.sum()))
         if isinstance(sample.target_size, TotalConfig):
-            draw = partial(_drawn_to, this.run, points, plan)
-            n_rows = rows_for_total(sample, points, counts, draw)
+            draw = partial(_drawn_alone, this.run, points)
+            n_rows = rows_for_total(sample, points, counts, plan, draw)
         elif isinstance(sample.target_size, CoverageConfig):
             n_rows = rows_for_coverage(sample, len(levels[0].parents), n_rows, plan)
         shares.append(plan(n_rows))
@@ -156,9 +156,9 @@ def _drawn(run: Run, points: DataFrame, shares: Sequence[Share]) -> DataFrame:
     return draw_points(_ranked(run, points, shares[0].sample, quotas), quotas)
 
 
-def _drawn_to(run: Run, points: DataFrame, plan: Callable[[int], Share], n_rows: int) -> DataFrame:
-    """Draw a sample of a given size."""
-    return _drawn(run, points, [plan(n_rows)])
+def _drawn_alone(run: Run, points: DataFrame, share: Share) -> DataFrame:
+    """Draw one sample."""
+    return _drawn(run, points, [share])
 
 
 def _ranked(run: Run, points: DataFrame, sample: SampleConfig, quotas: DataFrame) -> DataFrame:

@@ -49,7 +49,6 @@ from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
-from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import REPORT
 from jobs.tables.table import Table
 
@@ -87,21 +86,18 @@ class Checked(Outcome):
 def _check(this: Work) -> Checked:
     homes = homes_of(_concepts(this.run).to_pandas())
     # 1. where every image lands, beside the real points
-    images = kept_on_disk(_landed(this, homes))
-    try:
-        there, real = counted(images), _real(this, homes)
-        owned = owners(homes, real, there)
-        # 2. whether it is at home, and a sample that those join
-        points = judged(images, owned, homes)
-        outputs: dict[Table, Rows] = {POINTS: points}
-        if this.config.synthesis.join is not None:
-            outputs[SYNTHETIC_SAMPLES] = _joined(this, points, homes, real)
-        this.write_all(outputs)
-        # 3. balance with the images and without them
-        counts = by_group(homes, real, there, owned, _n_joined(this))
-        return _measured(this, counts, int(real["n_pool"].sum()))
-    finally:
-        kept_no_more(images)
+    images = this.persisted(_landed(this, homes))
+    there, real = counted(images), _real(this, homes)
+    owned = owners(homes, real, there)
+    # 2. whether it is at home, and a sample that those join
+    points = judged(images, owned, homes)
+    outputs: dict[Table, Rows] = {POINTS: points}
+    if this.config.synthesis.join is not None:
+        outputs[SYNTHETIC_SAMPLES] = _joined(this, points, homes, real)
+    this.write_all(outputs)
+    # 3. balance with the images and without them
+    counts = by_group(homes, real, there, owned, _n_joined(this))
+    return _measured(this, counts, int(real["n_pool"].sum()))
 
 
 def _concepts(run: Run) -> pa.Table:
@@ -117,7 +113,7 @@ def _landed(this: Work, homes: Homes) -> DataFrame:
     made = this.lake.read(render_images.IMAGES, run.key(render_images.STAGE))
     values = contents_of(made, _folder(run))
     gated = embedded(this, values, embed_pool.STAGE)
-    gated = kept_on_disk(cluster_levels.on_grid(this, gated))
+    gated = this.persisted(cluster_levels.on_grid(this, gated))
     places = cluster_levels.landed(this, gated.where("reason IS NULL"))
     captions = run.read(write_captions.STAGE, write_captions.CAPTIONS)
     groups = this.spark.createDataFrame(
@@ -279,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check where synthetic images land."""
     from jobs.cli.command import job_main
 
-    return job_main(_show, argv, name="check", summary=STAGE.summary)
+    return job_main(_show, argv, name="synthesis check", summary=STAGE.summary)
 
 
 if __name__ == "__main__":

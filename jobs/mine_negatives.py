@@ -34,7 +34,7 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.kinds import POOL
-from jobs.spark.frames import as_frame, kept_no_more
+from jobs.spark.frames import as_frame
 from jobs.tables.shared import REPORT
 from jobs.tables.table import GENERATION, Table
 from udfs.near import DirectionReader
@@ -80,8 +80,6 @@ def _mine(this: Work) -> Mined:
     if given.drop_last:
         batches = batches.where(F.col("batch_id") < found.n_whole)
     n_written = this.write(HARD_NEGATIVE_BATCHES, batches)
-    for rows in found.kept:
-        kept_no_more(rows)
     # 3. measure how hard some of the batches are
     figures = hardness_of(
         this.lake.read(HARD_NEGATIVE_BATCHES, this.key).select("batch_id", "id", "position"),

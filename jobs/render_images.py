@@ -29,6 +29,7 @@ from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
+from jobs.sections.synthesis import SynthesisConfig
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.tables.adding import added_before, first_number
 from jobs.tables.table import Table
@@ -131,14 +132,18 @@ def _tell_shortfall(this: Work, done: Rendered, first: str | None) -> None:
         return
     given = this.config.synthesis
     what = (
-        f"{done.n_short:,} of {done.n_captions:,} captions have fewer than "
-        f"{given.images_per_caption} images: {done.n_failed:,} failed {given.tries} times each, "
-        f"the first {first}; image_jobs has each"
+        f"{_short(done, given)}: {done.n_failed:,} failed {given.tries} times each, the first "
+        f"{first}; image_jobs has each"
     )
     if given.on_shortfall == "fail":
         raise GuardError(f"synthesis.on_shortfall=fail: {what}; mend the generator and run again")
     log.warning(what)
     this.progress.note(STAGE.name, what)
+
+
+def _short(done: Rendered, given: SynthesisConfig) -> str:
+    wanted = f"{done.n_short:,} of {done.n_captions:,} captions have fewer than "
+    return f"{wanted}{given.images_per_caption} images"
 
 
 STAGE = Stage(
@@ -179,7 +184,13 @@ def render(this: Run) -> Rendered:
         If images are missing and ``synthesis.on_shortfall`` is fail.
     """
     require_on(this)
-    return this.do(STAGE)
+    done, given = this.do(STAGE), this.written.synthesis
+    if done.n_short and given.on_shortfall == "fail":  # made when it was ``warn``
+        raise GuardError(
+            f"synthesis.on_shortfall=fail: {_short(done, given)}; raise tries or change "
+            "generator_options, so that the images are made anew"
+        )
+    return done
 
 
 def require_on(this: Run) -> None:
@@ -215,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Render images of the captions."""
     from jobs.cli.command import job_main
 
-    return job_main(_show, argv, name="images", summary=STAGE.summary)
+    return job_main(_show, argv, name="synthesis images", summary=STAGE.summary)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,9 @@ def _judged_rows(run: Run) -> list[Row]:
 
 def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
     """Return a sample's points, or a hash sample of them if there are too many."""
-    ids, n_ids = balance_sample.ids_of(run, name), run.outcome(balance_sample.STAGE).sizes[name]
+    ids, size = balance_sample.ids_of(run, name), run.outcome(balance_sample.STAGE).sizes[name]
+    (replicas,) = (s.replicas for s in run.config.samples if s.name == name)
+    n_ids = -(-size // replicas)  # at least
     return sample_among(run, ids, ("report.compared", n_rows), n_ids=n_ids)
 
 

@@ -45,7 +45,6 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.learnability import LearnabilityConfig
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ def _score(this: Work) -> Scored:
     given, seed = this.config.learnability, this.config.seed
     # 1. the rows to draw from, each with both losses; those without are rejects
     losses = _losses(this, given)
-    joined = kept_on_disk(losses.rows)
+    joined = this.persisted(losses.rows)
     try:
         rejected = joined.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
         # 2. all criteria at once; the chosen one draws
@@ -68,8 +67,6 @@ def _score(this: Work) -> Scored:
     except SPARK_ERRORS as error:
         say_why_scoring_failed(error)
         raise
-    finally:
-        kept_no_more(joined)
 
 
 def _require_some(given: LearnabilityConfig, n_scored: int, n_rejected: int) -> None:

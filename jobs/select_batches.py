@@ -35,7 +35,6 @@ from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.batches import BatchesConfig
-from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import REJECTS, REPORT
 from jobs.tables.table import GENERATION, Table
 from udfs.joint import DRAWN_SCHEMA, Drawing, make_draw
@@ -83,7 +82,7 @@ def _select(this: Work) -> Selected:
     given, seed = this.config.batches, this.config.seed
     # 1. the pairs to draw from, with both models' embeddings; those without are rejects
     ids = balance_sample.ids_of(this.run, given.source)
-    found = kept_on_disk(pairs_of(this.spark, ids, given.scoring))
+    found = this.persisted(pairs_of(this.spark, ids, given.scoring))
     rejects = found.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
     n_rejected = this.write(REJECTS, rejects)
     pairs = found.where("reason IS NULL")
@@ -93,13 +92,11 @@ def _select(this: Work) -> Selected:
     models = calibrated(pairs, given, n_pairs=n_pairs, seed=seed)
     rank_agreement = agreement(this.spark, pairs, models, given, n_pairs=n_pairs, seed=seed)
     # 3. one batch of each super-batch
-    drawn = kept_on_disk(_drawn(pairs, models, this.config, n_pairs, n_batches))
+    drawn = this.persisted(_drawn(pairs, models, this.config, n_pairs, n_batches))
     n_drawn = this.write(BATCHES, drawn)
     stats = drawn.where("position = 0").toArrow().sort_by("batch_id")
     rows = batch_rows(given.source, stats)
     this.write_all({BATCH_STATS: stats, REPORT: report_table(rows, this.run.run_id)})
-    kept_no_more(drawn)
-    kept_no_more(found)
     learner, reference = models
     return Selected(
         n_pairs=n_pairs,
@@ -156,7 +153,9 @@ def _drawn(
     how = Drawing(
         given.loss, *models, size=given.drawn_size, n_chunks=given.chunks, prefilter=given.prefilter
     )
-    spread = pairs.join(cut, on="id").repartition(min(n_batches, _MOST_TASKS), "super_batch")
+    spread = pairs.join(cut, on="id", how="inner").repartition(
+        min(n_batches, _MOST_TASKS), "super_batch"
+    )
     schema = DRAWN_SCHEMA.format(id=pairs.schema["id"].dataType.simpleString())
     constant = {
         "round": given.round,

@@ -68,12 +68,13 @@ def shipped_leaves(leaves: Shipped, cells: tuple[Shipped, NDArray[np.int64]] | N
 
 def _joined(batches: Batches, n_rows: int) -> Batches:
     """Join batches until each has n_rows rows or more; the last may have fewer."""
-    some: list[pa.RecordBatch] = []
+    some, n_some = list[pa.RecordBatch](), 0
     for batch in batches:
         some.append(batch)
-        if sum(map(len, some)) >= n_rows:
+        n_some += len(batch)
+        if n_some >= n_rows:
             yield pa.concat_batches(some)
-            some.clear()
+            some, n_some = [], 0
     if some:
         yield pa.concat_batches(some)
 

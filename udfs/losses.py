@@ -4,6 +4,7 @@ Losses that are computed here are rounded to LOSS_GRID: what decides must not de
 bits of a sum, which differ between processors.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -60,8 +61,8 @@ def _scored(
     """Score the rows whose vectors are finite and as long as most; the others' loss is null."""
     rows = rows.sort_by([("hash", "ascending"), ("id", "ascending")])
     lists = [rows[name].to_pylist() for name in columns]
-    lengths = [len(vector) for vector in lists[0] if vector is not None]
-    usual = max(lengths, key=lambda n: (lengths.count(n), n), default=0)
+    lengths = Counter(len(vector) for vector in lists[0] if vector is not None)
+    usual = max(lengths, key=lambda n: (lengths[n], n), default=0)
     kept = [
         i
         for i, vectors in enumerate(zip(*lists, strict=True))

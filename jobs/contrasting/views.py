@@ -128,7 +128,9 @@ def _of_contents(this: Work, kind: str, embedded_by: Stage[Any], ids: DataFrame)
     for name in _NAMES:
         changed = rows.withColumn("value", augment("value", _seed(this, name)))
         embedded = embedded_alike(this, embedded_by, changed, KEY)
-        found = found.join(embedded.select("id", F.col("embedding").alias(name)), on="id")
+        found = found.join(
+            embedded.select("id", F.col("embedding").alias(name)), on="id", how="inner"
+        )
     schema = PACKED_SCHEMA.format(*_NAMES, id=ids.schema["id"].dataType.simpleString())
     pack = make_pack(size_of(this.run).n_features, _NAMES)
     return found.mapInArrow(pack, schema).withColumn("n_rows", F.lit(1))

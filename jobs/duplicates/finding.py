@@ -4,7 +4,6 @@ A small pool is brought to the driver, where all is done in memory; a larger one
 the executors. The answer is the same.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -22,7 +21,7 @@ from jobs.runs.run import HANDED_BYTES, Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.sections.dedup import DedupConfig, KeepConfig
-from jobs.spark.frames import as_frame, kept_no_more, kept_on_disk
+from jobs.spark.frames import as_frame
 from jobs.tables.table import Table
 from udfs.near import DirectionReader
 
@@ -103,8 +102,7 @@ def _among(this: Work, embedded_by: Stage[Any], points: DataFrame) -> Found:
     copies = copies_among(points if given.exact else points.limit(0), ranking_of(given))
     if given.threshold is None:
         return Found(copies, 0, contaminated)
-    copies = kept_on_disk(copies)
-    this.when_finished(partial(kept_no_more, copies))
+    copies = this.persisted(copies)
     left = points.join(copies.select("id"), on="id", how="left_anti")
     left = left.withColumn("group_id", F.xxhash64("content_hash")).drop("content_hash")
     search = _search(this, given.threshold)

@@ -15,7 +15,7 @@ def settle_doubled(gated: DataFrame) -> DataFrame:
     counts = named.groupBy("id").agg(F.count("*").alias("n_same_id")).where("n_same_id > 1")
     same_id = Window.partitionBy("id")
     order = ("content_hash", F.to_json("metadata"))
-    doubled = named.join(counts, on="id").withColumns(
+    doubled = named.join(counts, on="id", how="inner").withColumns(
         {
             "n_contents": F.size(F.collect_set("content_hash").over(same_id)),
             "at": F.row_number().over(same_id.orderBy(F.col("reason").isNotNull(), *order)),

@@ -115,7 +115,7 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
     require_same_ids(key, source.rows, named)
     named = named.where(F.col("id").isNotNull())
     if losses.form in ("views", "embedding"):  # a row can only be compared with rows of the pool
-        named = named.join(source.leaves, on="id")
+        named = named.join(source.leaves, on="id", how="inner")
     computed = _computed(spark, key, named, losses, source.seed)
     grouped = computed.groupBy("id")
     # rows that agree count once

@@ -32,7 +32,9 @@ def super_batches(
     in_order = Window.partitionBy(F.lit(0)).orderBy("bin")
     before = counts.select("bin", (F.sum("n").over(in_order) - F.col("n")).alias("before"))
     within = Window.partitionBy("bin").orderBy("hash", "id")
-    ranked = hashed.withColumn("rank", F.row_number().over(within) - 1).join(before, on="bin")
+    ranked = hashed.withColumn("rank", F.row_number().over(within) - 1).join(
+        before, on="bin", how="inner"
+    )
     batch = F.floor((F.col("before") + F.col("rank")) / F.lit(size)).cast("bigint")
     numbered = ranked.select("id", "hash", batch.alias("super_batch"))
     return numbered.where(F.col("super_batch") < n_batches)

@@ -53,7 +53,7 @@ class History:
         """Return a stage key's state: ``finished``, ``failed``, ``started`` or ``cleaned``."""
         if self.finished(stage_key) is not None:
             return "finished"
-        last = [e.event for e in self.by_key[stage_key] if e.event != "reused"][-1]
+        last = [e.event for e in self.by_key[stage_key] if e.event not in ("reused", "resumed")][-1]
         return "cleaned" if last == "finished" else last  # cleaned while the attempt was running
 
     def state_of(self, run: RecordedRun) -> str:

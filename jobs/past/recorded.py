@@ -45,7 +45,7 @@ class RecordedRun:
         latest = {e.stage: e for e in self.attempts}
         order = [stage.name for stage in self.recipe_now.stages]
         known = [name for name in order if name in latest]
-        return {name: latest[name] for name in [*known, *(set(latest) - set(known))]}
+        return {name: latest[name] for name in [*known, *sorted(set(latest) - set(known))]}
 
     @cached_property
     def own(self) -> dict[str, Event]:
@@ -108,9 +108,9 @@ class RecordedRun:
         except ConfigError:
             return None
 
-    @property
+    @cached_property
     def lineages(self) -> set[str]:
-        """Return the lineages that it continues; empty if its own is unknown."""
+        """The lineages that it continues; empty if its own is unknown."""
         if self.config is None or self.lineage is None:
             return set()
         return self.recipe_now.lineages(self.config)

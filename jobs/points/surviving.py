@@ -196,7 +196,7 @@ def sample_among(run: Run, ids: DataFrame, wanted: tuple[str, int], *, n_ids: in
     ----------
     ids : rows with a column ``id``
     wanted : (salt, n_rows); all of them if there are fewer
-    n_ids : the number of ids
+    n_ids : the number of ids, or fewer: the fewer, the more points are read to choose from
     """
     points, seed = held(run), run.written.seed
     if points is None:

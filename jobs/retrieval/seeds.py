@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,8 +79,7 @@ class Seeds:
         for key, k in self.sample.retrieved.items():
             with self._embedded(key) as (name, seeds):
                 vectors = vectors_of(name, seeds, read)
-            ids = kept_on_disk(nearest_points(self.this, vectors, surviving(run), k, read))
-            self.this.when_finished(partial(kept_no_more, ids))
+            ids = self.this.persisted(nearest_points(self.this, vectors, surviving(run), k, read))
             how = "leftsemi" if key == "like" else "left_anti"
             candidates = candidates.join(ids, on="id", how=how)
         return candidates

@@ -1,8 +1,9 @@
 """A stage at work: what its function receives, and where its rows go."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from jobs.ledger.attempts import Attempt
 from jobs.ledger.events import Figures
 from jobs.runs.progress import Progress
 from jobs.runs.stage import Stage
-from jobs.spark.frames import as_frame
+from jobs.spark.frames import as_frame, kept_no_more, kept_on_disk
 from jobs.spark.shipping import ship
 from jobs.tables.lake import Lake
 from jobs.tables.table import Table
@@ -45,6 +46,7 @@ class Work:
         self.digests: dict[str, str] = {}
         self.n_rows: dict[str, int] = {}
         self._finishing: list[Callable[[], None]] = []
+        self._releases: list[Callable[[], None]] = []
         self.lake.look_ahead(*stage.tables)
 
     @property
@@ -136,10 +138,16 @@ class Work:
                 commit.result()
 
     def ship(self, array: NDArray[Any]) -> Shipped:
-        """Ship an array to the stage's tasks; it is released once the stage has finished."""
+        """Ship an array to the stage's tasks; it is released once this attempt is over."""
         shipped = ship(self.spark, array)
-        self.when_finished(shipped.release)
+        self._releases.append(shipped.release)
         return shipped
+
+    def persisted(self, rows: DataFrame) -> DataFrame:
+        """Persist rows that are read several times; they are freed once this attempt is over."""
+        rows = kept_on_disk(rows)
+        self._releases.append(partial(kept_no_more, rows))
+        return rows
 
     def when_finished(self, finish: Callable[[], None]) -> None:
         """Register a call to make once the ledger has the stage as finished."""
@@ -151,14 +159,19 @@ class Work:
         self.progress.note(self.stage.name, f"resumed from checkpoint {sequence}")
 
     def end(self) -> None:
-        """End the lease, now that the attempt is over."""
+        """End the lease and free what the attempt held, however it went."""
         self._attempt.end()
+        releases, self._releases = self._releases, []
+        self._call(releases)
 
     def finish(self) -> None:
         """Make the calls registered for when the stage has finished."""
         self.end()
-        for finish in [*self._finishing, self._attempt.forget_renewals]:
+        self._call([*self._finishing, self._attempt.forget_renewals])
+
+    def _call(self, calls: Sequence[Callable[[], None]]) -> None:
+        for call in calls:
             try:
-                finish()
-            except Exception as error:  # the stage is done and recorded
+                call()
+            except Exception as error:  # the stage is over, and how it ended is recorded
                 log.warning("stage=%s cleanup failed: %s", self.stage, error)

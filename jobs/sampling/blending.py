@@ -19,7 +19,6 @@ from jobs.sampling.shares import allocations_of
 from jobs.sections.kinds import POOL
 from jobs.sections.samples import SampleConfig
 from jobs.sections.share import ShareConfig
-from jobs.spark.frames import kept_no_more, kept_on_disk
 from udfs.kernels.sampling.allocation import TreeLevel, pool_weights
 from udfs.kernels.sampling.quotas import divide_quotas, units_below
 
@@ -58,8 +57,7 @@ def with_blends(
         If a part of a blend has too few rows.
     """
     n_points = int(levels[-1].n_points.sum())
-    kept = kept_on_disk(drawn)  # every blend reads it several times
-    this.when_finished(partial(kept_no_more, kept))
+    kept = this.persisted(drawn)  # every blend reads it several times
     found = [_blended(blend, kept, blend.rows_of(n_points), levels) for blend in blends]
     union = partial(DataFrame.unionByName, allowMissingColumns=True)
     rows = reduce(union, (rows for rows, _ in found), kept.where(F.col("sample") != UNIFORM))

@@ -11,6 +11,8 @@ from pyspark.sql import functions as F
 
 from udfs.kernels.sampling.allocation import TreeLevel
 
+_LARGEST = 1e18  # size of a point that counts, so that sums fit a decimal
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -47,12 +49,13 @@ def count_candidates(points: DataFrame, n_strata: int, n_leaves: int) -> Counts:
     is_included = F.col("is_included") if "is_included" in known else never
     has_no_weight = F.col("weight").isNull() if "weight" in known else never
     has_no_size = (F.col("size").isNull() | (F.col("size") < 0)) if "size" in known else never
+    size = F.least(F.col("size"), F.lit(_LARGEST)) if "size" in known else nothing
     found = points.groupBy("stratum", "leaf_id").agg(
         F.count("*").alias("n_points"),
         F.count_if(is_included).alias("n_included"),
         F.count_if(has_no_weight).alias("n_without_weight"),
         F.count_if(has_no_size).alias("n_without_size"),
-        F.sum(F.col("size") if "size" in known else nothing).alias("total_size"),
+        F.sum(size.cast("decimal(38,9)")).alias("total_size"),  # exact: the same in any order
     )
     rows = found.toArrow()
     at = (rows["stratum"].to_numpy(), rows["leaf_id"].to_numpy())

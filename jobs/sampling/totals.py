@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from jobs.config.errors import ConfigError
 from jobs.sampling.candidates import number_in
 from jobs.sampling.counts import Counts
+from jobs.sampling.shares import Share
 from jobs.sections.samples import SampleConfig, TotalConfig
 
 _MARGIN = 1.25  # over the expected number of rows, so that the first try mostly suffices
@@ -20,19 +21,21 @@ def rows_for_total(
     sample: SampleConfig,
     points: DataFrame,
     counts: Counts,
-    draw: Callable[[int], DataFrame],
+    plan: Callable[[int], Share],
+    draw: Callable[[Share], DataFrame],
 ) -> int:
     """Return the largest number of rows whose sizes sum to at most the wanted total.
 
     Parameters
     ----------
     points : id, size
-    draw : returns the sample of some size : id, position
+    plan : returns what the sample of some size takes of every node
+    draw : returns a sample : id, position
 
     Raises
     ------
     ConfigError
-        If points have no size, or not even one row fits.
+        If points have no size, not even one row fits, or the constraints allow no size.
     """
     wanted, at = _total(sample), f"samples.{sample.name}.target_size"
     n_points = int(counts.n_points.sum())
@@ -43,10 +46,11 @@ def rows_for_total(
         )
     most = n_points * sample.replicas
     if counts.total_size * sample.replicas <= wanted.total:
-        return most
+        return _possible(plan, most).size
     n_rows, is_cut = int(_MARGIN * wanted.total * n_points / counts.total_size) + _LEAST, False
     while True:
-        sums = _running_sums(draw(min(n_rows, most)), points)
+        share = _possible(plan, min(n_rows, most))
+        sums = _running_sums(draw(share), points)
         fits = int(np.searchsorted(sums, wanted.total, side="right"))
         if fits == 0:
             raise ConfigError(
@@ -54,13 +58,37 @@ def rows_for_total(
                 f"{sums[0]:g}; want more"
             )
         if fits == len(sums):
-            if is_cut or fits >= most:
+            if is_cut or share.size < n_rows:
                 return fits
             n_rows *= 2
         elif sample.quotas is None:
             return fits
         else:  # quotas depend on the size, so what fits is drawn once more
             n_rows, is_cut = fits, True
+
+
+def _possible(plan: Callable[[int], Share], size: int) -> Share:
+    """Return the share of some size, or of the largest below it that the constraints allow.
+
+    Raises
+    ------
+    ConfigError
+        If they allow none.
+    """
+    try:
+        return plan(size)
+    except ConfigError:
+        found, too_large = None, size
+        smallest = 0
+        while too_large - smallest > 1:
+            middle = (smallest + too_large) // 2
+            try:
+                found, smallest = plan(middle), middle
+            except ConfigError:
+                too_large = middle
+        if found is None:
+            raise
+        return found
 
 
 def _running_sums(drawn: DataFrame, points: DataFrame) -> NDArray[np.float64]:

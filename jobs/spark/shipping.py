@@ -50,21 +50,22 @@ def kept_folder() -> Path:
 
 def ship_code(spark: SparkSession, path: str) -> None:
     """Put a .zip of Python code on the workers' path for later tasks."""
-    if _is_new(spark, path) and not add_python_code(spark, path):
-        spark.addArtifacts(path, pyfile=True)
+    if (key := _session_and(spark, path)) not in _sent:
+        if not add_python_code(spark, path):
+            spark.addArtifacts(path, pyfile=True)
+        _sent.add(key)
 
 
 def ship_archive(spark: SparkSession, path: str) -> None:
     """Have a .zip unpacked on every machine, under its name without the suffix, for later tasks."""
-    named = f"{path}#{Path(path).stem}"
-    if _is_new(spark, path) and not add_archive(spark, named):
-        spark.addArtifacts(named, archive=True)
+    if (key := _session_and(spark, path)) not in _sent:
+        named = f"{path}#{Path(path).stem}"
+        if not add_archive(spark, named):
+            spark.addArtifacts(named, archive=True)
+        _sent.add(key)
 
 
-def _is_new(spark: SparkSession, path: str) -> bool:
-    """Return whether a file was not sent to this session's workers before."""
+def _session_and(spark: SparkSession, path: str) -> tuple[str, str]:
+    """Return what a file is known by in ``_sent`` once this session's workers have it."""
     connect: Any = spark  # its sessions have an id of their own
-    session = application_id(spark) or str(connect.session_id)
-    is_new = (session, path) not in _sent
-    _sent.add((session, path))
-    return is_new
+    return application_id(spark) or str(connect.session_id), path

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from jobs import balance_sample, cluster_levels, curate, tune_tree
+from jobs import balance_sample, cluster_levels, curate, report_curation, tune_tree
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig
 from jobs.explain_point import explain
+from jobs.points import surviving
 from jobs.runs.opening import open_run
 
 pytestmark = pytest.mark.whole
@@ -135,6 +136,34 @@ def test_quotas_and_totals_agree(draw: Draw) -> None:
     ((*rows,),) = draw({"target_size": {"total": 1000, "of": "tokens"}, "quotas": quotas})
     assert sum(10 + number(row) for row in rows) <= 1000
     assert abs(sum(map(is_german, rows)) - len(rows) / 2) <= 0.5
+
+
+def test_a_total_is_reached_beside_constraints_that_allow_little_more(draw: Draw) -> None:
+    halves = {"by": "language", "values": {"de": {"share": 0.5}}}  # of 30 rows: 60 at most
+    few, even, whole = draw(
+        {"target_size": {"total": 1500, "of": "tokens"}, "per_node": {"level": 1, "max": 4}},
+        {"target_size": {"total": 3600, "of": "tokens"}, "quotas": halves},
+        {"target_size": {"total": 9000, "of": "tokens"}, "per_node": {"level": 1, "max": 4}},
+    )
+    for rows, total in ((few, 1500), (even, 3600)):
+        tokens = [10 + number(row) for row in rows]
+        assert total - 130 < sum(tokens) <= total
+    assert max(Counter(row.leaf_id for row in few).values()) <= 4
+    assert abs(sum(map(is_german, even)) - len(even) / 2) <= 0.5
+    assert Counter(row.leaf_id for row in whole) == {leaf: 4 for leaf in range(8)}
+
+
+def test_a_sample_with_replicas_is_judged_by_as_many_points(
+    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(folder, {"target_size": 240, "replicas": 3})
+    curate.run(spark, config)
+    run = open_run(spark, config)
+    found = [report_curation._sampled(run, "s0", 60)]
+    monkeypatch.setattr(surviving, "HANDED_BYTES", 0)
+    found.append(report_curation._sampled(open_run(spark, config), "s0", 60))
+    assert len(found[0]) == 60
+    assert found[0]["id"].to_pylist() == found[1]["id"].to_pylist()
 
 
 def test_diverse_rows_lie_farther_from_each_other(draw: Draw) -> None:

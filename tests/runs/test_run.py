@@ -1,7 +1,10 @@
 """A run's stages: what is reused or repeated, what a failure leaves, what is one commit."""
 
+import contextlib
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -196,6 +199,23 @@ def test_what_is_to_be_done_at_the_end_comes_after_the_ledger_knows(world: World
     tidy = stage("a", tidies)
     world.open(tidy).do(tidy)
     assert told == [["started", "finished"]]
+
+
+def test_what_an_attempt_held_is_freed_however_it_ends(world: World) -> None:
+    freed = []
+
+    def holds(work: Work) -> Found:
+        rows: Any = SimpleNamespace(unpersist=lambda: freed.append(work.stage.name))
+        rows.persist = lambda _: rows
+        assert work.persisted(rows) is rows
+        assert work.stage.name not in freed
+        return fails(work) if work.stage.name == "a" else works(work)
+
+    for name in ("a", "b"):
+        held = stage(name, holds)
+        with contextlib.suppress(RuntimeError):
+            world.open(held).do(held)
+    assert freed == ["a", "b"]
 
 
 def test_no_credentials_in_events(world: World) -> None:
