@@ -40,7 +40,7 @@ def verdict(stdout: str, stderr: str) -> tuple[int, str]:
         return 1, f"the audit failed: {said}"
     known = [
         f"{package['name']} {package['version']}: {found['id']}, "
-        + (f"mended in {', '.join(found['fix_versions'])}" if found["fix_versions"] else "no fix")
+        + (f"fixed in {', '.join(found['fix_versions'])}" if found["fix_versions"] else "no fix")
         for package in audited
         for found in package.get("vulns", [])
     ]

@@ -22,7 +22,7 @@ from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows
-from jobs.points.ranks import ranked, ranked_apart
+from jobs.points.ranks import ranked, ranked_farthest_first
 from jobs.points.surviving import held, places_of, sample_points, size_of, surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.rows import Row
@@ -80,7 +80,7 @@ def _balance(this: Work) -> Drawn:
     parts, shares = [], []
     blends = [sample for sample in this.config.samples if sample.blend is not None]
     uniform = uniform_draws(blends, size_of(this.run).n_points)
-    for samples in _alike([*this.config.samples, *uniform]):
+    for samples in _grouped_by_ranking([*this.config.samples, *uniform]):
         # 1. quotas, from the top of the tree down to its leaves
         points = _seeds(this, samples[0]).picked(_candidates(this.run, samples[0]))
         theirs = _shares(this, samples, points, levels)
@@ -101,7 +101,7 @@ def _balance(this: Work) -> Drawn:
     return Drawn(sizes=sizes)
 
 
-def _alike(samples: Sequence[SampleConfig]) -> Iterable[list[SampleConfig]]:
+def _grouped_by_ranking(samples: Sequence[SampleConfig]) -> Iterable[list[SampleConfig]]:
     """Group samples that rank the same points in the same order; blends rank none."""
     groups: dict[str, list[SampleConfig]] = {}
     for sample in (s for s in samples if s.blend is None):
@@ -173,7 +173,7 @@ def _ranked(run: Run, points: DataFrame, sample: SampleConfig, quotas: DataFrame
     wanted = quotas.groupBy("leaf_id", "stratum").agg(F.max("quota").alias("n_wanted"))
     unit = run.outcome(cluster_levels.STAGE).grid_unit
     with_vectors = points.join(surviving(run), on="id", how="inner")
-    return ranked_apart(with_vectors, wanted, PointReader(unit, size_of(run).n_features))
+    return ranked_farthest_first(with_vectors, wanted, PointReader(unit, size_of(run).n_features))
 
 
 def _report(run: Run) -> list[Row]:
@@ -202,7 +202,7 @@ def _ranks(run: Run, leaf: int, id_: Id) -> dict[str, int | None]:
     Blends, and samples of points that are near to seeds, are left out.
     """
     found = []
-    groups = list(_alike([s for s in run.config.samples if not s.retrieved]))
+    groups = list(_grouped_by_ranking([s for s in run.config.samples if not s.retrieved]))
     for samples in groups:
         points = _candidates(run, samples[0], leaf)
         whole = points.groupBy("leaf_id", "stratum").agg(F.count("*").alias("quota"))

@@ -21,7 +21,7 @@ from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
 from jobs.embedding.doubled import DUPLICATE, settle_doubled
-from jobs.embedding.gating import Spread, gate_rows, n_tasks, reject_giants
+from jobs.embedding.gating import TaskLayout, gate_rows, n_tasks, reject_giants
 from jobs.embedding.learning import learned
 from jobs.planning import costs
 from jobs.points.surviving import hold, is_held
@@ -84,22 +84,22 @@ def _embed(this: Work) -> Embedded:
     # 1. an embedder, fitted if it has something to learn
     load, n_features, row_seconds = _embedder(this, rows, embedder)
     # 2. embed, mark what is wrong, and write
-    spread = _spread(this, rows, row_seconds, embedder) if embedder.spec.is_costly else None
-    embedded = kept_on_disk(gate_rows(rows, load, config.embed, spread))
+    layout = _layout_of(this, rows, row_seconds, embedder) if embedder.spec.is_costly else None
+    embedded = kept_on_disk(gate_rows(rows, load, config.embed, layout))
     try:
-        return _write(this, embedded, n_features, embedder.makes(rows), spread)
+        return _write(this, embedded, n_features, embedder.makes(rows), layout)
     finally:
         kept_no_more(embedded)
 
 
 def _write(
-    this: Work, embedded: DataFrame, n_features: int, column: str, spread: Spread | None
+    this: Work, embedded: DataFrame, n_features: int, column: str, layout: TaskLayout | None
 ) -> Embedded:
     """Write the rejects, and stop if there are too many; then write the rest."""
     config, ratio = this.config, this.config.hygiene.max_norm_ratio
-    with _in_sight(this, spread):
+    with _reporting_pace(this, layout):
         gated, found = embedded, _count(embedded)  # the whole pool has been read by now
-    if found.n_doubled:
+    if found.n_repeated_ids:
         gated = settle_doubled(gated)
     if not config.embed.normalize:
         gated = reject_giants(gated, ratio, found.largest_norm)
@@ -139,7 +139,7 @@ class _Count(NamedTuple):
     n_rows: int
     largest_norm: float
     n_described: int | None
-    n_doubled: int  # rows besides the first of their id
+    n_repeated_ids: int  # rows besides the first of their id
 
 
 def _count(gated: DataFrame) -> _Count:
@@ -147,8 +147,8 @@ def _count(gated: DataFrame) -> _Count:
     size = F.sum(F.when(is_accepted, F.length(F.to_json("metadata"))))
     largest = F.max(F.when(is_accepted, F.col("norm")))
     id_ = F.when(F.col("is_named"), F.col("id"))
-    n_doubled = F.count(id_) - F.count_distinct(id_)
-    return _Count(*gated.agg(F.count("*"), largest, size, n_doubled).collect()[0])
+    n_repeated_ids = F.count(id_) - F.count_distinct(id_)
+    return _Count(*gated.agg(F.count("*"), largest, size, n_repeated_ids).collect()[0])
 
 
 def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: float) -> None:
@@ -160,10 +160,10 @@ def _guard_rejects(rejected: DataFrame, n_rejects: int, n_pool: int, limit: floa
         return
     reasons = ", ".join(f"{row.reason} {row['count']}" for row in counts)
     if n_rejects == n_pool:
-        refused, fix = "so that none is left", "mend the pool"
+        refused, fix = "so that none is left", "fix the pool"
     else:
         refused = f"more than hygiene.max_reject_fraction={limit}"
-        fix = "mend the pool, or raise the limit"
+        fix = "fix the pool, or raise the limit"
     raise GuardError(
         f"{n_rejects} of {n_pool} rows were rejected ({reasons}), {refused}; the rejects table "
         f"names each row: {fix}"
@@ -187,19 +187,19 @@ def _embedder(
     return make_loader(spec.make, shipped), spec.n_features(from_bytes(content)), row_seconds
 
 
-def _spread(this: Work, rows: DataFrame, row_seconds: float, embedder: Chosen) -> Spread:
+def _layout_of(this: Work, rows: DataFrame, row_seconds: float, embedder: Chosen) -> TaskLayout:
     n_rows = rows.count()
     tasks = n_tasks(n_rows, row_seconds, n_slots(this.spark))
-    return Spread(n_rows, tasks, row_counter(this.spark), embedder.spec.n_at_once)
+    return TaskLayout(n_rows, tasks, row_counter(this.spark), embedder.spec.n_at_once)
 
 
-def _in_sight(this: Work, spread: Spread | None) -> AbstractContextManager[None]:
+def _reporting_pace(this: Work, layout: TaskLayout | None) -> AbstractContextManager[None]:
     """Show the pace of a costly embedder."""
-    if spread is None:
+    if layout is None:
         return nullcontext()
-    counter = spread.counter
+    counter = layout.counter
     n_done = None if counter is None else lambda: int(counter.value)
-    return paced(this.progress, STAGE.name, spread.n_rows, n_done)
+    return paced(this.progress, STAGE.name, layout.n_rows, n_done)
 
 
 def _kept_artifact(this: Work, name: str, content: bytes) -> bytes:

@@ -22,7 +22,7 @@ from jobs.imaging.captions import wanted_images
 from jobs.imaging.generators import chosen, generator_identity
 from jobs.imaging.images import folder_of, for_pyarrow
 from jobs.imaging.manifest import MANIFEST, manifest_of
-from jobs.imaging.rendering import Told, failed_first, jobs_of, render_all, renderer
+from jobs.imaging.rendering import RenderTally, failed_first, jobs_of, render_all, renderer
 from jobs.planning import synthesis_costs
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
@@ -75,7 +75,7 @@ def _render(this: Work) -> Rendered:
     n_captions = captions.where("is_ok").count()
     # 1. what earlier attempts have made stays
     before, number = added_before(this.lake, IMAGES, this.key, this.incarnation), 0
-    told = Told(0, n_captions * given.images_per_caption, [])
+    told = RenderTally(0, n_captions * given.images_per_caption, [])
     if before is not None:
         ((told.n_done, number),) = before.agg(F.count("*"), F.max("chunk")).collect()
         this.note_resumed(number, f"images={told.n_done}")
@@ -88,7 +88,7 @@ def _render(this: Work) -> Rendered:
     return _written(this, made, told, n_captions)
 
 
-def _rendered(this: Work, wanted: DataFrame, told: Told, number: int) -> None:
+def _rendered(this: Work, wanted: DataFrame, told: RenderTally, number: int) -> None:
     """Render, and stop where nothing at all could be made."""
     try:
         folder = for_pyarrow(folder_of(this.lake, this.config, this.key))
@@ -107,7 +107,7 @@ def _named(config: RunConfig, what: str) -> str:
     return f"synthesis.generator={config.synthesis.generator!r}: {what}"
 
 
-def _written(this: Work, made: DataFrame, told: Told, n_captions: int) -> Rendered:
+def _written(this: Work, made: DataFrame, told: RenderTally, n_captions: int) -> Rendered:
     given = this.config.synthesis
     written = this.lake.describe(IMAGES, this.key)
     this.digests[IMAGES.name], this.n_rows[IMAGES.name] = written.digest, written.n_rows
@@ -136,7 +136,7 @@ def _tell_shortfall(this: Work, done: Rendered, first: str | None) -> None:
         f"{first}; image_jobs has each"
     )
     if given.on_shortfall == "fail":
-        raise GuardError(f"synthesis.on_shortfall=fail: {what}; mend the generator and run again")
+        raise GuardError(f"synthesis.on_shortfall=fail: {what}; fix the generator and run again")
     log.warning(what)
     this.progress.note(STAGE.name, what)
 

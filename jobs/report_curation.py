@@ -236,7 +236,7 @@ def _reread(run: Run) -> PageContext:
 
 
 def _context(run: Run, rows: pd.DataFrame) -> PageContext:
-    """Return what the page shows, but for single points."""
+    """Return what the page shows, except single points."""
     names, judge = [*run.outcome(balance_sample.STAGE).sizes], run.config.report.judge
     context = page_context(_reported(run), rows)
     return replace(context, advice=recommendations(rows, names, judge, run.config.leaning))

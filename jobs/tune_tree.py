@@ -113,7 +113,9 @@ def target_sizes(run: Run) -> dict[str, int]:
 
 
 def _rows(choice: Choice) -> list[Row]:
-    """Return every finalist's coverage over the uniform control's, and its lag's standard error.
+    """Return every finalist's coverage over the uniform control's, as rows of the report.
+
+    The error is that of its difference from the best trial.
 
     ``relative_coverage`` is the geometric mean of that over nodes and over communities.
     """

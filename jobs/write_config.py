@@ -56,7 +56,7 @@ def _root(table: str) -> str:
 
 
 def write(path: Path, text: str, *, is_forced: bool) -> None:
-    """Write a config, but over an existing file only if told so.
+    """Write a config; overwrite an existing file only if forced.
 
     Raises
     ------

@@ -104,7 +104,7 @@ def _called(call: Any, batch: pd.DataFrame, name: str) -> NDArray[np.float64]:
         raise  # the machine's fault
     except Exception as error:
         raise EmbedderError(
-            f"{name} failed on {len(batch)} rows with {described(error)}; mend it, and return nan "
+            f"{name} failed on {len(batch)} rows with {described(error)}; fix it, and return nan "
             "for a row that cannot be scored"
         ) from error
     if got.shape != (len(batch),):

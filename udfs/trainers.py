@@ -105,7 +105,7 @@ def trained(code: Code, rows: pa.Table, seed: int) -> Encoder:
         raise  # the machine's fault
     except Exception as error:
         raise EmbedderError(
-            f"{code.factory} failed on {len(rows)} rows with {described(error)}; mend it: it "
+            f"{code.factory} failed on {len(rows)} rows with {described(error)}; fix it: it "
             "returns pairs of weights and bias"
         ) from error
     _require_layers(code.factory, layers, views.a.shape[1])

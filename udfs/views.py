@@ -71,7 +71,7 @@ class UserCode:
                 raise  # the machine's fault
             except Exception as error:
                 raise EmbedderError(
-                    f"{self.code.factory} failed on {len(X)} rows with {described(error)}; mend it"
+                    f"{self.code.factory} failed on {len(X)} rows with {described(error)}; fix it"
                 ) from error
             if got.ndim != 2 or len(got) != len(X):
                 raise EmbedderError(

@@ -41,7 +41,7 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
         choice = search(problem, tell)
     chosen, scale = choice.chosen, len(points) / n_points
     drawn = {
-        sample.name: chosen.grove[0].draw(
+        sample.name: chosen.trees[0].draw(
             chosen.depth,
             max(1, round(scale * targets[sample.name])),
             sample.share.resolved(*choice.share).powers,

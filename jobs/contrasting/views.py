@@ -15,7 +15,7 @@ from jobs.pool.beside import opened, pinned
 from jobs.pool.columns import pool_columns
 from jobs.pool.computing import say_why_code_failed
 from jobs.pool.inputs import Pool
-from jobs.pool.joining import Wrong, require_same_ids, with_reasons
+from jobs.pool.joining import RejectRule, require_same_ids, with_reasons
 from jobs.pool.towers import packed_pairs, read_pairs
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
@@ -84,9 +84,11 @@ def views_for(this: Work, embedded_by: Stage[Any], ids: DataFrame) -> DataFrame:
     rows = ids.join(found.withColumnsRenamed({"detail": "told"}), on="id", how="left")
     n = F.col("n_rows")
     wrong = [
-        Wrong("no_views", n.isNull(), F.lit("views: no row has this id")),
-        Wrong("duplicate_views", n > 1, F.format_string("views: %d rows have this id", n)),
-        Wrong("bad_views", F.col("reason").isNotNull(), F.concat(F.lit("views."), F.col("told"))),
+        RejectRule("no_views", n.isNull(), F.lit("views: no row has this id")),
+        RejectRule("duplicate_views", n > 1, F.format_string("views: %d rows have this id", n)),
+        RejectRule(
+            "bad_views", F.col("reason").isNotNull(), F.concat(F.lit("views."), F.col("told"))
+        ),
     ]
     return with_reasons(rows, wrong).select(*ids.columns, "a", "b", "reason", "detail")
 
@@ -153,4 +155,4 @@ def say_why_views_failed(error: BaseException) -> None:
     ConfigError, InputError
         See ``say_why_code_failed``.
     """
-    say_why_code_failed(error, KEY, "contrast, the code that it calls", "mend the row")
+    say_why_code_failed(error, KEY, "contrast, the code that it calls", "fix the row")

@@ -141,7 +141,7 @@ def contaminated_in(
     with threadpool_limits(1), ThreadPoolExecutor(n := n_threads()) as threads:
         parts = threads.map(lambda i: _matched(match, some[i::n]), range(n))
         found = [batch for part in parts for batch in part]
-    return _told(pa.Table.from_batches(found), known)
+    return _as_rejects(pa.Table.from_batches(found), known)
 
 
 def _matched(match: OnBatches, batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
@@ -155,10 +155,12 @@ def contaminated_among(
     loads = (this.ship(known.hashes).get, this.ship(known.X).get)
     schema = MATCHED_SCHEMA.format(id=points.schema["id"].dataType.simpleString())
     rows = points.select("id", "content_hash", "embedding")
-    return _told(rows.mapInArrow(make_match(read, *loads, threshold), schema).toArrow(), known)
+    return _as_rejects(
+        rows.mapInArrow(make_match(read, *loads, threshold), schema).toArrow(), known
+    )
 
 
-def _told(matched: pa.Table, known: Known) -> pa.Table:
+def _as_rejects(matched: pa.Table, known: Known) -> pa.Table:
     """Return what each point was found to be : columns of MATCHED_SCHEMA -> id, reason, detail."""
     details = [
         f"the content of {known.names[i]}"

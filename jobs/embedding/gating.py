@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.model import EmbedConfig
+from jobs.pool.joining import RejectRule, first_reason
 from udfs.embed import GATED_SCHEMA, make_gated_embed
 from udfs.embedders.contract import Embedder
 
@@ -21,8 +22,8 @@ MAX_TASKS = 20_000
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How the rows of a costly embedder are spread: over tasks of their own, and counted.
+class TaskLayout:
+    """How a costly embedder's rows are divided into tasks, and counted.
 
     Rows of the same content are in the same task, which embeds them once.
 
@@ -54,7 +55,7 @@ def gate_rows(
     rows: DataFrame,
     load_embedder: Callable[[], Embedder],
     config: EmbedConfig,
-    spread: Spread | None = None,
+    layout: TaskLayout | None = None,
 ) -> DataFrame:
     """Embed rows and mark what is wrong with each.
 
@@ -71,12 +72,12 @@ def gate_rows(
     embed = make_gated_embed(
         load_embedder,
         normalize=config.normalize,
-        batch_size=(spread and spread.n_at_once) or config.batch_size,
-        counter=spread and spread.counter,
-        is_costly=spread is not None,
+        batch_size=(layout and layout.n_at_once) or config.batch_size,
+        counter=layout and layout.counter,
+        is_costly=layout is not None,
     )
-    if spread is not None:
-        rows = rows.repartition(spread.n_tasks, F.xxhash64("value"))  # copies meet in one task
+    if layout is not None:
+        rows = rows.repartition(layout.n_tasks, F.xxhash64("value"))  # copies meet in one task
     marked = _marked(rows)
     kept = [f for f in marked.schema if f.name not in ("value", "reason", "detail")]
     others = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in kept)
@@ -93,11 +94,11 @@ def _marked(rows: DataFrame) -> DataFrame:
     is_told = "malformed" in rows.columns
     malformed = F.col("malformed") if is_told else F.lit(None).cast("string")
     nameless = [
-        _Wrong(malformed.isNotNull(), "malformed", F.substring(malformed, 1, _SHOWN_OF_RECORD)),
-        _Wrong(F.col("id").isNull(), "null_id", F.lit(None).cast("string")),
+        RejectRule("malformed", malformed.isNotNull(), F.substring(malformed, 1, _SHOWN_OF_RECORD)),
+        RejectRule("null_id", F.col("id").isNull(), F.lit(None).cast("string")),
         *_not_utf8(rows, "id"),
     ]
-    reason, detail = _first_of([*nameless, *_not_utf8(rows, "value")])
+    reason, detail = first_reason([*nameless, *_not_utf8(rows, "value")])
     value = F.col("value")
     if _is_text(rows, "value"):
         value = F.when(F.is_valid_utf8("value"), value)
@@ -112,24 +113,7 @@ def _marked(rows: DataFrame) -> DataFrame:
     )
 
 
-class _Wrong(NamedTuple):
-    """A condition, and the reason and detail of the rows that meet it."""
-
-    is_so: Column
-    reason: str
-    detail: Column
-
-
-def _first_of(wrong: list[_Wrong]) -> tuple[Column, Column]:
-    """Return the reason and detail of the first condition that a row meets, null if none."""
-    reason = detail = F.lit(None).cast("string")
-    for is_so, called, what in reversed(wrong):
-        reason = F.when(is_so, called).otherwise(reason)
-        detail = F.when(is_so, what).otherwise(detail)
-    return reason, detail
-
-
-def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
+def _not_utf8(rows: DataFrame, name: str) -> list[RejectRule]:
     """Return the condition for a text that is not UTF-8: Python could not read it."""
     if not _is_text(rows, name):
         return []
@@ -139,7 +123,7 @@ def _not_utf8(rows: DataFrame, name: str) -> list[_Wrong]:
     before = F.substring_index(F.make_valid_utf8(masked), "\ufffd", 1)
     what = {"id": "the id", "value": "the text"}[name]
     detail = F.format_string(f"{what} is not UTF-8 at byte %d", F.octet_length(before))
-    return [_Wrong(~F.is_valid_utf8(column), "undecodable", detail)]
+    return [RejectRule("undecodable", ~F.is_valid_utf8(column), detail)]
 
 
 def _is_text(rows: DataFrame, name: str) -> bool:

@@ -19,7 +19,7 @@ class Round(NamedTuple):
 
 
 def by_hash(*columns: str, seed: int) -> tuple[Column, Column]:
-    """Return the key of a shuffle, and its part of all keys' range; see ``numbered``."""
+    """Return the key of a shuffle, and the equal part of the keys' range that it is in."""
     key = F.xxhash64(columns[0], F.lit("export"), F.lit(seed), *map(F.col, columns[1:]))
     return key, F.shiftright(key, 64 - _PART_BITS)
 

@@ -29,7 +29,7 @@ TASKS_A_SLOT = 4  # so that no slot stays idle while the last tasks end
 
 
 @dataclass
-class Told:
+class RenderTally:
     """What has become of the images that were asked for.
 
     Attributes
@@ -77,7 +77,7 @@ def render_all(
     table: Table,
     wanted: DataFrame,
     render: Callable[[DataFrame], DataFrame],
-    told: Told,
+    told: RenderTally,
     number: int,
 ) -> None:
     """Render what is wanted; add it to the table in commits of about a minute's work.
@@ -131,7 +131,7 @@ def _chunks(
         n = max(1, round(min(grown, n * _GROWTH)))
 
 
-def failed_first(told: Told) -> str | None:
+def failed_first(told: RenderTally) -> str | None:
     """Return the error of the first image that could not be made."""
     for failed in told.failed:
         if len(failed):
@@ -140,7 +140,7 @@ def failed_first(told: Told) -> str | None:
     return None
 
 
-def jobs_of(made: DataFrame, told: Told, *, guidance: float, steps: int) -> DataFrame:
+def jobs_of(made: DataFrame, told: RenderTally, *, guidance: float, steps: int) -> DataFrame:
     """Return a row for every image that was asked for, made or failed.
 
     Parameters

@@ -4,7 +4,7 @@ import math
 from typing import Literal, NamedTuple
 
 MAX_ERRORS = 2.0  # standard errors allowed for chance
-AS_CLOSE = 0.005  # coverage within 0.5 % of the control counts as equal
+EQUIVALENCE_MARGIN = 0.005  # coverage within 0.5 % of the control counts as equal
 
 Side = Literal["better", "same", "worse"]
 
@@ -25,7 +25,7 @@ class Gap(NamedTuple):
         """Whether the sample covers better or worse by more than chance explains."""
         if self.mean > MAX_ERRORS * self.error:
             return "worse"
-        is_better = -self.mean > max(AS_CLOSE, MAX_ERRORS * self.error)
+        is_better = -self.mean > max(EQUIVALENCE_MARGIN, MAX_ERRORS * self.error)
         return "better" if is_better else "same"
 
 

@@ -18,7 +18,7 @@ from jobs.learnability.losses import Judged
 from jobs.points.alike import embedded_alike, read_alike
 from jobs.points.surviving import surviving
 from jobs.pool.columns import pool_columns
-from jobs.pool.joining import Wrong, with_reasons
+from jobs.pool.joining import RejectRule, with_reasons
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.learnability import ClassifierConfig, GflopConfig, LabelledConfig
@@ -54,9 +54,9 @@ def judged(this: Work, embedded_by: Stage[Any], rows: DataFrame, given: Classifi
     several = F.lit("rows of this id have several labels")
     unknown = F.concat(F.lit("no clean row has the label "), F.substring(_LABEL, 1, 200))
     wrong = [
-        Wrong("no_label", F.col(_LABEL).isNull(), F.lit("the label is null")),
-        Wrong("duplicate_label", F.col("n_labels") > 1, several),
-        Wrong("unknown_label", numbers < 0, unknown),
+        RejectRule("no_label", F.col(_LABEL).isNull(), F.lit("the label is null")),
+        RejectRule("duplicate_label", F.col("n_labels") > 1, several),
+        RejectRule("unknown_label", numbers < 0, unknown),
     ]
     told = with_reasons(joined.withColumn("y", numbers), wrong)
     content = np.frombuffer(to_bytes(dict(models)), np.uint8)

@@ -17,7 +17,7 @@ from jobs.embedding.code import source_of
 from jobs.pool.beside import opened, pinned
 from jobs.pool.computing import say_why_code_failed
 from jobs.pool.inputs import Pool
-from jobs.pool.joining import Wrong, require_same_ids, with_reasons
+from jobs.pool.joining import RejectRule, require_same_ids, with_reasons
 from jobs.sections.kinds import TableConfig
 from jobs.sections.learnability import GflopConfig, LearnabilityConfig, LossesConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
@@ -179,7 +179,7 @@ def say_why_scoring_failed(error: BaseException) -> None:
     ConfigError, InputError
         See ``say_why_code_failed``.
     """
-    fix = "mend the row, or write what holds for it too, such as try_divide(a, b)"
+    fix = "fix the row, or write what holds for it too, such as try_divide(a, b)"
     say_why_code_failed(error, "learnability", "learnability, model of a side", fix)
 
 
@@ -225,7 +225,7 @@ def with_losses(rows: DataFrame, losses: dict[str, DataFrame]) -> DataFrame:
     -------
     joined : rows, loss_<side> and n_<side> for each side, reason, detail
     """
-    wrong: list[Wrong] = []
+    wrong: list[RejectRule] = []
     for side, found in losses.items():
         named = {"loss": f"loss_{side}", "n_losses": f"n_{side}"}
         rows = rows.join(found.withColumnsRenamed(named), on="id", how="left")
@@ -233,12 +233,12 @@ def with_losses(rows: DataFrame, losses: dict[str, DataFrame]) -> DataFrame:
     return with_reasons(rows, wrong)
 
 
-def _wrong(side: str) -> list[Wrong]:
+def _wrong(side: str) -> list[RejectRule]:
     loss, n = F.col(f"loss_{side}"), F.col(f"n_{side}")
     is_finite = loss.isNotNull() & ~F.isnan(loss) & (F.abs(loss) < float("inf"))
     shown = F.concat(F.lit(f"{side}: "), F.coalesce(loss.cast("string"), F.lit("null")))
     return [
-        Wrong("no_loss", n.isNull(), F.lit(f"{side}: no row has this id")),
-        Wrong("duplicate_loss", n > 1, F.format_string(f"{side}: %d rows have this id", n)),
-        Wrong("bad_loss", ~is_finite, shown),
+        RejectRule("no_loss", n.isNull(), F.lit(f"{side}: no row has this id")),
+        RejectRule("duplicate_loss", n > 1, F.format_string(f"{side}: %d rows have this id", n)),
+        RejectRule("bad_loss", ~is_finite, shown),
     ]

@@ -146,6 +146,6 @@ class CommandTrainer:
         if done.returncode != 0:
             raise CurationError(
                 f"learnability.trainer.command ended with code {done.returncode} after round "
-                f"{round_}; mend it, and run again: rounds that were drawn are kept, and it is run "
+                f"{round_}; fix it, and run again: rounds that were drawn are kept, and it is run "
                 f"on {ids} again"
             )

@@ -43,7 +43,7 @@ def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
     n_whole, n_left = divmod(n_points, size)
     number = F.expr(f"place DIV {size}")
     # batches next to each other on the walk get distant numbers, and vice versa
-    spread = number * F.lit(_turn(n_whole)) % F.lit(max(1, n_whole))
+    spread = number * F.lit(_golden_stride(n_whole)) % F.lit(max(1, n_whole))
     rows = ordered.select(
         F.when(number < n_whole, spread).otherwise(number).alias("batch_id"),
         "cluster_id",
@@ -53,15 +53,15 @@ def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
     return Cut(rows, n_whole, int(n_left > 0))
 
 
-def _turn(n: int) -> int:
+def _golden_stride(n: int) -> int:
     """Return a factor that, modulo n, spreads runs of consecutive numbers evenly over all n.
 
     It is the golden section of n, whose multiples are spread most evenly.
     """
-    turn = max(1, round(_GOLDEN * n))
-    while gcd(turn, n) > 1:
-        turn += 1
-    return pow(turn, -1, n) if n > 1 else 1
+    stride = max(1, round(_GOLDEN * n))
+    while gcd(stride, n) > 1:
+        stride += 1
+    return pow(stride, -1, n) if n > 1 else 1
 
 
 def cut_apart(
@@ -122,7 +122,7 @@ def _numbers(batches: pa.Table, size: int) -> pa.Table:
     is_whole = batches["n_rows"].to_numpy() == size
     n_whole = int(is_whole.sum())
     numbers = np.empty(len(batches), np.int64)
-    numbers[is_whole] = np.arange(n_whole) * _turn(n_whole) % max(1, n_whole)
+    numbers[is_whole] = np.arange(n_whole) * _golden_stride(n_whole) % max(1, n_whole)
     numbers[~is_whole] = np.arange(n_whole, len(batches))
     return (
         batches.select(_BATCH)

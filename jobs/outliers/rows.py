@@ -6,7 +6,7 @@ from operator import add
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.outliers.scores import Spread
+from jobs.outliers.scores import RobustScale
 from jobs.reporting.rows import Row, figure_rows
 
 _EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 50.0, 100.0)  # scores
@@ -18,7 +18,7 @@ def outlier_rows(
     outliers: DataFrame,
     n_outliers: int,
     n_points: int,
-    spread: Spread,
+    spread: RobustScale,
     limit: float,
 ) -> list[Row]:
     """Return figures, the number of points by score, and examples with their scores.

@@ -12,8 +12,8 @@ from jobs.points.medians import exact_median
 NORMAL = 1.4826  # MADs in a standard deviation of normal values
 
 
-class Spread(NamedTuple):
-    """The median distance and its deviation.
+class RobustScale(NamedTuple):
+    """The median of distances, and their median absolute deviation.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Spread(NamedTuple):
         return self.median + score * NORMAL * self.mad
 
 
-def spread_of(rows: DataFrame, *, largest: float) -> Spread:
+def spread_of(rows: DataFrame, *, largest: float) -> RobustScale:
     """Return the spread of the column ``distance``, exact; copies, at distance 0, are left out.
 
     Parameters
@@ -44,10 +44,10 @@ def spread_of(rows: DataFrame, *, largest: float) -> Spread:
     apart = rows.where("distance > 0")
     median = exact_median(apart, "distance", largest=largest)
     if median is None:
-        return Spread(0.0, 0.0)
+        return RobustScale(0.0, 0.0)
     deviation = F.abs(F.col("distance") - F.lit(median)).alias("deviation")
     mad = exact_median(apart.select(deviation), "deviation", largest=largest)
-    return Spread(median, mad or 0.0)
+    return RobustScale(median, mad or 0.0)
 
 
 def scores_of(distances: NDArray[np.float64], pool: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
 from jobs.points.hash_sample import sample_rows
-from jobs.pool.joining import Wrong, require_same_ids, with_reasons
+from jobs.pool.joining import RejectRule, require_same_ids, with_reasons
 from jobs.pool.towers import TOWERS, packed_pairs, read_towers
 from jobs.sections.batches import BatchesConfig, TowersConfig
 from udfs.joint import coordinates_of
@@ -43,7 +43,7 @@ def pairs_of(
     pairs : id, image and text by learner and reference (such as image_learner), reason, detail
     """
     rows = ids.select("id")
-    wrong: list[Wrong] = []
+    wrong: list[RejectRule] = []
     for side, (key, towers) in zip(_SIDES, models.items(), strict=True):
         found = read_towers(spark, key, towers)
         require_same_ids(f"batches.{key}", ids, found)
@@ -54,9 +54,11 @@ def pairs_of(
         rows = rows.join(packed.withColumnsRenamed(names), on="id", how="left")
         n, told = F.col(f"n_rows_{side}"), F.col(f"detail_{side}")
         wrong += [
-            Wrong("no_embedding", n.isNull(), F.lit(f"{key}: no row has this id")),
-            Wrong("duplicate_embedding", n > 1, F.format_string(f"{key}: %d rows have this id", n)),
-            Wrong(
+            RejectRule("no_embedding", n.isNull(), F.lit(f"{key}: no row has this id")),
+            RejectRule(
+                "duplicate_embedding", n > 1, F.format_string(f"{key}: %d rows have this id", n)
+            ),
+            RejectRule(
                 "bad_embedding",
                 F.col(f"reason_{side}").isNotNull(),
                 F.concat(F.lit(f"{key}."), told),

@@ -29,7 +29,7 @@ def ranked(points: DataFrame, *, strategy: str, seed: int) -> DataFrame:
     return points.withColumn("place", F.row_number().over(by_leaf) - 1)
 
 
-def ranked_apart(points: DataFrame, wanted: DataFrame, read: PointReader) -> DataFrame:
+def ranked_farthest_first(points: DataFrame, wanted: DataFrame, read: PointReader) -> DataFrame:
     """Number the points of every leaf and stratum from 0, each the farthest from all before it.
 
     Points beyond those wanted follow by hash.

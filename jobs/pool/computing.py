@@ -40,7 +40,7 @@ def refuse_uncomputable(error: Exception) -> None:
         return
     raise InputError(
         f"{found[1].strip()!r}, of input.where, id, content, embedding or metadata, cannot be "
-        f"computed on some row: {reason(Exception(found[0]))}; mend the row, or write what holds "
+        f"computed on some row: {reason(Exception(found[0]))}; fix the row, or write what holds "
         "for it too, such as try_cast(x as int)"
     ) from error
 

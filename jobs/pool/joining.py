@@ -1,4 +1,4 @@
-"""Joins by id of what users bring: ids of one type, and why a row cannot be used."""
+"""Why a row cannot be used; joins by id of what users bring: ids of one type."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from jobs.config.errors import InputError
 _WHOLE = {"tinyint", "smallint", "int", "bigint"}  # types of ids that join as they are
 
 
-class Wrong(NamedTuple):
+class RejectRule(NamedTuple):
     """A condition, and the reason and detail of the rows that meet it."""
 
     reason: str
@@ -19,12 +19,18 @@ class Wrong(NamedTuple):
     detail: Column
 
 
-def with_reasons(rows: DataFrame, wrong: Sequence[Wrong]) -> DataFrame:
-    """Add the reason and the detail of the first condition that a row meets, or nulls."""
+def first_reason(rules: Sequence[RejectRule]) -> tuple[Column, Column]:
+    """Return the reason and the detail of the first rule that a row meets, null if none."""
     reason = detail = F.lit(None).cast("string")
-    for each in reversed(wrong):
-        reason = F.when(each.is_so, each.reason).otherwise(reason)
-        detail = F.when(each.is_so, each.detail).otherwise(detail)
+    for rule in reversed(rules):
+        reason = F.when(rule.is_so, rule.reason).otherwise(reason)
+        detail = F.when(rule.is_so, rule.detail).otherwise(detail)
+    return reason, detail
+
+
+def with_reasons(rows: DataFrame, rules: Sequence[RejectRule]) -> DataFrame:
+    """Add the reason and the detail of the first rule that a row meets, or nulls."""
+    reason, detail = first_reason(rules)
     return rows.withColumns({"reason": reason, "detail": detail})
 
 

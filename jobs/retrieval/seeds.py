@@ -41,7 +41,7 @@ class Seeds:
     on_grid: OfRows
 
     def by_leaf(self, n_leaves: int, land: OfRows) -> dict[str, NDArray[np.int64]]:
-        """Count the seeds that land in each leaf, but for those whose nearest points are wanted.
+        """Count the seeds that land in each leaf, except those used to find nearest points.
 
         Parameters
         ----------

@@ -64,7 +64,7 @@ def plan_sample(
         _bounded(sample, levels, of_each, *of)
         for of in zip(counts.n_points, counts.n_included, strict=True)
     ]
-    least, most = _ends(sample, trees, wanted)
+    least, most = _stratum_bounds(sample, trees, wanted)
     if size >= n_possible:  # take all there are, as without constraints
         wanted = min(wanted, int(most.sum()))
     _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), left)
@@ -102,7 +102,7 @@ def _left(
     return left
 
 
-def _ends(
+def _stratum_bounds(
     sample: SampleConfig, trees: Sequence[Sequence[TreeLevel]], wanted: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the fewest and the most rows of each stratum : (n_strata,) each."""

@@ -99,7 +99,7 @@ def _running_sums(drawn: DataFrame, points: DataFrame) -> NDArray[np.float64]:
 
 
 def expected_rows(sample: SampleConfig, described: DataFrame, n_points: int) -> int:
-    """Return how many rows a sample will have whose size is a total, nearly.
+    """Estimate how many rows a sample will have whose size is a total.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class LossesConfig(TableConfig):
 
     @property
     def columns(self) -> list[str]:
-        """The columns or expressions that it reads, but for the id."""
+        """The columns or expressions that it reads, except the id."""
         if self.form == "model":
             return self.reads
         value = getattr(self, self.form) or "loss"

@@ -126,7 +126,7 @@ def _parsed(text: str) -> Any:
 
 
 def require_names(names: Sequence[str]) -> None:
-    """Refuse names that are the same but for case: Spark tells no such columns apart.
+    """Refuse names that differ only in case: Spark cannot tell such columns apart.
 
     Raises
     ------

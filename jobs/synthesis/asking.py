@@ -123,7 +123,7 @@ class Asking:
             if self._n_failed >= IN_A_ROW and isinstance(answer, Failure):
                 raise CurationError(
                     f"the captioner failed for {IN_A_ROW} prompts in a row, the last with "
-                    f"{answer.reason}: {answer.detail}; mend it and run again: what it has written "
+                    f"{answer.reason}: {answer.detail}; fix it and run again: what it has written "
                     "is kept"
                 )
 

@@ -18,7 +18,6 @@ from udfs.captioners.demonstrations import (
 )
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 
-N_DEMONSTRATIONS = 3
 # streams of hashes; each round of refills has its own
 _ORDER, _TEMPLATE, _EXTRA, _SEED, _DEMONSTRATION = range(101, 106)
 PROMPT_COLUMNS = ("n", "concept_id", "template", "extra", "demonstrations", "prompt", "seed")

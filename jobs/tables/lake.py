@@ -24,7 +24,7 @@ from jobs.spark.naming import absolute, quote
 from jobs.spark.observing import observed
 from jobs.spark.relative import require_one_meaning
 from jobs.tables.digests import Written, digest_columns, sums, written_of
-from jobs.tables.locks import alone, local_folder
+from jobs.tables.locks import exclusive, local_folder
 from jobs.tables.saving import save_at_path, save_by_name, transaction_options
 from jobs.tables.table import KEY, Table, name_of
 
@@ -260,7 +260,7 @@ class Lake:
         """
         for attempt in range(_ATTEMPTS):
             try:
-                with alone(self.local_folder, table, self.lease_seconds):
+                with exclusive(self.local_folder, table, self.lease_seconds):
                     return commit()
             except SPARK_ERRORS as error:
                 if attempt + 1 == _ATTEMPTS or not is_race(error):

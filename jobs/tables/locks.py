@@ -42,7 +42,7 @@ def local_folder(spark: SparkSession, root: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
+def exclusive(root: Path | None, table: str, patience: float) -> Iterator[None]:
     """Commit to a table while no other process does.
 
     Parameters
@@ -56,7 +56,7 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
 
     name = f"{table}.lock"
     try:
-        lock = _turn(root, name, patience)
+        lock = _wait_for_lock(root, name, patience)
     except Timeout:
         log.warning("table=%s locked by a process that stands still; going on", table)
         lock = None
@@ -64,7 +64,7 @@ def alone(root: Path | None, table: str, patience: float) -> Iterator[None]:
         yield
 
 
-def _turn(root: Path, name: str, patience: float) -> "FileLock | None":
+def _wait_for_lock(root: Path, name: str, patience: float) -> "FileLock | None":
     """Wait for a lock as long as its holder shows signs of life."""
     from filelock import Timeout
 

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from jobs.spark.naming import literal
 from jobs.spark.settings import changed
 from jobs.tables.lake import Lake
-from jobs.tables.locks import alone
+from jobs.tables.locks import exclusive
 from jobs.tables.table import KEY
 
 _CHECK, _SAFE_HOURS = "spark.databricks.delta.retentionDurationCheck.enabled", 168
@@ -52,7 +52,7 @@ def vacuum(lake: Lake, tables: Sequence[str], older_than: timedelta) -> None:
     unchecked = {_CHECK: "false"} if hours < _SAFE_HOURS else {}
 
     def delete_files(table: str) -> None:
-        with alone(lake.local_folder, table, lake.lease_seconds):
+        with exclusive(lake.local_folder, table, lake.lease_seconds):
             lake.spark.sql(f"VACUUM {lake.sql_name(table)} RETAIN {hours:g} HOURS")
 
     with changed(lake.spark, unchecked), ThreadPoolExecutor(_AT_ONCE) as pool:

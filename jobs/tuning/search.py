@@ -19,7 +19,7 @@ from jobs.tuning.families import RATIOS, Family, families
 from jobs.tuning.shares import COARSE_SHARES, SHARES, shares_at, split
 from jobs.tuning.trials import (
     NOISE,
-    Grove,
+    Replicates,
     SampledTree,
     Trial,
     as_good_as_best,
@@ -103,14 +103,14 @@ class Rung:
         self.judge = Judge(judged, views, self.points, problem.n_threads)
         # samples take the same fraction of the points as they would of the pool
         scale = len(self.points) / problem.n_points
-        self._on_leaves: dict[int, Grove] = {}  # by number of resampling rounds
+        self._on_leaves: dict[int, Replicates] = {}  # by number of resampling rounds
         self.targets = sorted({max(1, round(scale * target)) for target in problem.targets})
 
-    def grow(self, config: ClusterConfig) -> Grove:
+    def grow(self, config: ClusterConfig) -> Replicates:
         """Grow trees over the rung's points, each with its own seed; families share level 1."""
         quick = config.model_copy(update={"tol": max(config.tol, TOLERANCE), "split": "off"})
         on = self._on_leaves.get(config.rounds_at(1), (None,) * self.n_trees)
-        grove = tuple(
+        trees = tuple(
             SampledTree(
                 self.points,
                 quick,
@@ -120,14 +120,14 @@ class Rung:
             )
             for i, tree in enumerate(on)
         )
-        self._on_leaves.setdefault(config.rounds_at(1), grove)
-        return grove
+        self._on_leaves.setdefault(config.rounds_at(1), trees)
+        return trees
 
-    def judged(self, grove: Grove, depth: int, share: Powers, sizes: Sequence[int]) -> Trial:
+    def judged(self, trees: Replicates, depth: int, share: Powers, sizes: Sequence[int]) -> Trial:
         """Judge one kind of tree and share, by the mean over some target sizes."""
-        found = [[self.judge.measure(tree.draw(depth, n, share)) for n in sizes] for tree in grove]
+        found = [[self.judge.measure(tree.draw(depth, n, share)) for n in sizes] for tree in trees]
         return trial_of(
-            grove,
+            trees,
             depth,
             share,
             found,
@@ -135,14 +135,14 @@ class Rung:
             unseen=1 - len(self.judge.judged) / self.problem.n_points,
         )
 
-    def trials(self, grove: Grove, shares: Sequence[Powers]) -> list[Trial]:
+    def trials(self, trees: Replicates, shares: Sequence[Powers]) -> list[Trial]:
         """Judge trees of every depth at a few shares and the middle target size."""
         middle = [self.targets[len(self.targets) // 2]]
         found: list[Trial] = []
-        for depth in range(1, 1 + min(len(tree.levels) for tree in grove)):
+        for depth in range(1, 1 + min(len(tree.levels) for tree in trees)):
             mine = shares_at(depth, shares)
             mine = [share for share in mine if share in COARSE_SHARES] or mine[:1]
-            here = [self.judged(grove, depth, share, middle) for share in mine]
+            here = [self.judged(trees, depth, share, middle) for share in mine]
             found += here
             if min(t.score for t in here) > TOO_DEEP * min(t.score for t in found):
                 break
@@ -152,10 +152,10 @@ class Rung:
         """Judge the best kinds of trees at more shares and every target size; best first."""
         good = sorted(as_good_as_best(trials), key=lambda t: t.score)
         best = [*good, *sorted(trials, key=lambda t: t.score)]
-        kinds = list(dict.fromkeys((t.grove, t.depth) for t in best))[:N_FINALISTS]
+        kinds = list(dict.fromkeys((t.trees, t.depth) for t in best))[:N_FINALISTS]
         found = [
-            self.judged(grove, depth, share, self.targets)
-            for grove, depth in kinds
+            self.judged(trees, depth, share, self.targets)
+            for trees, depth in kinds
             for share in shares_at(depth, shares)
         ]
         return sorted(found, key=lambda t: t.score)
@@ -165,7 +165,7 @@ class Entry(NamedTuple):
     """A family in a rung."""
 
     family: Family
-    grove: Grove
+    trees: Replicates
     trials: list[Trial]
 
     def handicapped(self) -> float:
@@ -191,21 +191,21 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
         rung = Rung(problem, fraction)
         entries: list[Entry] = []
         for family in alive:
-            grove = rung.grow(family.config(problem.cluster, family.ladder(rung.n_distinct)))
-            entries.append(Entry(family, grove, rung.trials(grove, plain)))
+            trees = rung.grow(family.config(problem.cluster, family.ladder(rung.n_distinct)))
+            entries.append(Entry(family, trees, rung.trials(trees, plain)))
             done += 1
-            tell(done, total, f"points={len(rung.points)} levels={_shown(grove)}")
+            tell(done, total, f"points={len(rung.points)} levels={_shown(trees)}")
         shares = plain
         if between and not _are_trusted(_trials_of(entries)):
             shares = [*plain, *between]
             for entry in entries:
-                entry.trials.extend(rung.trials(entry.grove, between))
+                entry.trials.extend(rung.trials(entry.trees, between))
         n_tried += len(_trials_of(entries))
         entries.sort(key=Entry.handicapped)
         alive = [entry.family for entry in entries[: -(-len(entries) // 2)]]
     finals = rung.finals(_trials_of(entries), shares)
     chosen = chosen_of(finals)
-    (family,) = (entry.family for entry in entries if entry.grove is chosen.grove)
+    (family,) = (entry.family for entry in entries if entry.trees is chosen.trees)
     n_distinct = problem.n_points * rung.n_distinct // len(rung.points)
     levels = family.levels(n_distinct, chosen.levels[-1])
     config = family.config(problem.cluster, levels)
@@ -233,15 +233,15 @@ def _share_for(problem: Problem, tell: Tell) -> Choice:
     resampling = problem.cluster.resampling.model_copy(update={"rounds": rounds, "points": "auto"})
     config = problem.cluster.model_copy(update={"levels": sizes, "resampling": resampling})
     tell(0, 1, f"points={len(rung.points)} levels={'/'.join(map(str, sizes))}")
-    grove = rung.grow(config)
+    trees = rung.grow(config)
     plain, between = split(problem.shares)
-    finals = [rung.judged(grove, len(sizes), share, rung.targets) for share in plain]
+    finals = [rung.judged(trees, len(sizes), share, rung.targets) for share in plain]
     if not _are_trusted(finals):
-        finals += [rung.judged(grove, len(sizes), share, rung.targets) for share in between]
+        finals += [rung.judged(trees, len(sizes), share, rung.targets) for share in between]
     finals.sort(key=lambda t: t.score)
     chosen = chosen_of(finals)
     return Choice(problem.cluster, chosen, finals, len(finals))
 
 
-def _shown(grove: Grove) -> str:
-    return "/".join(str(len(level.centroids)) for level in grove[0].levels)
+def _shown(trees: Replicates) -> str:
+    return "/".join(str(len(level.centroids)) for level in trees[0].levels)

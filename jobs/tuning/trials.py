@@ -74,7 +74,7 @@ def _ranks_within(leaf: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return ranks
 
 
-Grove = tuple[SampledTree, ...]  # trees of the same kind, over the same points
+Replicates = tuple[SampledTree, ...]  # trees of the same kind, over the same points
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Trial:
 
     Attributes
     ----------
-    grove : trees that differ only in their seeds; their first ``depth`` levels are used
+    trees : they differ only in their seeds; their first ``depth`` levels are used
     relative : (n_trees, n nodes) coverage distances over the uniform control's mean
     communities : the mean of these over communities; None if there are none
     kl : over communities, the mean
@@ -91,7 +91,7 @@ class Trial:
     unseen : share of the pool that those points leave out
     """
 
-    grove: Grove
+    trees: Replicates
     depth: int
     share: Powers
     relative: NDArray[np.float64]
@@ -103,12 +103,12 @@ class Trial:
     @property
     def levels(self) -> list[int]:
         """Nodes per level, leaves first."""
-        return [len(level.centroids) for level in self.grove[0].levels[: self.depth]]
+        return [len(level.centroids) for level in self.trees[0].levels[: self.depth]]
 
     @property
     def rounds(self) -> int:
         """Rounds of resampling at level 1."""
-        return self.grove[0].rounds
+        return self.trees[0].rounds
 
     @property
     def of_nodes(self) -> float:
@@ -123,7 +123,7 @@ class Trial:
         return math.sqrt(self.of_nodes * self.communities)
 
     def error_of_lead(self, best: "Trial") -> float:
-        """Return the standard error of another trial's lead over nodes, from nodes and from trees.
+        """Return the standard error of the difference from ``best``, over nodes and over trees.
 
         The clusterings use the same points, so together they count as one; if those are the whole
         pool, nodes add no error (the finite population correction).
@@ -136,7 +136,7 @@ class Trial:
 
 
 def trial_of(
-    grove: Grove,
+    trees: Replicates,
     depth: int,
     share: Powers,
     found: Sequence[Sequence[Judged]],
@@ -150,7 +150,7 @@ def trial_of(
     of_communities = [exact_mean(s.communities) for s in samples if s.communities is not None]
     communities = exact_mean(np.array(of_communities)) if of_communities else None
     kl = exact_mean(np.array([s.kl for s in samples]))
-    return Trial(grove, depth, share, relative, communities, kl, n_clusterings, unseen)
+    return Trial(trees, depth, share, relative, communities, kl, n_clusterings, unseen)
 
 
 def _variance(values: NDArray[np.float64]) -> float:
@@ -194,6 +194,6 @@ def chosen_of(trials: Sequence[Trial]) -> Trial:
 
 
 def _within(noise: float, trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials whose score is the best one, but for noise."""
+    """Return the trials whose score is within noise of the best one."""
     best = min(t.score for t in trials)
     return [t for t in trials if t.score <= best * (1 + noise)]

@@ -95,7 +95,7 @@ def test_a_known_vulnerability_fails_with_its_fix(service: FakeServer) -> None:
     service.bad = "jinja2"
     done = audit("--osv-url", f"http://127.0.0.1:{service.server_port}/")
     assert done.returncode == 1
-    assert "PYSEC-0000-1, mended in 99.1" in done.stderr
+    assert "PYSEC-0000-1, fixed in 99.1" in done.stderr
     assert done.stderr.startswith("audit: jinja2 ")
 
 

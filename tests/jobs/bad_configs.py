@@ -402,7 +402,7 @@ SEVERAL = (
 )
 UNCOMPUTABLE = (
     f", of input.where, id, content, embedding or metadata, cannot be computed on some row: {SPARK}"
-    "; mend the row, or write what holds for it too, such as try_cast(x as int)"
+    "; fix the row, or write what holds for it too, such as try_cast(x as int)"
 )
 DOOR = {  # overrides -> the whole message; {at} is the folder
     "input.table={at}/nowhere": "input.table='{at}/nowhere' cannot be read: " + SPARK + PATH,
@@ -578,7 +578,7 @@ CODE = {  # what is wrong -> the whole message
     "the module needs another that is not installed": BadCode(
         "import nowhere",
         _CODE + "my_embedder cannot be imported: ModuleNotFoundError: No module named 'nowhere'; "
-        "mend it, and install what it needs on the driver and on the workers",
+        "fix it, and install what it needs on the driver and on the workers",
     ),
     "the factory has another name": BadCode(
         "def made(): ...", _CODE + "my_embedder has no make; check its name"
@@ -591,7 +591,7 @@ CODE = {  # what is wrong -> the whole message
     "the factory does not take the options": BadCode(
         "def make(): ...",
         _CODE + "make(depth=3) failed with TypeError: make() got an unexpected keyword argument "
-        "'depth'; mend it, or its embed.options",
+        "'depth'; fix it, or its embed.options",
         embed={"options": {"depth": 3}},
     ),
     "the factory returns no function": BadCode(
@@ -618,17 +618,17 @@ class Guarded(NamedTuple):
 
 
 _FOUR = [[1.0, 2.0], [2.0, 1.0], [3.0, 1.0], [1.0, 3.0]]
-_MEND = "the rejects table names each row: mend the pool, or raise the limit"
+_FIX = "the rejects table names each row: fix the pool, or raise the limit"
 _ONE_LEVEL = ("cluster.levels=[2]",)
 GUARDS = {  # what the pool is -> how it ends
     "half the vectors have another length": Guarded(
         [*_FOUR, *([1.0, 2.0, float(i)] for i in range(3)), [1.0]],
         "4 of 8 rows were rejected (wrong_length 4), more than hygiene.max_reject_fraction=0.1; "
-        + _MEND,
+        + _FIX,
     ),
     "half the vectors are NaN": Guarded(
         [*_FOUR, *4 * [[float("nan"), 1.0]]],
-        "4 of 8 rows were rejected (nan 4), more than hygiene.max_reject_fraction=0.1; " + _MEND,
+        "4 of 8 rows were rejected (nan 4), more than hygiene.max_reject_fraction=0.1; " + _FIX,
     ),
     "one row, and more clusters than that": Guarded(
         [[1.0, 2.0]],

@@ -34,7 +34,7 @@ runs: every line here is tested.
 A bad row never stops a run and is never lost: it goes into the table `rejects` with its id, a
 reason and a detail. More bad rows than `hygiene.max_reject_fraction` stop the run with exit code 3.
 A bad config, table or session ends it before any work, or once the vectors show it, with exit code
-2 (the session: 1), and one message that says what was found, what is wanted, and how to mend it."""
+2 (the session: 1), and one message that says what was found, what is wanted, and how to fix it."""
 
 CODE_AFTERWORD = """
 What it gives that is not one vector of float32 for every content ends the run as well, and says so

@@ -213,7 +213,7 @@ def test_too_many_rejects_stop_the_run_and_are_named(spark: SparkSession, tmp_pa
     assert error.exit_code == 3
     assert str(error) == (
         "3 of 11 rows were rejected (zero_norm 2, nan 1), more than "
-        "hygiene.max_reject_fraction=0.1; the rejects table names each row: mend the pool, or "
+        "hygiene.max_reject_fraction=0.1; the rejects table names each row: fix the pool, or "
         "raise the limit"
     )
     lake = Lake(spark, config.output)
@@ -244,7 +244,7 @@ def test_no_limit_lets_a_pool_of_rejects_pass(spark: SparkSession, tmp_path: Pat
     assert (error.exit_code, str(error)) == (
         3,
         "3 of 3 rows were rejected (constant 2, zero_norm 1), so that none is left; the rejects "
-        "table names each row: mend the pool",
+        "table names each row: fix the pool",
     )
 
 

@@ -104,7 +104,7 @@ def test_a_guard_exits_with_3(folder: Path, tmp_path: Path, capsys: Capture) -> 
     assert curate.main([*arguments, f"output.root={tmp_path}/lake"]) == 3
     assert last_line(capsys) == (
         "error: 40 of 40 rows were rejected (duplicate_id 40), so that none is left; the rejects "
-        "table names each row: mend the pool"
+        "table names each row: fix the pool"
     )
 
 

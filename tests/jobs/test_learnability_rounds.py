@@ -185,7 +185,7 @@ def test_a_command_trains_between_rounds_once_each(
     trainer = {"command": words, "folder": f"{tmp_path}/training"}
     of = config(folder, **ready(folder, rounds=2, keep=0.2, trainer=trainer, temperature=0.01))
     fails.touch()
-    with pytest.raises(CurationError, match="ended with code 4 after round 0; mend it"):
+    with pytest.raises(CurationError, match="ended with code 4 after round 0; fix it"):
         score_learnability.run(spark, of)
     fails.unlink()
     found = score_learnability.run(spark, of)

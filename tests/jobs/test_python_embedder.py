@@ -171,7 +171,7 @@ def test_what_fails_on_a_worker_is_told_as_the_embedders(
         embed_pool.run(spark, load_config(path))
     assert str(raised.value) == (
         f"embed.model='python:{module}:on_a_worker': on_a_worker() failed with OSError: no model "
-        "at /models/7; mend it, or its embed.options"
+        "at /models/7; fix it, or its embed.options"
     )
 
 
@@ -213,7 +213,7 @@ def test_a_version_of_its_own_goes_before_the_source(
     (tmp_path / f"{module}.py").write_text(source)
     config = load_config(write_config(tmp_path, pools, f"python:{module}:Hashed"))
     assert pinned(config).embed.version == "7"
-    (tmp_path / f"{module}.py").write_text(source + "\n# mended\n")
+    (tmp_path / f"{module}.py").write_text(source + "\n# changed\n")
     assert pinned(pinned(config)).embed.version == "7"
     made = load_config(write_config(tmp_path, pools, f"python:{module}:plain"))
     assert pinned(made).embed.version == "7"  # from what the factory returns

@@ -121,7 +121,7 @@ def test_a_users_code_scores_the_columns_that_it_names(
 @pytest.mark.parametrize(
     ("factory", "said"),
     [
-        ("broken", "broken failed on .* rows with RuntimeError: out of luck; mend it"),
+        ("broken", "broken failed on .* rows with RuntimeError: out of luck; fix it"),
         ("short", r"short gave losses of shape \(1,\) for .* rows; want \(.*,\)"),
     ],
 )

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.tables.locks import alone
+from jobs.tables.locks import exclusive
 
 
 def enter(root: Path, patience: float) -> None:
-    with alone(root, "runs", patience):
+    with exclusive(root, "runs", patience):
         pass
 
 
@@ -19,7 +19,7 @@ def test_a_commit_waits_for_the_one_before_it(tmp_path: Path) -> None:
     told: list[str] = []
 
     def commit(name: str, began: threading.Event) -> None:
-        with alone(tmp_path, "runs", 60):
+        with exclusive(tmp_path, "runs", 60):
             told.append(f"{name} in")
             began.set()
             time.sleep(0.3)
@@ -37,13 +37,13 @@ def test_a_commit_waits_for_the_one_before_it(tmp_path: Path) -> None:
 
 
 def test_another_table_does_not_wait(tmp_path: Path) -> None:
-    with alone(tmp_path, "runs", 60), alone(tmp_path, "nodes", 60):
+    with exclusive(tmp_path, "runs", 60), exclusive(tmp_path, "nodes", 60):
         pass
 
 
 def test_a_slow_holder_is_waited_for_longer_than_anyones_patience(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as threads:
-        with alone(tmp_path, "runs", 2):
+        with exclusive(tmp_path, "runs", 2):
             waiting = threads.submit(enter, tmp_path, 2)
             time.sleep(2.6)
             assert not waiting.done()
@@ -51,7 +51,7 @@ def test_a_slow_holder_is_waited_for_longer_than_anyones_patience(tmp_path: Path
 
 
 def test_a_frozen_holder_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with alone(tmp_path, "runs", 600):
+    with exclusive(tmp_path, "runs", 600):
         began = time.monotonic()
         enter(tmp_path, 2)  # the holder's next sign of life is minutes away
         assert 1 <= time.monotonic() - began < 10
@@ -59,5 +59,5 @@ def test_a_frozen_holder_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_a_root_elsewhere_has_no_locks(tmp_path: Path) -> None:
-    with alone(None, "runs", 60):
+    with exclusive(None, "runs", 60):
         assert not list(tmp_path.iterdir())

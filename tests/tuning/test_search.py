@@ -36,7 +36,7 @@ def trial(levels: list[int], leaves: float, relative: Any, n_clusterings: int = 
 
 def test_every_trial_has_a_row_of_its_own() -> None:
     resampled, plain = trial([9, 3], 0.5, [0.8]), trial([9, 3], 0.5, [0.9])
-    resampled.grove[0].rounds, plain.grove[0].rounds = 3, 0
+    resampled.trees[0].rounds, plain.trees[0].rounds = 3, 0
     other = trial([9], 0, [0.95])
     choice = Choice(ClusterConfig(), resampled, [resampled, plain, other], 3)
     scores = {row.key: row.value for row in _rows(choice) if row.metric == "relative_coverage"}

@@ -169,7 +169,7 @@ WRONG = {
     ),
     "an error": (
         lambda contents: 1 / 0,
-        "it failed on a batch of 2 contents with ZeroDivisionError: division by zero; mend it, and "
+        "it failed on a batch of 2 contents with ZeroDivisionError: division by zero; fix it, and "
         "return None for a content that cannot be embedded",
     ),
 }

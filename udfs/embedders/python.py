@@ -61,7 +61,7 @@ class Code:
             found: Any = _imported(self.module, self.archive)
         except Exception as error:  # the module's code may raise anything
             raise EmbedderError(
-                f"{self.module} cannot be imported: {_said(error)}; mend it, and install what it "
+                f"{self.module} cannot be imported: {_said(error)}; fix it, and install what it "
                 "needs on the driver and on the workers"
             ) from error
         for name in self.factory.split("."):
@@ -90,7 +90,7 @@ class Code:
         except Exception as error:
             given = ", ".join(f"{k}={v!r}" for k, v in options.items())
             raise EmbedderError(
-                f"{self.factory}({given}) failed with {_said(error)}; mend it, or its embed.options"
+                f"{self.factory}({given}) failed with {_said(error)}; fix it, or its embed.options"
             ) from error
         if not callable(made):
             raise EmbedderError(
@@ -202,7 +202,7 @@ def _called(embed: UserEmbedder, contents: list[Any]) -> list[NDArray[Any] | Non
         raise  # the machine's fault
     except Exception as error:
         raise EmbedderError(
-            f"it failed on a batch of {len(contents)} contents with {_said(error)}; mend it, and "
+            f"it failed on a batch of {len(contents)} contents with {_said(error)}; fix it, and "
             "return None for a content that cannot be embedded"
         ) from error
     n = len(contents)

@@ -40,7 +40,7 @@ def gumbel(hashes: Hashes, salt: str | int) -> Floats:
 
 
 def admitted(matched: Floats, share: float) -> Rows:
-    """Return the rows but for the share that the reference matches worst : sorted.
+    """Return the rows, sorted, without the share that the reference matches worst.
 
     Most of them are mismatched. Ties: the later row goes.
 

@@ -26,7 +26,7 @@ class Pairs(NamedTuple):
     Attributes
     ----------
     row, better : (n_pairs,) int64, points; better comes before row in rank
-    cosine : (n_pairs,) float64, exact but for the last rounding
+    cosine : (n_pairs,) float64, exact up to one final rounding
     """
 
     row: NDArray[np.int64]
