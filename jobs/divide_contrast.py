@@ -181,14 +181,16 @@ def _figures(this: Work, points: Points, lesson: Lesson) -> dict[str, dict[str, 
     if label is None:
         return figures
     y = _labels(this, points.sample, label)
+    if not (y != "").any():
+        return figures
     return figures | label_figures(points.views, students, y, seed=seed)
 
 
 def _labels(
     this: Work, sample: pa.Table, label: str
 ) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
-    """Return the labels of a sample : (n,)."""
-    named = F.coalesce(F.col("metadata")[label], F.lit("(none)")).alias("label")
+    """Return the labels of a sample : (n,); empty where there is none."""
+    named = F.coalesce(F.col("metadata")[label], F.lit("")).alias("label")
     described = this.run.read(embed_pool.STAGE, embed_pool.METADATA).select("id", named)
     ids = F.broadcast(this.spark.createDataFrame(sample.select(["id"])))
     found = described.join(ids, on="id", how="leftsemi").toArrow().to_pydict()

@@ -19,7 +19,13 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import CurationError, GuardError
 from jobs.config.model import RunConfig
-from jobs.embedding.chosen import Chosen, chosen, code_identity, say_why_code_failed
+from jobs.embedding.chosen import (
+    Chosen,
+    chosen,
+    code_identity,
+    say_why_code_failed,
+    ship_embedder,
+)
 from jobs.embedding.doubled import DUPLICATE, settle_doubled
 from jobs.embedding.gating import TaskLayout, gate_rows, n_tasks, reject_giants
 from jobs.embedding.learning import learned
@@ -40,7 +46,6 @@ from jobs.spark.classic import row_counter
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.spark.session import n_slots
-from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.shared import ARTIFACTS, REJECTS, artifact
 from jobs.tables.table import GENERATION, Table
 from udfs.blocks import from_bytes, to_bytes
@@ -176,10 +181,7 @@ def _embedder(
     """Return a function that loads the embedder, its vectors' length, and its seconds a row."""
     spec = embedder.spec
     arrays, row_seconds = learned(rows, embedder, this.config)
-    if spec.archive is not None:
-        ship_code(this.spark, spec.archive)
-    if spec.pack is not None:
-        ship_archive(this.spark, spec.pack())
+    ship_embedder(this.spark, spec)
     if spec.fit is None:
         return partial(spec.make, arrays), spec.n_features(arrays), row_seconds
     content = _kept_artifact(this, f"{spec.name}.npz", to_bytes(dict(arrays)))

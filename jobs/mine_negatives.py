@@ -35,6 +35,7 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.kinds import POOL
 from jobs.spark.frames import as_frame
+from jobs.spark.naming import quote
 from jobs.tables.shared import REPORT
 from jobs.tables.table import GENERATION, Table
 from udfs.near import DirectionReader
@@ -164,12 +165,11 @@ def _reader(this: Work) -> DirectionReader:
 
 
 def _points(this: Work) -> DataFrame:
-    """Return the points to measure : id, embedding, label (null if none is named)."""
+    """Return the points to measure : id, embedding, label (null if it has none)."""
     name, points = this.config.report.label, surviving(this.run)
     if name is None:
         return points.withColumn("label", F.lit(None).cast("string"))
-    label = F.coalesce(F.col(f"`{name}`"), F.lit("(none)")).alias("label")
-    labels = embed_pool.described(this.run).select("id", label)
+    labels = embed_pool.described(this.run).select("id", F.col(quote(name)).alias("label"))
     return points.join(labels, on="id", how="inner")
 
 

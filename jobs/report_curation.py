@@ -163,8 +163,9 @@ def _sampled(run: Run, name: str, n_rows: int) -> pa.Table:
 
 def _label_rows(run: Run, label: str, controls: Mapping[str, pa.Table]) -> list[Row]:
     """Measure a named label."""
-    named = F.coalesce(F.col("metadata")[label], F.lit("(none)")).alias("label")
-    described = passed(run, run.read(embed_pool.STAGE, embed_pool.METADATA)).select("id", named)
+    described = passed(run, run.read(embed_pool.STAGE, embed_pool.METADATA))
+    described = described.select("id", F.col("metadata")[label].alias("label"))
+    described = described.where("label IS NOT NULL")
     drawn = run.read(balance_sample.STAGE, balance_sample.SAMPLES)
     samples = {name: _sampled(run, name, TRAINED_ROWS) for name in controls}
     unit = run.outcome(cluster_levels.STAGE).grid_unit

@@ -20,8 +20,7 @@ from jobs import embed_pool
 from jobs.config.model import RunConfig
 from jobs.config.resolving import needs_tuning, resolved
 from jobs.planning import costs
-from jobs.points.hash_sample import vectors_of
-from jobs.points.surviving import sample_points, size_of
+from jobs.points.surviving import size_of
 from jobs.reporting.rows import Row, report_table
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
@@ -30,13 +29,11 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sampling.totals import expected_rows
 from jobs.sections.samples import CoverageConfig, TotalConfig
-from jobs.spark.host import n_threads
 from jobs.tables.shared import REPORT
-from jobs.tuning.families import n_leaves, n_sampled
-from jobs.tuning.search import Choice, Problem, search
-from jobs.tuning.shares import shares_of
+from jobs.tuning.families import n_leaves
+from jobs.tuning.problem import sampled_problem
+from jobs.tuning.search import Choice, search
 from udfs.kernels.exact.grid import grid_unit
-from udfs.kernels.exact.hashing import derive_seed
 
 ROWS_PER_LEAF = 2  # for a sample that is to reach most leaves, until the tree tells its size
 
@@ -56,26 +53,10 @@ class Tuned(Outcome):
 
 
 def _tune(this: Work) -> Tuned:
-    embedded = this.run.outcome(embed_pool.STAGE)
-    config, cluster, n_points = (
-        this.run.written,
-        this.run.written.cluster,
-        size_of(this.run).n_points,
-    )
     # 1. a hash sample of the pool
-    n_wanted = n_sampled(n_points, embedded.n_features)
-    (sampled,) = sample_points(this.run, [("tune_tree", n_wanted)])
-    points = vectors_of(sampled, grid_unit(embedded.largest_norm))
+    unit = grid_unit(this.run.outcome(embed_pool.STAGE).largest_norm)
+    problem, sampled = sampled_problem(this.run, this.run.written, target_sizes(this.run), unit)
     # 2. trees over it, judged by coverage at the wanted sizes
-    problem = Problem(
-        points,
-        n_points,
-        tuple(target_sizes(this.run).values()),
-        cluster,
-        derive_seed(config.seed, 2),
-        n_threads(),
-        shares_of(config.samples),
-    )
     with threadpool_limits(1):  # the search has its own threads
         choice = search(
             problem, lambda done, total, what: this.progress.update(done, total, at=what)
@@ -84,13 +65,13 @@ def _tune(this: Work) -> Tuned:
     this.write(REPORT, report_table(_rows(choice), this.run.run_id))
     this.progress.note(STAGE.name, _reason(choice))
     chosen = choice.cluster
-    is_open = not cluster.levels
+    is_open = not this.run.written.cluster.levels
     return Tuned(
         levels=tuple(chosen.levels) if is_open else (),
         rounds=tuple(map(chosen.rounds_at, range(1, len(chosen.levels) + 1))) if is_open else (),
         share_leaves=choice.share.leaves,
         share_points=choice.share.points,
-        n_sampled=len(points),
+        n_sampled=len(sampled),
         n_tried=choice.n_tried,
         relative_coverage=choice.chosen.score,
         best_relative_coverage=choice.trials[0].score,

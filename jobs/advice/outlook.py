@@ -10,15 +10,11 @@ from threadpoolctl import threadpool_limits
 from jobs.advice.evidence import evidence_rows, judges_of
 from jobs.advice.recommendation import recommendations
 from jobs.judging.recommendation import Recommendation
-from jobs.points.hash_sample import vectors_of
-from jobs.points.surviving import sample_points, size_of
 from jobs.reporting.coverage_rows import wanted_samples
 from jobs.reporting.rows import Row
 from jobs.runs.run import Run
-from jobs.spark.host import n_threads
-from jobs.tuning.families import n_sampled
-from jobs.tuning.search import Problem, Tell, search
-from jobs.tuning.shares import shares_of
+from jobs.tuning.problem import sampled_problem
+from jobs.tuning.search import Tell, search
 from udfs.kernels.exact.hashing import derive_seed, hash_keys
 
 
@@ -31,15 +27,10 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
     unit : grid unit of the vectors
     tell : called with the progress of the search for a tree
     """
-    n_points, n_features = size_of(run)
-    (table,) = sample_points(run, [("tune_tree", n_sampled(n_points, n_features))])
-    points, config = vectors_of(table, unit), run.config
-    sizes, cluster = tuple(targets.values()), config.cluster
-    seed, shares = derive_seed(config.seed, 2), shares_of(config.samples)
-    problem = Problem(points, n_points, sizes, cluster, seed, n_threads(), shares)
+    problem, table = sampled_problem(run, run.config, targets, unit)
     with threadpool_limits(1):
         choice = search(problem, tell)
-    chosen, scale = choice.chosen, len(points) / n_points
+    config, chosen, scale = run.config, choice.chosen, len(table) / problem.n_points
     drawn = {
         sample.name: chosen.trees[0].draw(
             chosen.depth,
@@ -49,7 +40,7 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
         for sample in config.samples
     }
     judging = [
-        _hashed(len(points), config.seed, salt, n)
+        _hashed(len(table), config.seed, salt, n)
         for salt, (_, n) in enumerate(wanted_samples(max(map(len, drawn.values()))))
     ]
     mine = {name: table.take(positions) for name, positions in drawn.items()}

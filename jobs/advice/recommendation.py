@@ -90,7 +90,7 @@ def _reasons(found: Evidence) -> Iterator[str]:
             mine, uniform = map(human, found.evenness)
             said += f", in the sample as {mine}, in a uniform one as {uniform}"
         yield said
-    yield f"Points lie {_compared(found.verdict)}"
+    yield f"Averaged over regions, points lie {_compared(found.verdict)}"
     for name, other in found.judges.items():
         yield f"In {name}, which the tree never saw, they lie {_compared(other)}"
     if found.action == "curate" and found.verdict.state == "mixed":

@@ -61,10 +61,14 @@ def label_figures(
     Parameters
     ----------
     students : the students and the base, by name
-    y : (n,) labels
+    y : (n,) labels; empty where there is none
     """
-    codes = {name: as_floats(each(views.points)).astype(np.float32) for name, each in
-             students.items()}  # fmt: skip
+    known = np.flatnonzero(y != "")
+    y = y[known]
+    codes = {
+        name: as_floats(each(views.points)).astype(np.float32)[known]
+        for name, each in students.items()
+    }
     rng = np.random.default_rng(seed)
     trials = [few_shots(y, rng=rng) for _ in range(N_TRIALS)]
     return {

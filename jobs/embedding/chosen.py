@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from jobs.config.embed_options import options_of, pretrained_kind
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.embedding import code, pretrained
+from jobs.spark.shipping import ship_archive, ship_code
 from udfs.embedders.built_in import BUILT_IN
 from udfs.embedders.contract import EmbedderError
 from udfs.embedders.specs import EmbedderSpec, NoOptions
@@ -86,6 +87,14 @@ def pinned(config: RunConfig) -> RunConfig:
     log.info("embedder=%s file=%s version=%s", config.embed.model, found.file, found.spec.version)
     embed = config.embed.model_copy(update={"version": found.spec.version})
     return config.model_copy(update={"embed": embed})
+
+
+def ship_embedder(spark: SparkSession, spec: EmbedderSpec) -> None:
+    """Put an embedder's code and files on the workers."""
+    if spec.archive is not None:
+        ship_code(spark, spec.archive)
+    if spec.pack is not None:
+        ship_archive(spark, spec.pack())
 
 
 def code_identity(config: RunConfig) -> Mapping[str, str]:

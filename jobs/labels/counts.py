@@ -42,16 +42,16 @@ def label_counts(
     def of(kind: str) -> dict[str, LabelCounts]:
         return {name: counts.get(f"{kind}:{name}", {}) for name in controls}
 
-    return counts["pool"], of("sample"), of("control")
+    return counts.get("pool", {}), of("sample"), of("control")
 
 
 def labelled(described: DataFrame, tables: Sequence[pa.Table], unit: float) -> list[Labelled]:
-    """Return points on the driver with their labels, looked up in one pass.
+    """Return the points on the driver that have labels, looked up in one pass.
 
     Parameters
     ----------
-    described : id, label
-    tables : id, embedding; all of them have labels
+    described : id, label; of the points that have one
+    tables : id, embedding
     unit : grid unit
     """
     ids = pa.concat_tables([table.select(["id"]) for table in tables])
@@ -60,6 +60,7 @@ def labelled(described: DataFrame, tables: Sequence[pa.Table], unit: float) -> l
     label_of = dict(zip(rows["id"], rows["label"], strict=True))
     found = []
     for table in tables:
+        table = table.filter(pa.array([id_ in label_of for id_ in table["id"].to_pylist()], "bool"))
         mine = table["id"].to_pylist()
         y = np.array([label_of[id_] for id_ in mine], dtype=np.str_)
         found.append(Labelled(mine, vectors_of(table, unit), y))

@@ -1,5 +1,6 @@
 """The linear probe: what a sample teaches a simple model, beside uniform samples of its size."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,12 +43,13 @@ def probe_rows(
 
     Parameters
     ----------
-    controls : uniform draws, at least as large as the samples
+    controls : uniform draws; if some have fewer labels than a sample, no more of it is used
     pool : a hash sample to test on; what was trained on is left out
     """
     rows = []
     for name, sample in samples.items():
-        draws = [draw.first(len(sample.ids)) for draw in controls]
+        n_trained = min(len(one.ids) for one in (sample, *controls))
+        sample, *draws = (one.first(n_trained) for one in (sample, *controls))
         tested = pool.but({id_ for one in (sample, *draws) for id_ in one.ids})
         labels, counts = np.unique(tested.y, return_counts=True)
         labels = labels[counts >= _LEAST_TESTED]
@@ -67,5 +69,7 @@ def probe_rows(
 
 def _is_right(train: Labelled, test: Labelled) -> NDArray[np.float64]:
     """Return whether a probe names the label of each point to test : (n,) 0 or 1."""
-    predicted = RidgeClassifier().fit(train.X, train.y).predict(test.X)
+    with warnings.catch_warnings():  # of few points in many dimensions: the penalty decides
+        warnings.simplefilter("ignore")
+        predicted = RidgeClassifier().fit(train.X, train.y).predict(test.X)
     return np.asarray(predicted == test.y, dtype=np.float64)

@@ -40,7 +40,7 @@ def hardness_of(
     Parameters
     ----------
     batches : batch_id, id, position; all of them
-    points : id, embedding, label (null if none is named)
+    points : id, embedding, label (null if it has none)
 
     Returns
     -------
@@ -75,7 +75,8 @@ class _Measure:
         self.X = self.grid.astype(np.float64) * UNIT
         self.batch = points["batch_id"].to_numpy()
         labels = points["label"].combine_chunks().dictionary_encode().indices
-        self.y = None if labels.null_count else labels.to_numpy()
+        has_labels = labels.null_count < len(labels)
+        self.y = labels.fill_null(-1).to_numpy() if has_labels else None
         self.mean = self.X[self.batch < 0].mean(axis=0)
         self.max_cosine = max_cosine
 
@@ -89,6 +90,7 @@ class _Measure:
             found["pairs_above_max_cosine"] = 2 * n_above / max(1, n * (n - 1))
         if self.y is not None:
             y = self.y[rows]
+            y = y[y >= 0]  # pairs of which both have a label
             found["pairs_of_one_label"] = share_of_pairs(y[:, None] == y)
         return found
 
@@ -97,9 +99,9 @@ def means_of(figures: list[tuple[Figures, Figures]]) -> Figures:
     """Return the means over batches, those of the controls under names of their own."""
     found: Figures = {}
     for name in figures[0][0] if figures else ():
-        found[name], found[name + CONTROL] = (
-            float(np.mean([each[side][name] for each in figures])) for side in (0, 1)
-        )
+        for side, own in enumerate((name, name + CONTROL)):
+            values = [each[side][name] for each in figures if not np.isnan(each[side][name])]
+            found[own] = float(np.mean(values)) if values else np.nan
     return found
 
 
@@ -109,6 +111,7 @@ def hardness_rows(source: str, figures: list[tuple[Figures, Figures]]) -> list[R
         Row(source, SECTION, None, str(batch), None, name, value, uniform[name])
         for batch, (mine, uniform) in enumerate(figures)
         for name, value in mine.items()
+        if not np.isnan(value)  # of a batch with fewer than two labels
     ]
 
 

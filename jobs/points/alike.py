@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig, RunConfig
-from jobs.embedding.chosen import chosen
+from jobs.embedding.chosen import chosen, ship_embedder
 from jobs.embedding.gating import gate_rows
 from jobs.embedding.learning import learned
 from jobs.points.surviving import size_of
@@ -20,7 +20,6 @@ from jobs.pool.inputs import Pool, with_pointed
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.kinds import TableConfig
-from jobs.spark.shipping import ship_archive, ship_code
 from jobs.tables.shared import ARTIFACTS
 from udfs.blocks import from_bytes
 from udfs.embed import make_loader
@@ -102,10 +101,7 @@ def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) ->
     spec = embedder.spec
     own = spec.fit is None or spec.pack is not None
     arrays = learned(rows, embedder, config).arrays if own else {}
-    if spec.archive is not None:
-        ship_code(this.spark, spec.archive)
-    if spec.pack is not None:
-        ship_archive(this.spark, spec.pack())
+    ship_embedder(this.spark, spec)
     if spec.fit is None:
         found = spec.n_features(arrays)
         if found != n_features:

@@ -109,6 +109,11 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
                 f"{s.name} has {run.sizes[s.name]} rows, not {_target(run, s)}: {_why(run, s)}; "
                 "lower target_size, or raise replicas"
             )
+    if n := cell("labels", None, None, "n_without").value:
+        notes.append(
+            f"{n:,.0f} of {run.n_points:,} points have no {run.config.report.label!r}: what is "
+            "said of labels leaves them out"
+        )
     tree = rows[(rows["section"] == "tree") & (rows["metric"] == "largest_node_share")]
     for level, share in zip(tree["level"], tree["value"], strict=True):
         if share > GIANT_SHARE:

@@ -121,15 +121,15 @@ def pool_line(context: PageContext) -> str:
     """Return a line for a terminal on what became of the pool's rows."""
     cell = context.cell
     n_rows = cell("size", None, None, "n_pool").value
-    fates = [f"{human(n_rows)} rows read", f"{human(_n_points(cell))} points"]
+    fates = [f"{human(n_rows)} rows read"]
     if rejects := _rejects(context.rows):
         reasons = ", ".join(f"{reason} {human(n)}" for reason, n in rejects)
         fates.append(f"{human(sum(n for _, n in rejects))} rejects ({reasons})")
     if copies := cell("duplicates", None, None, "n_copies").value:
-        fates.append(f"{human(copies)} of the points are copies of others")
+        fates.append(f"{human(copies)} copies")
     if known := cell("duplicates", None, None, "n_contaminated").value:
-        fates.append(f"{human(known)} of the points are in evaluation sets")
-    return f"pool: {', '.join(fates)}"
+        fates.append(f"{human(known)} in evaluation sets")
+    return f"pool: {', '.join([*fates, f'{human(_n_points(cell))} points in the tree'])}"
 
 
 def headlines(context: PageContext) -> list[str]:
@@ -151,19 +151,22 @@ def sentences(context: PageContext) -> list[str]:
 
 
 def _n_points(cell: CellOf) -> float | None:
-    """Return the number of points without those that were outliers."""
+    """Return the number of points in the tree: no copies, and none that a gate rejected."""
     n = cell("size", None, None, "n_points").value
-    return None if n is None else n - _n_outliers(cell)
+    n_copies = cell("duplicates", None, None, "n_copies").value or 0
+    return None if n is None else n - n_copies - _n_rejected_later(cell)
 
 
 def _n_rejected(cell: CellOf) -> float | None:
-    """Return the number of rejects, outliers among them."""
+    """Return the number of rejects of all gates."""
     n = cell("size", None, None, "n_rejected").value
-    return None if n is None else n + _n_outliers(cell)
+    return None if n is None else n + _n_rejected_later(cell)
 
 
-def _n_outliers(cell: CellOf) -> float:
-    return cell("outliers", None, None, "n_turned_away").value or 0
+def _n_rejected_later(cell: CellOf) -> float:
+    """Return the number of embedded points that were rejected: in evaluation sets, or outliers."""
+    figures = {"duplicates": "n_contaminated", "outliers": "n_turned_away"}
+    return sum(cell(section, None, None, name).value or 0 for section, name in figures.items())
 
 
 def _finalize(value: Any) -> Any:

@@ -41,7 +41,10 @@ def verdict_said(cell: CellOf, sample: str | None) -> tuple[str, str]:
     verdict = verdict_of(cell, sample)
     if verdict is None:
         return "unknown", ""
-    said = [f"Independent check: points lie on average {_compared(verdict.nodes)}."]
+    said = [
+        "Independent check: averaged over regions that count the same, points lie "
+        f"{_compared(verdict.nodes)}."
+    ]
     if verdict.communities is not None:
         n = cell("communities", None, None, "n_communities").value
         said.append(
@@ -75,7 +78,7 @@ def side_said(cell: CellOf, sample: str) -> str:
     gap = cell("coverage", sample, None, "coverage_gap").value
     if gap is None:
         return ""
-    text = f" Points lie {_side(gap)} a uniform sample"
+    text = f" Averaged over regions, points lie {_side(gap)} a uniform sample"
     of_communities = cell("communities", sample, None, "coverage_gap").value
     if of_communities is not None:
         side = "closer" if of_communities <= 0 else "farther"

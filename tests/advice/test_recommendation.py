@@ -80,9 +80,9 @@ def test_it_says_why_in_figures() -> None:
         "s: guard the pool first, then curate. 40% of the sample and 2% of the pool are scatter, "
         "points far from all others, which balance multiplies: turn them away with "
         "outliers.method: knn. The pool is skewed: its 135 communities are as evenly filled as "
-        "54.2 equal ones. Points lie 11.6% (± 1%) closer to this sample than to a uniform one, "
-        "averaged over communities 19.3% (± 1%) closer to it. In other, which the tree never saw, "
-        "they lie 3% (± 1%) farther from this sample than from a uniform one."
+        "54.2 equal ones. Averaged over regions, points lie 11.6% (± 1%) closer to this sample "
+        "than to a uniform one, averaged over communities 19.3% (± 1%) closer to it. In other, "
+        "which the tree never saw, they lie 3% (± 1%) farther from this sample than from a uniform one."
     )
     assert recommendation_rows(rows, ["s"], "other") == [
         Row("s", "recommendation", None, "guard", None, "is_recommended", 1.0)

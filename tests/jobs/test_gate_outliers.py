@@ -130,7 +130,7 @@ def test_the_report_has_scores_and_examples_and_counts_outliers_as_rejects(
     page = Path(summary.report_path).read_text()
     assert "<h2>Outliers</h2>" in page
     assert (
-        f"{n} rows read, {n - len(FAR)} points, {len(FAR)} rejects (outlier {len(FAR)})"
+        f"{n} rows read, {len(FAR)} rejects (outlier {len(FAR)}), {n - len(FAR)} points in the tree"
         in (summary.balance[0])
     )
 

@@ -123,7 +123,7 @@ def test_the_headline_names_sizes_balance_and_control() -> None:
     assert "25% closer to this sample than to a uniform one (± 1%" in said
     assert headlines(replace(context, rows=rows)) == [
         "balanced: 20 of 1,004 points; effective nodes 9.4 → 19.8 of 20 (uniform control 9.1). "
-        "Points lie 25% closer to it than to a uniform sample."
+        "Averaged over regions, points lie 25% closer to it than to a uniform sample."
     ]
 
 
@@ -131,7 +131,7 @@ def test_what_became_of_the_pools_rows_is_told_in_a_line() -> None:
     context = example({"balanced": 20}, [], n_nodes=(20,))
     sizes = [row("size", "n_pool", 1010), row("size", "n_points", 1004)]
     rejects = [row("rejects", "n_rows", n, key=k) for k, n in {"zero_norm": 2, "nan": 4}.items()]
-    copies = [row("duplicates", "n_copies", 3)]
+    copies = [row("duplicates", "n_copies", 3), row("duplicates", "n_contaminated", 2)]
     said = [
         pool_line(replace(context, rows=with_rows(*rows)))
         for rows in (
@@ -141,9 +141,9 @@ def test_what_became_of_the_pools_rows_is_told_in_a_line() -> None:
         )
     ]
     assert said == [
-        "pool: 1,010 rows read, 1,004 points",
-        "pool: 1,010 rows read, 1,004 points, 6 rejects (nan 4, zero_norm 2)",
-        "pool: 1,010 rows read, 1,004 points, 3 of the points are copies of others",
+        "pool: 1,010 rows read, 1,004 points in the tree",
+        "pool: 1,010 rows read, 6 rejects (nan 4, zero_norm 2), 1,004 points in the tree",
+        "pool: 1,010 rows read, 3 copies, 2 in evaluation sets, 999 points in the tree",
     ]
 
 
