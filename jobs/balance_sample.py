@@ -17,13 +17,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import cluster_levels, embed_pool
+from jobs import cluster_levels, embed_pool, find_duplicates
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows
 from jobs.points.ranks import ranked, ranked_farthest_first
-from jobs.points.surviving import held, places_of, sample_points, size_of, surviving
+from jobs.points.surviving import held, passed, places_of, sample_points, size_of, surviving
 from jobs.pool.ids import Id, is_id
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import sample_size_rows
@@ -116,7 +116,8 @@ def _candidates(run: Run, sample: SampleConfig, leaf: int | None = None) -> Data
         assignments = assignments.where(F.col("leaf_id") == leaf)
     if not sample.reads_metadata:
         return anyone(assignments)
-    return candidates(assignments, embed_pool.described(run), sample)
+    described = passed(run, embed_pool.described(run))
+    return candidates(assignments, described, sample, find_duplicates.keepers(run))
 
 
 def _shares(
@@ -138,8 +139,8 @@ def _shares(
         )
         n_rows = sample.rows_of(int(levels[-1].n_points.sum()))
         if isinstance(sample.target_size, TotalConfig):
-            draw = partial(_drawn_alone, this.run, points)
-            n_rows = rows_for_total(sample, points, counts, plan, draw)
+            alone = partial(_drawn, this.run, points)
+            n_rows = rows_for_total(sample, points, counts, plan, alone)
         elif isinstance(sample.target_size, CoverageConfig):
             n_rows = rows_for_coverage(sample, len(levels[0].parents), n_rows, plan)
         shares.append(plan(n_rows))
@@ -154,11 +155,6 @@ def _drawn(run: Run, points: DataFrame, shares: Sequence[Share]) -> DataFrame:
     """Draw samples of the same candidates."""
     quotas = run.spark.createDataFrame(pa.concat_tables([share.of_leaves() for share in shares]))
     return draw_points(_ranked(run, points, shares[0].sample, quotas), quotas)
-
-
-def _drawn_alone(run: Run, points: DataFrame, share: Share) -> DataFrame:
-    """Draw one sample."""
-    return _drawn(run, points, [share])
 
 
 def _ranked(run: Run, points: DataFrame, sample: SampleConfig, quotas: DataFrame) -> DataFrame:

@@ -88,6 +88,13 @@ def _turned_away(run: Run) -> list[Table]:
     return [table for table, n in counts.items() if n]
 
 
+def keepers(run: Run) -> DataFrame | None:
+    """Return the copies, each with the point that stays for it : id, keeper_id; None if none."""
+    if not run.is_on(STAGE) or not run.outcome(STAGE).n_copies:
+        return None
+    return run.read(STAGE, DUPLICATES).select("id", "keeper_id")
+
+
 def _shows(run: Run) -> DataFrame:
     """Return copies beside the ids that stay for them, and contaminated points."""
     found, shown_ = run.outcome(STAGE), []

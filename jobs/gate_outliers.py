@@ -7,6 +7,7 @@ Method   the distance to the second nearest other, in MADs above the median (Igl
 Run      evenlake outliers --config conf/quickstart.yaml outliers.method=knn
 """
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -43,6 +44,8 @@ from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
 
 _SEARCH_SLOWER = 3.0  # times a nearest-centroid search, per pair: scores are partitioned
+log = logging.getLogger(__name__)
+
 OUTLIER = "outlier"  # the reason given in their rejects
 
 
@@ -74,6 +77,9 @@ def _gate(this: Work) -> Gated:
         if not search.is_complete:
             again = _with_distance(search.again(again), pool.unit)
             again = _kept(kept, again.withColumn("score", spread.score(F.col("distance"))))
+        blind = spread.out_of_reach(limit, is_normal=this.config.embed.normalize)
+        if blind is not None:
+            log.warning(blind)
         outliers = again.where(F.col("score") > limit)
         # 3. the rejects, and what they are judged by
         n_outliers = this.write(REJECTS, _rejects(outliers, limit))

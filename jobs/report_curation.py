@@ -110,8 +110,8 @@ def _measure(this: Work) -> Measured:
     if run.config.report.label is not None:
         rows += _label_rows(run, run.config.report.label, controls)
     # 3. whether it pays; the table and the page
-    judge, leaning = run.config.report.judge, run.config.leaning
-    rows += recommendation_rows(rows, [*sizes], judge, leaning)
+    judge, led = run.config.report.judge, run.config.led
+    rows += recommendation_rows(rows, [*sizes], judge, led)
     table = report_table(rows, run.run_id)
     context = _context(run, _all_rows(run, table))
     page = render_page(_with_examples(run, context)).encode()
@@ -208,7 +208,7 @@ def check(run: Run) -> None:
     for s in run.config.samples:
         verdict = verdict_kept(measures, s.name)
         if verdict.state == "worse" and run.config.is_to_cover(s):
-            warning = worse_than_uniform(s.name, verdict, given=given, levels=levels)
+            warning = worse_than_uniform(s, verdict, given=given, levels=levels)
             log.warning(warning)
             refused += [warning] if s.on_worse_than_uniform == "fail" else []
     if refused:
@@ -240,7 +240,7 @@ def _context(run: Run, rows: pd.DataFrame) -> PageContext:
     """Return what the page shows, except single points."""
     names, judge = [*run.outcome(balance_sample.STAGE).sizes], run.config.report.judge
     context = page_context(_reported(run), rows)
-    return replace(context, advice=recommendations(rows, names, judge, run.config.leaning))
+    return replace(context, advice=recommendations(rows, names, judge, run.config.led))
 
 
 def export_page(run: Run) -> str:

@@ -47,7 +47,7 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
     judges = [table.take(positions) for positions in judging]
     rows = evidence_rows(run, mine, judges, judges_of(judges, config.seed, unit))
     found = pd.DataFrame(rows, columns=Row._fields)
-    return recommendations(found, [*drawn], config.report.judge, config.leaning)
+    return recommendations(found, [*drawn], config.report.judge, config.led)
 
 
 def _hashed(n: int, seed: int, salt: int, n_rows: int) -> NDArray[np.int64]:

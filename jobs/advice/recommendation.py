@@ -1,6 +1,6 @@
 """What to do about a sample, and why in words, from the rows of a report."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -12,35 +12,36 @@ from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
 from jobs.reporting.rows import Row
 from jobs.reporting.verdicts import verdict_of
+from jobs.sections.kinds import LedBy
 
 SECTION = "recommendation"
 
 
 def recommendations(
-    rows: pd.DataFrame, samples: Sequence[str], judge: str | None, leaning: Collection[str] = ()
+    rows: pd.DataFrame, samples: Sequence[str], judge: str | None, led: Mapping[str, LedBy]
 ) -> list[Recommendation]:
     """Return what to do about each sample whose coverage was measured.
 
     Parameters
     ----------
     judge : the column of a second embedding, if the report has one
-    leaning : the samples that follow seeds
+    led : samples -> what decides what they hold, where that is not the tree alone
     """
     cell = index_of(rows)
-    found = (recommended(cell, name, judge, leans=name in leaning) for name in samples)
+    found = (recommended(cell, name, judge, led.get(name)) for name in samples)
     return [one for one in found if one is not None]
 
 
 def recommendation_rows(
-    rows: Sequence[Row], samples: Sequence[str], judge: str | None, leaning: Collection[str] = ()
+    rows: Sequence[Row], samples: Sequence[str], judge: str | None, led: Mapping[str, LedBy]
 ) -> list[Row]:
     """Return the report's rows that say what to do, one per sample."""
-    found = recommendations(pd.DataFrame(rows, columns=Row._fields), samples, judge, leaning)
+    found = recommendations(pd.DataFrame(rows, columns=Row._fields), samples, judge, led)
     return [Row(r.sample, SECTION, None, r.action, None, "is_recommended", 1.0) for r in found]
 
 
 def recommended(
-    cell: CellOf, sample: str, judge: str | None, *, leans: bool
+    cell: CellOf, sample: str, judge: str | None, led_by: LedBy | None
 ) -> Recommendation | None:
     """Return what to do about a sample; None if its coverage was not measured."""
     verdict = verdict_of(cell, sample)
@@ -54,7 +55,7 @@ def recommended(
         _skew(cell),
         Scatter(*shares, cell("scatter", sample, None, "share_error").value),
         _evenness(cell, sample),
-        leans=leans,
+        led_by=led_by,
     )
     return Recommendation(sample, evidence.action, tuple(_reasons(evidence)))
 
@@ -106,6 +107,8 @@ def _reasons(found: Evidence) -> Iterator[str]:
         yield "No more can be claimed of it than of a uniform sample"
     elif found.action == "seeds":
         yield "It is to be like its seeds, not to cover the pool: the figures say what that costs"
+    elif found.action == "constraints":
+        yield "Its constraints decide what it holds: the figures say what that costs"
 
 
 def _skew_said(skew: Skew) -> str:

@@ -20,7 +20,7 @@ from jobs.sections.batches import BatchesConfig
 from jobs.sections.cluster import ClusterConfig
 from jobs.sections.contrast import ContrastConfig
 from jobs.sections.dedup import DedupConfig, KeepConfig
-from jobs.sections.kinds import HOW, POOL, CountsFrom, Format, Place, Positive, Section
+from jobs.sections.kinds import HOW, POOL, CountsFrom, Format, LedBy, Place, Positive, Section
 from jobs.sections.learnability import LearnabilityConfig
 from jobs.sections.plug_ins import CODE
 from jobs.sections.samples import SampleConfig
@@ -261,14 +261,18 @@ class RunConfig(Section):
                 )
 
     @property
-    def leaning(self) -> frozenset[str]:
-        """The samples that follow seeds, and blends of them: they are not meant to cover."""
-        led = {s.name for s in self.samples if s.seeds}
-        return frozenset(led | {s.name for s in self.samples if led & {*(s.blend or {})}})
+    def led(self) -> dict[str, LedBy]:
+        """What decides what samples hold, and blends of them, where that is not the tree alone."""
+        led = {s.name: s.led_by for s in self.samples if s.led_by is not None}
+        for sample in self.samples:
+            of_parts = {led[part] for part in sample.blend or {} if part in led}
+            if of_parts:
+                led[sample.name] = "seeds" if "seeds" in of_parts else "constraints"
+        return led
 
     def is_to_cover(self, sample: SampleConfig) -> bool:
         """Whether to say so if a sample covers the pool worse than a uniform one."""
-        return sample.name not in self.leaning or sample.on_worse_than_uniform == "fail"
+        return self.led.get(sample.name) != "seeds" or sample.on_worse_than_uniform == "fail"
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:

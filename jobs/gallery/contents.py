@@ -16,7 +16,8 @@ def contents(pool: Pool, config: RunConfig, ids: pa.ChunkedArray) -> pd.DataFram
 
     Returns
     -------
-    contents : id, text, picture (JPEG); null where there is none
+    contents : id, text, words (of the text, or the metadata's values), picture (JPEG); null where
+        there is none
     """
     only = pool.rows.sparkSession.createDataFrame(pa.table({"id": ids}))
     has_content = config.input.content is not None
@@ -24,12 +25,17 @@ def contents(pool: Pool, config: RunConfig, ids: pa.ChunkedArray) -> pd.DataFram
     if has_content:
         look = make_examples(opens_paths=chosen(config).spec.opens_paths)
         schema = EXAMPLES_SCHEMA.format(id=rows.schema["id"].dataType.simpleString())
-        looked = rows.select("id", "value").mapInArrow(look, schema)
+        looked = (
+            rows.select("id", "value").mapInArrow(look, schema).withColumn("words", F.col("text"))
+        )
     else:
         entries = F.transform(
             F.map_entries("metadata"), lambda entry: F.concat(entry.key, F.lit(": "), entry.value)
         )
         text = F.when(F.size(entries) > 0, F.concat_ws(", ", entries))
-        looked = rows.select("id", text.alias("text"), F.lit(None).cast("binary").alias("picture"))
+        words = F.when(F.size(entries) > 0, F.concat_ws(" ", F.map_values("metadata")))
+        picture = F.lit(None).cast("binary")
+        shown = (text.alias("text"), words.alias("words"), picture.alias("picture"))
+        looked = rows.select("id", *shown)
     found: pd.DataFrame = looked.toArrow().to_pandas()
     return found.drop_duplicates("id")

@@ -88,7 +88,7 @@ def gallery_of(
     ----------
     allocations : sample, level, capacity, quota
     nodes : level, node_id, capacity, quota; of the gallery, then the others
-    points : id, level, node_id, kind, place, text, picture; text or picture may be null
+    points : id, level, node_id, kind, place, text, words, picture; the last three may be null
     n_shown : exemplars of each kind
     """
     shown = [row for part in nodes for row in part.to_dict("records")]
@@ -96,8 +96,8 @@ def gallery_of(
     by_node = dict(tuple(points.groupby(["level", "node_id"])))
     theirs = [by_node.get((n["level"], n["node_id"]), points.iloc[:0]) for n in shown]
     named: list[str] = []
-    if points["text"].notna().any():
-        named = names([" ".join(mine["text"].dropna()) for mine in theirs])
+    if points["words"].notna().any():
+        named = names([" ".join(mine["words"].dropna()) for mine in theirs])
     first = nodes[0]
     most = max(*(first["quota"] / first["capacity"]), 1e-9)
 

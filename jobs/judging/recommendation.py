@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from jobs.judging.scatter import Scatter
 from jobs.judging.verdict import Verdict
+from jobs.sections.kinds import LedBy
 
 # A stratified draw covers any pool a little better than a uniform one does. On pools without a
 # tail (equal concepts, noise in 8 to 64 dimensions) trees gained 0 to 3.5 % of the coverage
@@ -11,12 +12,13 @@ from jobs.judging.verdict import Verdict
 SMALL = 0.05  # relative gain in coverage distance
 EVEN = 0.1  # nats of KL over communities
 
-Action = Literal["curate", "guard", "uniform", "seeds"]
+Action = Literal["curate", "guard", "uniform", "seeds", "constraints"]
 _TITLES = {
     "curate": "curate",
     "guard": "guard the pool first, then curate",
     "uniform": "draw uniformly",
     "seeds": "judge it by its seeds",
+    "constraints": "judge it by its constraints",
 }
 
 
@@ -60,7 +62,7 @@ class Evidence(NamedTuple):
     skew : skew of the pool; None if it is one community
     evenness : for the sample and a uniform one, the number of equally full communities that
         would be just as even; None if there are no communities
-    leans : whether the sample follows seeds, so that it is not meant to cover the pool
+    led_by : what decides what the sample holds, if that is not the tree alone
     """
 
     verdict: Verdict
@@ -68,7 +70,7 @@ class Evidence(NamedTuple):
     skew: Skew | None
     scatter: Scatter
     evenness: tuple[float, float] | None = None
-    leans: bool = False
+    led_by: LedBy | None = None
 
     @property
     def is_even(self) -> bool:
@@ -85,7 +87,7 @@ class Evidence(NamedTuple):
         verdicts = [self.verdict, *self.judges.values()]
         if all(map(_gains, verdicts)) and not self.is_even:
             return "curate"
-        return "seeds" if self.leans else "uniform"
+        return self.led_by or "uniform"
 
 
 def _gains(verdict: Verdict) -> bool:

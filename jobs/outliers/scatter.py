@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from jobs.outliers.scores import scores_of
+from jobs.outliers.scores import scale_of
 from jobs.outliers.search import N_NEIGHBOURS
 from jobs.points.hash_sample import vectors_of
 from jobs.points.surviving import held, surviving
@@ -32,7 +32,7 @@ Vectors = NDArray[np.float32]
 
 
 def scatter_rows(run: Run, pool: Vectors, samples: Mapping[str, Vectors], unit: float) -> list[Row]:
-    """Return the shares of points that the gate would turn away; no rows if it is on.
+    """Return the shares of points that the gate would turn away; no rows if it is on, or blind.
 
     ``share_above`` is that of a sample, its control that of the pool; ``share_error`` is the
     standard error of their difference.
@@ -46,8 +46,10 @@ def scatter_rows(run: Run, pool: Vectors, samples: Mapping[str, Vectors], unit: 
     parts = [pool[:SCORED_ROWS], *(X[:SCORED_ROWS] for X in samples.values())]
     found = np.sqrt(_sq_distances(run, np.concatenate(parts), unit)[:, -1])
     of_pool, *of_samples = np.split(found, np.cumsum([len(X) for X in parts])[:-1])
-    limit = run.config.outliers.max_score
-    above = [scores_of(each, of_pool) > limit for each in (of_pool, *of_samples)]
+    scale, limit = scale_of(of_pool), run.config.outliers.max_score
+    if scale.out_of_reach(limit, is_normal=run.config.embed.normalize):
+        return []  # nothing can be said
+    above = [scale.scores(each) > limit for each in (of_pool, *of_samples)]
     return _rows(above[0], dict(zip(samples, above[1:], strict=True)))
 
 

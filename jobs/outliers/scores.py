@@ -1,5 +1,6 @@
 """Scores: how many MADs beyond the median a point's distance to its neighbours lies."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 from jobs.points.medians import exact_median
 
 NORMAL = 1.4826  # MADs in a standard deviation of normal values
+ORTHOGONAL = math.sqrt(2)  # distance of orthogonal vectors of length 1
 
 
 class RobustScale(NamedTuple):
@@ -29,9 +31,30 @@ class RobustScale(NamedTuple):
             return F.when(distance.isNotNull(), F.lit(0.0))
         return (distance - F.lit(self.median)) / F.lit(NORMAL * self.mad)
 
+    def scores(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the scores of distances as ``score`` does; 0 where a distance is infinite."""
+        if self.mad == 0:
+            return np.zeros(len(distances))
+        finite = np.where(np.isfinite(distances), distances, self.median)
+        return np.asarray((finite - self.median) / (NORMAL * self.mad))
+
     def distance(self, score: float) -> float:
         """Return the distance that has a score."""
         return self.median + score * NORMAL * self.mad
+
+    def out_of_reach(self, limit: float, *, is_normal: bool) -> str | None:
+        """Say why no point of length 1 will score above a limit; None if one may.
+
+        Directions that have nothing in common are orthogonal, and the root of 2 apart.
+        """
+        if not is_normal or self.mad == 0 or self.distance(limit) <= ORTHOGONAL:
+            return None
+        highest = (ORTHOGONAL - self.median) / (NORMAL * self.mad)
+        return (
+            f"outliers.max_score={limit:g} is a distance of {self.distance(limit):.3g}, and "
+            f"vectors of length 1 that have nothing in common are {ORTHOGONAL:.3g} apart, a score "
+            f"of {highest:.2g}: hardly any point can be an outlier; lower it"
+        )
 
 
 def spread_of(rows: DataFrame, *, largest: float) -> RobustScale:
@@ -50,14 +73,13 @@ def spread_of(rows: DataFrame, *, largest: float) -> RobustScale:
     return RobustScale(median, mad or 0.0)
 
 
-def scores_of(distances: NDArray[np.float64], pool: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scores, by the spread of a sample of the pool's distances : (n,), (m,) -> (n,)."""
-    apart = pool[pool > 0]
+def scale_of(distances: NDArray[np.float64]) -> RobustScale:
+    """Return the scale of some points' distances, as ``spread_of`` does : (n,)."""
+    apart = distances[(distances > 0) & np.isfinite(distances)]
     if len(apart) == 0:
-        return np.zeros(len(distances))
+        return RobustScale(0.0, 0.0)
     median = _lower_median(apart)
-    mad = _lower_median(abs(apart - median))
-    return (distances - median) / (NORMAL * mad) if mad else np.zeros(len(distances))
+    return RobustScale(median, _lower_median(abs(apart - median)))
 
 
 def _lower_median(values: NDArray[np.float64]) -> float:

@@ -97,7 +97,7 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
     for s in run.config.samples:
         verdict = verdict_of(cell, s.name)
         if verdict is not None and verdict.state == "worse" and run.config.is_to_cover(s):
-            notes.append(worse_than_uniform(s.name, verdict, given=given, levels=levels))
+            notes.append(worse_than_uniform(s, verdict, given=given, levels=levels))
         shares = cell("scatter", s.name, None, "share_above")
         found = Scatter(*shares, cell("scatter", s.name, None, "share_error").value)
         if scatter := found.said(s.name, most=run.written.hygiene.max_reject_fraction):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.cells import CellOf
 from jobs.reporting.numbers import human, percent
+from jobs.sections.samples import SampleConfig
 
 
 def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | None:
@@ -92,7 +93,7 @@ def _side(gap: float) -> str:
 
 
 def worse_than_uniform(
-    name: str, verdict: Verdict, *, given: Sequence[int], levels: Sequence[int]
+    sample: SampleConfig, verdict: Verdict, *, given: Sequence[int], levels: Sequence[int]
 ) -> str:
     """Return a warning that a sample covers less than a uniform one, with what to change.
 
@@ -101,7 +102,10 @@ def worse_than_uniform(
     given : the levels in the config; empty if they are left to ``auto``
     levels : the levels of the tree
     """
-    if given:
+    cause = f"levels {'/'.join(map(str, levels))} do not fit the data"
+    if sample.constraints:
+        cause, fix = f"{', '.join(sample.constraints)} may be why", "relax it if it is to cover"
+    elif given:
         fix = "leave cluster.levels and share to auto; evenlake tune says what they will be"
     else:
         fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
@@ -110,9 +114,8 @@ def worse_than_uniform(
         gap = verdict.communities
         where = " averaged over communities, so that a few broad concepts may fill the sample"
     return (
-        f"{name} covers the pool worse than a uniform sample of its size: coverage distance "
-        f"{gap.mean:+.1%} ± {gap.error:.1%}{where}; levels {'/'.join(map(str, levels))} do not fit "
-        f"the data: {fix}"
+        f"{sample.name} covers the pool worse than a uniform sample of its size: coverage distance "
+        f"{gap.mean:+.1%} ± {gap.error:.1%}{where}; {cause}: {fix}"
     )
 
 

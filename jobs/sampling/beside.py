@@ -48,8 +48,11 @@ def _opened(
 
 def samples_identity(config: RunConfig) -> Mapping[str, str]:
     """Return what identifies those tables' rows, in addition to the config."""
+    # ids of copies were not points; now they mean the points that stay for them
+    means = " of points that stay" if config.dedup.is_on else ""
     return {
         f"samples.{sample.name}.{key}": table.fingerprint
+        + (means if isinstance(table, IdsConfig) else "")
         for sample in config.samples
         for key, table in sample.tables.items()
         if table.fingerprint is not None

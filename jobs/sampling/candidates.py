@@ -31,13 +31,19 @@ def anyone(assignments: DataFrame) -> DataFrame:
     return assignments.withColumn("stratum", F.lit(0))
 
 
-def candidates(assignments: DataFrame, described: DataFrame, sample: SampleConfig) -> DataFrame:
+def candidates(
+    assignments: DataFrame,
+    described: DataFrame,
+    sample: SampleConfig,
+    keepers: DataFrame | None = None,
+) -> DataFrame:
     """Return the points that a sample may hold.
 
     Parameters
     ----------
     assignments : id, leaf_id, sq_distance
-    described : id, and the metadata by name
+    described : id, and the metadata by name; of the surviving points
+    keepers : id, keeper_id; of the copies that were turned away
 
     Returns
     -------
@@ -52,7 +58,7 @@ def candidates(assignments: DataFrame, described: DataFrame, sample: SampleConfi
     told = {"stratum": _stratum(sample.quotas)}
     for key, name in _PICKED.items():
         if isinstance(given := getattr(sample, key), IdsConfig):
-            flagged = _ids_in(described, f"samples.{sample.name}.{key}", given)
+            flagged = _ids_in(described, f"samples.{sample.name}.{key}", given, keepers)
             described = described.join(flagged.withColumn(name, F.lit(True)), on="id", how="left")
             told[name] = F.coalesce(F.col(name), F.lit(False))
         elif given is not None:
@@ -86,8 +92,13 @@ def number_in(name: str) -> Column:
     return F.when(~F.isnan(value) & (F.abs(value) < float("inf")), value)
 
 
-def _ids_in(described: DataFrame, key: str, given: IdsConfig) -> DataFrame:
-    """Return the ids in a table, and report how many of them are not points of the tree."""
+def _ids_in(
+    described: DataFrame, key: str, given: IdsConfig, keepers: DataFrame | None
+) -> DataFrame:
+    """Return the points that a table's ids mean; report those that are none, or copies of others.
+
+    A copy means the point that stays for it: that is where its content is.
+    """
     pool = opened(described.sparkSession, key, given, id=given.id, content=given.id)
     try:
         ids = pool.rows.select(F.expr(given.id).alias("id")).where("id IS NOT NULL").distinct()
@@ -97,6 +108,14 @@ def _ids_in(described: DataFrame, key: str, given: IdsConfig) -> DataFrame:
             f"{pool.rows.columns}: {reason(error)}"
         ) from error
     require_same_ids(key, described, ids)
+    if keepers is not None:
+        meant = ids.join(keepers, on="id", how="left")
+        if n := meant.where("keeper_id IS NOT NULL").count():
+            log.warning(
+                "%s: %d ids of %s are copies of others: the points that stay for them are meant",
+                key, n, given.table,
+            )  # fmt: skip
+        ids = meant.select(F.coalesce("keeper_id", "id").alias("id")).distinct()
     if n := ids.join(described, on="id", how="left_anti").count():
         log.warning("%s: %d ids of %s are no points of the tree", key, n, given.table)
     return ids

@@ -1,6 +1,6 @@
 """A sample whose size is a total, such as tokens: the longest prefix that does not exceed it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ def rows_for_total(
     points: DataFrame,
     counts: Counts,
     plan: Callable[[int], Share],
-    draw: Callable[[Share], DataFrame],
+    draw: Callable[[Sequence[Share]], DataFrame],
 ) -> int:
     """Return the largest number of rows whose sizes sum to at most the wanted total.
 
@@ -30,7 +30,7 @@ def rows_for_total(
     ----------
     points : id, size
     plan : returns what the sample of some size takes of every node
-    draw : returns a sample : id, position
+    draw : returns samples : id, position
 
     Raises
     ------
@@ -50,7 +50,7 @@ def rows_for_total(
     n_rows, is_cut = int(_MARGIN * wanted.total * n_points / counts.total_size) + _LEAST, False
     while True:
         share = _possible(plan, min(n_rows, most))
-        sums = _running_sums(draw(share), points)
+        sums = _running_sums(draw([share]), points)
         fits = int(np.searchsorted(sums, wanted.total, side="right"))
         if fits == 0:
             raise ConfigError(

@@ -49,6 +49,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=1
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+LedBy = Literal["seeds", "constraints"]  # what decides what a sample holds, beside the tree
 Format = Literal[
     "delta", "table", "parquet", "json", "csv", "text", "binaryFile", "numpy", "webdataset", "arrow"
 ]

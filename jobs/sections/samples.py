@@ -17,6 +17,7 @@ from jobs.sections.kinds import (
     Count,
     CountsFrom,
     Fraction,
+    LedBy,
     Name,
     Place,
     Positive,
@@ -182,9 +183,18 @@ class SampleConfig(Section):
     @property
     def is_constrained(self) -> bool:
         """Whether anything but the tree decides how many rows a node gives."""
-        given = (self.must_include, self.must_exclude, self.quotas, self.per_node)
-        is_any = any(one is not None for one in given)
-        return is_any or bool(self.node_rules) or bool(self.seeds)
+        return bool(self.constraints or self.seeds)
+
+    @property
+    def constraints(self) -> list[str]:
+        """The config keys that bound what it may hold."""
+        keys = ("must_include", "must_exclude", "quotas", "per_node", "node_rules")
+        return [key for key in keys if getattr(self, key)]
+
+    @property
+    def led_by(self) -> LedBy | None:
+        """What decides what it holds, if that is not the tree alone."""
+        return "seeds" if self.seeds else "constraints" if self.constraints else None
 
     @property
     def seeds(self) -> dict[str, LikeConfig]:

@@ -32,6 +32,7 @@ from udfs.readers.sources import Source
 from udfs.readers.text_checks import Looks, encoding_of
 
 N_ROWS = 500  # rows examined
+_MOST_COUNTED = 1 << 24  # bytes, packed or not, of the file whose rows are counted
 _MOST_FOOTERS = 100  # Parquet footers read to count rows, and to check that each file is whole
 _HEAD = 2**20  # characters of CSV to find the header in
 _LARGEST_LOOK = 2**24  # bytes of a file that is checked as a whole, as on opening the pool
@@ -77,10 +78,11 @@ def json_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> 
             return _json_array(table, files, partitions)
         lines = (start + line if i == 0 else line for i, line in enumerate(text))
         try:
-            rows = [_parsed(line) for line in islice(filter(str.strip, lines), N_ROWS)]
+            filled = filter(str.strip, lines)
+            rows = [_parsed(line) for line in islice(filled, N_ROWS)]
         except ValueError as error:
             raise ConfigError(f"{files[0]}: not one JSON record a line: {error}") from error
-        n_rows, is_exact = _estimate(files, len(rows), done())
+        n_rows, is_exact = _estimate(files, len(rows), filled, done)
     if len(rows) == 1 and (columns := columns_of(rows[0])):
         raise ConfigError(f"{files[0]}: {by_columns(columns)}")
     records = [row for row in rows if isinstance(row, dict)]
@@ -99,8 +101,9 @@ def csv_lines(table: str, files: Sequence[Path], partitions: Sequence[str]) -> F
         _refuse_wrong(files[0], partial(look_csv, dialect=dialect))
         read = records(chain(lines, text), dialect)
         names = safe_header(next(filter(None, read), []))
-        rows = [dict(zip(names, row, strict=False)) for row in islice(filter(None, read), N_ROWS)]
-        n_rows, is_exact = _estimate(files, len(rows), done())
+        filled = filter(None, read)
+        rows = [dict(zip(names, row, strict=False)) for row in islice(filled, N_ROWS)]
+        n_rows, is_exact = _estimate(files, len(rows), filled, done)
     options = {} if dialect.separator == "," else {"sep": dialect.separator}
     return Found(table, "CSV", n_rows, is_exact, rows=rows, partitions=partitions, options=options)
 
@@ -174,11 +177,26 @@ def _count(files: Sequence[Path]) -> tuple[int, bool]:
     return n_rows * len(files) // max(1, len(counted)), len(counted) == len(files)
 
 
-def _estimate(files: Sequence[Path], n_read: int, n_bytes: int) -> tuple[int, bool]:
-    """Return the number of rows, from those that the first bytes of a file hold."""
-    if len(files) == 1 and n_read < N_ROWS:
+def _estimate(
+    files: Sequence[Path], n_read: int, rest: Iterator[object], done: Callable[[], int]
+) -> tuple[int, bool]:
+    """Return the number of rows, counted as far as the first file's first bytes go.
+
+    Parameters
+    ----------
+    n_read : rows read of the first file; ``rest`` are its others
+    done : returns how many of its bytes are read
+    """
+    is_whole = True
+    for _ in rest:
+        n_read += 1
+        if done() > _MOST_COUNTED:
+            is_whole = False
+            break
+    if is_whole and len(files) == 1:
         return n_read, True
     size = sum(file.stat().st_size for file in files)
+    n_bytes = files[0].stat().st_size if is_whole else done()
     return max(n_read, n_read * size // max(1, n_bytes)), False
 
 

@@ -52,9 +52,9 @@ def by_words(of_node: DataFrame, pool: Pool, config: RunConfig, *, n_nodes: int)
     order = Window.partitionBy("node_id").orderBy(F.xxhash64("id", F.lit("concepts")), "id")
     few = of_node.withColumn("place", F.row_number().over(order))
     read = few.where(F.col("place") <= READ_PER_NODE).select("id", "node_id").toArrow()
-    seen = contents(pool, config, read["id"])[["id", "text"]]
+    seen = contents(pool, config, read["id"])[["id", "words"]]
     texts = read.to_pandas().merge(seen, on="id", how="left").sort_values(["node_id", "id"])
-    joined = texts.groupby("node_id")["text"].agg(lambda mine: " ".join(mine.dropna()))
+    joined = texts.groupby("node_id")["words"].agg(lambda mine: " ".join(mine.dropna()))
     called = told_apart([name.split(SEPARATOR) if name else [] for name in names([*joined])])
     return dict(zip(joined.index.tolist(), called, strict=True))
 

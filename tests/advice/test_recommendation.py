@@ -73,7 +73,7 @@ def test_it_says_why_in_figures() -> None:
     figures["s", "scatter", "share_error"] = 0.01
     rows = report_of(figures)
     (found,) = recommendations(
-        pd.DataFrame(rows, columns=Row._fields), ["s", "unmeasured"], "other"
+        pd.DataFrame(rows, columns=Row._fields), ["s", "unmeasured"], "other", {}
     )
     assert found.action == "guard"
     assert str(found) == (
@@ -82,9 +82,10 @@ def test_it_says_why_in_figures() -> None:
         "outliers.method: knn. The pool is skewed: its 135 communities are as evenly filled as "
         "54.2 equal ones. Averaged over regions, points lie 11.6% (± 1%) closer to this sample "
         "than to a uniform one, averaged over communities 19.3% (± 1%) closer to it. In other, "
-        "which the tree never saw, they lie 3% (± 1%) farther from this sample than from a uniform one."
+        "which the tree never saw, they lie 3% (± 1%) farther from this sample than from a "
+        "uniform one."
     )
-    assert recommendation_rows(rows, ["s"], "other") == [
+    assert recommendation_rows(rows, ["s"], "other", {}) == [
         Row("s", "recommendation", None, "guard", None, "is_recommended", 1.0)
     ]
 
@@ -95,12 +96,14 @@ def test_a_sample_that_follows_seeds_is_not_told_to_be_uniform() -> None:
         ("s", "coverage", "coverage_gap_error"): 0.01,
     }
     rows = pd.DataFrame(report_of(figures), columns=Row._fields)
-    (plain,) = recommendations(rows, ["s"], None)
-    (found,) = recommendations(rows, ["s"], None, leaning={"s"})
-    assert (plain.action, found.action) == ("uniform", "seeds")
+    (plain,) = recommendations(rows, ["s"], None, {})
+    (found,) = recommendations(rows, ["s"], None, {"s": "seeds"})
+    (bound,) = recommendations(rows, ["s"], None, {"s": "constraints"})
+    assert (plain.action, found.action, bound.action) == ("uniform", "seeds", "constraints")
     assert str(found).endswith(
         "It is to be like its seeds, not to cover the pool: the figures say what that costs."
     )
+    assert str(bound).startswith("s: judge it by its constraints. ")
 
 
 def even(seed: int) -> Pool:
@@ -140,5 +143,5 @@ def test_pools_with_and_without_a_tail(make: Callable[[int], Pool], action: str,
         [hashed(i, 5000) for i in range(3)], [hashed(9 + i, size) for i in range(3)], 3, 1.0
     )
     rows = pd.DataFrame(coverage_rows({"s": X[drawn]}, judges), columns=Row._fields)
-    (found,) = recommendations(rows, ["s"], None)
+    (found,) = recommendations(rows, ["s"], None, {})
     assert found.action == action, found

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, curate, report_curation, tune_tree
 from jobs.config.errors import ConfigError, InputError
@@ -340,3 +341,29 @@ def test_a_table_that_holds_no_rules_of_this_tree_is_refused(
     spark.createDataFrame([row], columns).write.format("delta").save(f"{tmp_path}/rules")
     with pytest.raises(InputError, match=said):
         draw({"target_size": 30, "node_rules": {"table": f"{tmp_path}/rules"}})
+
+
+def test_the_id_of_a_copy_means_the_point_that_stays_for_it(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_pool(spark, tmp_path / "first")
+    pool = spark.read.format("delta").load(f"{tmp_path}/first")
+    copies = pool.where("id < 'p010'").withColumn("id", F.regexp_replace("id", "p", "q"))
+    pool.unionByName(copies).write.format("delta").save(f"{tmp_path}/pool")
+    for name, id_ in {"gold": "q003", "test": "q005"}.items():
+        spark.createDataFrame([(id_,)], "id string").write.format("delta").save(
+            f"{tmp_path}/{name}"
+        )
+    picked = {
+        "must_include": {"table": f"{tmp_path}/gold", "id": "id"},
+        "must_exclude": {"table": f"{tmp_path}/test", "id": "id"},
+    }
+    config = config_of(tmp_path, {"target_size": 119} | picked)
+    curate.run(spark, config)
+    run = open_run(spark, config)
+    rows = run.read(balance_sample.STAGE, balance_sample.SAMPLES).orderBy("position").collect()
+    assert rows[0].id == "p003"
+    assert {row.id for row in rows} == {f"p{i:03}" for i in range(N_POINTS) if i != 5}
+    assert "must_include: 1 ids of " in caplog.text
+    assert "are copies of others: the points that stay for them are meant" in caplog.text
+    assert "are no points" not in caplog.text

@@ -114,6 +114,7 @@ def test_a_gallery_says_how_much_of_each_node_was_kept() -> None:
             "id": ["a", "b", b"\x01", "c"], "level": 1, "node_id": [0, 0, 1, 2],
             "kind": ["kept", "left", "kept", "farthest"],
             "place": 0, "text": [" two\n words ", "x" * 500, None, None],
+            "words": [" two\n words ", "x" * 500, None, None],
             "picture": [None, None, b"jpg", None],
         }
     )  # fmt: skip

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from jobs.outliers.scores import scores_of
+from jobs.outliers.scores import scale_of
 from jobs.outliers.search import N_ASKED_AGAIN, N_NEIGHBOURS
 from jobs.sections.cluster import ClusterConfig
 from jobs.sections.share import Powers
@@ -66,7 +66,7 @@ def test_scatter_takes_a_large_part_of_a_balanced_sample_and_none_beyond_the_gat
 ) -> None:
     everyone = np.ones(len(planted.y), bool)
     assert scatter_drawn(planted, everyone) > 4 * (planted.y < 0).mean()
-    stay = scores_of(planted.distances, planted.distances) <= LIMIT
+    stay = scale_of(planted.distances).scores(planted.distances) <= LIMIT
     assert scatter_drawn(planted, stay) < 0.01
     assert n_lost(planted, stay) == 0
     assert (planted.y[~stay] < 0).mean() > 0.9
@@ -103,13 +103,32 @@ def test_small_concepts_that_cells_cut_up_stay_as_who_looks_far_away_asks_again(
     once = in_cells(planted, C, 2, np.ones(n, int))
     first = np.array([once[i] for i in range(n)])
     assert (first >= planted.distances).all()
-    scores = scores_of(first, first)
+    scores = scale_of(first).scores(first)
     is_far = scores > LIMIT
     assert 0 < (is_far & (planted.y >= 0)).sum()  # alone only because of the cells
     again = in_cells(planted, C, 1, np.where(is_far, N_ASKED_AGAIN, 0))
     assert [*again] and {*again} == {*np.flatnonzero(is_far)}
     assert all(again[i] == planted.distances[i] for i in again)
     exact = np.where(is_far, planted.distances, first)
-    stay = (scores <= LIMIT) | (scores_of(exact, first) <= LIMIT)
+    stay = (scores <= LIMIT) | (scale_of(first).scores(exact) <= LIMIT)
     assert n_lost(planted, stay) == 0
     assert (stay & (planted.y < 0)).sum() == 0
+
+
+def test_a_limit_that_no_direction_reaches_is_told() -> None:
+    wide = scale_of(np.array([0.3, 0.6, 0.65, 0.7, 1.1]))  # median .65, MAD .05
+    assert wide.out_of_reach(6, is_normal=True) is None
+    wider = scale_of(np.array([0.1, 0.5, 0.7, 0.9, 1.2]))  # median .7, MAD .2
+    said = wider.out_of_reach(6, is_normal=True)
+    assert said is not None
+    assert "max_score=6 is a distance of 2.48" in said
+    assert "a score of 2.4" in said
+    assert wider.out_of_reach(6, is_normal=False) is None
+    assert wider.out_of_reach(2, is_normal=True) is None
+
+
+def test_points_without_neighbours_have_no_score() -> None:
+    alone = scale_of(np.array([np.inf]))
+    assert alone.scores(np.array([np.inf])).tolist() == [0]
+    some = scale_of(np.array([np.inf, 1, 2, 3]))
+    assert some.scores(np.array([np.inf, 2])).tolist() == [0, 0]

@@ -90,14 +90,27 @@ def made_up_gallery(allocations: pa.Table, examples: int) -> Gallery:
     shown = shown_nodes(allocations, "balanced")
     nodes = [shown, largest_nodes(allocations, "balanced", shown)]
     pictures = [picture(i) for i in range(40)]
+
+    def of(i: int) -> bytes:
+        return pictures[i % 40]
+
     points = [
-        (f"p{level}-{node}-{kind}-{i}", level, node, kind, i, None, pictures[(node * 7 + i) % 40])
+        (
+            f"p{level}-{node}-{kind}-{i}",
+            level,
+            node,
+            kind,
+            i,
+            None,
+            None,
+            pictures[(node * 7 + i) % 40],
+        )
         for part in nodes
         for level, node in zip(part["level"], part["node_id"], strict=True)
         for kind, n in _KINDS.items()
         for i in range(n)
     ]
-    columns = ["id", "level", "node_id", "kind", "place", "text", "picture"]
+    columns = ["id", "level", "node_id", "kind", "place", "text", "words", "picture"]
     table = pd.DataFrame(points, columns=columns)
     return gallery_of("balanced", allocations, nodes, table, examples)
 
