@@ -25,6 +25,7 @@ from jobs.exporting.sample_index import SampleIndex
 from jobs.exporting.slots import SLOT, joined, row_bytes
 from jobs.exporting.splitting import with_splits
 from jobs.exporting.wanted_sample import OWN, ExportedSample, WantedSample
+from jobs.past.changed_input import changed_since
 from jobs.points.surviving import surviving
 from jobs.pool.columns import columns_of, named_columns
 from jobs.reading.settings import pinned
@@ -80,7 +81,12 @@ def _require_sample(this: Run, name: str) -> None:
     names = [sample.name for sample in this.written.samples]
     if name not in names:
         raise ConfigError(f"--sample {name}: want one of the config's samples: {', '.join(names)}")
-    this.require_finished(balance_sample.STAGE)
+    try:
+        this.require_finished(balance_sample.STAGE)
+    except ConfigError as error:
+        if (said := changed_since(this)) is not None:
+            raise InputError(f"--sample {name}: {said}") from error
+        raise
 
 
 # --- what is written ------------------------------------------------------------------------------

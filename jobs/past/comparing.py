@@ -1,7 +1,7 @@
 """Two runs side by side: what they were asked, what they share, how their samples differ."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +107,13 @@ class Comparison:
             ("stages with the same rows", [", ".join(shared)] if shared else []),
             ("stages with other rows", apart),
             ("samples", [str(sample) for sample in self.samples]),
-            ("figures that differ", [str(f) for f in self.figures if f.section in _SAID]),
+            ("figures that differ", [str(f) for f in self.figures if self._is_told(f)]),
         ]
+
+    def _is_told(self, figure: Figure) -> bool:
+        """Whether a figure is one of the main ones, of the pool or of a sample of both runs."""
+        shared = {None, *(sample.sample for sample in self.samples)}
+        return figure.section in _SAID and figure.sample in shared
 
     def __str__(self) -> str:
         """Return its parts, each line below its title."""
@@ -120,7 +125,13 @@ class Comparison:
 
 def compare(lake: Lake, history: History, before: RecordedRun, after: RecordedRun) -> Comparison:
     """Compare two runs of a root, in two queries: one of their samples, one of their reports."""
-    flat = (dict(_flat(run.recipe)) for run in (before, after))
+    mine, theirs = (
+        {s["name"]: s for s in run.recipe.get("samples", []) if "name" in s}
+        for run in (before, after)
+    )
+    flat = (
+        dict(_flat(_summed_up(run.recipe, mine.keys() ^ theirs.keys()))) for run in (before, after)
+    )
     keys = ({name: event.stage_key for name, event in run.own.items()} for run in (before, after))
     stages = _changes(*keys)
     return Comparison(
@@ -136,6 +147,15 @@ def compare(lake: Lake, history: History, before: RecordedRun, after: RecordedRu
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
     names = [*before, *(name for name in after if name not in before)]
     return [Change(name, before.get(name), after.get(name)) for name in names]
+
+
+def _summed_up(recipe: Mapping[str, Any], alone: Collection[str]) -> dict[str, Any]:
+    """Return a config whose samples that only one run has are one line each: their sizes."""
+    samples = [
+        {"name": s["name"], "target_size": s.get("target_size")} if s.get("name") in alone else s
+        for s in recipe.get("samples", [])
+    ]
+    return {**recipe, "samples": samples}
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -192,4 +212,4 @@ def _figures(lake: Lake, history: History, stages: list[Change]) -> list[Figure]
         found.setdefault(of, {})[sides[row[KEY]]] = row.value
     figures = [Figure(*of, values.get(0), values.get(1)) for of, values in found.items()]
     order = sorted(figures, key=lambda f: (f.sample or "", f.section, f.level or 0, f.metric))
-    return [figure for figure in order if figure.before != figure.after]
+    return [figure for figure in order if human(figure.before) != human(figure.after)]

@@ -479,3 +479,16 @@ def test_bad_options_are_refused_before_any_work(
 ) -> None:
     assert evenlake(["export", "/data/out", *words.split(), "--config", "nowhere.yaml"]) == 2
     assert EXPORTS[words] in capsys.readouterr().err
+
+
+def test_a_pool_whose_files_have_changed_since_the_draw_is_named(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    write_pool(tmp_path)
+    config = config_of(tmp_path)
+    curate.run(spark, config)
+    drawn_by = open_run(spark, config).run_id
+    rows = pq.read_table(tmp_path / "pool.parquet")
+    pq.write_table(rows.slice(1), tmp_path / "pool.parquet")
+    with pytest.raises(InputError, match=rf"has changed since run {drawn_by} \(.*evenlake curate"):
+        export(open_run(spark, config), f"{tmp_path}/out", WantedSample(sample="s"))
