@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from jobs import balance_sample, cluster_levels, embed_pool
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
-from jobs.contrasting.asked import code_version, require_few, require_possible
+from jobs.contrasting.asked import identity, require_few, require_possible
 from jobs.contrasting.learning import base_of, controls_of, lessons
 from jobs.contrasting.lesson import DRAW, Lesson, Points
 from jobs.contrasting.measured import hardness_figures, label_figures, report_of, rows_of
@@ -217,7 +217,7 @@ STAGE = Stage(
     version=1,
     after=(embed_pool.STAGE, cluster_levels.STAGE, balance_sample.STAGE),
     reads=("seed", "report.label", *_READ),
-    also_reads=code_version,
+    also_reads=identity,
     is_side=True,
     pins=views_pinned,
     is_on=lambda config: config.contrast.source is not None and config.contrast.views is not None,

@@ -77,13 +77,13 @@ def _gate(this: Work) -> Gated:
         if not search.is_complete:
             again = _with_distance(search.again(again), pool.unit)
             again = _kept(kept, again.withColumn("score", spread.score(F.col("distance"))))
-        blind = spread.out_of_reach(limit, is_normal=this.config.embed.normalize)
-        if blind is not None:
-            log.warning(blind)
         outliers = again.where(F.col("score") > limit)
         # 3. the rejects, and what they are judged by
         n_outliers = this.write(REJECTS, _rejects(outliers, limit))
         _guard(n_outliers, pool.n_rows, this.config)
+        blind = spread.out_of_reach(limit, is_normal=this.config.embed.normalize)
+        if n_outliers == 0 and blind is not None:
+            log.warning(blind)
         scored = first.where(~is_far).unionByName(again)
         rows = outlier_rows(scored, outliers, n_outliers, pool.n_rows, spread, limit)
         this.write(REPORT, report_table(rows, this.run.run_id))

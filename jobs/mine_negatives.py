@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from jobs import balance_sample, cluster_levels, embed_pool, find_duplicates
 from jobs.config.errors import ConfigError
+from jobs.config.identity import label_rule
 from jobs.config.model import RunConfig
 from jobs.negatives.cutting import Cut, cut, cut_apart
 from jobs.negatives.measured import hardness_of, hardness_rows, means_of, said_of
@@ -191,6 +192,7 @@ STAGE = Stage(
     version=1,
     after=(embed_pool.STAGE, cluster_levels.STAGE, balance_sample.STAGE),
     reads=("seed", "contrast.source", "contrast.level", "contrast.batches", "report.label"),
+    also_reads=label_rule,
     is_side=True,
     is_on=lambda config: config.contrast.source is not None,
     command="negatives",

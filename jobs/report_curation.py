@@ -26,6 +26,7 @@ from jobs.config.model import RunConfig
 from jobs.config.version import code_version
 from jobs.gallery.view import looked_at
 from jobs.judging.recommendation import Recommendation
+from jobs.judging.verdict import verdict_kept
 from jobs.labels.measured import measured_labels
 from jobs.labels.probe import TRAINED_ROWS
 from jobs.pictures.leaf_map import map_rows, mapped_level
@@ -49,7 +50,7 @@ from jobs.reporting.exported import Exported, content_of, exported
 from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import PageContext, render_page, sentences
 from jobs.reporting.rows import REPORT_COLUMNS, Row, headline_figures, report_table
-from jobs.reporting.verdicts import verdict_kept, worse_than_uniform
+from jobs.reporting.verdicts import worse_than_uniform
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run
@@ -264,7 +265,7 @@ def _show(this: Run) -> Exported:
 
 STAGE = Stage(
     name="report_curation",
-    version=5,
+    version=6,
     after=(balance_sample.STAGE,),
     reads=("seed", "report"),
     command="report",

@@ -104,3 +104,8 @@ def _merge(into: dict[str, Any], more: Plain) -> None:
                 _merge(mine, other)
         else:
             into[key] = value
+
+
+def label_rule(config: RunConfig) -> Mapping[str, str]:
+    """Return how rows without a label count, if labels are named: it was otherwise once."""
+    return {"unlabelled": "left out"} if config.report.label else {}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from jobs.config.errors import ConfigError
+from jobs.config.identity import label_rule
 from jobs.config.model import RunConfig
 from jobs.embedding.chosen import chosen
 from jobs.embedding.code import source_of
@@ -48,9 +49,9 @@ def require_few(level: int | None, n_nodes: int | None) -> None:
         )
 
 
-def code_version(config: RunConfig) -> Mapping[str, str]:
-    """Return the version of the user's trainer, if there is one."""
-    trainer = config.contrast.trainer
-    if trainer is None:
-        return {}
-    return {"trainer": source_of(trainer.model, "contrast.trainer.model").version}
+def identity(config: RunConfig) -> Mapping[str, str]:
+    """Return the version of the user's trainer, if there is one, and how labels count."""
+    trainer, found = config.contrast.trainer, {**label_rule(config)}
+    if trainer is not None:
+        found["trainer"] = source_of(trainer.model, "contrast.trainer.model").version
+    return found

@@ -1,6 +1,7 @@
 """Whether a sample is better than a uniform one: what nodes and communities say together."""
 
 import math
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 MAX_ERRORS = 2.0  # standard errors allowed for chance
@@ -51,3 +52,14 @@ class Verdict(NamedTuple):
             return "better" if sides == {"better"} else "same"
         is_outweighed = "better" in sides and self.weighed.side != "worse"
         return "mixed" if is_outweighed else "worse"
+
+
+def verdict_kept(measures: Mapping[str, float], sample: str) -> Verdict:
+    """Return what the kept measures say about a sample."""
+
+    def gap(section: str) -> Gap:
+        mean, error = (f"{sample}.{section}.coverage_gap{end}" for end in ("", "_error"))
+        return Gap(measures[mean], measures[error])
+
+    has_communities = f"{sample}.communities.coverage_gap" in measures
+    return Verdict(gap("coverage"), gap("communities") if has_communities else None)

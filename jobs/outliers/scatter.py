@@ -47,9 +47,10 @@ def scatter_rows(run: Run, pool: Vectors, samples: Mapping[str, Vectors], unit: 
     found = np.sqrt(_sq_distances(run, np.concatenate(parts), unit)[:, -1])
     of_pool, *of_samples = np.split(found, np.cumsum([len(X) for X in parts])[:-1])
     scale, limit = scale_of(of_pool), run.config.outliers.max_score
-    if scale.out_of_reach(limit, is_normal=run.config.embed.normalize):
-        return []  # nothing can be said
     above = [scale.scores(each) > limit for each in (of_pool, *of_samples)]
+    is_blind = scale.out_of_reach(limit, is_normal=run.config.embed.normalize) is not None
+    if is_blind and not any(each.any() for each in above):
+        return []  # nothing can be said
     return _rows(above[0], dict(zip(samples, above[1:], strict=True)))
 
 

@@ -43,9 +43,10 @@ class RobustScale(NamedTuple):
         return self.median + score * NORMAL * self.mad
 
     def out_of_reach(self, limit: float, *, is_normal: bool) -> str | None:
-        """Say why no point of length 1 will score above a limit; None if one may.
+        """Say why hardly any point of length 1 will score above a limit; None if some may.
 
-        Directions that have nothing in common are orthogonal, and the root of 2 apart.
+        Directions that have nothing in common are orthogonal, and the root of 2 apart; only in few
+        dimensions are points often farther.
         """
         if not is_normal or self.mad == 0 or self.distance(limit) <= ORTHOGONAL:
             return None

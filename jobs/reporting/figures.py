@@ -130,19 +130,16 @@ def label_shares(rows: pd.DataFrame, *, sample: str | None) -> pd.DataFrame:
     return shares.sort_values([*by, "label"], ascending=[False] * len(by) + [True])
 
 
-def label_figure(
-    rows: pd.DataFrame, *, sample: str | None, max_labels: int = MAX_LABELS
-) -> go.Figure:
-    """Draw the share of each label in the pool, the control and the sample as horizontal bars.
+def label_figure(rows: pd.DataFrame, *, sample: str | None) -> go.Figure:
+    """Draw the shares of the pool's largest labels, there and in the control and the sample.
 
     Parameters
     ----------
     rows : the `report` table
     sample : name of a sample; None draws the pool alone
-    max_labels : only the labels with the largest shares of the pool are drawn
     """
     every = label_shares(rows, sample=sample)
-    shares = every.head(max_labels)
+    shares = every.head(MAX_LABELS)
     figure = go.Figure()
     for role in (_POOL, _CONTROL, _SAMPLE):
         if role.column in shares and len(shares):

@@ -1,6 +1,6 @@
 """What a report says of a sample next to a uniform one: on the page, in a terminal, in warnings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.cells import CellOf
@@ -24,17 +24,6 @@ def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | 
 
     nodes = gap("coverage")
     return None if nodes is None else Verdict(nodes, gap("communities"))
-
-
-def verdict_kept(measures: Mapping[str, float], sample: str) -> Verdict:
-    """Return what the kept measures say about a sample."""
-
-    def gap(section: str) -> Gap:
-        mean, error = (f"{sample}.{section}.coverage_gap{end}" for end in ("", "_error"))
-        return Gap(measures[mean], measures[error])
-
-    has_communities = f"{sample}.communities.coverage_gap" in measures
-    return Verdict(gap("coverage"), gap("communities") if has_communities else None)
 
 
 def verdict_said(cell: CellOf, sample: str | None) -> tuple[str, str]:
