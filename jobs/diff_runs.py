@@ -37,7 +37,7 @@ from jobs.tables.lake import PAGES, Lake
 _HELP = """Compare two runs: what differs in their inputs and configs, which stages hold the same
 rows, how many points their samples share, and the figures of their reports.
 
-RUN_A and RUN_B are ids, or the beginnings of ids; [evenlake runs] lists them.
+RUN_A and RUN_B are ids, or the beginnings of ids; "evenlake runs" lists them.
 """
 
 

@@ -205,7 +205,7 @@ ExtensionOption = Annotated[
     str | None,
     typer.Option("--extension", help="Columns as files in a tar: image=jpg,caption=txt."),
 ]
-FileOption = Annotated[float, typer.Option("--file-mb", help="Files are at most this large.")]
+FileOption = Annotated[float, typer.Option("--file-mb", help="Files are about this large.")]
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

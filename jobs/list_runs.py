@@ -38,9 +38,9 @@ from jobs.tables.lake import Lake
 
 _HELP = """List the runs of a root, the newest first.
 
-[list] lists them; [show RUN_ID] shows one: every event, config, input, keys, figures, digests.
+"list" lists them; "show RUN_ID" shows one: every event, config, input, keys, figures, digests.
 
-[clean] removes the rows of stages that failed or broke off, and of runs that a later run of the
+"clean" removes the rows of stages that failed or broke off, and of runs that a later run of the
 same lineage superseded. Published samples, and whatever a kept run uses, stay; the same curate
 command rebuilds the rest. Files that no table has referred to for that long go too (VACUUM),
 unless a run is under way or --keep-files is given.

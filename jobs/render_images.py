@@ -187,8 +187,8 @@ def render(this: Run) -> Rendered:
     done, given = this.do(STAGE), this.written.synthesis
     if done.n_short and given.on_shortfall == "fail":  # made when it was ``warn``
         raise GuardError(
-            f"synthesis.on_shortfall=fail: {_short(done, given)}; raise tries or change "
-            "generator_options, so that the images are made anew"
+            f"synthesis.on_shortfall=fail: {_short(done, given)}; raise "
+            "synthesis.tries or change synthesis.generator, so that the images are made anew"
         )
     return done
 

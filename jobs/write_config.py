@@ -16,7 +16,7 @@ import typer
 
 from jobs.cli.options import exit_code
 from jobs.config.errors import ConfigError, CurationError
-from jobs.config.examples import example, examples
+from jobs.config.examples import example, examples, modules_of
 from jobs.starting.choosing import Modality, choose
 from jobs.starting.found import Found
 from jobs.starting.looking import look
@@ -97,11 +97,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             if len(asked) > 1:
                 raise ConfigError(f"--{' --'.join(asked)}: want one of them")
+            path, modules = Path(config).expanduser(), dict[str, str]()
             if example_name is not None:
                 content, what = example(example_name), f"the example {example_name}"
+                modules = modules_of(example_name)
             else:
                 content, what = first_config(pool, next(iter(asked), None), config)
-            write(Path(config).expanduser(), content, is_forced=force)
+            write(path, content, is_forced=force)
+            for name, source in modules.items():
+                write(path.with_name(name), source, is_forced=force)
+                what += f", and {name} beside it"
         except CurationError as error:
             _say(f"config: {error}", is_error=True)
             raise typer.Exit(error.exit_code) from error

@@ -4,7 +4,7 @@
 # MAGIC A small network learns digits whose classes are of unequal size, a quarter of the labels
 # MAGIC wrong: once on rows drawn by learnability, once on rows drawn uniformly. It trains between
 # MAGIC the rounds of draws; at the end its accuracy by update, and by compute, scoring included.
-# MAGIC Run it as the first notebook: in a Git folder of Databricks, or as a script.
+# MAGIC Run it in the same way as the first notebook: in a Git folder of Databricks, or as a script.
 
 # COMMAND ----------
 

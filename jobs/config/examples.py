@@ -1,5 +1,6 @@
 """The example configs: the project's folder conf/, which an installed package carries along."""
 
+import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -25,6 +26,13 @@ def example(name: str) -> str:
     if found is None:
         raise ConfigError(f"no example {name!r}; want one of {', '.join(examples())}")
     return found.read_text(encoding="utf-8")
+
+
+def modules_of(name: str) -> dict[str, str]:
+    """Return the Python modules that an example names beside itself, by file name."""
+    text, folder = example(name), PLACE / "examples"
+    files_ = {found: folder / found for found in re.findall(r"\b\w+\.py\b", text)}
+    return {found: f.read_text(encoding="utf-8") for found, f in files_.items() if f.is_file()}
 
 
 def _named() -> dict[str, Traversable]:

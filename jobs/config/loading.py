@@ -42,14 +42,15 @@ _WANTED = {
 
 # Section -> the keys that name code or its options. The first may also name a plug-in that is not
 # code.
-_CODE_AT = {
-    "embed": ("model", "options"),
-    **{f"learnability.{side}": ("model", "model_options") for side in SIDES},
-    "contrast.views": ("model", "model_options"),
-    "contrast.trainer": ("model", "model_options"),
-    "learnability": ("trainer",),
-    "synthesis": ("captioner", "captioner_options"),
-}
+_CODE_AT = [
+    ("embed", ("model", "options")),
+    *((f"learnability.{side}", ("model", "model_options")) for side in SIDES),
+    ("contrast.views", ("model", "model_options")),
+    ("contrast.trainer", ("model", "model_options")),
+    ("synthesis", ("captioner", "captioner_options")),
+    ("synthesis", ("generator",)),
+]
+_COMMANDS = [("learnability", ("trainer",))]  # always code
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -160,9 +161,10 @@ def parse_config(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunC
 
 def _refuse_code(written: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
     """Refuse overrides that choose the code to run, or its options."""
-    for path, keys in _CODE_AT.items():
+    for path, keys in [*_CODE_AT, *_COMMANDS]:
         given, asked = (_at(data, path) for data in (written, merged))
-        if len(keys) > 1 and not str(asked.get(keys[0])).startswith(CODE):
+        is_code = str(asked.get(keys[0])).startswith(CODE) or (path, keys) in _COMMANDS
+        if not is_code:
             continue
         for key in keys:
             if asked.get(key) != given.get(key):

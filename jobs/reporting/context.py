@@ -116,7 +116,7 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
         )
     tree = rows[(rows["section"] == "tree") & (rows["metric"] == "largest_node_share")]
     for level, share in zip(tree["level"], tree["value"], strict=True):
-        if share > GIANT_SHARE:
+        if share > GIANT_SHARE and run.n_points > 1:
             notes.append(
                 f"one node of level {level:.0f} holds {share:.0%} of the pool: too few nodes for "
                 "unrelated concepts; raise that level or drop it"

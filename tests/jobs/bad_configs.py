@@ -240,6 +240,10 @@ OVERRIDES = {  # of BASE -> the whole message
         "synthesis.captioner='python:my_captioner:make': not from the command line, as it says "
         "which code runs with this job's rights; write it into the config file"
     ),
+    "synthesis.generator=python:my_generator:make": (
+        "synthesis.generator='python:my_generator:make': not from the command line, as it says "
+        "which code runs with this job's rights; write it into the config file"
+    ),
     "synthesis={captioner: 'openai:m', captioner_options: {key: k}}": (
         "synthesis.captioner_options.key: unknown key; synthesis.captioner_options of "
         "synthesis.captioner='openai' are: base_url, key_variable, max_length, temperature"

@@ -31,10 +31,11 @@ INTRO = """\
 Made by `python -m tests.jobs.bad_input_page` from the tables that `tests/jobs/test_bad_input.py`
 runs: every line here is tested.
 
-A bad row never stops a run and is never lost: it goes into the table `rejects` with its id, a
-reason and a detail. More bad rows than `hygiene.max_reject_fraction` stop the run with exit code 3.
-A bad config, table or session ends it before any work, or once the vectors show it, with exit code
-2 (the session: 1), and one message that says what was found, what is wanted, and how to fix it."""
+A row that cannot be used does not stop a run and is not lost: it goes into the table `rejects`
+with its id, a reason and a detail. More bad rows than `hygiene.max_reject_fraction` stop the run
+with exit code 3. A bad config, table or session, or SQL that fails on a row, ends it before any
+work, or once the vectors show it, with exit code 2 (the session: 1), and one message that says what
+was found, what is wanted, and how to fix it."""
 
 CODE_AFTERWORD = """
 What it gives that is not one vector of float32 for every content ends the run as well, and says so

@@ -91,7 +91,7 @@ LINES = [  # JSON; the good ones have four numbers
         "twice",
         "duplicate_id",
         "the id stands on 2 rows",
-        "an id that stands on several rows: all of them",
+        "an id on several rows whose contents differ: all of them",
     ),
     Bad('{"id": "twice", "vector": null}', "twice", "duplicate_id", "the id stands on 2 rows"),
 ]
@@ -171,7 +171,13 @@ IMAGES = [
         ANY,
         "PostScript, which a program would have to run",
     ),
-    Bad(NOISE[1], "twice", "duplicate_id", "the id stands on 2 rows", "a doubled id: all copies"),
+    Bad(
+        NOISE[1],
+        "twice",
+        "duplicate_id",
+        "the id stands on 2 rows",
+        "an id of two contents: both rows",
+    ),  # fmt: skip
     Bad(NOISE[2], "twice", "duplicate_id", "the id stands on 2 rows"),
 ]
 TEXTS = [  # binary, in UTF-8

@@ -131,8 +131,8 @@ def test_a_generator_that_fails_is_tried_again_and_then_told(
     assert len({(r["caption_id"], r["sha256"]) for r in images}) == len(images)
     assert max(row["n_tries"] for row in images) > 1  # doubled ones were made anew
     late = small.config_of(folder, root, generator=FLAKY, tries=5, on_shortfall="fail")
-    with pytest.raises(GuardError, match="fewer than 3 images; raise tries"):  # of what is stored
-        render_images.run(spark, late)
+    with pytest.raises(GuardError, match="fewer than 3 images; raise synthesis.tries"):
+        render_images.run(spark, late)  # of what is stored
     strict = small.config_of(
         folder, root, "seed=1", generator=FLAKY, on_shortfall="fail", concepts=concepts_of(folder)
     )

@@ -68,6 +68,15 @@ print(json.dumps(said))
 """
 
 
+def test_an_example_with_code_of_its_own_comes_with_it(folder: Path, capsys: Capture) -> None:
+    assert evenlake(["init", "--example", "images-own-network"]) == 0
+    assert (
+        "the example images-own-network, and image_network.py beside it" in capsys.readouterr().out
+    )
+    assert "class Encoder" in (folder / "image_network.py").read_text()
+    assert load_config(folder / "evenlake.yaml").embed.model == "python:image_network:Encoder"
+
+
 def test_without_spark_there_is_help_and_a_first_config(folder: Path) -> None:
     lines = [
         "--version",
