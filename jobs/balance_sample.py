@@ -25,6 +25,7 @@ from jobs.points.hash_sample import sample_rows
 from jobs.points.ranks import ranked, ranked_farthest_first
 from jobs.points.surviving import held, passed, places_of, sample_points, size_of, surviving
 from jobs.pool.ids import Id, is_id
+from jobs.reading.settings import settings_pinned
 from jobs.reporting.rows import Row
 from jobs.reporting.size_rows import sample_size_rows
 from jobs.retrieval.seeds import Seeds
@@ -117,7 +118,8 @@ def _candidates(run: Run, sample: SampleConfig, leaf: int | None = None) -> Data
     if not sample.reads_metadata:
         return anyone(assignments)
     described = passed(run, embed_pool.described(run))
-    return candidates(assignments, described, sample, find_duplicates.keepers(run))
+    with settings_pinned(run.spark):
+        return candidates(assignments, described, sample, find_duplicates.keepers(run))
 
 
 def _shares(

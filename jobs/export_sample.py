@@ -28,7 +28,7 @@ from jobs.exporting.wanted_sample import OWN, ExportedSample, WantedSample
 from jobs.past.changed_input import changed_since
 from jobs.points.surviving import surviving
 from jobs.pool.columns import columns_of, named_columns
-from jobs.reading.settings import pinned
+from jobs.reading.settings import settings_pinned
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from udfs.shards.tars import TEXT
@@ -49,7 +49,7 @@ def export_sample(this: Run, folder: str, wanted: WantedSample) -> ExportedSampl
     """
     form = FORMATS[wanted.format]
     _require_sample(this, wanted.sample)
-    with this.queries(), pinned(this.spark):
+    with this.queries(), settings_pinned(this.spark):
         columns = _columns(this, wanted)
         endings = _endings(columns, wanted, this.written.input.content)
         source = wanted.source() | {

@@ -21,6 +21,10 @@ class ConfigError(CurationError):
     exit_code = 2
 
 
+class TooFewRowsError(ConfigError):
+    """A sample's constraints demand more rows than it is to have."""
+
+
 class InputError(CurationError):
     """The input cannot be read as the config describes it."""
 

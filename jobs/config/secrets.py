@@ -45,5 +45,14 @@ def blanked(value: Any, clean: Callable[[str], str]) -> Any:
             k: "***" if re.search(_SENSITIVE, k) else blanked(v, clean) for k, v in value.items()
         }
     if isinstance(value, list):
-        return [blanked(v, clean) for v in value]
+        return [
+            "***" if i and _is_secret_flag(value[i - 1]) else blanked(v, clean)
+            for i, v in enumerate(value)
+        ]
     return clean(value) if isinstance(value, str) else value
+
+
+def _is_secret_flag(word: Any) -> bool:
+    """Return whether a command's word is an option whose value, the next word, is a secret."""
+    is_flag = isinstance(word, str) and word.startswith("-") and "=" not in word
+    return is_flag and re.search(_SENSITIVE, word) is not None

@@ -4,12 +4,13 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 from jobs.environment.findings import Finding
 from jobs.environment.packages import version_of
 from jobs.spark.host import host_bytes, is_submitted, n_threads, size_bytes
 from jobs.spark.java import FIX, find_java
+from jobs.spark.naming import path_of
 
 PYTHONS = ((3, 11), (3, 12))
 GIB = 2**30
@@ -81,7 +82,7 @@ def check_output(root: str | None) -> Finding:
     if root is None or uri.scheme not in ("", "file"):
         place = "a schema of a catalog" if root is None else f"output.root={root}"
         return Finding("output", "skipped", f"{place} is not on this host's disks")
-    folder = Path(unquote(uri.path) if uri.scheme else root).absolute()
+    folder = Path(path_of(root)).absolute()
     while not folder.exists():
         folder = folder.parent
     named = f"output.root={root}"

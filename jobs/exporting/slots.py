@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -34,6 +35,8 @@ def row_bytes(rows: DataFrame, columns: DataFrame | None, seed: int) -> float:
     if columns is not None:
         few = F.broadcast(few).join(columns, on="id", how="inner")
     looked = few.toArrow()
+    # as one chunk, so that buffers do not depend on how the pool is laid out
+    looked = pa.Table.from_pylist(looked.to_pylist(), schema=looked.schema)
     return float(looked.nbytes / max(1, looked.num_rows))
 
 

@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
+from jobs.reading.files import escaped
 from jobs.tables.lake import Lake
 from jobs.training.index import without_hadoop
 
@@ -44,7 +45,7 @@ def contents_of(images: DataFrame, folder: str | None) -> DataFrame:
     """
     if folder is None:
         return images.withColumn("value", F.col("image")).drop("image")
-    files = images.sparkSession.read.format("binaryFile").load(folder)
+    files = images.sparkSession.read.format("binaryFile").load(escaped(folder))
     named = files.select(
         F.regexp_extract("path", _NAME, 1).alias("image_id"), F.col("content").alias("value")
     )

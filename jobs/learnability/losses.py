@@ -18,6 +18,7 @@ from jobs.pool.beside import opened, pinned
 from jobs.pool.computing import say_why_code_failed
 from jobs.pool.inputs import Pool
 from jobs.pool.joining import RejectRule, require_same_ids, with_reasons
+from jobs.reading.settings import settings_pinned
 from jobs.sections.kinds import TableConfig
 from jobs.sections.learnability import GflopConfig, LearnabilityConfig, LossesConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
@@ -104,9 +105,10 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
         found = opened(spark, key, losses, id=id_, content=", ".join(losses.columns))
         rows, name = found.rows, found.name
     try:
-        named = rows.select(
-            F.expr(id_).alias("id"), *(F.expr(c).alias(f"c{i}") for i, c in _columns(losses))
-        )
+        with settings_pinned(spark):
+            named = rows.select(
+                F.expr(id_).alias("id"), *(F.expr(c).alias(f"c{i}") for i, c in _columns(losses))
+            )
     except SPARK_ERRORS as error:
         raise InputError(
             f"{key}: id={id_!r}, {losses.form}={', '.join(losses.columns)!r} are no columns or "

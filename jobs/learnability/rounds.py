@@ -120,14 +120,17 @@ class CommandTrainer:
         CurationError
             If the command fails.
         """
+        from filelock import FileLock  # only commands that train need it
+
         folder = Path(self.given.folder) / f"round_{selection.round}_{selection.name}"
         ids, losses = folder / "selection.parquet", folder / "losses"
-        if not (folder / _DONE).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(losses, ignore_errors=True)  # left by a killed command
-            pq.write_table(pa.table({"id": selection.ids()}), ids)
-            self._run(selection.round, ids, losses)
-            (folder / _DONE).touch()
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):  # another process may be training on the same selection
+            if not (folder / _DONE).exists():
+                shutil.rmtree(losses, ignore_errors=True)  # left by a killed command
+                pq.write_table(pa.table({"id": selection.ids()}), ids)
+                self._run(selection.round, ids, losses)
+                (folder / _DONE).touch()
         return {"table": str(losses)}
 
     def _run(self, round_: int, ids: Path, losses: Path) -> None:

@@ -22,7 +22,7 @@ from jobs.pool.inputs import Pool
 from jobs.pool.vectors import Vector, as_vector
 from jobs.reading.files import Files, few
 from jobs.reading.rows import MALFORMED, well_formed
-from jobs.reading.settings import pinned
+from jobs.reading.settings import settings_pinned
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.naming import quote
 from jobs.spark.repeatable import require_repeatable
@@ -54,7 +54,7 @@ def pool_columns(
         If a column is missing, or of a type that cannot be an id or be embedded.
     """
     rows = pool.rows
-    with pinned(rows.sparkSession):
+    with settings_pinned(rows.sparkSession):
         id_ = _column(pool, "input.id", config.id)
         given, wrong = _vector_or_content(pool, f"input.{value}", getattr(config, value))
         metadata = _metadata(pool, config)
@@ -108,7 +108,7 @@ def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> Data
             raise InputError(
                 f"{name!r} is not a column of {pool.name}; it has {known}{meant(known, name)}"
             )
-    with pinned(pool.rows.sparkSession):
+    with settings_pinned(pool.rows.sparkSession):
         id_ = _column(pool, "input.id", config.id)
         return pool.rows.select(id_.alias("id"), *(F.col(quote(name)) for name in names))
 

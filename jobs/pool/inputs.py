@@ -17,7 +17,7 @@ from jobs.reading.catalog import is_delta, is_in_catalog, read_table
 from jobs.reading.files import Files, fingerprint_of, list_files, listed
 from jobs.reading.formats import choose_format
 from jobs.reading.rows import MALFORMED, names_timestamps, read_files, well_formed
-from jobs.reading.settings import pinned, session_ways
+from jobs.reading.settings import session_ways, settings_pinned
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
@@ -144,7 +144,7 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     """
     if "/" in config.table:
         require_one_meaning(spark, "input.table", config.table)
-    with pinned(spark):
+    with settings_pinned(spark):
         pool = _found(spark, config)
         rows = refuse_python_types(pool.rows, f"input.table={config.table!r}")
         ways = [*pool.ways, *session_ways(spark)]

@@ -14,6 +14,7 @@ from jobs.config.model import RunConfig
 from jobs.pool.beside import opened, pinned
 from jobs.pool.inputs import Pool
 from jobs.pool.vectors import as_vector
+from jobs.reading.settings import settings_pinned
 from jobs.sections.batches import ApproximationConfig, TowersConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from udfs.joint import PACKED_SCHEMA, make_pack
@@ -77,7 +78,8 @@ def read_pairs(rows: DataFrame, key: str, place: str, texts: Mapping[str, str]) 
         If an expression cannot be computed, or is no vector.
     """
     try:
-        named = rows.select(*(F.expr(text).alias(name) for name, text in texts.items()))
+        with settings_pinned(rows.sparkSession):
+            named = rows.select(*(F.expr(text).alias(name) for name, text in texts.items()))
     except SPARK_ERRORS as error:
         raise InputError(
             f"{key}: {', '.join(f'{k}={v!r}' for k, v in texts.items())} are no columns or "

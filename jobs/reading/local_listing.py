@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
+from jobs.config.errors import InputError
 from jobs.reading.names import is_hidden
 from jobs.spark.classic import default_file_system
 from jobs.spark.naming import is_local, path_of
@@ -56,13 +57,26 @@ def _below(place: Path) -> Iterator[File]:
     if place.is_file():
         yield from _described(str(place.parent), [place.name])
         return
-    for folder, subfolders, names in os.walk(place, followlinks=True):
+    for folder, subfolders, names in os.walk(place, followlinks=True, onerror=_refuse):
         inside = ((name, os.path.realpath(os.path.join(folder, name))) for name in subfolders)
         # a link to a parent folder would never end
         subfolders[:] = [
             name for name, real in inside if not is_hidden(name) and not _holds(real, folder)
         ]
         yield from _described(folder, names)
+
+
+def _refuse(error: OSError) -> None:
+    """Refuse what cannot be listed: its files would be left out without a word.
+
+    Raises
+    ------
+    InputError
+    """
+    raise InputError(
+        f"input.table: {error.filename} cannot be read: {error.strerror}; want a pool that this "
+        "user may read as a whole"
+    )
 
 
 def _holds(real: str, folder: str) -> bool:
@@ -78,5 +92,7 @@ def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
             found = os.stat(path)
         except FileNotFoundError:  # a broken link
             continue
+        except OSError as error:
+            _refuse(error)
         if found.st_size:
             yield File(f"file:{path}", found.st_mtime_ns // 1_000_000, found.st_size)

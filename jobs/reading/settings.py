@@ -23,7 +23,7 @@ _EXPECTED = {
 }
 
 
-def pinned(spark: SparkSession) -> AbstractContextManager[None]:
+def settings_pinned(spark: SparkSession) -> AbstractContextManager[None]:
     """Fix the settings that shape rows while queries are planned, if the session allows it."""
     return changed(spark, _PINNED)
 

@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
+from jobs.config.secrets import without_secrets
 from jobs.pool.beside import opened
 from jobs.pool.joining import require_same_ids
 from jobs.sections.samples import IdsConfig, QuotasConfig, SampleConfig, TotalConfig
@@ -66,7 +67,7 @@ def candidates(
     if sample.weight is not None:
         value = number_in(sample.weight.by)
         power = F.pow(value, F.lit(sample.weight.strength))
-        told["weight"] = F.when(value > 0, power)
+        told["weight"] = F.when((value > 0) & (power > 0), power)  # a power may be too small
     if isinstance(sample.target_size, TotalConfig):
         told["size"] = number_in(sample.target_size.of)
     mine = described.select("id", *(column.alias(name) for name, column in told.items()))
@@ -104,7 +105,8 @@ def _ids_in(
         ids = pool.rows.select(F.expr(given.id).alias("id")).where("id IS NOT NULL").distinct()
     except SPARK_ERRORS as error:
         raise ConfigError(
-            f"{key}.id={given.id!r} is no column or expression over {given.table}, which has "
+            f"{key}.id={given.id!r} is no column or expression over "
+            f"{without_secrets(given.table)}, which has "
             f"{pool.rows.columns}: {reason(error)}"
         ) from error
     require_same_ids(key, described, ids)
@@ -113,11 +115,13 @@ def _ids_in(
         if n := meant.where("keeper_id IS NOT NULL").count():
             log.warning(
                 "%s: %d ids of %s are copies of others: the points that stay for them are meant",
-                key, n, given.table,
+                key, n, without_secrets(given.table),
             )  # fmt: skip
         ids = meant.select(F.coalesce("keeper_id", "id").alias("id")).distinct()
     if n := ids.join(described, on="id", how="left_anti").count():
-        log.warning("%s: %d ids of %s are no points of the tree", key, n, given.table)
+        log.warning(
+            "%s: %d ids of %s are no points of the tree", key, n, without_secrets(given.table)
+        )
     return ids
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.errors import ConfigError
+from jobs.config.errors import ConfigError, TooFewRowsError
 from jobs.sampling.counts import Counts
 from jobs.sampling.joint import Joint
 from jobs.sampling.likeness import SeedCounts, leaning
@@ -157,7 +157,8 @@ def _reachable(sample: SampleConfig, joint: Joint, wanted: int, *, is_all: bool)
     at = f"samples.{sample.name}: target_size is {wanted:,} rows"
     if nearest is None:
         raise ConfigError(f"{at}, and {both} cannot be met at any size; relax one of them")
-    raise ConfigError(f"{at}, and {both} allow {nearest:,}; want {nearest}, or relax one of them")
+    kind = TooFewRowsError if nearest > wanted else ConfigError
+    raise kind(f"{at}, and {both} allow {nearest:,}; want {nearest}, or relax one of them")
 
 
 def _kept(sample: SampleConfig, key: str, counts: Counts, is_dropped: NDArray[np.bool_]) -> Counts:
@@ -256,7 +257,7 @@ def _require_reachable(
     """Refuse a size that the constraints do not allow."""
     at = f"samples.{sample.name}: target_size is {wanted:,} rows"
     if least > wanted:
-        raise ConfigError(f"{at}, and its constraints demand {least:,}; want {least} or more")
+        raise TooFewRowsError(f"{at}, and its constraints demand {least:,}; want {least} or more")
     if most < wanted:
         last = "quotas" if sample.quotas else "per_node.max" if sample.per_node else "node_rules"
         rows = {key: int(counts.n_points.sum()) * sample.replicas for key, counts in left.items()}

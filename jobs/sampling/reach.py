@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 
@@ -30,12 +31,12 @@ def rows_for_coverage(
         raise TypeError(f"samples.{sample.name}.target_size={sample.target_size!r} is no coverage")
     (stratum,) = plan(most).strata
     quotas = stratum.quotas[0][stratum.quotas[0] > 0]
-    wanted = math.ceil(sample.target_size.coverage * n_leaves)
+    wanted = math.ceil(Fraction(str(sample.target_size.coverage)) * n_leaves)
     if len(quotas) < wanted:
         raise ConfigError(
             f"samples.{sample.name}.target_size.coverage={sample.target_size.coverage:g} of "
             f"{n_leaves:,} leaves are {wanted:,}, and its constraints leave {len(quotas):,}; want "
-            f"at most {math.floor(1000 * len(quotas) / n_leaves) / 1000:g}, or relax them"
+            f"at most {1000 * len(quotas) // n_leaves / 1000:g}, or relax them"
         )
     firsts = stratum.positions[np.cumsum(quotas) - quotas]
     return int(np.sort(firsts)[wanted - 1]) + 1

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config.errors import ConfigError
+from jobs.config.errors import ConfigError, TooFewRowsError
 from jobs.sampling.candidates import number_in
 from jobs.sampling.counts import Counts
 from jobs.sampling.shares import Share
@@ -84,6 +84,8 @@ def _possible(plan: Callable[[int], Share], size: int) -> Share:
             middle = (smallest + too_large) // 2
             try:
                 found, smallest = plan(middle), middle
+            except TooFewRowsError:
+                smallest = middle
             except ConfigError:
                 too_large = middle
         if found is None:

@@ -7,6 +7,7 @@ from pyspark.sql.types import ArrayType, NumericType, StringType
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.pool.beside import opened, pinned
+from jobs.reading.settings import settings_pinned
 from jobs.sections.synthesis import ConceptsConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.synthesis.concepts import MOST_CONCEPTS, Concept, texts_of
@@ -41,7 +42,8 @@ def given_concepts(spark: SparkSession, table: ConceptsConfig) -> list[Concept]:
         If a column is missing, or of the wrong type.
     """
     rows = opened(spark, _KEY, table, content=table.concept).rows
-    found = _selected(rows, table).limit(MOST_CONCEPTS + 1).collect()
+    with settings_pinned(spark):
+        found = _selected(rows, table).limit(MOST_CONCEPTS + 1).collect()
     concepts = [
         Concept(
             row.concept,

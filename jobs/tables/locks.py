@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 
 from jobs.spark.background import in_background
 from jobs.spark.classic import default_file_system
+from jobs.spark.naming import path_of
 
 if TYPE_CHECKING:  # it may not be installed where no root is local, as on Databricks
     from filelock import FileLock
@@ -38,7 +39,7 @@ def local_folder(spark: SparkSession, root: str) -> Path | None:
         return None
     if (parts.scheme or urlparse(default).scheme) != "file" or parts.netloc:
         return None
-    return Path(unquote(parts.path) if parts.scheme else root)
+    return Path(path_of(root))
 
 
 @contextlib.contextmanager

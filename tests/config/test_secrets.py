@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobs.config.model import as_public_dict
-from jobs.config.secrets import without_secrets
+from jobs.config.secrets import blanked, without_secrets
 from tests.jobs.tiny import SECRET
 from tests.past.recorded_runs import NOWHERE, config_of
 
@@ -48,3 +48,10 @@ def test_a_public_config_keeps_all_but_the_credentials() -> None:
     public = as_public_dict(config_of(f"input.options={odd}"))
     assert public["input"]["options"] == {"api_key": "***", "sep": ";"}
     assert public["input"]["table"] == f"{NOWHERE}/pool"
+
+
+def test_the_value_of_an_option_that_names_a_secret_is_blanked() -> None:
+    command = ["train.py", "--api-key", SECRET, "--epochs", "3", f"--token={SECRET}", "-v"]
+    assert blanked({"command": command}, without_secrets) == {
+        "command": ["train.py", "--api-key", "***", "--epochs", "3", "--token=***", "-v"]
+    }

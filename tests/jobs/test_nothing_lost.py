@@ -1,8 +1,11 @@
 """Nothing comes in silently wrong: files, quotes, bytes, doubled ids, settings of the session."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +22,7 @@ from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
 from jobs.reading.files import escaped, fingerprint_of, listed
 from jobs.reading.local_listing import local_files
-from jobs.reading.settings import pinned, session_ways
+from jobs.reading.settings import session_ways, settings_pinned
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from tests.jobs.forms import FORMS, IDS, TEXTS, png
@@ -509,7 +512,7 @@ def test_settings_that_cannot_be_pinned_are_part_of_the_fingerprint(
 def test_a_setting_that_shapes_rows_is_told_if_it_is_not_as_expected(
     spark: SparkSession, key: str, value: str, way: str | None
 ) -> None:
-    with setting(spark, key, value), pinned(spark):
+    with setting(spark, key, value), settings_pinned(spark):
         assert [*session_ways(spark)] == ([] if way is None else [way])
 
 
@@ -550,3 +553,21 @@ def test_python_lists_local_files_as_spark_does(spark: SparkSession, tmp_path: P
         assert {file.path for file in mine} == {file.path for file in theirs}
     assert local_files(spark, [f"{tmp_path}/*.png"]) is None
     assert local_files(spark, [f"{tmp_path}/nowhere"]) is None
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/x.png", "b/y.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"1")
+    scandir = os.scandir
+
+    def refused(place: str) -> Any:
+        if str(place).endswith("/b"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(InputError, match=f"{tmp_path}/b cannot be read: Permission denied"):
+        local_files(spark, [str(tmp_path)])

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import tune_tree
 from jobs.config.loading import parse_config
 from jobs.negatives import cutting
 from jobs.planning import costs, level_parts, passes, plan
@@ -33,6 +32,7 @@ from jobs.planning.problem import Part, Problem
 from jobs.recipe import RECIPE
 from jobs.reporting import coverage_rows
 from jobs.sections.synthesis import SynthesisConfig
+from jobs.tuning import problem as tuning_problem
 from udfs.blocks import from_bytes, to_bytes
 from udfs.kernels.cells.coarse import SAMPLE_PER_CELL, fit_cells
 from udfs.kernels.exact.nearest import Centroids
@@ -327,7 +327,7 @@ def test_the_planner_knows_the_sizes_that_the_report_decides_by() -> None:
     assert costs.MAX_COMPARED == coverage_rows.MAX_COMPARED
     assert costs.N_CLUSTERINGS == coverage_rows.N_CLUSTERINGS
     assert costs.GUARDED_ROWS == cutting.RUN_ROWS
-    assert costs.n_sampled is tune_tree.n_sampled
+    assert costs.n_sampled is tuning_problem.n_sampled
 
 
 @pytest.mark.parametrize("n_rows", [31_200, 99_999, 100_000])

@@ -66,3 +66,10 @@ def test_one_row_fewer_reaches_fewer(seed: int, coverage: float) -> None:
     ]
     assert reached[0] == np.ceil(coverage * n_leaves)
     assert reached[1] < reached[0]
+
+
+def test_a_share_is_taken_as_it_is_written() -> None:
+    level = TreeLevel(np.zeros(100, int), np.ones(100, int), np.full(100, 5))
+    counts = Counts(np.where(np.arange(100) < 55, 5, 0)[None], np.zeros((1, 100), int))
+    wanted = sample(0.55, must_exclude="x")  # as a float, times 100, a little more than 55
+    assert rows_for(wanted, [level], counts) == 55

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
-from jobs.tables.locks import exclusive
+from jobs.tables.locks import exclusive, local_folder
 
 
 def enter(root: Path, patience: float) -> None:
@@ -61,3 +62,10 @@ def test_a_frozen_holder_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptur
 def test_a_root_elsewhere_has_no_locks(tmp_path: Path) -> None:
     with exclusive(None, "runs", 60):
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a#1", "a?b", "a b"])
+def test_a_roots_folder_is_taken_as_written(spark: SparkSession, name: str) -> None:
+    for root in (f"/lake/{name}", f"file:/lake/{name}", f"file:///lake/{name}"):
+        assert local_folder(spark, root) == Path(f"/lake/{name}")
+    assert local_folder(spark, f"s3a://bucket/{name}") is None

@@ -78,6 +78,10 @@ def test_columns_that_could_have_one_ending_keep_their_names(tmp_path: Path) -> 
     assert [name for name, _ in Members("position", known).of(row)] == [
         f"0000000000.{ending}" for ending in ("jpg", "png", "txt", "json")
     ]
+    alike = {"position": 0, "img.1": JPG, "img 1": JPG}
+    assert [name for name, _ in Members("position", {"img.1": None, "img 1": None}).of(alike)] == [
+        "0000000000.img_1_0.jpg", "0000000000.img_1_1.jpg", "0000000000.json"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

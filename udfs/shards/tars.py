@@ -71,7 +71,14 @@ class Members:
             mine == other or (None in (mine, other) and TEXT not in (mine, other))
             for other in others
         )
-        return re.sub(r"\W", "_", name) + "." if may_clash else ""
+        if not may_clash:
+            return ""
+        same = [other for other in self.endings if _plain(other) == _plain(name)]
+        return f"{_plain(name)}{f'_{same.index(name)}' if len(same) > 1 else ''}."
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\W", "_", name)
 
 
 def ending_of(content: bytes) -> str:
