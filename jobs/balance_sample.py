@@ -18,12 +18,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels, embed_pool, find_duplicates
-from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows
 from jobs.points.ranks import ranked, ranked_farthest_first
 from jobs.points.surviving import held, passed, places_of, sample_points, size_of, surviving
+from jobs.pool.computing import say_why_code_failed
 from jobs.pool.ids import Id, is_id
 from jobs.reading.settings import settings_pinned
 from jobs.reporting.rows import Row
@@ -48,6 +48,7 @@ from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
 from jobs.sections.kinds import POOL
 from jobs.sections.samples import CoverageConfig, SampleConfig, TotalConfig
+from jobs.spark.errors import SPARK_ERRORS
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.points import PointReader
@@ -75,6 +76,16 @@ class Drawn(Outcome):
 
 
 def _balance(this: Work) -> Drawn:
+    """Draw; say which config key is at fault if an expression fails on some row."""
+    try:
+        return _all_drawn(this)
+    except SPARK_ERRORS as error:
+        fix = "fix the row, or write what holds for it too, such as try_cast(x as double)"
+        say_why_code_failed(error, "samples", "samples", fix)
+        raise
+
+
+def _all_drawn(this: Work) -> Drawn:
     tree = cluster_levels.STAGE
     columns = ("level", "node_id", "parent_id", "n_leaves", "n_points")
     levels = read_levels(this.run.fetch(tree, cluster_levels.NODES, columns))
@@ -237,24 +248,6 @@ def uniform_draw(run: Run, salt: str) -> pa.Table:
     (drawn,) = sample_points(run, [wanted])
     assignments = run.fetch(tree, cluster_levels.ASSIGNMENTS, ("id", "leaf_id"))
     return assignments.take(places_of(drawn["id"], assignments["id"]))
-
-
-def require_source(run: Run, key: str, source: str | None) -> None:
-    """Refuse a source that is neither the pool nor a sample of the config.
-
-    Parameters
-    ----------
-    key : the config key that names it
-
-    Raises
-    ------
-    ConfigError
-    """
-    names = [sample.name for sample in run.written.samples]
-    if source not in (POOL, *names):
-        raise ConfigError(
-            f"{key}={source!r}: want {POOL}, or the name of a sample: {', '.join(names)}"
-        )
 
 
 STAGE = Stage(

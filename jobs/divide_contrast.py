@@ -35,6 +35,7 @@ from jobs.reporting.side_page import render_side_page
 from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
+from jobs.runs.sources import require_source
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.contrast import ContrastConfig
@@ -242,7 +243,7 @@ def contrast(this: Run) -> Contrasted:
         If too few rows have two views.
     """
     given = this.written.contrast
-    balance_sample.require_source(this, "contrast.source", given.source)
+    require_source(this, "contrast.source", given.source)
     require_possible(this.written, len(this.config.cluster.levels))
     if this.has_finished(cluster_levels.STAGE):
         require_few(given.level, _n_nodes(this))

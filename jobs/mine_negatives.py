@@ -32,6 +32,7 @@ from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
+from jobs.runs.sources import require_source
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.kinds import POOL
@@ -215,7 +216,7 @@ def mine(this: Run) -> Mined:
         not been curated yet.
     """
     given = this.written.contrast
-    balance_sample.require_source(this, "contrast.source", given.source)
+    require_source(this, "contrast.source", given.source)
     n_levels = len(this.config.cluster.levels)
     if given.level is not None and given.level > n_levels:
         raise ConfigError(

@@ -41,6 +41,7 @@ from jobs.reporting.rows import REPORT_COLUMNS
 from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run, reopened
 from jobs.runs.run import Run
+from jobs.runs.sources import require_source
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.learnability import LearnabilityConfig
@@ -154,7 +155,7 @@ def score(this: Run) -> Scored:
         If no row has both losses.
     """
     given = this.written.learnability
-    balance_sample.require_source(this, "learnability.source", given.source)
+    require_source(this, "learnability.source", given.source)
     n_levels = len(this.config.cluster.levels)
     if given.within_nodes is not None and given.within_nodes > n_levels:
         raise ConfigError(

@@ -32,6 +32,7 @@ from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
+from jobs.runs.sources import require_source
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.batches import BatchesConfig
@@ -215,7 +216,7 @@ def select(this: Run) -> Selected:
             "batches.learner is missing; want the table of the learner's embeddings, such as "
             "{table: /lake/learner, id: id, image: image, text: text}"
         )
-    balance_sample.require_source(this, "batches.source", given.source)
+    require_source(this, "batches.source", given.source)
     return this.do(STAGE)
 
 

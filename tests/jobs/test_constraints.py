@@ -235,6 +235,10 @@ def test_many_draws_with_constraints_do_not_depend_on_partitions(
         ({"must_exclude": "langage = 'de'"}, "no filter over the id and the metadata.*language"),
         ({"must_include": "tokens"}, "is string; want a filter, true or false for each row"),
         ({"must_include": "rand() < 0.5"}, "gives other rows at every read"),
+        (
+            {"must_exclude": "cast(language AS int) > 3"},
+            "an expression of samples cannot be computed on some row: .*try_cast",
+        ),
         ({"must_include": "true"}, "target_size is 20 rows, and its constraints demand 120"),
         ({"must_exclude": "id >= 'p010'"}, "must_exclude leaves 10; want 10 or fewer"),
         (
