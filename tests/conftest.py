@@ -1,12 +1,15 @@
 """One Spark session for each process of the suite, and the seed of every random input."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
 from threadpoolctl import threadpool_limits
 
 from jobs.config.model import SparkConfig
@@ -38,6 +41,16 @@ def spark() -> Iterator[SparkSession]:
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """Let go of a module's frames: what Python still holds, Spark keeps with its plan."""
+    yield
+    gc.collect()
+    if (session := SparkSession.getActiveSession()) is not None and not is_remote():
+        jvm: Any = session._jvm
+        jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 @pytest.fixture(scope="session", autouse=True)
