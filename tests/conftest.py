@@ -1,5 +1,6 @@
 """One Spark session for each process of the suite, and the seed of every random input."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -48,9 +49,10 @@ def forgotten() -> Iterator[None]:
     """Let go of a module's frames: what Python still holds, Spark keeps with its plan."""
     yield
     gc.collect()
-    if (session := SparkSession.getActiveSession()) is not None and not is_remote():
-        jvm: Any = session._jvm
-        jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    with contextlib.suppress(Exception):  # a test may have ended the session
+        if not is_remote() and (session := SparkSession.getActiveSession()) is not None:
+            jvm: Any = session._jvm
+            jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 @pytest.fixture(scope="session", autouse=True)
