@@ -47,7 +47,7 @@ from jobs.sampling.rules import rules_of
 from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
 from jobs.sections.kinds import POOL
-from jobs.sections.samples import CoverageConfig, SampleConfig, TotalConfig
+from jobs.sections.samples import CoverageConfig, IdsConfig, SampleConfig, TotalConfig
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.tables.table import GENERATION, Table
 from udfs.kernels.sampling.allocation import TreeLevel
@@ -128,7 +128,9 @@ def _candidates(run: Run, sample: SampleConfig, leaf: int | None = None) -> Data
         assignments = assignments.where(F.col("leaf_id") == leaf)
     if not sample.reads_metadata:
         return anyone(assignments)
-    described = passed(run, embed_pool.described(run))
+    described = embed_pool.described(run)
+    if any(isinstance(table, IdsConfig) for table in sample.tables.values()):
+        described = passed(run, described)  # ids that are none of these are told
     with settings_pinned(run.spark):
         return candidates(assignments, described, sample, find_duplicates.keepers(run))
 

@@ -10,7 +10,6 @@ Run      evenlake outliers --config conf/quickstart.yaml outliers.method=knn
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
@@ -38,7 +37,6 @@ from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
-from jobs.spark.frames import kept_no_more, kept_on_disk
 from jobs.tables.shared import REJECTS, REPORT, rejects_shown
 from udfs.kernels.exact.grid import grid_unit
 from udfs.kernels.exact.hashing import derive_seed
@@ -65,28 +63,27 @@ class Gated(Outcome):
 
 def _gate(this: Work) -> Gated:
     limit = this.config.outliers.max_score
-    with ExitStack() as kept:
-        # 1. every point's distance to its neighbours, and how these spread
-        pool, search = _search(this)
-        first = _kept(kept, _with_distance(search.once(), pool.unit))
-        spread = spread_of(first, largest=2 * this.run.outcome(embed_pool.STAGE).largest_norm)
-        first = first.withColumn("score", spread.score(F.col("distance")))
-        # 2. points that look too far away search again, in more cells
-        is_far = F.coalesce(F.col("score") > limit, F.lit(True))
-        again = first.where(is_far)
-        if not search.is_complete:
-            again = _with_distance(search.again(again), pool.unit)
-            again = _kept(kept, again.withColumn("score", spread.score(F.col("distance"))))
-        outliers = again.where(F.col("score") > limit)
-        # 3. the rejects, and what they are judged by
-        n_outliers = this.write(REJECTS, _rejects(outliers, limit))
-        _guard(n_outliers, pool.n_rows, this.config)
-        blind = spread.out_of_reach(limit, is_normal=this.config.embed.normalize)
-        if n_outliers == 0 and blind is not None:
-            log.warning(blind)
-        scored = first.where(~is_far).unionByName(again)
-        rows = outlier_rows(scored, outliers, n_outliers, pool.n_rows, spread, limit)
-        this.write(REPORT, report_table(rows, this.run.run_id))
+    # 1. every point's distance to its neighbours, and how these spread
+    pool, search = _search(this)
+    first = this.persisted(_with_distance(search.once(), pool.unit))
+    spread = spread_of(first, largest=2 * this.run.outcome(embed_pool.STAGE).largest_norm)
+    first = first.withColumn("score", spread.score(F.col("distance")))
+    # 2. points that look too far away search again, in more cells
+    is_far = F.coalesce(F.col("score") > limit, F.lit(True))
+    again = first.where(is_far)
+    if not search.is_complete:
+        again = _with_distance(search.again(again), pool.unit)
+        again = this.persisted(again.withColumn("score", spread.score(F.col("distance"))))
+    outliers = again.where(F.col("score") > limit)
+    # 3. the rejects, and what they are judged by
+    n_outliers = this.write(REJECTS, _rejects(outliers, limit))
+    _guard(n_outliers, pool.n_rows, this.config)
+    blind = spread.out_of_reach(limit, is_normal=this.config.embed.normalize)
+    if n_outliers == 0 and blind is not None:
+        log.warning(blind)
+    scored = first.where(~is_far).unionByName(again)
+    rows = outlier_rows(scored, outliers, n_outliers, pool.n_rows, spread, limit)
+    this.write(REPORT, report_table(rows, this.run.run_id))
     return Gated(n_turned_away=n_outliers, median=spread.median, mad=spread.mad)
 
 
@@ -98,13 +95,6 @@ def _search(this: Work) -> tuple[SparkPoints, Search]:
     with threadpool_limits(1):  # the solver has its own threads
         cells = cells_of(pool, seed=derive_seed(seed, 3))
     return pool, Search(pool, this.ship(cells.centroids), cells.n_points)
-
-
-def _kept(stack: ExitStack, rows: DataFrame) -> DataFrame:
-    """Keep rows that are read several times on disk, as long as the stack is open."""
-    kept = kept_on_disk(rows)
-    stack.callback(kept_no_more, kept)
-    return kept
 
 
 def _with_distance(found: DataFrame, unit: float) -> DataFrame:

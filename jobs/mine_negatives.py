@@ -159,7 +159,8 @@ def _cut(this: Work, in_order: DataFrame, n_points: int) -> Cut:
     if not guard.columns:
         return cut(in_order, n_points=n_points, size=given.size)
     points = surviving(this.run, "id", *guard.columns)
-    return cut_apart(in_order, points, guard, n_points=n_points, seed=this.config.seed)
+    seed = this.config.seed
+    return cut_apart(in_order, points, guard, n_points=n_points, seed=seed, persist=this.persisted)
 
 
 def _reader(this: Work) -> DirectionReader:

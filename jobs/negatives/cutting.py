@@ -1,5 +1,6 @@
 """Ordered points cut into batches: at regular intervals, or so that some never share a batch."""
 
+from collections.abc import Callable
 from math import gcd
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.exporting.cutting import by_hash, numbered
-from jobs.spark.frames import as_frame, kept_on_disk
+from jobs.spark.frames import as_frame
 from udfs.negatives import PLACED_SCHEMA, Guard, make_place
 
 RUN_ROWS = 8192  # rows whose pairs one task compares, and among whose batches it moves them
@@ -24,13 +25,11 @@ class Cut(NamedTuple):
     ----------
     rows : batch_id, cluster_id, id, position; whole batches have the lowest numbers
     n_whole, n_smaller : batches
-    kept : rows on disk, to be freed once they have been read
     """
 
     rows: DataFrame
     n_whole: int
     n_smaller: int
-    kept: tuple[DataFrame, ...] = ()
 
 
 def cut(ordered: DataFrame, *, n_points: int, size: int) -> Cut:
@@ -65,7 +64,13 @@ def _golden_stride(n: int) -> int:
 
 
 def cut_apart(
-    ordered: DataFrame, points: DataFrame, guard: Guard, *, n_points: int, seed: int
+    ordered: DataFrame,
+    points: DataFrame,
+    guard: Guard,
+    *,
+    n_points: int,
+    seed: int,
+    persist: Callable[[DataFrame], DataFrame],
 ) -> Cut:
     """Cut points so that no batch holds two that must be kept apart.
 
@@ -76,14 +81,15 @@ def cut_apart(
     ----------
     ordered : id, cluster_id, place
     points : id and the guard's columns
+    persist : persists rows that are read several times, and sees that they are freed
     """
-    first = kept_on_disk(_placed(ordered, points, guard, n_points, is_last=False))
-    both, kept = first.where("batch IS NOT NULL").withColumn("pass", F.lit(0)), [first]
+    first = persist(_placed(ordered, points, guard, n_points, is_last=False))
+    both = first.where("batch IS NOT NULL").withColumn("pass", F.lit(0))
     left = first.where("batch IS NULL").select(F.lit(1).alias("pass"), "id", "cluster_id")
     if n_left := left.count():
         shuffled = numbered(left, "pass", by_hash("id", seed=seed), ["id"]).drop("pass")
-        last = kept_on_disk(_placed(shuffled, points, guard, n_left, is_last=True))
-        both, kept = both.unionByName(last.withColumn("pass", F.lit(1))), [first, last]
+        last = persist(_placed(shuffled, points, guard, n_left, is_last=True))
+        both = both.unionByName(last.withColumn("pass", F.lit(1)))
     numbers = _numbers(both.where("position = 0").select(*_BATCH, "n_rows").toArrow(), guard.size)
     told = F.broadcast(as_frame(ordered.sparkSession, numbers))
     rows = both.join(told, on=_BATCH, how="inner")
@@ -92,7 +98,6 @@ def cut_apart(
         rows.select("batch_id", "cluster_id", "id", "position"),
         n_whole,
         len(numbers) - n_whole,
-        tuple(kept),
     )
 
 

@@ -126,12 +126,9 @@ class Comparison:
 def compare(lake: Lake, history: History, before: RecordedRun, after: RecordedRun) -> Comparison:
     """Compare two runs of a root, in two queries: one of their samples, one of their reports."""
     mine, theirs = (
-        {s["name"]: s for s in run.recipe.get("samples", []) if "name" in s}
-        for run in (before, after)
+        {sample.get("name") for sample in run.recipe.get("samples", [])} for run in (before, after)
     )
-    flat = (
-        dict(_flat(_summed_up(run.recipe, mine.keys() ^ theirs.keys()))) for run in (before, after)
-    )
+    flat = (dict(_flat(_summed_up(run.recipe, mine ^ theirs))) for run in (before, after))
     keys = ({name: event.stage_key for name, event in run.own.items()} for run in (before, after))
     stages = _changes(*keys)
     return Comparison(

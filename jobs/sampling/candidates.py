@@ -43,7 +43,8 @@ def candidates(
     Parameters
     ----------
     assignments : id, leaf_id, sq_distance
-    described : id, and the metadata by name; of the surviving points
+    described : id, and the metadata by name; of the surviving points, if the
+        sample names tables of ids
     keepers : id, keeper_id; of the copies that were turned away
 
     Returns

@@ -159,7 +159,7 @@ def test_batches_do_not_depend_on_partitions(
             found = cut(rows, n_points=N, size=guard.size)
         else:
             points_ = points.repartition(n_partitions)
-            found = cut_apart(rows, points_, guard, n_points=N, seed=5)
+            found = cut_apart(rows, points_, guard, n_points=N, seed=5, persist=DataFrame.persist)
         return in_batches(found.rows), found.n_whole
 
     first, n_whole = batches(1)
