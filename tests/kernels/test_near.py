@@ -15,7 +15,7 @@ from udfs.kernels.near.cells import (
     searched_within,
 )
 from udfs.kernels.near.groups import keepers_of
-from udfs.kernels.near.pairs import MOST_BETTER, Pairs, better_neighbours, cosines
+from udfs.kernels.near.pairs import MOST_BETTER, Pairs, better_neighbours, cosines, halved
 from udfs.kernels.near.similarities import distinct_rows, nearest_others, proposed_threshold
 
 UNIT = 2.0**-24
@@ -57,24 +57,45 @@ def test_equal_points_are_similar_at_a_threshold_of_one() -> None:
     assert (pairs.cosine == 1).all()
 
 
+@pytest.mark.parametrize("d", [12, 80])
 @pytest.mark.parametrize("n", [1, 2, 511, 513, 1400])
-def test_pairs_are_those_of_brute_force(seed: int, n: int) -> None:
-    X = random_points(seed, n)
+def test_pairs_are_those_of_brute_force(seed: int, n: int, d: int) -> None:
+    X = random_points(seed, n, d)
     pairs = better_neighbours(X, 0.97, most=n)
     assert set(zip(pairs.row.tolist(), pairs.better.tolist(), strict=True)) == all_similar(X, 0.97)
     assert len(pairs.row) == len(all_similar(X, 0.97))
 
 
-def test_a_cosine_at_the_threshold_itself_counts(seed: int) -> None:
-    X = random_points(seed, 60)
+def test_crowds_among_others_lose_no_pair(seed: int) -> None:
+    X = random_points(seed, 900, 80)
+    rng = np.random.default_rng(seed)
+    for start in (100, 700):  # more pairs than the bound of half the features is used for
+        crowd = X[:1].astype(float) / 2.0**24 + 0.02 * rng.standard_normal((100, 80))
+        X[start : start + 100] = on_grid(crowd)
+    pairs = better_neighbours(X, 0.97, most=900)
+    assert set(zip(pairs.row.tolist(), pairs.better.tolist(), strict=True)) == all_similar(X, 0.97)
+
+
+def test_the_product_of_halves_is_no_less_than_the_whole(seed: int) -> None:
+    X = random_points(seed, 200, 81)
+    X[:3] = [[2.0**24] + [0] * 80, [0] * 80 + [2.0**24], [0] * 40 + [2.0**24] + [0] * 40]
+    halves = halved(X).astype(float)
+    assert halves.shape == (200, 41)
+    assert (halves @ halves.T >= X.astype(float) @ X.T.astype(float)).all()
+
+
+@pytest.mark.parametrize("d", [12, 80])
+def test_a_cosine_at_the_threshold_itself_counts(seed: int, d: int) -> None:
+    X = random_points(seed, 60, d)
     row, better = np.tril_indices(60, -1)
     for threshold in np.sort(cosines(X, X, row, better))[-5:]:  # within the error of the GEMM
         pairs = better_neighbours(X, threshold, most=60)
         assert pairs.cosine.min() == threshold
 
 
-def test_of_many_equal_points_each_keeps_only_its_best() -> None:
-    X = np.repeat(random_points(2, 1), 5000, axis=0)
+@pytest.mark.parametrize("d", [12, 80])
+def test_of_many_equal_points_each_keeps_only_its_best(d: int) -> None:
+    X = np.repeat(random_points(2, 1, d), 5000, axis=0)
     pairs = better_neighbours(X, 0.9)
     assert np.bincount(pairs.row).tolist() == [min(i, MOST_BETTER) for i in range(5000)]
     assert pairs.better.max() == MOST_BETTER - 1
