@@ -25,7 +25,7 @@ from jobs.clustering.level import Level
 from jobs.clustering.sizes import is_local, is_routed
 from jobs.clustering.spark_blocks import SparkBlocks
 from jobs.clustering.spark_points import SparkPoints
-from jobs.clustering.tree import grow_tree, leaf_paths
+from jobs.clustering.tree import grow_tree
 from jobs.clustering.tree_rows import nodes_table, routing_table
 from jobs.config.model import RunConfig
 from jobs.planning import costs
@@ -43,6 +43,7 @@ from jobs.runs.stage import Stage
 from jobs.runs.work import Rows, Work
 from jobs.spark.frames import as_table
 from jobs.spark.host import n_threads
+from jobs.tables.levels import leaf_paths
 from jobs.tables.table import GENERATION, Table
 from udfs.assign import ASSIGN_SCHEMA, assigned, make_assign, shipped_leaves
 from udfs.kernels.cells.routing import leaf_finder
@@ -100,7 +101,8 @@ def assign_points(
     this: Work, pool: SparkPoints, source: BlockSource | CellSource, levels: list[Level]
 ) -> Rows:
     """Label every point with its leaf and path: columns of ``assignments``."""
-    leaves, routing, paths = levels[0].centroids, levels[0].routing, leaf_paths(levels)
+    leaves, routing = levels[0].centroids, levels[0].routing
+    paths = leaf_paths([level.parents for level in levels])
     if isinstance(source, LocalPoints) and not is_remote():  # Connect would send them in the plan
         with threadpool_limits(1):
             table = assigned(source, partial(leaf_finder, Centroids(leaves), routing), paths)

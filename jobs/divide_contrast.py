@@ -32,7 +32,7 @@ from jobs.pool.ids import Id, is_id
 from jobs.reporting.exported import exported
 from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.reporting.side_page import render_side_page
-from jobs.runs.explanation import Explanation
+from jobs.runs.explanation import Explanation, rejection
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
 from jobs.runs.sources import require_source
@@ -202,11 +202,11 @@ def _labels(
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add the point's cluster, and how far it is from its centroid."""
     rows = run.read(STAGE, CONTRAST_CLUSTERS).where(is_id(id_)).collect()
-    why = [] if rows else run.read(STAGE, REJECTS).where(is_id(id_)).collect()
     if rows:
         said = f"cluster {rows[0].cluster_id}, {rows[0].distance:.3g} from its centroid"
     else:
-        said = f"in no cluster: {why[0].reason}, {why[0].detail}" if why else "in no cluster"
+        why = rejection(run.read(STAGE, REJECTS), id_)
+        said = "in no cluster" + ("" if why is None else f": {why.reason}, {why.detail}")
     return replace(so_far, notes=[*so_far.notes, f"contrast: {said}"])
 
 

@@ -23,7 +23,7 @@ from jobs.embedding.chosen import (
     Chosen,
     chosen,
     code_identity,
-    say_why_code_failed,
+    say_why_model_failed,
     ship_embedder,
 )
 from jobs.embedding.doubled import DUPLICATE, settle_doubled
@@ -75,7 +75,7 @@ def _embed_unchanged(this: Work) -> Embedded:
     try:
         outcome = _embed(this)
     except SPARK_ERRORS as error:
-        say_why_code_failed(this.config, error)
+        say_why_model_failed(this.config, error)
         this.run.pool.say_why_unreadable(error)
         raise
     this.run.pool.require_unchanged()

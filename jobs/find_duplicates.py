@@ -27,7 +27,7 @@ from jobs.planning import costs
 from jobs.points.surviving import sample_points
 from jobs.pool.ids import Id, is_id, shown
 from jobs.reporting.rows import Row, figure_rows
-from jobs.runs.explanation import Explanation, Gate
+from jobs.runs.explanation import Explanation, Gate, rejection
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
@@ -128,10 +128,8 @@ def _report(run: Run) -> list[Row]:
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add which id this one is a copy of, if any, and how similar they are."""
     outcome = run.outcome(STAGE)
-    if outcome.n_contaminated:
-        rejects = run.read(STAGE, REJECTS).where(is_id(id_)).select("stage", "reason", "detail")
-        for row in rejects.collect():
-            return replace(so_far, gate=Gate("rejected", *row))
+    if outcome.n_contaminated and (gate := rejection(run.read(STAGE, REJECTS), id_)):
+        return replace(so_far, gate=gate)
     if not outcome.n_copies:
         return so_far
     found = run.read(STAGE, DUPLICATES).where(is_id(id_))

@@ -29,9 +29,9 @@ from jobs.planning.level_parts import BIN_COPIES
 from jobs.planning.machine import ROUTE_PER_BYTE
 from jobs.planning.problem import Part
 from jobs.points.surviving import held, size_of, surviving
-from jobs.pool.ids import Id, is_id
+from jobs.pool.ids import Id
 from jobs.reporting.rows import report_table
-from jobs.runs.explanation import Explanation, Gate
+from jobs.runs.explanation import Explanation, rejection
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
@@ -145,8 +145,8 @@ def _cost(sizes: Sizes) -> Iterator[Part]:
 
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add the score of an outlier."""
-    rows = run.read(STAGE, REJECTS).where(is_id(id_)).select("stage", "reason", "detail").collect()
-    return replace(so_far, gate=Gate("rejected", *rows[0])) if rows else so_far
+    gate = rejection(run.read(STAGE, REJECTS), id_)
+    return so_far if gate is None else replace(so_far, gate=gate)
 
 
 STAGE = Stage(

@@ -28,7 +28,7 @@ from jobs.pool.towers import towers_pinned
 from jobs.reporting.exported import exported
 from jobs.reporting.rows import REPORT_COLUMNS, report_table
 from jobs.reporting.side_page import render_side_page
-from jobs.runs.explanation import Explanation
+from jobs.runs.explanation import Explanation, rejection
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
@@ -170,7 +170,6 @@ def _drawn(
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add the batch that the pair is in, if any."""
     drawn = run.read(STAGE, BATCHES).where(is_id(id_)).collect()
-    why = [] if drawn else run.read(STAGE, REJECTS).where(is_id(id_)).collect()
     if drawn:
         row = drawn[0]
         said = (
@@ -178,7 +177,8 @@ def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
             f"{row.g_joint:.3g} ({row.g_diagonal:.3g} by itself)"
         )
     else:
-        said = f"not scored: {why[0].reason}, {why[0].detail}" if why else "in no batch"
+        why = rejection(run.read(STAGE, REJECTS), id_)
+        said = "in no batch" if why is None else f"not scored: {why.reason}, {why.detail}"
     return replace(so_far, notes=[*so_far.notes, f"batches: {said}"])
 
 

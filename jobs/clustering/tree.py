@@ -166,11 +166,3 @@ def _stacked(levels: list[Level], inputs: LocalBlocks, top: Level) -> list[Level
         replace(below, parents=parents),
         replace(top, n_leaves=n_leaves, n_points=n_points),
     ]
-
-
-def leaf_paths(levels: list[Level]) -> NDArray[np.int64]:
-    """Return every leaf's nodes from level 1 to the top : (n_leaves, n_levels) int64."""
-    path = [np.arange(len(levels[0].centroids))]
-    for level in levels[:-1]:
-        path.append(level.parents[path[-1]])
-    return np.stack(path, axis=1)

@@ -1,7 +1,6 @@
 """The embedder that a config names."""
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from jobs.config.embed_options import options_of, pretrained_kind
 from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.embedding import code, pretrained
+from jobs.pool.computing import say_own_message
 from jobs.spark.shipping import ship_archive, ship_code
 from udfs.embedders.built_in import BUILT_IN
-from udfs.embedders.contract import EmbedderError
 from udfs.embedders.specs import EmbedderSpec, NoOptions
 
 log = logging.getLogger(__name__)
@@ -107,13 +106,12 @@ def code_identity(config: RunConfig) -> Mapping[str, str]:
     return {} if version is None else {"embedder": version}
 
 
-def say_why_code_failed(config: RunConfig, error: BaseException) -> None:
+def say_why_model_failed(config: RunConfig, error: BaseException) -> None:
     """Raise the workers' message if an error comes from the user's code or model.
 
     Raises
     ------
     ConfigError
     """
-    found = re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error))
-    if config.embed.is_versioned and found:
-        raise ConfigError(f"embed.model={config.embed.model!r}: {found[1]}") from error
+    if config.embed.is_versioned:
+        say_own_message(error, f"embed.model={config.embed.model!r}")

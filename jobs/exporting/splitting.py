@@ -13,21 +13,7 @@ from pyspark.sql import functions as F
 
 from jobs.exporting.cutting import by_hash, numbered
 from jobs.spark.frames import as_frame, as_table
-
-
-def apportioned(n: int, shares: Sequence[int | Fraction]) -> list[int]:
-    """Share n out in whole numbers by largest remainder; ties go to the first.
-
-    Parameters
-    ----------
-    shares : not negative, not all 0
-    """
-    total = sum(shares)
-    whole = [int(n * share // total) for share in shares]
-    by_remainder = sorted(range(len(shares)), key=lambda i: (-(n * shares[i] % total), i))
-    for i in by_remainder[: n - sum(whole)]:
-        whole[i] += 1
-    return whole
+from udfs.kernels.sampling.remainders import apportioned
 
 
 def groups_of_splits(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgWarning
 from sklearn.linear_model import RidgeClassifier
 
 from jobs.reporting.rows import Row, figure_rows
@@ -69,7 +70,9 @@ def probe_rows(
 
 def _is_right(train: Labelled, test: Labelled) -> NDArray[np.float64]:
     """Return whether a probe names the label of each point to test : (n,) 0 or 1."""
-    with warnings.catch_warnings():  # of few points in many dimensions: the penalty decides
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        # few points in many dimensions: the penalty decides
+        warnings.filterwarnings("ignore", category=LinAlgWarning)
+        warnings.filterwarnings("ignore", "Singular matrix")
         predicted = RidgeClassifier().fit(train.X, train.y).predict(test.X)
     return np.asarray(predicted == test.y, dtype=np.float64)

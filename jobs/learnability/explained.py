@@ -4,6 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.pool.ids import Id, is_id
+from jobs.runs.explanation import rejection
 
 
 def said_of_row(scored: DataFrame, rejects: DataFrame, id_: Id) -> str:
@@ -16,8 +17,8 @@ def said_of_row(scored: DataFrame, rejects: DataFrame, id_: Id) -> str:
     mine = scored.where(is_id(id_))
     found = mine.collect()
     if not found:
-        why = rejects.where(is_id(id_)).select("reason", "detail").collect()
-        return f"not scored: {why[0].reason}, {why[0].detail}" if why else "not in the source"
+        why = rejection(rejects, id_)
+        return "not in the source" if why is None else f"not scored: {why.reason}, {why.detail}"
     row = found[0]
     ((place, n),) = _place_of(scored, mine).collect()
     among = "its super-batch" if row.node_id is None else f"node {row.node_id}"

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runs.work import Work
-from jobs.tables.levels import by_level
+from jobs.tables.levels import by_level, leaf_paths
 from udfs.assign import ASSIGN_SCHEMA, make_assign, shipped_leaves
 from udfs.kernels.exact.grid import GRID_BITS, to_grid
 from udfs.points import PointReader
@@ -42,6 +42,7 @@ def routed(
     """
     unit = reader.unit
     leaves = nodes.filter(pa.compute.field("level") == 1).sort_by("node_id")
+    parents = [level["parent_id"] for level in by_level(nodes.drop_columns("centroid"))]
     shipped = None
     if cells is not None and len(found := cells.where("level = 1").toArrow()):
         found = found.sort_by("cell_id")
@@ -49,7 +50,7 @@ def routed(
         starts = np.append(0, np.cumsum(sizes)).astype(np.int64)
         shipped = (this.ship(_matrix(found["centroid"], reader)), starts)
     begin = partial(shipped_leaves, this.ship(_matrix(leaves["centroid"], reader)), shipped)
-    assign = make_assign(reader, begin, this.ship(_paths(nodes)))
+    assign = make_assign(reader, begin, this.ship(leaf_paths(parents)))
     schema = ASSIGN_SCHEMA.format(id=points.schema["id"].dataType.simpleString())
     labelled = points.select("id", "embedding").mapInArrow(assign, schema)
     return labelled.withColumn("sq_distance", F.col("sq_distance") * F.lit(unit**2))
@@ -59,12 +60,3 @@ def _matrix(vectors: pa.ChunkedArray, reader: PointReader) -> NDArray[np.float32
     """Return vectors on the grid : (n, n_features) float32."""
     values = pa.compute.list_flatten(vectors).to_numpy()
     return to_grid(values.reshape(-1, reader.n_features), reader.unit)
-
-
-def _paths(nodes: pa.Table) -> NDArray[np.int64]:
-    """Return each leaf's nodes, from level 1 up : (n_leaves, n_levels) int64."""
-    levels = by_level(nodes.select(["level", "node_id", "parent_id"]))
-    path = [np.arange(len(levels[0]["parent_id"]))]
-    for level in levels[:-1]:
-        path.append(level["parent_id"][path[-1]])
-    return np.stack(path, axis=1)

@@ -45,6 +45,21 @@ def refuse_uncomputable(error: Exception) -> None:
     ) from error
 
 
+def say_own_message(error: BaseException, code: str) -> None:
+    """Raise the workers' message if Spark's error comes from a plug-in.
+
+    Parameters
+    ----------
+    code : what the plug-in is, for the message
+
+    Raises
+    ------
+    ConfigError
+    """
+    if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
+        raise ConfigError(f"{code}: {found[1]}") from error
+
+
 def say_why_code_failed(error: BaseException, key: str, code: str, fix: str) -> None:
     """Raise a helpful error if Spark's comes from user code, or from an expression beside the pool.
 
@@ -61,8 +76,7 @@ def say_why_code_failed(error: BaseException, key: str, code: str, fix: str) -> 
     InputError
         If an expression cannot be computed on some row.
     """
-    if found := re.search(rf"\b{EmbedderError.__name__}: (.+)", str(error)):
-        raise ConfigError(f"{code}: {found[1]}") from error
+    say_own_message(error, code)
     if isinstance(error, Exception) and _OF_SQL.search(str(error)):
         raise InputError(
             f"an expression of {key} cannot be computed on some row: {reason(error)}; {fix}"

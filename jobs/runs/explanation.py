@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pyspark.sql import DataFrame
+
+from jobs.pool.ids import Id, is_id
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -18,6 +22,17 @@ class Gate:
         if self.status != "rejected":
             return self.status
         return f"rejected: {self.reason}" + (f", {self.detail}" if self.detail else "")
+
+
+def rejection(rejects: DataFrame, id_: Id) -> Gate | None:
+    """Return why an id was rejected, or None if it was not.
+
+    Parameters
+    ----------
+    rejects : a stage's rows of ``rejects``
+    """
+    found = rejects.where(is_id(id_)).select("stage", "reason", "detail").take(1)
+    return Gate("rejected", *found[0]) if found else None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Columns of the tree's nodes on the driver: arrays, never an object per node."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
@@ -28,3 +30,16 @@ def by_level(nodes: pa.Table) -> list[Columns]:
         {name: column[edges[t] : edges[t + 1]] for name, column in columns.items()}
         for t in range(len(levels))
     ]
+
+
+def leaf_paths(parents: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return every leaf's nodes from level 1 to the top : (n_leaves, n_levels) int64.
+
+    Parameters
+    ----------
+    parents : per level, leaves first: the parent of each node, (n_nodes,); of the top, any
+    """
+    path = [np.arange(len(parents[0]))]
+    for level in parents[:-1]:
+        path.append(level[path[-1]])
+    return np.stack(path, axis=1)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.exporting.bands import parts_of
-from jobs.exporting.splitting import apportioned, groups_of_splits
+from jobs.exporting.splitting import groups_of_splits
+from udfs.kernels.sampling.remainders import apportioned
 
 SHARES = [Fraction(98, 100), Fraction(2, 100)]
 shares = st.lists(st.integers(1, 50), min_size=1, max_size=5).map(

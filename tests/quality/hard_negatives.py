@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from jobs.clustering.tree import grow_tree, leaf_paths
+from jobs.clustering.tree import grow_tree
 from jobs.negatives.order import level_for
 from jobs.sections.cluster import ClusterConfig
+from jobs.tables.levels import leaf_paths
 from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.exact.nearest import Centroids, nearest_centroids
 from udfs.kernels.negatives.hardness import centred, info_nce, mean_cosine, share_of_pairs
@@ -57,7 +58,7 @@ class Walked:
         )
         t = level_for(len(X), sizes, SIZE) - 1
         leaves = nearest_centroids(X, Centroids(levels[0].centroids))[0]
-        node = leaf_paths(levels)[leaves, t]
+        node = leaf_paths([level.parents for level in levels])[leaves, t]
         order = walk([Nodes(level.centroids, level.parents) for level in levels[t:]])
         counts = np.bincount(node, minlength=len(order))
         before = np.empty(len(order))

@@ -1,6 +1,8 @@
 """Quotas by largest remainders: exact shares of a total, in whole numbers."""
 
 import math
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +12,29 @@ from udfs.kernels.sampling.quotas import rounded
 _WEIGHT_BITS = 60  # of the largest weight, once weights are integers
 
 
+def apportioned(total: int, shares: Sequence[int | Fraction]) -> list[int]:
+    """Divide a total in proportion to exact shares; ties go to the first.
+
+    Units that are left over once all are rounded down go to the largest remainders.
+
+    Parameters
+    ----------
+    shares : not negative, not all 0
+
+    Returns
+    -------
+    quotas : they sum to the total
+    """
+    whole = sum(shares)
+    quotas = [int(total * share // whole) for share in shares]
+    by_remainder = sorted(range(len(shares)), key=lambda i: (-(total * shares[i] % whole), i))
+    for i in by_remainder[: total - sum(quotas)]:
+        quotas[i] += 1
+    return quotas
+
+
 def largest_remainders(total: int, weights: NDArray[np.float64]) -> NDArray[np.int64]:
     """Divide a total in proportion to weights; equal weights get quotas that differ by at most 1.
-
-    Units that are left over once all shares are rounded down go to the largest remainders.
 
     Parameters
     ----------
@@ -26,12 +47,7 @@ def largest_remainders(total: int, weights: NDArray[np.float64]) -> NDArray[np.i
     """
     top = math.frexp(float(weights.max()))[1]
     units = [int(math.ldexp(float(w), _WEIGHT_BITS - top)) for w in weights]  # integers of any size
-    scale = sum(units)
-    shares = [divmod(total * unit, scale) for unit in units]
-    quotas = np.array([whole for whole, _ in shares], dtype=np.int64)
-    order = sorted(range(len(shares)), key=lambda i: (-shares[i][1], i))
-    quotas[order[: total - int(quotas.sum())]] += 1
-    return quotas
+    return np.array(apportioned(total, units), dtype=np.int64)
 
 
 def scarcity_weights(n_points: NDArray[np.int64], power: float) -> NDArray[np.float64]:
