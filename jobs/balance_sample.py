@@ -18,6 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import cluster_levels, embed_pool, find_duplicates
+from jobs.bounds.rules import rules_of
+from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.planning import costs
 from jobs.points.hash_sample import sample_rows
@@ -43,7 +45,6 @@ from jobs.sampling.drawing import draw_points
 from jobs.sampling.explained import placed, with_quotas
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.reach import rows_for_coverage
-from jobs.sampling.rules import rules_of
 from jobs.sampling.shares import Share, read_levels
 from jobs.sampling.totals import rows_for_total
 from jobs.sections.kinds import POOL
@@ -159,6 +160,11 @@ def _shares(
         elif isinstance(sample.target_size, CoverageConfig):
             n_rows = rows_for_coverage(sample, len(levels[0].parents), n_rows, plan)
         shares.append(plan(n_rows))
+        if shares[-1].size == 0:
+            raise ConfigError(
+                f"samples.{sample.name}: its constraints leave no row; relax must_exclude, "
+                "node_rules, like or quotas"
+            )
     return shares
 
 

@@ -35,7 +35,7 @@ from jobs.reporting.side_page import render_side_page
 from jobs.runs.explanation import Explanation, rejection
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
-from jobs.runs.sources import require_source
+from jobs.runs.sources import require_level, require_source
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.contrast import ContrastConfig
@@ -142,7 +142,7 @@ def _n_features(rows: DataFrame, source: str, n_rejected: int) -> int:
 def _lesson(this: Work, points: Points, base: Encoder) -> Lesson:
     """Learn, or take what an earlier attempt has learned, so that all tables share one lesson."""
     content = b""
-    if this.is_repeated:
+    if this.is_repeated and this.lake.exists(ARTIFACTS):
         kept = this.lake.read(ARTIFACTS, this.key).where(F.col("name") == ENCODERS)
         content = b"".join(bytes(row.content) for row in kept.select("content").collect())
     if not content:
@@ -244,7 +244,8 @@ def contrast(this: Run) -> Contrasted:
     """
     given = this.written.contrast
     require_source(this, "contrast.source", given.source)
-    require_possible(this.written, len(this.config.cluster.levels))
+    require_possible(this.written)
+    require_level(this, "contrast.level", given.level, "null, for k-means to contrast.n_clusters")
     if this.has_finished(cluster_levels.STAGE):
         require_few(given.level, _n_nodes(this))
     return this.do(STAGE)

@@ -32,7 +32,7 @@ from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per
 from jobs.runs.run import Run
-from jobs.runs.sources import require_source
+from jobs.runs.sources import require_level, require_source
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.kinds import POOL
@@ -218,12 +218,7 @@ def mine(this: Run) -> Mined:
     """
     given = this.written.contrast
     require_source(this, "contrast.source", given.source)
-    n_levels = len(this.config.cluster.levels)
-    if given.level is not None and given.level > n_levels:
-        raise ConfigError(
-            f"contrast.level={given.level}, but the tree has {n_levels} levels; want one of them, "
-            "or null"
-        )
+    require_level(this, "contrast.level", given.level)
     return this.do(STAGE)
 
 

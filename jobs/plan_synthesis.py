@@ -25,6 +25,7 @@ from jobs.reporting.rows import report_table
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome
 from jobs.runs.run import Run
+from jobs.runs.sources import require_level
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.synthesis import LABEL, TREE, ConceptsConfig, SynthesisConfig
@@ -222,12 +223,7 @@ def require_concepts(this: Run) -> None:
         )
     if given.concepts != TREE:
         return
-    n_levels = len(this.config.cluster.levels)
-    if given.level is not None and 0 < n_levels < given.level:
-        raise ConfigError(
-            f"synthesis.level={given.level}, but the tree has {n_levels} levels; want one of them, "
-            "or null"
-        )
+    require_level(this, "synthesis.level", given.level)
     if written.report.label is None and written.input.content is None:
         raise ConfigError(
             "synthesis.concepts: tree names nodes by their texts or their labels, and the config "

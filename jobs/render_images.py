@@ -113,7 +113,9 @@ def _written(this: Work, made: DataFrame, told: RenderTally, n_captions: int) ->
     this.digests[IMAGES.name], this.n_rows[IMAGES.name] = written.digest, written.n_rows
     batches = manifest_of(made, captions_per_batch=given.captions_per_batch, seed=this.config.seed)
     jobs = jobs_of(made, told, guidance=given.guidance, steps=given.steps)
-    this.write_all({JOBS: jobs, MANIFEST: batches})
+    ((last,),) = made.agg(F.max("chunk")).collect()  # rises with every commit of images
+    this.rewrite(JOBS, jobs, version=last)
+    this.rewrite(MANIFEST, batches, version=last)
     whole = made.groupBy("caption_id").count()
     n_whole = whole.where(F.col("count") == given.images_per_caption).count()
     done = Rendered(

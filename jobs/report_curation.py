@@ -29,6 +29,7 @@ from jobs.judging.recommendation import Recommendation
 from jobs.judging.verdict import verdict_kept
 from jobs.labels.measured import measured_labels
 from jobs.labels.probe import TRAINED_ROWS
+from jobs.outliers.scatter import scatter_limit
 from jobs.pictures.leaf_map import map_rows, mapped_level
 from jobs.pictures.size_curve import prefix_of, size_rows
 from jobs.pictures.tiles import tile_rows
@@ -111,8 +112,7 @@ def _measure(this: Work) -> Measured:
     if run.config.report.label is not None:
         rows += _label_rows(run, run.config.report.label, controls)
     # 3. whether it pays; the table and the page
-    judge, led = run.config.report.judge, run.config.led
-    rows += recommendation_rows(rows, [*sizes], judge, led)
+    rows += recommendation_rows(rows, [*sizes], run.config.report.judge, run.config.led)
     table = report_table(rows, run.run_id)
     context = _context(run, _all_rows(run, table))
     page = render_page(_with_examples(run, context)).encode()
@@ -268,6 +268,7 @@ STAGE = Stage(
     version=6,
     after=(balance_sample.STAGE,),
     reads=("seed", "report"),
+    also_reads=scatter_limit,
     command="report",
     summary="Report on the samples, beside a uniform draw.",
     tables=(REPORT, ARTIFACTS),

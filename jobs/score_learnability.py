@@ -10,6 +10,7 @@ Run      evenlake learnability --config my.yaml learnability.source=pool
 import logging
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice, takewhile
 
@@ -41,7 +42,7 @@ from jobs.reporting.rows import REPORT_COLUMNS
 from jobs.runs.explanation import Explanation
 from jobs.runs.opening import open_run, reopened
 from jobs.runs.run import Run
-from jobs.runs.sources import require_source
+from jobs.runs.sources import require_level, require_source
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.sections.learnability import LearnabilityConfig
@@ -53,10 +54,10 @@ log = logging.getLogger(__name__)
 
 def _score(this: Work) -> Scored:
     given, seed = this.config.learnability, this.config.seed
-    # 1. the rows to draw from, each with both losses; those without are rejects
-    losses = _losses(this, given)
-    joined = this.persisted(losses.rows)
     try:
+        # 1. the rows to draw from, each with both losses; those without are rejects
+        losses = _losses(this, given)
+        joined = this.persisted(losses.rows)
         rejected = joined.where("reason IS NOT NULL").withColumn("stage", F.lit(STAGE.name))
         # 2. all criteria at once; the chosen one draws
         fit = joined.where("reason IS NULL")
@@ -119,9 +120,10 @@ def _source(run: Run, given: LearnabilityConfig) -> DataFrame:
 def _explain(run: Run, id_: Id, so_far: Explanation) -> Explanation:
     """Add the row's score in every round that was drawn, and whether it was drawn."""
     notes = []
-    for each in takewhile(lambda one: one.has_finished(STAGE), _runs(run)):
-        written, rejects = each.read(STAGE, LEARNABILITY), each.read(STAGE, REJECTS)
-        notes.append(f"learnability: {said_of_row(written, rejects, id_)}")
+    with suppress(ConfigError, InputError):  # later rounds may have no losses yet
+        for each in takewhile(lambda one: one.has_finished(STAGE), _runs(run)):
+            written, rejects = each.read(STAGE, LEARNABILITY), each.read(STAGE, REJECTS)
+            notes.append(f"learnability: {said_of_row(written, rejects, id_)}")
     return replace(so_far, notes=[*so_far.notes, *notes])
 
 
@@ -156,12 +158,7 @@ def score(this: Run) -> Scored:
     """
     given = this.written.learnability
     require_source(this, "learnability.source", given.source)
-    n_levels = len(this.config.cluster.levels)
-    if given.within_nodes is not None and given.within_nodes > n_levels:
-        raise ConfigError(
-            f"learnability.within_nodes={given.within_nodes}, but the tree has {n_levels} levels; "
-            "want one of them, or null"
-        )
+    require_level(this, "learnability.within_nodes", given.within_nodes)
     return this.do(STAGE)
 
 
@@ -220,7 +217,8 @@ def _runs(this: Run) -> Iterator[Run]:
         return _selected(runs[-1])
 
     n_rounds = this.written.learnability.n_rounds
-    yield from (runs[-1] for _ in islice(each_round(this.written, one, None), n_rounds))
+    drawn_ = each_round(this.written, one, None, may_train=False)
+    yield from (runs[-1] for _ in islice(drawn_, n_rounds))
 
 
 def _selected(run: Run) -> Selection:

@@ -34,6 +34,23 @@ CLASSIFIED_TYPE = ", ".join(f"loss_{name} double" for name in CLASSIFIERS)
 OnGroup = Callable[[pa.Table], pa.Table]
 
 
+def _of_bytes(values: pd.Series) -> pd.Series:
+    """Read raw little-endian float32; bytes that are no whole number of them become null."""
+    return pd.Series(
+        [
+            np.frombuffer(value, "<f4") if value is not None and len(value) % 4 == 0 else None
+            for value in values
+        ],
+        dtype=object,
+    )
+
+
+def vectors_of_bytes(column: str) -> Any:
+    """Return a column of raw little-endian float32 as ARRAY<FLOAT>."""
+    _of_bytes.__annotations__ = {"values": pd.Series, "return": pd.Series}
+    return pandas_udf(_of_bytes, "array<float>")(column)
+
+
 def make_centroid(scale: float) -> OnGroup:
     """Return a function that scores a leaf's rows, id, hash and c0 -> id, loss.
 

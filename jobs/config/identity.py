@@ -36,7 +36,11 @@ def identity(config: RunConfig) -> dict[str, Any]:
     way = {k: plain["input"][k] for k in ("table", "options")}
     same = blanked(way, without_authority) | {"version": None}
     others = {k: blanked(plain[k], without_authority) for k in _WITH_OPTIONS if k in plain}
-    return plain | {"input": plain["input"] | same} | others
+    samples = [
+        of | {k: blanked(of[k], without_authority) for k in sample.tables if k in of}
+        for sample, of in zip(config.samples, plain["samples"], strict=True)
+    ]
+    return plain | {"input": plain["input"] | same, "samples": samples} | others
 
 
 def as_before(config: RunConfig) -> RunConfig:

@@ -9,6 +9,8 @@ _SENSITIVE = (
     r"(?i:secret|passw|passphrase|pwd|token(?!iz)|credential|authorization|(?<![a-z])sig(?![a-z])"
     r"|signature|(?:access|account|api|private|shared|encryption)[._-]?key)"
 )
+# Under such a name a number is no secret, but a count or a limit of tokens.
+_COUNTED = re.compile(r"token", re.IGNORECASE)
 # After such a name: a whole quoted string, or an unquoted word with any scheme before it.
 _SENSITIVE_PAIR = re.compile(
     rf"({_SENSITIVE}[\w.-]*[\"']?\s*[=:]\s*)"
@@ -41,15 +43,20 @@ def without_authority(text: str) -> str:
 def blanked(value: Any, clean: Callable[[str], str]) -> Any:
     """Blank out the values of keys that name a secret, and clean every other string."""
     if isinstance(value, dict):
-        return {
-            k: "***" if re.search(_SENSITIVE, k) else blanked(v, clean) for k, v in value.items()
-        }
+        return {k: "***" if _is_secret(k, v) else blanked(v, clean) for k, v in value.items()}
     if isinstance(value, list):
         return [
             "***" if i and _is_secret_flag(value[i - 1]) else blanked(v, clean)
             for i, v in enumerate(value)
         ]
     return clean(value) if isinstance(value, str) else value
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    """Return whether a key names a secret; ``max_new_tokens: 32`` is none."""
+    if isinstance(value, int | float):
+        key = _COUNTED.sub("", key)
+    return re.search(_SENSITIVE, key) is not None
 
 
 def _is_secret_flag(word: Any) -> bool:

@@ -10,7 +10,7 @@ from jobs.embedding.code import source_of
 from jobs.sections.contrast import MOST_CLUSTERS
 
 
-def require_possible(config: RunConfig, n_levels: int) -> None:
+def require_possible(config: RunConfig) -> None:
     """Refuse what is impossible, before any work.
 
     Raises
@@ -27,11 +27,6 @@ def require_possible(config: RunConfig, n_levels: int) -> None:
         raise ConfigError(
             f"contrast.views.content={given.views.content!r}, but embed.model="
             f"{config.embed.model!r} reads no content; want columns a and b, noise or model"
-        )
-    if given.level is not None and given.level > n_levels:
-        raise ConfigError(
-            f"contrast.level={given.level}, but the tree has {n_levels} levels; want one of them, "
-            "or null, for k-means to contrast.n_clusters"
         )
 
 

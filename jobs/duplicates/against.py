@@ -47,7 +47,7 @@ def against_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
     for i, table in enumerate(config.dedup.against):
         key = f"dedup.against.{i}"
         id_ = table.id or config.input.id
-        pool, _, _ = opened_alike(spark, config, key, table, id_, table.content)
+        pool, _ = opened_alike(spark, config, key, table, id_, table.content)
         tables.append(pinned(key, table, pool))
     dedup = config.dedup.model_copy(update={"against": tables})
     return config.model_copy(update={"dedup": dedup})

@@ -132,6 +132,17 @@ class Folder(Generic[IndexT]):
             raise self.unseen()
         return [path[len(self.inside) + 1 :] for path in files]
 
+    def require(self, names: Sequence[str]) -> None:
+        """Make sure that this process sees files that workers have written.
+
+        Raises
+        ------
+        ConfigError
+        """
+        found = self.system.get_file_info([self._at(name.removeprefix("./")) for name in names])
+        if any(info.type != fs.FileType.File for info in found):
+            raise self.unseen()
+
     def place(self, path: str, name: str) -> None:
         """Move a written file to its place."""
         self.system.move(self._at(path), self._at(name))
@@ -199,6 +210,13 @@ class Folder(Generic[IndexT]):
             raise self._refusal(f"holds this export, but has lost {_few(lost)}")
 
     # --- what is wrong ----------------------------------------------------------------------------
+
+    def elsewhere(self) -> ConfigError:
+        """Return the error for a table in Spark's store that this process does not see."""
+        return ConfigError(
+            f"DIR={self.path!r}: Spark sees a table there, and this process sees none; want a "
+            "folder that both see, such as a URI (s3://..., hdfs://...) or a shared mount"
+        )
 
     def unseen(self) -> ConfigError:
         """Return the error for files that were written elsewhere."""

@@ -18,6 +18,7 @@ from jobs.exporting.folder import Folder
 from jobs.exporting.mds import INDEX_FILE, encodings_of, indexes_of, require_values
 from jobs.exporting.sample_index import SampleIndex, Shard
 from jobs.exporting.slots import SLOT, in_order, require_rows, write_slots
+from jobs.reading.catalog import is_delta
 from jobs.spark.observing import observed
 from udfs.points import OnBatches
 from udfs.shards.fragments import make_fragment
@@ -169,6 +170,8 @@ def _delta(folder: SampleFolder, rows: Rows) -> list[Shard]:
         is_mine = F.col(SLOT).between(part.first, part.first + part.n_files - 1)
         mine = in_order(rows.frame.where(is_mine), *rows.order).drop(SLOT)
         path = folder.table_path(part.folder)
+        if is_delta(spark, path):  # this process has cleared the folder, and sees none
+            raise folder.elsewhere()
         options = {"maxRecordsPerFile": str(max(part.rows_of_files))}
         if any(map(_ODD_NAME.search, mine.columns)):
             options["delta.columnMapping.mode"] = "name"
@@ -190,6 +193,8 @@ def _lance(folder: SampleFolder, rows: Rows) -> list[Shard]:
         fragments = [
             lance.FragmentMetadata.from_json(told[part.first + i]) for i in range(part.n_files)
         ]
+        files = [file.path for fragment in fragments for file in fragment.files]
+        folder.require([f"{part.folder}/data/{name}" for name in files])
         lance.LanceDataset.commit(path, lance.LanceOperation.Overwrite(schema, fragments))
     return _tables(rows)
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.spark.naming import quote
+from jobs.synthesis.words import words_of
 
 NAMES = ("concept_id", "concept", "aliases", "level", "node_id")
 
@@ -27,13 +28,13 @@ class Homes:
     level : level of the places; the leaves if concepts have no nodes
     by_node : whether concepts are nodes
     groups : concept_id, concept, node_id, group
-    names : what a label may call a group: name, group
+    names : the group that a name, or an alias, calls
     """
 
     level: int
     by_node: bool
     groups: pd.DataFrame
-    names: pd.DataFrame
+    names: dict[str, str]
 
     @property
     def place(self) -> Column:
@@ -54,11 +55,16 @@ class Homes:
             return placed.withColumn("group", F.concat(F.lit("node "), F.col("place")))
         if label is None:
             return placed.withColumn("group", F.lit(None).cast("string"))
-        value = F.lower(F.col(quote(label)).cast("string")).alias("name")
-        known = points.sparkSession.createDataFrame(self.names, "name string, known string")
-        labels = described.select("id", value).join(F.broadcast(known), on="name", how="left")
-        group = F.coalesce("known", "name").alias("group")
-        return placed.join(labels.select("id", group), on="id", how="left")
+        labels = described.select("id", F.col(quote(label)).cast("string").alias("label"))
+        told = [(row.label, self.group_of(row.label)) for row in _distinct(labels)]
+        groups = points.sparkSession.createDataFrame(told, "label string, group string")
+        mine = labels.join(F.broadcast(groups), on="label", how="inner").select("id", "group")
+        return placed.join(mine, on="id", how="left")
+
+    def group_of(self, label: str) -> str | None:
+        """Return the group of a label: words name it, as in the plan; None if it has none."""
+        called = _called(label)
+        return self.names.get(called, called) or None
 
 
 def homes_of(concepts: pd.DataFrame) -> Homes:
@@ -71,17 +77,23 @@ def homes_of(concepts: pd.DataFrame) -> Homes:
     ordered = concepts.sort_values("concept_id")
     groups = ordered[["concept_id", "concept", "node_id"]].copy()
     by_node = bool(len(groups)) and bool(groups["node_id"].notna().all())
-    named = groups["concept"].str.lower()
+    named = groups["concept"].map(_called)
     groups["group"] = "node " + groups["node_id"].astype("Int64").astype(str) if by_node else named
-    rows = [
-        (str(name).lower(), group)
-        for concept, aliases, group in zip(
-            ordered["concept"], ordered["aliases"], groups["group"], strict=True
-        )
-        for name in (concept, *(aliases if aliases is not None else ()))
-    ]
-    names = pd.DataFrame(rows, columns=["name", "known"]).drop_duplicates("name")
+    names: dict[str, str] = {}
+    for concept, aliases, group in zip(
+        ordered["concept"], ordered["aliases"], groups["group"], strict=True
+    ):
+        for name in (concept, *(aliases if aliases is not None else ())):
+            names.setdefault(_called(name), group)
     return Homes(int(ordered["level"].max()) if by_node else 1, by_node, groups, names)
+
+
+def _called(name: str) -> str:
+    return " ".join(words_of(name))
+
+
+def _distinct(labels: DataFrame) -> list[Row]:
+    return labels.select("label").where("label IS NOT NULL").distinct().collect()
 
 
 def owners(homes: Homes, real: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

@@ -10,20 +10,29 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, NullType, NumericType, StringType
 
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
 from jobs.embedding.code import source_of
-from jobs.pool.beside import opened, pinned
+from jobs.pool.beside import column_of, content_of, opened, pinned
 from jobs.pool.computing import say_why_code_failed
 from jobs.pool.inputs import Pool
 from jobs.pool.joining import RejectRule, require_same_ids, with_reasons
+from jobs.pool.vectors import as_vector
 from jobs.reading.settings import settings_pinned
 from jobs.sections.kinds import TableConfig
 from jobs.sections.learnability import GflopConfig, LearnabilityConfig, LossesConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.shipping import ship_code
-from udfs.losses import CENTROID_SCHEMA, VIEWS_SCHEMA, make_centroid, make_scorer, make_views
+from udfs.losses import (
+    CENTROID_SCHEMA,
+    VIEWS_SCHEMA,
+    make_centroid,
+    make_scorer,
+    make_views,
+    vectors_of_bytes,
+)
 
 VIEWS_ROWS = 256  # rows that are told apart together, about as many as in a training batch
 
@@ -106,15 +115,15 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
         rows, name = found.rows, found.name
     try:
         with settings_pinned(spark):
-            named = rows.select(
-                F.expr(id_).alias("id"), *(F.expr(c).alias(f"c{i}") for i, c in _columns(losses))
-            )
+            columns = (content_of(rows, c).alias(f"c{i}") for i, c in _columns(losses))
+            named = rows.select(column_of(rows, id_).alias("id"), *columns)
     except SPARK_ERRORS as error:
         raise InputError(
             f"{key}: id={id_!r}, {losses.form}={', '.join(losses.columns)!r} are no columns or "
             f"expressions over {name}, which has {rows.columns}: {reason(error)}"
         ) from error
     require_same_ids(key, source.rows, named)
+    named = _typed(named, key, losses)
     named = named.where(F.col("id").isNotNull())
     if losses.form in ("views", "embedding"):  # a row can only be compared with rows of the pool
         named = named.join(source.leaves, on="id", how="inner")
@@ -124,6 +133,33 @@ def read_losses(spark: SparkSession, side: str, losses: LossesConfig, source: So
     is_one = (F.max("loss") == F.min("loss")) & (F.count("loss") == F.count("*"))
     n_losses = F.when(is_one, 1).otherwise(F.count("*"))
     return grouped.agg(F.max("loss").alias("loss"), n_losses.alias("n_losses"))
+
+
+def _typed(rows: DataFrame, key: str, losses: LossesConfig) -> DataFrame:
+    """Return rows with vectors as arrays of numbers, and losses as double.
+
+    Raises
+    ------
+    InputError
+        If a column is of a type that holds no such thing.
+    """
+    if losses.form == "model":
+        return rows
+    for i, text in _columns(losses):
+        name, kind = f"c{i}", rows.schema[f"c{i}"].dataType
+        if losses.form == "loss":
+            is_fit, want = isinstance(kind, NumericType | StringType | NullType), "a number"
+            column = F.col(name).try_cast("double") if is_fit else F.lit(None)
+        else:
+            is_bytes = isinstance(kind, BinaryType)
+            column = vectors_of_bytes(name) if is_bytes else as_vector(rows, F.col(name), kind)[0]
+            found = rows.select(column.alias(name)).schema[name].dataType
+            is_fit = isinstance(found, ArrayType) and isinstance(found.elementType, NumericType)
+            want = "an array of numbers, or binary holding raw little-endian float32"
+        if not is_fit:
+            raise InputError(f"{key}: {losses.form}={text!r} is {kind.simpleString()}; want {want}")
+        rows = rows.withColumn(name, column)
+    return rows
 
 
 def _columns(losses: LossesConfig) -> list[tuple[int, str]]:
@@ -136,7 +172,7 @@ def _computed(
     """Return each row's loss : id, loss."""
     form, scale = losses.form, losses.scale
     if form == "loss":
-        return rows.select("id", F.col("c0").try_cast("double").alias("loss"))
+        return rows.select("id", F.col("c0").alias("loss"))
     if form == "pair":
         return rows.select("id", (scale * (1 - _cosine("c0", "c1"))).alias("loss"))
     if form == "embedding":

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, CurationError
 from jobs.config.model import RunConfig
-from jobs.sections.learnability import LossesConfig, TrainerConfig
+from jobs.sections.learnability import FORMS, LossesConfig, TrainerConfig
+from jobs.spark.naming import path_of
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +52,23 @@ Trainer = Callable[[Selection], Mapping[str, Any] | None]
 Round = Callable[[RunConfig], Selection]
 
 
-def each_round(config: RunConfig, do: Round, train: Trainer | None) -> Iterator[Selection]:
-    """Run the config's rounds one after the other; train after each, and use the new losses."""
+def each_round(
+    config: RunConfig, do: Round, train: Trainer | None, *, may_train: bool = True
+) -> Iterator[Selection]:
+    """Run the config's rounds one after the other; train after each, and use the new losses.
+
+    Parameters
+    ----------
+    may_train : whether the config's command is run; otherwise what it has left is found
+
+    Raises
+    ------
+    ConfigError
+        If it may not be run, and has not been yet.
+    """
     given = config.learnability
     if train is None and given.trainer is not None:
-        train = CommandTrainer(given.trainer)
+        train = CommandTrainer(given.trainer, may_train)
     for round_ in range(given.round, given.round + given.n_rounds):
         selection = do(config)
         yield selection
@@ -80,7 +94,14 @@ def _changed(losses: LossesConfig, changes: Mapping[str, Any]) -> LossesConfig:
             f"the trainer returned {dict(changes)!r:.200}: {sorted(unknown)} are no keys of "
             "learnability.online; want what has changed there, such as {'table': ...}, or None"
         )
-    return losses.model_copy(update={"fingerprint": None, **changes})
+    plain = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in changes.items()}
+    try:
+        return LossesConfig.model_validate(losses.model_dump() | {"fingerprint": None, **plain})
+    except ValidationError as error:
+        raise ConfigError(
+            f"the trainer returned {dict(changes)!r:.200}, which does not fit learnability.online: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
 
 
 def one_round(argv: Sequence[str]) -> list[str]:
@@ -111,6 +132,7 @@ class CommandTrainer:
     """
 
     given: TrainerConfig
+    may_train: bool = True
 
     def __call__(self, selection: Selection) -> Mapping[str, Any]:
         """Train, unless that was done; return where the losses are.
@@ -119,11 +141,22 @@ class CommandTrainer:
         ------
         CurationError
             If the command fails.
+        ConfigError
+            If it may not be run, and has not been yet.
         """
         from filelock import FileLock  # only commands that train need it
 
-        folder = Path(self.given.folder) / f"round_{selection.round}_{selection.name}"
+        folder = Path(path_of(self.given.folder)) / f"round_{selection.round}_{selection.name}"
         ids, losses = folder / "selection.parquet", folder / "losses"
+        left = {name: None for name in ("format", "where", "version", "id", *FORMS)}
+        changes = left | {"table": str(losses), "options": {}, "model_options": {}, "reads": []}
+        if not self.may_train:
+            if not (folder / _DONE).exists():
+                raise ConfigError(
+                    f"learnability.trainer has not trained on round {selection.round} yet; run "
+                    "evenlake learnability"
+                )
+            return changes
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):  # another process may be training on the same selection
             if not (folder / _DONE).exists():
@@ -131,7 +164,7 @@ class CommandTrainer:
                 pq.write_table(pa.table({"id": selection.ids()}), ids)
                 self._run(selection.round, ids, losses)
                 (folder / _DONE).touch()
-        return {"table": str(losses)}
+        return changes
 
     def _run(self, round_: int, ids: Path, losses: Path) -> None:
         names = {"round": str(round_), "selection": str(ids), "losses": str(losses)}

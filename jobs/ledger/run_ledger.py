@@ -19,14 +19,7 @@ from jobs.config.secrets import without_secrets
 from jobs.config.version import code_version
 from jobs.ledger.attempts import SECONDS, Attempt, at_work, expiry
 from jobs.ledger.clock import Clock, SystemClock
-from jobs.ledger.events import (
-    Event,
-    EventStore,
-    Figures,
-    is_open,
-    last_attempt,
-    last_finished,
-)
+from jobs.ledger.events import Event, EventStore, Figures, is_open, last_attempt, last_finished
 from jobs.ledger.known_events import KnownEvents
 from jobs.ledger.pending import Pending, nothing
 
@@ -86,6 +79,11 @@ class RunLedger:
     def incarnation(self, stage_key: str) -> int:
         """Count how often a stage key was cleaned."""
         return sum(event.event == "cleaned" for event in self._of(stage_key))
+
+    def last_cleaned(self, stage_key: str) -> int:
+        """Return the last attempt that was cleaned; 0 if none was."""
+        cleaned = (e.attempt for e in self._of(stage_key) if e.event == "cleaned")
+        return max(cleaned, default=0)
 
     @contextmanager
     def merging(self) -> Iterator[None]:

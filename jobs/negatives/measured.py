@@ -49,6 +49,8 @@ def hardness_of(
     step = -(-size // _OF_ONE)
     n_rows = -(-size // step)  # rows measured of a batch
     n = min(n_whole, _MEASURED_ROWS // n_rows)
+    if n == 0:
+        return []
     wanted = [("mine_negatives.control", n * n_rows)]
     (uniform,) = sample_rows(batches.select("id"), wanted, n_points, seed=seed)
     number = pa.array(np.arange(len(uniform)) // n_rows - n)  # controls have negative numbers

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from jobs.config.model import RunConfig
 from jobs.outliers.scores import scale_of
 from jobs.outliers.search import N_NEIGHBOURS
 from jobs.points.hash_sample import vectors_of
@@ -52,6 +53,14 @@ def scatter_rows(run: Run, pool: Vectors, samples: Mapping[str, Vectors], unit: 
     if is_blind and not any(each.any() for each in above):
         return []  # nothing can be said
     return _rows(above[0], dict(zip(samples, above[1:], strict=True)))
+
+
+def scatter_limit(config: RunConfig) -> Mapping[str, str]:
+    """Return the limit of the scores, where it is not the default and the gate is off."""
+    given, field = config.outliers, type(config.outliers).model_fields["max_score"]
+    if given.method is not None or given.max_score == field.default:
+        return {}
+    return {"outliers.max_score": f"{given.max_score:g}"}
 
 
 def _rows(pool: NDArray[np.bool_], samples: Mapping[str, NDArray[np.bool_]]) -> list[Row]:

@@ -46,12 +46,7 @@ def read_alike(
     InputError
         If the table cannot be read, or lacks a column.
     """
-    spec = chosen(this.config).spec
-    pool, given, rows = opened_alike(this.spark, this.config, key, table, id_, content, metadata)
-    if spec.opens_paths and rows.schema["value"].dataType.typeName() == "string":
-        with named_as(key):
-            rows = pool_columns(with_pointed(pool, rows, given), given, spec.reads)
-    return rows
+    return opened_alike(this.spark, this.config, key, table, id_, content, metadata)[1]
 
 
 def opened_alike(
@@ -62,12 +57,15 @@ def opened_alike(
     id_: str,
     content: str | None,
     metadata: Sequence[str] = (),
-) -> tuple[Pool, InputConfig, DataFrame]:
-    """Open another table as the pool was: the table, its description, and its rows.
+) -> tuple[Pool, DataFrame]:
+    """Open another table as the pool was: the table, and its rows as ``pool_columns`` has them.
+
+    What its content points at, if it is paths, belongs to the table's version.
 
     Parameters and errors as in ``read_alike``.
     """
-    reads = chosen(config).spec.reads
+    spec = chosen(config).spec
+    reads = spec.reads
     column = content or getattr(config.input, reads)
     pool = opened(spark, key, table, id=id_, content=column)
     given = InputConfig.model_validate(
@@ -75,7 +73,11 @@ def opened_alike(
         | {"embedding_type": config.input.embedding_type, "base": config.input.base}
     )
     with named_as(key):
-        return pool, given, pool_columns(pool, given, reads)
+        rows = pool_columns(pool, given, reads)
+        if spec.opens_paths and rows.schema["value"].dataType.typeName() == "string":
+            pool = with_pointed(pool, rows, given)
+            rows = pool_columns(pool, given, reads)
+        return pool, rows
 
 
 def embedded_alike(this: Work, stage: Stage[Any], rows: DataFrame, name: str) -> DataFrame:

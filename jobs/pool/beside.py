@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.model import InputConfig
 from jobs.pool.inputs import Pool, open_pool
+from jobs.reading.rows import MALFORMED
 from jobs.sections.kinds import TableConfig
-from jobs.spark.naming import absolute, is_full
+from jobs.spark.naming import absolute, is_full, quote
 from jobs.spark.relative import require_one_meaning
 
 TableT = TypeVar("TableT", bound=TableConfig)
@@ -39,6 +41,17 @@ def opened(spark: SparkSession, key: str, table: TableConfig, **columns: str) ->
             require_one_meaning(spark, "input.table", given["table"])
             given["table"] = _in_full(given["table"])
         return open_pool(spark, InputConfig.model_validate(given))
+
+
+def column_of(rows: DataFrame, text: str) -> Column:
+    """Return the column of that name or, if there is none, the SQL expression."""
+    return F.col(quote(text)) if text in rows.columns else F.expr(text)
+
+
+def content_of(rows: DataFrame, text: str) -> Column:
+    """Return a column or SQL expression; null in broken records, whose fields may be shifted."""
+    column = column_of(rows, text)
+    return F.when(F.col(MALFORMED).isNull(), column) if MALFORMED in rows.columns else column
 
 
 def _in_full(path: str) -> str:

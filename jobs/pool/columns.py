@@ -95,7 +95,7 @@ def columns_of(pool: Pool) -> list[str]:
 
 @computable()
 def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> DataFrame:
-    """Select ``id`` and columns of the pool as they are.
+    """Select ``id`` and columns of the pool as they are, except of broken records.
 
     Raises
     ------
@@ -110,7 +110,10 @@ def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> Data
             )
     with settings_pinned(pool.rows.sparkSession):
         id_ = _column(pool, "input.id", config.id)
-        return pool.rows.select(id_.alias("id"), *(F.col(quote(name)) for name in names))
+        rows = pool.rows
+        if MALFORMED in rows.columns:  # fields of broken records may be shifted
+            rows = rows.where(F.col(MALFORMED).isNull())
+        return rows.select(id_.alias("id"), *(F.col(quote(name)) for name in names))
 
 
 def _column(pool: Pool, key: str, text: str) -> Column:

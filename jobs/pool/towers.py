@@ -11,7 +11,7 @@ from pyspark.sql.types import ArrayType, BinaryType, NumericType
 
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
-from jobs.pool.beside import opened, pinned
+from jobs.pool.beside import column_of, content_of, opened, pinned
 from jobs.pool.inputs import Pool
 from jobs.pool.vectors import as_vector
 from jobs.reading.settings import settings_pinned
@@ -79,7 +79,9 @@ def read_pairs(rows: DataFrame, key: str, place: str, texts: Mapping[str, str]) 
     """
     try:
         with settings_pinned(rows.sparkSession):
-            named = rows.select(*(F.expr(text).alias(name) for name, text in texts.items()))
+            contents = {name: content_of(rows, texts[name]) for name in texts if name != "id"}
+            columns = {"id": column_of(rows, texts["id"])} | contents
+            named = rows.select(*(column.alias(name) for name, column in columns.items()))
     except SPARK_ERRORS as error:
         raise InputError(
             f"{key}: {', '.join(f'{k}={v!r}' for k, v in texts.items())} are no columns or "
@@ -106,7 +108,8 @@ def _vectors(rows: DataFrame) -> tuple[str, str]:
 def packed_pairs(rows: DataFrame, key: str) -> DataFrame:
     """Return a row for each id : id, two vectors as whole numbers, reason, detail, n_rows.
 
-    A vector's right length is that of most pairs that have two of one length.
+    Rows that agree count once. A vector's right length is that of most pairs that have two of one
+    length.
 
     Parameters
     ----------
@@ -130,9 +133,11 @@ def packed_pairs(rows: DataFrame, key: str) -> DataFrame:
         )
     schema = PACKED_SCHEMA.format(*names, id=rows.schema["id"].dataType.simpleString())
     packed = rows.mapInArrow(make_pack(most[0][first], names), schema)
-    # of an id's several rows none counts: which comes first is arbitrary
+    # of an id's several rows that differ none counts: which comes first is arbitrary
     firsts = [F.first(name).alias(name) for name in (*names, "reason", "detail")]
-    return packed.groupBy("id").agg(*firsts, F.count("*").alias("n_rows"))
+    content = F.xxhash64(*names, "reason")
+    n_rows = F.when(F.min(content) == F.max(content), 1).otherwise(F.count("*"))
+    return packed.groupBy("id").agg(*firsts, n_rows.alias("n_rows"))
 
 
 def _length(rows: DataFrame, name: str) -> Column:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from jobs.config.errors import InputError
+from jobs.config.secrets import without_secrets
 from jobs.points.alike import embedded_alike, read_alike
 from jobs.points.surviving import size_of, surviving
 from jobs.retrieval.nearest import nearest_points, vectors_of
@@ -81,6 +82,12 @@ class Seeds:
                 vectors = vectors_of(name, seeds, read)
             ids = self.this.persisted(nearest_points(self.this, vectors, surviving(run), k, read))
             how = "leftsemi" if key == "like" else "left_anti"
+            if self.sample.must_include is not None:
+                other = "left_anti" if how == "leftsemi" else "leftsemi"
+                lost = candidates.where("is_included").join(ids, on="id", how=other)
+                if n := lost.count():
+                    told = f"samples.{self.sample.name}: {n} rows of must_include"
+                    log.warning("%s are left out by %s.nearest", told, key)
             candidates = candidates.join(ids, on="id", how=how)
         return candidates
 
@@ -88,7 +95,7 @@ class Seeds:
     def _embedded(self, key: str) -> Iterator[tuple[str, DataFrame]]:
         """Read seeds and embed them as the pool was: their name, and id, embedding."""
         this, given, at = self.this, self.sample.seeds[key], f"samples.{self.sample.name}.{key}"
-        id_, name = given.id or this.config.input.id, f"{at}={given.table!r}"
+        id_, name = given.id or this.config.input.id, f"{at}={without_secrets(given.table)!r}"
         rows = read_alike(this, at, given, id_=id_, content=given.content)
         if rows.isEmpty():
             raise InputError(f"{name} has no row; want at least one: check its where")

@@ -81,8 +81,8 @@ class Work:
 
     @property
     def is_repeated(self) -> bool:
-        """Whether an earlier attempt may have written some of its rows."""
-        return self._attempt.number > 1
+        """Whether an earlier attempt, since any cleaning, may have written some of its rows."""
+        return self._attempt.number > 1 + self.run.ledger.last_cleaned(self.key)
 
     @property
     def counts(self) -> Figures:
@@ -128,6 +128,19 @@ class Work:
             self.run.hand_on(self.stage, table, rows)
         self.digests[table.name], self.n_rows[table.name] = written.digest, written.n_rows
         return written.n_rows
+
+    def rewrite(self, table: Table, rows: DataFrame, *, version: int) -> None:
+        """Write rows that sum up what attempts add, anew if there is more to sum up.
+
+        Parameters
+        ----------
+        version : rises with what was added; rows of this version are not written again
+        """
+        self.require_lease()
+        transaction = f"{table.name}/rewritten"
+        self.lake.replace(table, rows, self.key, transaction=transaction, version=version)
+        written = self.lake.describe(table, self.key)
+        self.digests[table.name], self.n_rows[table.name] = written.digest, written.n_rows
 
     def write_all(self, outputs: Mapping[Table, Rows]) -> None:
         """Write several tables in parallel: a small commit is mostly waiting and planning."""

@@ -10,7 +10,7 @@ from jobs.pool.beside import opened, pinned
 from jobs.pool.inputs import Pool
 from jobs.sections.likeness import LikeConfig
 from jobs.sections.node_rules import NodeRulesTable
-from jobs.sections.samples import IdsConfig
+from jobs.sections.samples import IdsConfig, SampleConfig
 
 
 def samples_pinned(spark: SparkSession, config: RunConfig) -> RunConfig:
@@ -47,13 +47,23 @@ def _opened(
 
 
 def samples_identity(config: RunConfig) -> Mapping[str, str]:
-    """Return what identifies those tables' rows, in addition to the config."""
+    """Return what identifies those tables' rows, and orders of keys, beside the config."""
     # ids of copies were not points; now they mean the points that stay for them
     means = " of points that stay" if config.dedup.is_on else ""
-    return {
+    orders = {f"samples.{s.name}.order": " ".join(o) for s in config.samples if (o := _order(s))}
+    return orders | {
         f"samples.{sample.name}.{key}": table.fingerprint
         + (means if isinstance(table, IdsConfig) else "")
         for sample in config.samples
         for key, table in sample.tables.items()
         if table.fingerprint is not None
     }
+
+
+def _order(sample: SampleConfig) -> list[str]:
+    """Return the order of a blend's parts, or of quotas, if it is not the alphabet's.
+
+    It decides which rows a sample has, and a stage key knows no order of keys.
+    """
+    given = [*(sample.blend or ()), *(sample.quotas.values if sample.quotas else ())]
+    return [] if given == sorted(given) else given

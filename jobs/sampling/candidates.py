@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError
 from jobs.config.secrets import without_secrets
-from jobs.pool.beside import opened
+from jobs.pool.beside import column_of, opened
 from jobs.pool.joining import require_same_ids
 from jobs.sections.samples import IdsConfig, QuotasConfig, SampleConfig, TotalConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
@@ -61,8 +61,9 @@ def candidates(
     for key, name in _PICKED.items():
         if isinstance(given := getattr(sample, key), IdsConfig):
             flagged = _ids_in(described, f"samples.{sample.name}.{key}", given, keepers)
-            described = described.join(flagged.withColumn(name, F.lit(True)), on="id", how="left")
-            told[name] = F.coalesce(F.col(name), F.lit(False))
+            flag = f"_evenlake_{name}"
+            described = described.join(flagged.withColumn(flag, F.lit(True)), on="id", how="left")
+            told[name] = F.coalesce(F.col(flag), F.lit(False))
         elif given is not None:
             told[name] = _filter(described, sample, key)
     if sample.weight is not None:
@@ -74,8 +75,17 @@ def candidates(
     mine = described.select("id", *(column.alias(name) for name, column in told.items()))
     points = assignments.join(mine, on="id", how="inner")
     if sample.must_exclude is not None:
+        if sample.must_include is not None:
+            _tell_lost(sample, points.where("is_included AND is_excluded"))
         points = points.where("NOT is_excluded").drop("is_excluded")
     return points
+
+
+def _tell_lost(sample: SampleConfig, both: DataFrame) -> None:
+    """Warn of points that must be included, and excluded too."""
+    if n := both.count():
+        told = f"samples.{sample.name}: {n} rows of must_include"
+        log.warning("%s are left out by must_exclude", told)
 
 
 def _stratum(quotas: QuotasConfig | None) -> Column:
@@ -103,7 +113,11 @@ def _ids_in(
     """
     pool = opened(described.sparkSession, key, given, id=given.id, content=given.id)
     try:
-        ids = pool.rows.select(F.expr(given.id).alias("id")).where("id IS NOT NULL").distinct()
+        ids = (
+            pool.rows.select(column_of(pool.rows, given.id).alias("id"))
+            .where("id IS NOT NULL")
+            .distinct()
+        )
     except SPARK_ERRORS as error:
         raise ConfigError(
             f"{key}.id={given.id!r} is no column or expression over "

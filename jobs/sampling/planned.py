@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.bounds.rules import NO_CAP, Rules
+from jobs.bounds.values import largest_size, within_quotas
 from jobs.config.errors import ConfigError, TooFewRowsError
 from jobs.sampling.counts import Counts
 from jobs.sampling.joint import Joint
 from jobs.sampling.likeness import SeedCounts, leaning
-from jobs.sampling.rules import NO_CAP, Rules
 from jobs.sampling.shares import Share, Stratum, sharing_of
 from jobs.sections.node_rules import NodeRule
-from jobs.sections.samples import PerNodeConfig, QuotasConfig, SampleConfig
+from jobs.sections.samples import PerNodeConfig, SampleConfig
 from udfs.kernels.sampling.allocation import TreeLevel, bounded, quotas_down, restricted
 from udfs.kernels.sampling.quotas import divide_quotas, rounded
 
@@ -64,10 +65,15 @@ def plan_sample(
         _bounded(sample, levels, of_each, *of)
         for of in zip(counts.n_points, counts.n_included, strict=True)
     ]
-    least, most = _stratum_bounds(sample, trees, wanted)
+    least, most = _stratum_bounds(trees)
+    fits = min(wanted, int(most.sum()))
+    if sample.quotas is not None:
+        fits = largest_size(sample.quotas, most, wanted)
     if size >= n_possible:  # take all there are, as without constraints
-        wanted = min(wanted, int(most.sum()))
-    _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), left)
+        wanted = fits
+    if sample.quotas is not None:
+        least, most = within_quotas(sample.name, sample.quotas, least, most, wanted, fits)
+    _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), fits, left)
     joint = None
     if lowest is not None:
         n_all = (n.sum(axis=0) for n in (counts.n_points, counts.n_included))
@@ -103,16 +109,14 @@ def _left(
 
 
 def _stratum_bounds(
-    sample: SampleConfig, trees: Sequence[Sequence[TreeLevel]], wanted: int
+    trees: Sequence[Sequence[TreeLevel]],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the fewest and the most rows of each stratum : (n_strata,) each."""
+    """Return the fewest and the most rows of each stratum, without quotas : (n_strata,) each."""
     least, most = (
         np.array([int(bounds[-1].sum()) for bounds in ends])
         for ends in zip(*(_bounds(tree) for tree in trees), strict=True)
     )
-    if sample.quotas is None:
-        return least, most
-    return _quotas(sample, sample.quotas, least, most, wanted)
+    return least, most
 
 
 def _divided(
@@ -224,37 +228,20 @@ def _level_of(sample: SampleConfig, given: PerNodeConfig, n_levels: int) -> int:
     return given.level
 
 
-def _quotas(
-    sample: SampleConfig,
-    given: QuotasConfig,
-    least: NDArray[np.int64],
-    most: NDArray[np.int64],
-    size: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the fewest and the most rows of each value with a quota, and of all others."""
-    least, most = least.copy(), most.copy()
-    for i, (value, quota) in enumerate(given.values.items()):
-        low, high = quota.bounds(size)
-        at = f"samples.{sample.name}.quotas.values.{value}"
-        if low > most[i]:
-            raise ConfigError(
-                f"{at}: {low:,} rows are wanted, and {most[i]:,} of that value can be drawn; want "
-                f"at most {most[i]}, or raise replicas"
-            )
-        if high is not None and high < least[i]:
-            raise ConfigError(
-                f"{at}: at most {high:,} rows are wanted, and {least[i]:,} of that value must be "
-                f"included; want {least[i]} or more"
-            )
-        least[i] = max(least[i], low)
-        most[i] = most[i] if high is None else min(most[i], high)
-    return least, most
-
-
 def _require_reachable(
-    sample: SampleConfig, wanted: int, least: int, most: int, left: Mapping[str, Counts]
+    sample: SampleConfig,
+    wanted: int,
+    least: int,
+    most: int,
+    fits: int,
+    left: Mapping[str, Counts],
 ) -> None:
-    """Refuse a size that the constraints do not allow."""
+    """Refuse a size that the constraints do not allow.
+
+    Parameters
+    ----------
+    fits : the nearest size below that they do
+    """
     at = f"samples.{sample.name}: target_size is {wanted:,} rows"
     if least > wanted:
         raise TooFewRowsError(f"{at}, and its constraints demand {least:,}; want {least} or more")
@@ -262,7 +249,7 @@ def _require_reachable(
         last = "quotas" if sample.quotas else "per_node.max" if sample.per_node else "node_rules"
         rows = {key: int(counts.n_points.sum()) * sample.replicas for key, counts in left.items()}
         why = next((key for key, n in rows.items() if n < wanted), last)
-        raise ConfigError(f"{at}, and {why} leaves {most:,}; want {most} or fewer, or relax it")
+        raise ConfigError(f"{at}, and {why} leaves {most:,}; want {fits} or fewer, or relax it")
 
 
 def _expected(

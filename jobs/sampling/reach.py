@@ -1,12 +1,13 @@
 """A sample whose size depends on the tree: the fewest rows that reach a share of the leaves."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 
-from jobs.config.errors import ConfigError
+from jobs.config.errors import ConfigError, TooFewRowsError
 from jobs.sampling.shares import Share
 from jobs.sections.samples import CoverageConfig, SampleConfig
 
@@ -14,7 +15,9 @@ from jobs.sections.samples import CoverageConfig, SampleConfig
 def rows_for_coverage(
     sample: SampleConfig, n_leaves: int, most: int, plan: Callable[[int], Share]
 ) -> int:
-    """Return the fewest rows that reach the wanted share of the leaves; see ``admitted``.
+    """Return the fewest rows that reach the wanted share of the leaves, and meet all minima.
+
+    See ``admitted``.
 
     Parameters
     ----------
@@ -39,4 +42,17 @@ def rows_for_coverage(
             f"at most {1000 * len(quotas) // n_leaves / 1000:g}, or relax them"
         )
     firsts = stratum.positions[np.cumsum(quotas) - quotas]
-    return int(np.sort(firsts)[wanted - 1]) + 1
+    n_rows = int(np.sort(firsts)[wanted - 1]) + 1
+    if not _is_too_few(plan, n_rows):
+        return n_rows
+    demanded = bisect_left(range(n_rows, most), True, key=lambda n: not _is_too_few(plan, n))
+    return n_rows + demanded
+
+
+def _is_too_few(plan: Callable[[int], Share], n_rows: int) -> bool:
+    """Return whether the constraints demand more rows."""
+    try:
+        plan(n_rows)
+    except TooFewRowsError:
+        return True
+    return False

@@ -49,7 +49,13 @@ def rows_for_total(
         return _possible(plan, most).size
     n_rows, is_cut = int(_MARGIN * wanted.total * n_points / counts.total_size) + _LEAST, False
     while True:
-        share = _possible(plan, min(n_rows, most))
+        try:
+            share = _possible(plan, min(n_rows, most))
+        except TooFewRowsError:  # rows that must be in the sample are smaller than most
+            if is_cut or n_rows >= most:
+                raise
+            n_rows *= 2
+            continue
         sums = _running_sums(draw([share]), points)
         fits = int(np.searchsorted(sums, wanted.total, side="right"))
         if fits == 0:

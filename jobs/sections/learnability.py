@@ -1,5 +1,6 @@
 """Config of learnability scores: where losses are, and how rows are drawn by them."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -96,6 +97,15 @@ class TrainerConfig(Section):
 
     command: Annotated[list[str], Field(min_length=1)]
     folder: Place
+
+    @model_validator(mode="after")
+    def _is_here(self) -> Self:
+        if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/", self.folder):
+            raise ValueError(
+                f"folder={self.folder!r} is in a store; want a folder of this machine, such as "
+                "/work/rounds: the command reads and writes files"
+            )
+        return self
 
 
 class LearnabilityConfig(Section):

@@ -90,11 +90,6 @@ class ValueQuota(Section):
             raise ValueError(f"min={self.min} is more than max={self.max}")
         return self
 
-    def bounds(self, target_size: int) -> tuple[int, int | None]:
-        """Return the fewest and the most rows in a sample of a size; None for no limit."""
-        exact = self.count if self.share is None else round(self.share * target_size)
-        return (exact, exact) if exact is not None else (self.min or 0, self.max)
-
 
 class QuotasConfig(Section):
     """Quotas of a metadata column's values; rows of all others are free."""

@@ -6,7 +6,8 @@ from pyspark.sql.types import ArrayType, NumericType, StringType
 
 from jobs.config.errors import InputError
 from jobs.config.model import RunConfig
-from jobs.pool.beside import opened, pinned
+from jobs.pool.beside import column_of, opened, pinned
+from jobs.reading.rows import MALFORMED
 from jobs.reading.settings import settings_pinned
 from jobs.sections.synthesis import ConceptsConfig
 from jobs.spark.errors import SPARK_ERRORS, reason
@@ -42,6 +43,7 @@ def given_concepts(spark: SparkSession, table: ConceptsConfig) -> list[Concept]:
         If a column is missing, or of the wrong type.
     """
     rows = opened(spark, _KEY, table, content=table.concept).rows
+    _refuse_broken(rows, table)
     with settings_pinned(spark):
         found = _selected(rows, table).limit(MOST_CONCEPTS + 1).collect()
     concepts = [
@@ -56,6 +58,16 @@ def given_concepts(spark: SparkSession, table: ConceptsConfig) -> list[Concept]:
     return sorted(concepts, key=lambda each: (each.name or "", each.aliases))
 
 
+def _refuse_broken(rows: DataFrame, table: ConceptsConfig) -> None:
+    if MALFORMED not in rows.columns:
+        return
+    for row in rows.where(F.col(MALFORMED).isNotNull()).select(MALFORMED).take(1):
+        raise InputError(
+            f"{_KEY}: {table.table} has a broken record, {row[0]!r:.120}: its fields are not as "
+            "many as the columns, or it is another header; quote what holds commas"
+        )
+
+
 def _selected(rows: DataFrame, table: ConceptsConfig) -> DataFrame:
     """Return concept, aliases, weight, backgrounds; null or 1 for those that are not named."""
     columns = {"concept": table.concept, "aliases": table.aliases, "weight": table.weight}
@@ -64,7 +76,7 @@ def _selected(rows: DataFrame, table: ConceptsConfig) -> DataFrame:
     absent |= {"backgrounds": absent["aliases"]}
     for name, text in columns.items():
         try:
-            column = absent[name] if text is None else F.expr(text)
+            column = absent[name] if text is None else column_of(rows, text)
             kind = rows.select(column.alias(name)).schema[name].dataType
         except SPARK_ERRORS as error:
             raise InputError(
@@ -81,7 +93,7 @@ def _selected(rows: DataFrame, table: ConceptsConfig) -> DataFrame:
             raise InputError(f"{_KEY}.{name}={text!r} is {kind.simpleString()}; want {want}")
     return rows.select(
         *(
-            (absent[name] if text is None else F.expr(text)).alias(name)
+            (absent[name] if text is None else column_of(rows, text)).alias(name)
             for name, text in columns.items()
         )
     ).withColumn("weight", F.col("weight").cast("double"))

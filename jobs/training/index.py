@@ -1,6 +1,7 @@
 """The index of an exported folder: which file holds which batches. Written last, read first."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +104,10 @@ def located(folder: str) -> tuple[fs.FileSystem, str]:
     ValueError
         If pyarrow knows no such store.
     """
+    if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", folder):
+        raise ValueError(
+            f"{folder!r} has one slash; want a path, or a URI such as s3://bucket/path"
+        )
     if "://" not in folder:
         return fs.LocalFileSystem(), str(Path(folder.removeprefix("file:")).absolute())
     try:

@@ -161,3 +161,50 @@ def test_picking_leaves_the_config_as_it_was() -> None:
     plain = {"samples": [{"name": "s", "share": {"leaves": 0}}]}
     picked(plain, ["samples.share", "samples.name", "samples.share.leaves"])
     assert plain == {"samples": [{"name": "s", "share": {"leaves": 0}}]}
+
+
+def test_the_order_of_a_blends_parts_and_of_quotas_counts() -> None:
+    def of(**sample: Any) -> str:
+        samples = [{"name": n, "target_size": 9, "share": {"leaves": 0.0}} for n in "ab"]
+        mine = {"name": "s", "target_size": 5, "share": {"leaves": 0.0}} | sample
+        given = {**BASE, "samples": [*samples, mine]}
+        given["input"] = {**BASE["input"], "metadata": ["label"]}
+        return keys(parse_config(given))["balance_sample"]
+
+    parts = {"b": 0.4, "a": 0.6}
+    assert of(blend=parts) != of(blend=dict(sorted(parts.items())))
+    values = {"x": {"min": 1}, "w": {"max": 3}}
+    by = {"by": "label"}
+    other = {"x": {"min": 1}, "y": {"max": 3}}
+    in_order = dict(sorted(values.items()))
+    assert of(quotas=by | {"values": values}) != of(quotas=by | {"values": in_order})
+    assert of(quotas=by | {"values": other}) == of(quotas=by | {"values": {**other}})
+
+
+def test_rotated_credentials_of_a_samples_table_change_no_key() -> None:
+    def of(password: str, path: str = "/lake/ids") -> str:
+        table = {"table": path, "options": {"password": password}}
+        mine = {"name": "s", "target_size": 5, "share": {"leaves": 0.0}, "must_exclude": table}
+        return keys(parse_config({**BASE, "samples": [mine]}))["balance_sample"]
+
+    assert of("a") == of("b") != of("a", "/lake/others")
+
+
+def test_the_limit_of_outliers_counts_for_the_report_where_the_gate_is_off() -> None:
+    def of(**outliers: Any) -> str:
+        return keys(parse_config({**BASE, "outliers": outliers}))["report_curation"]
+
+    assert of() == of(max_score=6.0) != of(max_score=2.0)
+
+
+def test_the_length_of_a_models_answers_counts() -> None:
+    def of(n: int) -> str:
+        synthesis = {
+            "concepts": "tree",
+            "n_captions": 9,
+            "captioner": "python:m.n:make",
+            "captioner_options": {"max_new_tokens": n},
+        }
+        return str(identity(parse_config({**BASE, "synthesis": synthesis}))["synthesis"])
+
+    assert of(32) != of(64)

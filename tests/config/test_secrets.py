@@ -55,3 +55,15 @@ def test_the_value_of_an_option_that_names_a_secret_is_blanked() -> None:
     assert blanked({"command": command}, without_secrets) == {
         "command": ["train.py", "--api-key", "***", "--epochs", "3", "--token=***", "-v"]
     }
+
+
+def test_numbers_of_tokens_are_no_secrets() -> None:
+    plain = {"max_new_tokens": 32, "token": "abc", "password": 1234, "n_tokens": [3], "ratio": 0.5}
+    want = {
+        "max_new_tokens": 32,
+        "token": "***",
+        "password": "***",
+        "n_tokens": "***",
+        "ratio": 0.5,
+    }
+    assert blanked(plain, without_secrets) == want

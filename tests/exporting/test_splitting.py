@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.exporting.bands import parts_of
 from jobs.exporting.splitting import groups_of_splits
+from jobs.training.index import located
 from udfs.kernels.sampling.remainders import apportioned
 
 SHARES = [Fraction(98, 100), Fraction(2, 100)]
@@ -68,3 +70,9 @@ def test_files_are_numbered_over_all_splits() -> None:
     train, val = parts_of(["train", "val"], [10, 3], row_bytes=100, file_bytes=400)
     assert (train.n_files, train.first, val.n_files, val.first) == (3, 0, 1, 3)
     assert val.path(0, ".tar") == "val/part-00000.tar"
+
+
+def test_a_store_needs_two_slashes() -> None:
+    with pytest.raises(ValueError, match="has one slash; want a path, or a URI such as s3://"):
+        located("dbfs:/lake/out")
+    assert located("file:/tmp/out")[1] == "/tmp/out"

@@ -54,11 +54,10 @@ def test_a_concept_of_the_tree_is_at_home_in_its_node_alone() -> None:
 
 
 def test_a_label_may_call_a_concept_by_an_alias_in_any_case() -> None:
-    names = homes_of(concepts("Red Circle")).names
-    assert dict(zip(names["name"], names["known"], strict=True)) == {
-        "red circle": "red circle",
-        "red circles": "red circle",
-    }
+    homes = homes_of(concepts("Red Circle"))
+    called = ("red circle", "RED-Circles", " red  circle ", "Dog!", "", " - ")
+    groups = ["red circle", "red circle", "red circle", "dog", None, None]
+    assert [homes.group_of(label) for label in called] == groups
 
 
 def test_concepts_are_filled_up_to_the_median_group_of_the_sample() -> None:

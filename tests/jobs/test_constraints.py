@@ -371,3 +371,35 @@ def test_the_id_of_a_copy_means_the_point_that_stays_for_it(
     assert "must_include: 1 ids of " in caplog.text
     assert "are copies of others: the points that stay for them are meant" in caplog.text
     assert "are no points" not in caplog.text
+
+
+def test_rows_that_must_be_in_and_out_are_told(
+    draw: Draw, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = {"must_include": "tokens >= 125", "must_exclude": "id = 'p119'"}
+    ((*rows,),) = draw({"target_size": 20} | both)
+    assert "p119" not in {row.id for row in rows}
+    assert "samples.s0: 1 rows of must_include are left out by must_exclude" in caplog.text
+
+
+def test_a_sample_without_a_row_is_refused(draw: Draw) -> None:
+    with pytest.raises(ConfigError, match="samples.s0: its constraints leave no row; relax must_"):
+        draw({"target_size": 5000, "must_exclude": "id IS NOT NULL"})
+
+
+def test_rules_and_ids_may_be_csv_with_any_names(draw: Draw, tmp_path: Path) -> None:
+    (tmp_path / "rules.csv").write_text("level,node_id,rule,value\n2,0,drop,\n1,3,cap,2\n")
+    (tmp_path / "ids.csv").write_text("doc-id\np003\np005\n")
+    ruled, picked = draw(
+        {"target_size": 20, "node_rules": {"table": f"{tmp_path}/rules.csv"}},
+        {"target_size": 9, "must_include": {"table": f"{tmp_path}/ids.csv", "id": "doc-id"}},
+    )
+    assert len(ruled) == 20
+    assert sum(row.leaf_id == 3 for row in ruled) <= 2
+    assert {"p003", "p005"} <= {row.id for row in picked}
+
+
+def test_a_total_that_rows_which_must_be_in_stay_far_below(draw: Draw) -> None:
+    size = {"total": 30 * 120, "of": "tokens"}  # points of average size would be fewer
+    (rows,) = draw({"target_size": size, "must_include": "tokens < 70"})
+    assert {f"p{i:03}" for i in range(60)} <= {row.id for row in rows}

@@ -1,5 +1,6 @@
 """Divide and Contrast: clusters and targets by an oracle, the same on any layout; refusals."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import RunConfig, as_dict
+from jobs.pool.towers import packed_pairs
 from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
 from jobs.runs.run import Run
@@ -381,3 +383,31 @@ def test_what_cannot_be_divided_is_refused(
     with pytest.raises(error) as refused:
         contrasted(spark, config(folder, **contrast))
     assert said in str(refused.value)
+
+
+def test_a_refresh_learns_anew(
+    spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(folder / "lake", tmp_path / "lake")
+    of = config(folder, f"output.root={root}", n_clusters=2)
+    learned = []
+
+    def counted(*given: Any) -> Any:
+        learned.append(given)
+        return lessons(*given)
+
+    lessons = divide_contrast.lessons
+    monkeypatch.setattr(divide_contrast, "lessons", counted)
+    divide_contrast.run(spark, of)
+    before = rows_of(open_run(spark, of), "contrast_clusters")
+    divide_contrast.contrast(open_run(spark, of, is_refresh=True))
+    assert len(learned) == 2
+    assert rows_of(open_run(spark, of), "contrast_clusters") == before
+
+
+def test_rows_of_an_id_that_agree_are_one(spark: SparkSession) -> None:
+    rows = [("a", [1.0, 2.0], [3.0, 4.0])] * 2 + [("b", [1.0, 2.0], [1.0, 0.0])]
+    rows += [("b", [1.0, 2.0], [0.0, 1.0])]
+    frame = spark.createDataFrame(rows, "id string, a array<float>, b array<float>").repartition(3)
+    found = packed_pairs(frame, "views").collect()
+    assert {row.id: row.n_rows for row in found} == {"a": 1, "b": 2}

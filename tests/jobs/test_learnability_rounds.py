@@ -265,3 +265,42 @@ def test_rows_without_a_known_label_are_rejects(spark: SparkSession, folder: Pat
     n_sevens = int((pq.read_table(folder / "pool.parquet")["label"].to_numpy(False) == "7").sum())
     assert rejects["reason"].value_counts().to_dict() == {"unknown_label": n_sevens, "no_label": 1}
     assert "no clean row has the label 7" in {*rejects["detail"]}
+
+
+def test_looking_at_rounds_trains_none(
+    spark: SparkSession, folder: Path, pool: NoisyDigits, tmp_path: Path
+) -> None:
+    paths = {"log": tmp_path / "log", "fails": tmp_path / "fails", "n": len(pool.pool)}
+    (tmp_path / "train.py").write_text(TRAINER % paths)
+    command = [sys.executable, f"{tmp_path}/train.py", "{selection}", "{losses}", "{round}"]
+    trainer = {"command": command, "folder": f"file:{tmp_path}/rounds"}
+    online = {"table": f"{folder}/online.parquet", "format": "parquet", "loss": "1.0 * loss"}
+    of = config(folder, **ready(folder, rounds=2, trainer=trainer, online=online, keep=0.1))
+    (tmp_path / "fails").touch()
+    with pytest.raises(CurationError, match="ended with code 4"):
+        score_learnability.run(spark, of)
+    assert (tmp_path / "log").read_text() == "0 "
+    run = open_run(spark, of)
+    said = str(explain_point.explain(run, point="1"))
+    assert said.count("learnability: scored") == 1
+    with pytest.raises(ConfigError, match="trainer has not trained on round 0 yet; run evenlake"):
+        score_learnability.selections(run)
+    assert (tmp_path / "log").read_text() == "0 "
+    (tmp_path / "fails").unlink()
+    assert len(score_learnability.run(spark, of)) == 2  # its losses are read as they are
+    assert len(score_learnability.selections(open_run(spark, of))) == 2
+    assert (tmp_path / "log").read_text() == "0 0 1 "
+
+
+def test_what_a_trainer_returns_is_checked(spark: SparkSession, folder: Path) -> None:
+    of = config(folder, **ready(folder, rounds=2, keep=0.2))
+    with pytest.raises(ConfigError, match="does not fit learnability.online: Input should be a va"):
+        score_learnability.run(spark, of, lambda selection: {"table": 3})
+    here = folder / "online.parquet"
+    assert len(score_learnability.run(spark, of, lambda selection: {"table": here})) == 2
+
+
+def test_a_trainers_folder_is_one_of_this_machine(folder: Path) -> None:
+    trainer = {"command": ["true"], "folder": "s3://bucket/rounds"}
+    with pytest.raises(ConfigError, match="is in a store; want a folder of this machine"):
+        config(folder, **ready(folder, trainer=trainer))

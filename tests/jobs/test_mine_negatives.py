@@ -334,3 +334,11 @@ def test_the_command_says_what_was_mined(
     assert loss.startswith("InfoNCE of a batch in nats, at a temperature of 0.1: 0.")
     assert table.startswith(f"table: {folder}/lake/hard_negative_batches (stage_key = ")
     assert "uniform batches" in Path(page.removeprefix("page: ")).read_text()
+
+
+def test_batches_that_no_size_allows_are_all_smaller(spark: SparkSession, folder: Path) -> None:
+    of = config(folder, batches={"size": 32, "max_cosine": 1e-6})
+    run = mined(spark, of)
+    done = run.outcome(STAGE)
+    assert (done.n_whole, done.hardness) == (0, {})
+    assert len(rows_of(run)) + done.n_left == N_POINTS

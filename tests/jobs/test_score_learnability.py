@@ -388,3 +388,23 @@ def test_the_command_says_what_was_drawn(
         )
         == 2
     )
+
+
+def test_a_level_is_checked_where_the_tree_is_open_and_a_refresh_takes_it_as_it_is(
+    spark: SparkSession, folder: Path
+) -> None:
+    of = config(folder, "output.root=" + str(folder / "lake"), within_nodes=2)
+    run = open_run(spark, of, is_refresh=True)
+    run.config = run.config.model_copy(
+        update={"cluster": run.config.cluster.model_copy(update={"levels": []})}
+    )
+    assert score_learnability.score(run).n_scored > 0
+    with pytest.raises(ConfigError, match="within_nodes=3, but the tree has 2 levels; want one of"):
+        score_learnability.score(open_run(spark, config(folder, within_nodes=3)))
+
+
+def test_a_sample_named_pool_is_not_the_pool(spark: SparkSession, folder: Path) -> None:
+    named = [{"name": "pool", "target_size": 9, "share": {"leaves": 0.0}}]
+    of = parse_config(as_dict(config(folder)) | {"samples": named})
+    with pytest.raises(ConfigError, match="source='pool' is all points, but a sample has that na"):
+        score_learnability.score(open_run(spark, of))

@@ -160,6 +160,35 @@ def test_a_shortfall_ends_with_exit_code_3_where_the_config_says_so_and_keeps_wh
     assert rows_of(again, "synthetic_images") == before  # none was made again
 
 
+def test_images_made_later_are_in_the_manifest(
+    spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = tmp_path / "down"
+    code = FLAKY_CODE.replace('if any("red circle" in', f'if __import__("os").path.exists("{down}"'
+                              ') and any("red circle" in')  # fmt: skip
+    (tmp_path / "passing_generator.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    down.touch()
+    root = shutil.copytree(folder / "lake", tmp_path / "lake")
+    given = {"generator": "python:passing_generator:make", "tries": 5, "on_shortfall": "fail"}
+    config = small.config_of(folder, root, **given)
+    with pytest.raises(GuardError, match="2 of 8 captions have fewer than 3 images"):
+        render_images.render(run := open_run(spark, config))
+    assert len(rows_of(run, "synthesis_manifest")) == N_CAPTIONS - 2
+    down.unlink()
+    done = render_images.render(run := open_run(spark, config))
+    assert done.n_short == 0
+    assert {job["status"] for job in rows_of(run, "image_jobs")} == {"done"}
+    assert sorted(row["caption_id"] for row in rows_of(run, "synthesis_manifest")) == list(
+        range(N_CAPTIONS)
+    )
+    event = run.ledger.finished(run.key(IMAGES))
+    for table in (render_images.JOBS, render_images.MANIFEST):
+        digest = run.lake.describe(table, run.key(IMAGES)).digest
+        assert event is not None and event.digests[table.name] == digest
+    sys.modules.pop("passing_generator", None)
+
+
 @pytest.mark.parametrize("n_batches", [1, 7])
 def test_images_do_not_depend_on_how_captions_are_spread(n_batches: int) -> None:
     captions = [

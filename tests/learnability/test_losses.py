@@ -1,11 +1,13 @@
 """The forms that losses have, each beside numpy on a handful of rows, whatever the partitioning."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.learnability.losses import Source, read_losses
@@ -160,3 +162,34 @@ def test_what_is_not_there_is_refused(
 def test_a_side_has_one_form(form: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         LossesConfig(**form)
+
+
+def test_vectors_may_be_bytes_or_text_and_other_types_are_refused(
+    spark: SparkSession, source: Source
+) -> None:
+    plain = source.pool.rows
+    packed = F.udf(lambda v: np.array(v, "<f4").tobytes(), "binary")
+    written = F.concat(F.lit("["), F.array_join(F.col("a").cast("array<string>"), ","), F.lit("]"))
+    others = plain.withColumns({"packed": packed("a"), "written": written, "map": F.create_map()})
+    other = replace(source, pool=replace(source.pool, rows=others))
+    singles = plain.withColumns({c: F.col(c).cast("array<float>") for c in "ab"})
+    single = replace(source, pool=replace(source.pool, rows=singles))
+    for form in ("embedding", "views", "pair"):
+        columns = (lambda c: c) if form == "embedding" else (lambda c: [c, "b"])  # noqa: E731
+        want = read(spark, single, **{form: columns("a")})
+        assert read(spark, other, **{form: columns("packed")}) == pytest.approx(want, nan_ok=True)
+        assert len(read(spark, other, **{form: columns("written")})) == N
+    with pytest.raises(InputError, match="learnability.online: loss='a' is array<double>; want a"):
+        read(spark, source, loss="a")
+    with pytest.raises(InputError, match="pair='own' is double; want an array of numbers, or bin"):
+        read(spark, source, pair=["own", "a"])
+
+
+def test_a_column_may_have_any_name_and_a_broken_record_has_no_loss(
+    spark: SparkSession, source: Source, tmp_path: Path
+) -> None:
+    (tmp_path / "losses.csv").write_text("doc-id,the loss\n0,0.5\n1,1,5\n")
+    losses = LossesConfig(table=f"{tmp_path}/losses.csv", id="doc-id", loss="the loss")
+    ids = spark.range(2).select(F.col("id").cast("string"))
+    found = read_losses(spark, "online", losses, replace(source, rows=ids)).collect()
+    assert {row.id: row.loss for row in found} == {"0": 0.5, "1": None}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from jobs.bounds.values import bounds_of_values, rows_of_shares
 from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
@@ -233,8 +234,7 @@ def possible(
     if wanted.like is not None and wanted.like.strict:
         most = np.where(seeds_in(levels) == 0, 0, most)
     if wanted.quotas is not None:
-        for i, quota in enumerate(wanted.quotas.values.values()):
-            fewest, largest = quota.bounds(size)
+        for i, (fewest, largest) in enumerate(bounds_of_values(wanted.quotas, size)):
             row = np.zeros((n_strata, n_leaves))
             row[i] = 1
             rows.append(row.ravel())
@@ -371,3 +371,54 @@ def test_the_nearest_size_of_values_beside_nodes_is_the_nearest(rng: np.random.G
         between = range(min(nearest, size) + 1, max(nearest, size))
         assert possible(wanted, levels, counts, nearest)
         assert not any(possible(wanted, levels, counts, n) for n in between)
+
+
+def of_shares(**shares: float) -> QuotasConfig:
+    values = {name: {"share": share} for name, share in shares.items()}
+    return QuotasConfig.model_validate({"by": "language", "values": values})
+
+
+@pytest.mark.parametrize(
+    ("shares", "size", "rows"),
+    [
+        ({"a": 0.5, "b": 0.5}, 7, [4, 3]),
+        ({"a": 0.5, "b": 0.5}, 5, [3, 2]),
+        ({"a": 0.25, "b": 0.25, "c": 0.5}, 10, [3, 2, 5]),
+        ({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, 10, [4, 3, 3]),
+        ({"a": 0.3, "b": 0.3, "c": 0.3}, 5, [2, 1, 1]),  # and 1 of all others
+        ({"a": 0.25, "b": 0.5}, 10, [2, 5]),  # as rounded
+        ({"a": 1.0, "b": 0.0}, 3, [3, 0]),
+    ],
+)
+def test_rows_of_shares_by_hand(shares: dict[str, float], size: int, rows: list[int]) -> None:
+    assert [*rows_of_shares(of_shares(**shares), size).values()] == rows
+
+
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=6), st.integers(1, 3000))
+def test_shares_that_sum_to_one_take_all_rows(parts: list[int], size: int) -> None:
+    shares = {f"v{i}": part / sum(parts) for i, part in enumerate(parts)}
+    rows = rows_of_shares(of_shares(**shares), size)
+    assert sum(rows.values()) == size
+    assert all(abs(rows[name] - share * size) < 2 for name, share in shares.items())
+
+
+def test_a_share_holds_where_all_that_is_possible_is_taken() -> None:
+    levels = [
+        TreeLevel(np.array([0, 0]), np.ones(2, int), np.array([600, 400])),
+        TreeLevel(np.array([0]), np.array([2]), np.array([1000])),
+    ]
+    counts = Counts(np.array([[600, 0], [0, 400]]), np.zeros((2, 2), int))
+    wanted = SampleConfig(
+        name="s", target_size=5000, share=ShareConfig(leaves=0.0), quotas=of_shares(en=0.5)
+    )
+
+    def rows_at(size: int) -> list[int]:
+        return [s.size for s in plan_sample(wanted, levels, counts, size, seed=3).strata]
+
+    assert rows_at(5000) == rows_at(1000) == rows_at(800) == [400, 400]
+    assert rows_at(701) == [350, 351]
+    with pytest.raises(ConfigError, match="and quotas leaves 850; want 800 or fewer"):
+        rows_at(900)
+    lots = wanted.model_copy(update={"quotas": of_shares(en=0.9)})
+    with pytest.raises(ConfigError, match="720 rows are wanted, .* want a target_size of 667 or"):
+        plan_sample(lots, levels, counts, 800, seed=3)

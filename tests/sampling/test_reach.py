@@ -73,3 +73,8 @@ def test_a_share_is_taken_as_it_is_written() -> None:
     counts = Counts(np.where(np.arange(100) < 55, 5, 0)[None], np.zeros((1, 100), int))
     wanted = sample(0.55, must_exclude="x")  # as a float, times 100, a little more than 55
     assert rows_for(wanted, [level], counts) == 55
+
+
+def test_minima_that_demand_more_rows_are_met() -> None:
+    found = rows_for(sample(0.25, per_node=PerNodeConfig(level="top", min=7)), LEVELS)
+    assert found == 14

@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, InputError
 from jobs.pool.beside import opened
 from jobs.sections.node_rules import NodeRule, NodeRulesTable
 from jobs.sections.samples import SampleConfig
-from jobs.spark.naming import quote
 from udfs.kernels.sampling.allocation import TreeLevel
 from udfs.kernels.sampling.quotas import rounded
 
 MOST_RULES = 100_000
 NO_CAP = np.iinfo(np.int64).max  # rows of a node without a cap
+_NUMBERS = {"level": "int", "node_id": "bigint", "value": "double"}
 _NEEDED, _OPTIONAL = ("level", "node_id", "rule"), ("value", "note")
 
 
@@ -47,11 +47,21 @@ def rules_of(spark: SparkSession, sample: SampleConfig, tree_key: str) -> Sequen
                 f"{key}: {given.table} has rules for the tree {others[0].tree_key!r}, and this one "
                 f"is {tree_key!r}, whose nodes are others; look at them anew, or filter by where"
             )
-    columns = [quote(name) for name in (*_NEEDED, *_OPTIONAL) if name in rows.columns]
+    columns = [
+        _number(rows, name, _NUMBERS[name]) if name in _NUMBERS else F.col(name)
+        for name in (*_NEEDED, *_OPTIONAL)
+        if name in rows.columns
+    ]
     found = rows.select(*columns).limit(MOST_RULES + 1).collect()
     if len(found) > MOST_RULES:
         raise InputError(f"{key}: {given.table} has more than {MOST_RULES} rows; want fewer")
     return [_rule(f"{key}: {given.table}", row.asDict()) for row in found]
+
+
+def _number(rows: DataFrame, name: str, kind: str) -> Column:
+    """Return a column of numbers; text is read as such, as CSV has no other type."""
+    is_text = rows.schema[name].dataType.typeName() == "string"
+    return F.col(name).try_cast(kind).alias(name) if is_text else F.col(name)
 
 
 def _rule(at: str, row: dict[str, object]) -> NodeRule:
