@@ -149,16 +149,18 @@ def _placed(this: Run, wanted: WantedSample, drawn: DataFrame) -> tuple[DataFram
 def _columns(this: Run, wanted: WantedSample) -> DataFrame:
     """Return the wanted columns of the pool, and its id.
 
+    Of all columns, those that are called as one of the sample's are named ``pool_NAME``.
+
     Raises
     ------
     ConfigError
         If one is called as a column of the sample is, and is not its id.
     """
-    names = wanted.columns
-    if names is None:
-        names = tuple(columns_of(this.pool))
+    every = wanted.columns is None
+    names = wanted.columns or (columns_of(this.pool) if every else ())
     names = tuple(name for name in names if not _is_id(this, name))
-    lower = [name.lower() for name in names]
+    renamed = {n: f"pool_{n}" for n in names if every and n.lower() in OWN}
+    lower = [renamed.get(name, name).lower() for name in names]
     for i, name in enumerate(lower):
         if name in OWN or name in lower[:i]:
             raise ConfigError(
@@ -166,7 +168,7 @@ def _columns(this: Run, wanted: WantedSample) -> DataFrame:
                 "name the pool's other columns, each once, whatever their case, or give a view of "
                 "it as input.table, in which it has another name"
             )
-    return named_columns(this.pool, this.written.input, names)
+    return named_columns(this.pool, this.written.input, names).withColumnsRenamed(renamed)
 
 
 def _is_id(this: Run, name: str) -> bool:

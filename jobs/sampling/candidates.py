@@ -92,10 +92,10 @@ def _stratum(quotas: QuotasConfig | None) -> Column:
     """Return the place of a point's value among those that have quotas; all others come last."""
     if quotas is None:
         return F.lit(0)
-    place = F.lit(len(quotas.values))
-    for i, value in enumerate(quotas.values):
-        place = F.when(F.col(quote(quotas.by)) == F.lit(value), i).otherwise(place)
-    return place.cast("int")
+    # a map, as a chain of conditions for thousands of values would be too deep for Spark
+    places = F.create_map(*(F.lit(x) for i, value in enumerate(quotas.values) for x in (value, i)))
+    place = F.try_element_at(places, F.col(quote(quotas.by)))
+    return F.coalesce(place, F.lit(len(quotas.values))).cast("int")
 
 
 def number_in(name: str) -> Column:

@@ -35,7 +35,7 @@ PartOfSample = Annotated[float, Field(ge=0, le=1)]
 class TotalConfig(Section):
     """A size given as the total of a column, such as tokens: as many rows as sum to it."""
 
-    total: Annotated[float, Field(gt=0)]
+    total: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     of: str
 
 

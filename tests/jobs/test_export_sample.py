@@ -13,10 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs import balance_sample, cluster_levels, curate, export_sample
+from jobs import (
+    balance_sample,
+    cluster_levels,
+    curate,
+    embed_pool,
+    export_sample,
+    find_duplicates,
+)
 from jobs.__main__ import main as evenlake
 from jobs.config.errors import ConfigError, CurationError, InputChangedError, InputError
 from jobs.config.loading import parse_config
@@ -492,3 +500,27 @@ def test_a_pool_whose_files_have_changed_since_the_draw_is_named(
     pq.write_table(rows.slice(1), tmp_path / "pool.parquet")
     with pytest.raises(InputError, match=rf"has changed since run {drawn_by} \(.*evenlake curate"):
         export(open_run(spark, config), f"{tmp_path}/out", WantedSample(sample="s"))
+
+
+def test_all_columns_of_a_folder_of_images_may_leave(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 255, (20, 8, 8, 3), "uint8")):
+        Image.fromarray(pixels).save(tmp_path / f"images/{i}.png")
+    sample = {"name": "s", "target_size": 6, "share": {"leaves": 0.0}}
+    plain = {
+        "input": {"table": f"{tmp_path}/images", "content": "content"},
+        "output": {"root": f"{tmp_path}/lake"},
+        "embed": {"model": "pixels"},
+        "cluster": {"levels": [4], "resampling": {"rounds": 0}},
+        "samples": [sample],
+    }
+    run = open_run(spark, parse_config(plain, ()))
+    for stage in (embed_pool, find_duplicates, cluster_levels, balance_sample):
+        run.do(stage.STAGE)
+    export(run, f"{tmp_path}/out", WantedSample(sample="s"))
+    rows = pq.read_table(f"{tmp_path}/out").to_pylist()
+    assert len(rows) == 6
+    for row in rows:
+        assert row["pool_path"].endswith(f"images/{row['id']}")
+        assert isinstance(row["path"], list)
+        assert row["content"] == (tmp_path / "images" / row["id"]).read_bytes()
