@@ -6,11 +6,15 @@ any crash.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType
 
 from jobs.config.errors import InputError
 from jobs.exporting.folder import Folder
@@ -18,6 +22,7 @@ from jobs.spark.naming import quote
 from jobs.spark.settings import changed
 
 SLOT = "_evenlake_file"  # the number of a row's file
+_BYTES = "_evenlake_bytes"
 _MOST_TASKS = 4096
 _LOOKED_AT = 256  # rows examined to estimate the size of one
 _SETTINGS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}  # instead of INT96
@@ -34,10 +39,17 @@ def row_bytes(rows: DataFrame, columns: DataFrame | None, seed: int) -> float:
     few = rows.orderBy(F.xxhash64("id", F.lit("looked at"), F.lit(seed)), "id").limit(_LOOKED_AT)
     if columns is not None:
         few = F.broadcast(few).join(columns, on="id", how="inner")
-    looked = few.toArrow()
+    # of bytes, such as images, their lengths are enough
+    blobs = [f.name for f in few.schema if isinstance(f.dataType, BinaryType)]
+    emptied = {n: F.when(F.col(quote(n)).isNotNull(), F.lit(b"")) for n in blobs}
+    lengths = (F.coalesce(F.octet_length(quote(n)), F.lit(0)).cast("bigint") for n in blobs)
+    total = reduce(add, lengths, F.lit(0).cast("bigint"))
+    looked = few.withColumn(_BYTES, total).withColumns(emptied).toArrow()
+    n_bytes = pa.compute.sum(looked[_BYTES]).as_py() or 0
     # as one chunk, so that buffers do not depend on how the pool is laid out
+    looked = looked.drop_columns(_BYTES)
     looked = pa.Table.from_pylist(looked.to_pylist(), schema=looked.schema)
-    return float(looked.nbytes / max(1, looked.num_rows))
+    return float((looked.nbytes + n_bytes) / max(1, looked.num_rows))
 
 
 def joined(

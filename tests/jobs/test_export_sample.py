@@ -32,6 +32,7 @@ from jobs.config.model import RunConfig, as_dict
 from jobs.export_sample import export_sample as export
 from jobs.exporting import formats
 from jobs.exporting.folder import Folder
+from jobs.exporting.slots import row_bytes
 from jobs.exporting.wanted_sample import OWN, ExportedSample, WantedSample, parse_splits
 from jobs.pool.inputs import Pool
 from jobs.runs.opening import open_run
@@ -524,3 +525,13 @@ def test_all_columns_of_a_folder_of_images_may_leave(spark: SparkSession, tmp_pa
         assert row["pool_path"].endswith(f"images/{row['id']}")
         assert isinstance(row["path"], list)
         assert row["content"] == (tmp_path / "images" / row["id"]).read_bytes()
+
+
+def test_the_bytes_of_a_row_are_those_of_its_columns(spark: SparkSession) -> None:
+    rows = [(i, f"r{i}", None if i % 5 == 0 else b"x" * (i * 37), [i] * i) for i in range(60)]
+    frame = spark.createDataFrame(
+        rows, "id bigint, text string, `an image` binary, list array<int>"
+    )
+    whole = frame.toArrow()
+    one = pa.Table.from_pylist(whole.to_pylist(), schema=whole.schema)
+    assert row_bytes(frame.repartition(3), None, 0) == one.nbytes / 60
