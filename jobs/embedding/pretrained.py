@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from glob import escape
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,6 +32,7 @@ HERE = Here(unpacked, own_gpu)
 PREFIX = "evenlake-model-"  # prefix of the archives' names
 _ORGANIZATION = "sentence-transformers"  # organization of hub names that lack one
 # in the order in which the libraries look for them
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 _WEIGHTS = [re.compile(names) for names in (r"\.safetensors$", r"\.(bin|pt)$", r"\.onnx")]
 _ASKED = ("modules.json", "config.json")  # every model has one of them
 
@@ -104,8 +106,20 @@ def files_of_folder(folder: Path) -> Files:
 def _files_of_onnx(model: Path) -> Files:
     """Return a model's files: itself, the weights that it keeps outside, and what goes with it."""
     files = {path.name: path for path in sorted(model.parent.glob(f"{escape(model.name)}*"))}
+    files |= {name: model.parent / name for name in _weights_beside(model)}
     found = {name: path for name in onnx.BESIDE if (path := onnx.beside(model, name))}
     return files | found
+
+
+def _weights_beside(model: Path) -> set[str]:
+    """Return the files in which an ONNX model says that it keeps its weights.
+
+    In its protocol buffers these are pairs of the key ``location`` and a path of up to 127 bytes.
+    """
+    with model.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        found = {content[at.end() : at.end() + at[1][0]] for at in _LOCATION.finditer(content)}
+    names = {name.decode(errors="replace") for name in found}
+    return {name for name in names if (model.parent / name).is_file()}
 
 
 def weights(files: Files) -> int:

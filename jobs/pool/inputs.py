@@ -21,7 +21,7 @@ from jobs.reading.settings import session_ways, settings_pinned
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute, is_local, path_of
+from jobs.spark.naming import absolute, is_local, path_of, without_parents
 from jobs.spark.relative import require_one_meaning
 from jobs.spark.repeatable import require_repeatable
 
@@ -144,6 +144,7 @@ def open_pool(spark: SparkSession, config: InputConfig) -> Pool:
     """
     if "/" in config.table:
         require_one_meaning(spark, "input.table", config.table)
+        config = config.model_copy(update={"table": without_parents(config.table)})
     with settings_pinned(spark):
         pool = _found(spark, config)
         rows = refuse_python_types(pool.rows, f"input.table={config.table!r}")
@@ -180,9 +181,9 @@ def _found(spark: SparkSession, config: InputConfig) -> Pool:
     name = without_secrets(config.table)
     try:
         if kind in _TABLES:
-            rows, version, paths = read_table(spark, config, kind)
+            rows, version, paths, ways = read_table(spark, config, kind)
             name = name if kind == "table" else absolute(name)
-            return Pool(rows, name, version, paths=paths)
+            return Pool(rows, name, version, paths=paths, ways=ways)
         kind, files = choose_format(_listed(spark, config), config.format)
         if config.version is not None:
             raise InputError(f"input.version={config.version} needs a Delta table; this is {kind}")

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -10,10 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.reading.files import escaped, fingerprint_of, listed
-from jobs.spark.classic import delta_sources, delta_version
+from jobs.spark.classic import delta_sources, delta_version, plan_of
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.naming import absolute, quote
+from jobs.spark.naming import absolute, path_of, quote
 
 _PART = r"(?:`(?:[^`]|``)+`|[^`.]+)"  # one part of a table's name
 
@@ -24,6 +25,7 @@ class Table(NamedTuple):
     rows: DataFrame
     version: str
     paths: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()  # see ``Pool``
 
 
 def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
@@ -39,7 +41,8 @@ def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
     if identity is None:
         if version is not None:
             raise InputError(f"input.version={version} needs a Delta table; this is a {kind}")
-        return _unversioned(spark.read.options(**config.options).table(name), config.table)
+        found = _unversioned(spark.read.options(**config.options).table(name), config.table)
+        return found._replace(ways=_view_ways(found.rows, name)) if is_view else found
     if version is None and known:
         version = known.version
     if version is None:
@@ -52,17 +55,36 @@ def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
 
 def _unversioned(rows: DataFrame, table: str) -> Table:
     """Identify a view, or a table that is not Delta's, by what it reads: versions and files."""
-    versions = delta_sources(rows) or []
+    sources = delta_sources(rows) or {}
+    versions = sorted(sources)
     paths = tuple(escaped(unquote(uri)) for uri in rows.inputFiles())
     if not paths and not versions:
         raise InputError(
             f"input.table={table!r} holds no files; if it is a view of rows that are made when it "
             "is read, write it to a table first"
         )
-    if versions:  # the same files may hold fewer rows: deletion vectors
-        digest = hashlib.sha256("\n".join([*versions, *sorted(paths)]).encode()).hexdigest()[:16]
-        return Table(rows, digest)
-    return Table(rows, fingerprint_of(listed(rows.sparkSession, paths)), paths)
+    if not versions:
+        return Table(rows, fingerprint_of(listed(rows.sparkSession, paths)), paths)
+    # the same files of a Delta table may hold fewer rows: deletion vectors
+    parts, roots = [*versions, *sorted(paths)], tuple(f"{path_of(r)}/" for r in sources.values())
+    if others := [path for path in paths if not path_of(path).startswith(roots)]:
+        parts.append(fingerprint_of(listed(rows.sparkSession, others)))
+    return Table(rows, _hash_of(parts))
+
+
+def _view_ways(rows: DataFrame, name: str) -> tuple[str, ...]:
+    """Identify a view by its SQL, too: it may be redefined over the same files.
+
+    A temporary view keeps none, but a plan, which another version of Spark may write otherwise.
+    """
+    told = rows.sparkSession.sql(f"DESCRIBE TABLE EXTENDED {name}").where("col_name = 'View Text'")
+    texts = [row.data_type for row in told.select("data_type").take(1)]
+    text = texts[0] if texts else plan_of(rows)
+    return () if text is None else (f"sql-{_hash_of([text])}",)
+
+
+def _hash_of(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _is_view(spark: SparkSession, table: str) -> bool:

@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -179,8 +180,15 @@ def listed(
 
 def fingerprint_of(files: Sequence[Any]) -> str:
     """Hash the paths, sizes and times of files."""
-    lines = sorted(f"{file.path}\t{file.length}\t{file.modificationTime}" for file in files)
+    lines = sorted(
+        f"{file.path}\t{file.length}\t{_in_utc(file.modificationTime)}" for file in files
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _in_utc(local: datetime) -> datetime:
+    """Return a time in UTC, without a zone: files do not change with the machine's."""
+    return datetime.fromtimestamp(local.timestamp(), UTC).replace(tzinfo=None)
 
 
 def few(names: Sequence[str], most: int = 3) -> str:

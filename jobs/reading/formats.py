@@ -44,7 +44,7 @@ def choose_format(files: Files, declared: str | None) -> Chosen:
     elif declared in ("binaryFile", "text"):  # any file is bytes, and most are text
         wanted = {*every}
     else:
-        wanted = {*by_kind[declared], *by_kind[None]} or {*every}
+        wanted = {*by_kind[declared], *by_kind[None]} if by_kind[declared] else {*every}
     others = [name for i, name in enumerate(files.names) if i not in wanted]
     found = [file for i, file in enumerate(files.found) if i in wanted]
     for name in (files.names[i] for i in sorted(wanted)):
@@ -86,7 +86,8 @@ def _data_kind(files: Files, by_kind: Mapping[str | None, list[int]]) -> str:
 def _refuse_larger(files: Files, by_kind: Mapping[str | None, list[int]], kind: str) -> None:
     """Refuse a kind that holds less than another: it may not be the data."""
     size = {
-        name: sum(files.found[i].length for i in rows) for name, rows in by_kind.items() if name
+        name or "no known kind": sum(files.found[i].length for i in rows)
+        for name, rows in by_kind.items()
     }
     largest = max(size, key=lambda name: size[name])
     if size[largest] > size[kind]:

@@ -66,6 +66,14 @@ def _below(place: Path) -> Iterator[File]:
         yield from _described(folder, names)
 
 
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refuse(error: OSError) -> None:
     """Refuse what cannot be listed: its files would be left out without a word.
 
@@ -88,6 +96,10 @@ def _described(folder: str, names: Sequence[str]) -> Iterator[File]:
         if is_hidden(name):
             continue
         path = f"{folder}/{name}" if folder != "/" else f"/{name}"
+        if not path.isprintable() and not _is_utf8(path):
+            raise InputError(
+                f"input.table: the name of {os.fsencode(path)!r} is not UTF-8; rename it"
+            )
         try:
             found = os.stat(path)
         except FileNotFoundError:  # a broken link

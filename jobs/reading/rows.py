@@ -144,14 +144,20 @@ def _records(
     rows = reader.load(paths)
     if kind == "json":
         refuse_lost_digits(reader, paths, rows, config)
-    if kind != "csv" or not _is_text(rows.schema) or MALFORMED in rows.columns:
+    if kind != "csv" or MALFORMED in rows.columns:
         return rows
+    has_types = not _is_text(rows.schema)  # by the option inferSchema
     names, separator = rows.columns, options.get("sep", options.get("delimiter", ","))
     rows = reader.schema(rows.schema.add(MALFORMED, StringType())).load(paths)
-    if len(names) == 1 or options["header"].lower() != "true":  # one word may be like its column
+    # one word may be like its column
+    if has_types or len(names) == 1 or options["header"].lower() != "true":
         return rows
-    # files with a header each that were joined
-    is_header = reduce(and_, (F.col(quote(name)) == name for name in names[:_LOOKED_AT]))
+    # files with a header each that were joined; Spark names a column without a name itself
+    is_name = (
+        F.col(quote(name)).isNull() if name == f"_c{i}" else F.col(quote(name)) == name
+        for i, name in enumerate(names[:_LOOKED_AT])
+    )
+    is_header = reduce(and_, is_name)
     text = F.when(is_header, separator.join(names)).otherwise(F.col(MALFORMED))
     return rows.withColumn(MALFORMED, text)
 

@@ -12,6 +12,7 @@ from jobs.pool.inputs import Pool, open_pool, with_pointed
 from jobs.runs.progress import Progress
 from jobs.runs.run import Run
 from jobs.runs.stage import Recipe
+from jobs.spark.naming import without_parents
 from jobs.spark.own_code import ship_own_code
 from jobs.tables.lake import Lake
 
@@ -103,7 +104,7 @@ def _refuse_other_pool(run: Run, events: list[Event] | None) -> None:
         known = {name for row in pools.collect() for name in row.pools}
     else:  # a run that has only failed does not bind the root
         known = {name for e in events if e.event == "finished" for name in e.inputs}
-    if known and run.pool.name not in known:
+    if known and run.pool.name not in set(map(without_parents, known)):
         raise ConfigError(
             f"output holds the pool {sorted(known)[0]!r}, this config reads {run.pool.name!r}; "
             "one root holds one pool: choose another output.root"

@@ -53,18 +53,28 @@ def _snapshot(spark: SparkSession, path: str) -> Any:
     return logs.forTable(spark._jsparkSession, path).update(False, none, none)
 
 
-def delta_sources(rows: DataFrame) -> list[str] | None:
-    """Return ``id@version`` of each Delta table that some rows are read from."""
+def delta_sources(rows: DataFrame) -> dict[str, str] | None:
+    """Return the Delta tables that some rows are read from: ``id@version`` -> path."""
     if is_remote():
         return None
-    found = []
+    found = {}
     with contextlib.suppress(Exception):
         leaves = rows._jdf.queryExecution().analyzed().collectLeaves()
         for i in range(leaves.size()):
             with contextlib.suppress(Exception):  # not a Delta table
                 snapshot = leaves.apply(i).relation().location().snapshotAtAnalysis()
-                found.append(f"{snapshot.metadata().id()}@{snapshot.version()}")
-    return sorted(found)
+                path = str(snapshot.deltaLog().dataPath().toString())
+                found[f"{snapshot.metadata().id()}@{snapshot.version()}"] = path
+    return found
+
+
+def plan_of(rows: DataFrame) -> str | None:
+    """Return how some rows are computed, without the numbers that Spark gives to columns."""
+    if is_remote():
+        return None
+    with contextlib.suppress(Exception):
+        return str(rows._jdf.queryExecution().analyzed().canonicalized().toString())
+    return None
 
 
 def broadcast(spark: SparkSession, content: bytes) -> tuple[Any, Callable[[], None]] | None:

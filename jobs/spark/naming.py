@@ -1,5 +1,6 @@
 """Paths, names and text, as Delta and SQL expect them."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlparse
@@ -10,6 +11,15 @@ _STORE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?")  # scheme and address
 def absolute(path: str) -> str:
     """Return a local path in full, as Delta's SQL needs it; URIs stay as they are."""
     return path.rstrip("/") if urlparse(path).scheme else str(Path(path).absolute())
+
+
+def without_parents(path: str) -> str:
+    """Return a local path without its parent steps (..), taken away as text, as Hadoop does."""
+    inside = path_of(path)
+    if ".." not in inside.split("/") or not is_local(path):
+        return path
+    store = path.removesuffix(inside)
+    return store + os.path.normpath(inside if store else absolute(inside))
 
 
 def is_full(path: str) -> bool:

@@ -93,9 +93,10 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    for folder, subfolders, names in os.walk(path):
+    for folder, subfolders, names in os.walk(path, followlinks=True):
         subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
-        yield from (Path(folder) / name for name in sorted(names) if not is_hidden(name))
+        files = (Path(folder) / name for name in sorted(names) if not is_hidden(name))
+        yield from (file for file in files if file.is_file() and file.stat().st_size)
 
 
 def _endings(files: Sequence[Path]) -> str:
@@ -119,6 +120,14 @@ def _images(table: str, path: Path, files: Sequence[Path], partitions: Sequence[
     return Found(table, what, len(files), is_exact, columns=columns, model="pixels")
 
 
+def _are_ids(parts: Sequence[Any]) -> bool:
+    """Return whether an array of every file holds whole numbers or texts, none of them twice."""
+    if any(part is None or part.dtype.kind not in "iuUS" for part in parts):
+        return False
+    values = [value for part in parts for value in part.tolist()]
+    return len({*values}) == len(values)
+
+
 def _matrix(table: str, files: Sequence[Path]) -> Found:
     """Describe arrays: one of vectors : (n_rows, n_features), and columns of n_rows beside it."""
     found = [numpy_files.arrays_of(Source(str(file)), named=None) for file in files]
@@ -129,7 +138,7 @@ def _matrix(table: str, files: Sequence[Path]) -> Found:
         raise ConfigError(f"{table!r} has the shape {shapes}; want (rows, features)")
     matrix = first[vectors[0]]
     plain = {name: array for name, array in first.items() if array.ndim == 1}
-    distinct = [name for name, array in plain.items() if len({*array.tolist()}) == len(array)]
+    distinct = [name for name in plain if _are_ids([each.columns.get(name) for each in found])]
     columns: dict[str, Any] = {"id": distinct[0] if distinct else "id", "embedding": vectors[0]}
     if kept := [name for name in plain if name not in distinct]:
         columns["metadata"] = kept

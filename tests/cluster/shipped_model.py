@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs import embed_pool
 from jobs.config.loading import parse_config
+from jobs.embedding import chosen
 from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake
 from tests.cluster.sessions import start_cluster
@@ -30,13 +31,13 @@ def main(folder: Path) -> None:
             "samples": [{"name": "s", "target_size": 2}],
         }
     )
-    ship = embed_pool.ship_archive
+    ship = chosen.ship_archive
 
     def ship_and_remove(*told: Any) -> None:
         ship(*told)
         shutil.rmtree(model)
 
-    embed_pool.ship_archive = ship_and_remove
+    chosen.ship_archive = ship_and_remove
     run = open_run(spark, config)
     run.do(embed_pool.STAGE)
     rows = Lake(spark, config.output).read(embed_pool.EMBEDDINGS, run.key(embed_pool.STAGE))

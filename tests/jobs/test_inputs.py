@@ -1,15 +1,21 @@
 """The pool: every kind of input is recognised without its format, and read as users mean it."""
 
+import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
+from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
+from jobs.reading.files import fingerprint_of
+from jobs.reading.local_listing import File
 
 TEXTS = [("a", "first text"), ("b", "second, with a comma"), ("c", "third")]
 
@@ -89,3 +95,95 @@ def test_files_are_fingerprinted_by_path_size_and_time(spark: SparkSession, tmp_
     assert open_pool(spark, config).fingerprint == before
     file.write_text('{"id": "a", "text": "longer"}')
     assert open_pool(spark, config).fingerprint != before
+
+
+def test_a_path_with_parent_steps_gives_the_same_ids(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    for name in ("a/one.txt", "b/two.txt"):
+        (tmp_path / "texts" / name).parent.mkdir(parents=True)
+        (tmp_path / "texts" / name).write_text(name)
+    Image.new("L", (4, 4), 7).save(tmp_path / "texts.png")
+    monkeypatch.chdir(tmp_path / "here")
+    want = [("a/one.txt", "a/one.txt"), ("b/two.txt", "b/two.txt")]
+    for table in ("../texts", f"{tmp_path}/here/../texts", f"file:{tmp_path}/here/../texts"):
+        config = InputConfig(table=table, content="value", metadata=["label"])
+        assert values(spark, config) == want
+        assert open_pool(spark, config).name.endswith(f"{tmp_path}/texts")
+    pictures = InputConfig(table="../*.png", content="content")
+    ((id_, _),) = values(spark, pictures)
+    assert id_ == "texts.png"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_a_fingerprint_does_not_depend_on_the_machines_time_zone(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    found = fingerprint_of([File("file:/a", 1_700_000_000_123, 5)])
+    monkeypatch.undo()
+    time.tzset()
+    text = "file:/a\t5\t2023-11-14 22:13:20.123000"
+    assert found == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_a_view_that_is_redefined_is_another_pool(spark: SparkSession, tmp_path: Path) -> None:
+    for name, kind in (("one", "delta"), ("two", "parquet")):
+        frame = spark.createDataFrame(TEXTS, f"id string, {name} string")
+        frame.write.format(kind).save(f"{tmp_path}/{name}")
+        spark.read.format(kind).load(f"{tmp_path}/{name}").createOrReplaceTempView(f"{name}_rows")
+    config = InputConfig(table="redefined", content="one")
+    found = []
+
+    def opened(sql: str) -> str:
+        spark.sql(f"CREATE OR REPLACE TEMP VIEW redefined AS {sql}")
+        pool = open_pool(spark, config)
+        pool.require_unchanged()
+        found.append(pool.fingerprint)
+        return found[-1]
+
+    joined = "SELECT id, one, two FROM one_rows JOIN two_rows USING (id)"
+    assert opened(joined) == opened(joined)
+    assert opened("SELECT id, one FROM one_rows") != opened(
+        "SELECT id, trim(one) AS one FROM one_rows"
+    )
+    config = InputConfig(table="redefined", content="two")
+    assert opened("SELECT id, two FROM two_rows") != opened(
+        "SELECT id, trim(two) AS two FROM two_rows"
+    )
+    part, *_ = (tmp_path / "two").glob("*.parquet")
+    os.utime(part, (1, 1))  # written anew in place
+    assert opened(joined) != found[0]
+    for name in ("redefined", "one_rows", "two_rows"):
+        spark.catalog.dropTempView(name)
+
+
+def test_files_of_no_known_kind_may_be_the_data(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("what this is")
+    (tmp_path / "part-00000").write_text("id,text\na,one\n" * 9)
+    with pytest.raises(InputError, match=r"of text \(12 bytes\) and of no known kind \(126 bytes"):
+        open_pool(spark, InputConfig(table=str(tmp_path), content="value"))
+
+
+def test_a_local_name_that_is_not_utf8_is_told(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    with open(os.fsencode(str(tmp_path)) + b"/caf\xe9.txt", "w") as file:
+        file.write("two")
+    with pytest.raises(InputError, match=r"caf\\xe9.txt' is not UTF-8; rename it"):
+        open_pool(spark, InputConfig(table=str(tmp_path), content="value"))
+
+
+def test_types_of_csv_may_be_inferred_and_broken_records_are_still_found(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "pool.csv").write_text("id,text\n1,one\n2,two,three\n")
+    config = InputConfig(
+        table=str(tmp_path / "pool.csv"), content="text", options={"inferSchema": "true"}
+    )
+    rows = pool_columns(open_pool(spark, config), config, "content").collect()
+    assert {row.id: (row.value, row.malformed) for row in rows} == {
+        1: ("one", None),
+        2: (None, "2,two,three"),
+    }

@@ -116,6 +116,11 @@ def test_weights_beside_the_model_count_and_go_with_it(tmp_path: Path) -> None:
     (model / "model.onnx.data").write_bytes(b"weights")
     files = pretrained._files_of_onnx(onnx.find(str(model)))
     assert {*files} == {"model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json"}
+    place = b"\x0a\x08location\x12\x0bweights.bin"
+    with (model / "model.onnx").open("ab") as file:
+        file.write(place)
+    (model / "weights.bin").write_bytes(b"weights")
+    assert "weights.bin" in pretrained._files_of_onnx(onnx.find(str(model)))
 
 
 @pytest.mark.parametrize(

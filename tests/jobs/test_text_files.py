@@ -304,6 +304,14 @@ def test_a_header_that_is_repeated_is_no_row(spark: SparkSession, tmp_path: Path
     rows = pool_columns(open_pool(spark, given), given, "content").collect()
     found = sorted((row.id, row.malformed or "") for row in rows)
     assert found == [*((id_, "") for id_ in "abc"), ("id", ""), *[("id", "id,te xt")] * 2]
+    # as pandas writes its index: a column without a name
+    (tmp_path / "pool.csv").write_text(",id,text\n0,a,one\n,id,text\n0,b,two\n")
+    assert texts_of(spark, tmp_path / "pool.csv", where="text IS NOT NULL").keys() >= {"a", "b"}
+    given = InputConfig(table=str(tmp_path / "pool.csv"), content="text", id="id")
+    rows = pool_columns(open_pool(spark, given), given, "content").collect()
+    assert sorted((row.id, row.value) for row in rows if row.malformed is None) == [
+        ("a", "one"), ("b", "two"),
+    ]  # fmt: skip
     # a text that is its column's name is one, as none tells it from a header
     (tmp_path / "pool.csv").write_text("text\none\ntext\n")
     place = "concat(_metadata.file_name, text)"

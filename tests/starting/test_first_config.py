@@ -413,3 +413,21 @@ def test_tables_never_go_into_the_pools_own_folder(
     assert config_of(".")["output"] == {"root": str(photos.with_name("photos-lake"))}
     monkeypatch.chdir(photos.parent)
     assert config_of("photos/")["output"] == {"root": "photos-lake"}
+
+
+def test_ids_of_arrays_are_whole_numbers_or_texts_and_in_no_two_files(tmp_path: Path) -> None:
+    for i in range(2):
+        np.savez(
+            tmp_path / f"{i}.npz",
+            X=np.random.default_rng(i).random((9, 4)),
+            score=np.linspace(i, i + 0.5, 9),
+            idx=np.arange(9),
+            name=np.array([f"{i}-{j}" for j in range(9)]),
+        )
+    assert config_of(str(tmp_path))["input"]["id"] == "name"
+
+
+def test_empty_files_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "0.jsonl").touch()
+    (tmp_path / "1.jsonl").write_text('{"key": "a", "body": "some text"}\n' * 3)
+    assert config_of(str(tmp_path))["input"]["content"] == "body"

@@ -120,7 +120,7 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
         values = pa.compute.run_end_decode(values)
     if "list_view<" in str(values.type):  # pyarrow's cast of those makes one offset too few
         return pa.array(values.to_pylist(), kind)
-    return values.cast(kind, safe=not pa.types.is_timestamp(kind))
+    return values.cast(options=pa.compute.CastOptions(kind, allow_time_truncate=True))
 
 
 def _is_parquet(source: Source) -> bool:

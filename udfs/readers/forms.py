@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 
 from udfs.readers import arrow_files, numpy_files, tar_files
 from udfs.readers.sources import Source, UnreadableError
@@ -88,7 +89,8 @@ class Form:
             elif is_made and folders.get(field.name) is not None:
                 column = pa.repeat(folders[field.name], len(rows))
             elif field.name in columns:
-                column = columns[field.name].cast(field.type)
+                options = pa.compute.CastOptions(field.type, allow_time_truncate=True)
+                column = columns[field.name].cast(options=options)
             else:
                 column = pa.nulls(len(rows), field.type)
             filled.append(column)
@@ -102,6 +104,10 @@ class Form:
             names = pa.array(range(start, start + len(rows)), pa.int64())
         if self.is_one:
             return names
+        if self.kind == "webdataset":  # a name need not be UTF-8: such an id is turned away later
+            keys = names.cast(pa.binary()).to_pylist()
+            whole = pa.array([f"{relative}/".encode() + key for key in keys], pa.binary())
+            return whole.view(pa.string())
         return pa.array([f"{relative}/{name}" for name in names.to_pylist()])
 
 
