@@ -115,11 +115,15 @@ def _weights_beside(model: Path) -> set[str]:
     """Return the files in which an ONNX model says that it keeps its weights.
 
     In its protocol buffers these are pairs of the key ``location`` and a path of up to 127 bytes.
+    Like onnxruntime, this looks for none outside the model's folder.
     """
+    if not model.stat().st_size:
+        return set()
     with model.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         found = {content[at.end() : at.end() + at[1][0]] for at in _LOCATION.finditer(content)}
-    names = {name.decode(errors="replace") for name in found}
-    return {name for name in names if (model.parent / name).is_file()}
+    paths = (Path(os.fsdecode(name)) for name in found if b"\0" not in name)
+    inside = (path for path in paths if not path.is_absolute() and ".." not in path.parts)
+    return {path.as_posix() for path in inside if (model.parent / path).is_file()}
 
 
 def weights(files: Files) -> int:
