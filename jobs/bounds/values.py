@@ -34,13 +34,14 @@ def rows_of_shares(given: QuotasConfig, size: int) -> dict[str, int]:
     n_left = size - sum(rows.values())
     if n_left == 0 or (n_left > 0 and rest > _NO_REST) or rest < -_NO_REST:
         return rows
-    weights = [s for s in shares.values() if s > 0] + [rest] * (rest > _NO_REST)
+    named = {v: s for v, s in shares.items() if s > 0}
+    weights = [*named.values()] + [rest] * (rest > _NO_REST)
     zeros = np.zeros(len(weights), np.int64)
     room = np.full(len(weights), size)
     divided = divide_quotas(
         np.array([size]), zeros, rounded(np.array(weights)), room, zeros.astype(np.uint64)
     )
-    return rows | dict(zip((v for v, s in shares.items() if s > 0), divided.tolist(), strict=False))
+    return rows | dict(zip(named, divided.tolist(), strict=False))
 
 
 def largest_size(given: QuotasConfig, most: NDArray[np.int64], size: int) -> int:

@@ -20,7 +20,7 @@ _N_SHOWN = 3
 
 
 def group_rows(duplicates: DataFrame) -> list[Row]:
-    """Count groups, and show the largest, each by its keeper and one of its copies."""
+    """Return how many groups there are, and the largest ones, each by its keeper and a copy."""
     groups = duplicates.groupBy("group_id", "keeper_id").agg(
         F.count("*").alias("n"), F.min("id").alias("copy")
     )

@@ -37,7 +37,7 @@ class Part(NamedTuple):
         return [end - start for start, end in zip(starts, starts[1:], strict=False)]
 
     def path(self, i: int, suffix: str) -> str:
-        """Return the place of its i-th file, relative to the folder of the export."""
+        """Return the path of the i-th file, relative to the export's folder."""
         name = f"part-{i:05}{suffix}"
         return name if self.name is None else f"{self.name}/{name}"
 
@@ -55,7 +55,7 @@ def parts_of(
 
 
 def banded(rows: DataFrame, parts: Sequence[Part]) -> DataFrame:
-    """Add to every row the number of its file.
+    """Return rows with the number of the file that each goes to.
 
     Parameters
     ----------

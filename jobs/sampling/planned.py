@@ -54,11 +54,11 @@ def plan_sample(
     if not sample.is_constrained:
         return Share(sample, [Stratum(levels, size, sharing)])
     ruled, n_possible = Rules(sample, rules, levels), int(levels[-1].n_points.sum())
+    n_possible *= sample.replicas
+    is_all = size >= n_possible  # take all there are, as without constraints
     levels, is_unlike = leaning(sample, ruled.weighted(levels), seeds or {})
     left = _left(sample, counts, {"node_rules": ruled.is_dropped, "strict likeness": is_unlike})
     *_, counts = left.values()
-    n_possible *= sample.replicas
-    wanted = min(size, n_possible)
     lowest = _lowest_bound(sample, ruled) if sample.quotas is not None else None
     of_each = None if lowest is not None else ruled  # otherwise they bound all strata together
     trees = [
@@ -66,21 +66,14 @@ def plan_sample(
         for of in zip(counts.n_points, counts.n_included, strict=True)
     ]
     least, most = _stratum_bounds(trees)
-    fits = min(wanted, int(most.sum()))
-    if sample.quotas is not None:
-        fits = largest_size(sample.quotas, most, wanted)
-    if size >= n_possible:  # take all there are, as without constraints
-        wanted = fits
-    if sample.quotas is not None:
-        least, most = within_quotas(sample.name, sample.quotas, least, most, wanted, fits)
-    _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), fits, left)
+    wanted, least, most = _reached(sample, least, most, min(size, n_possible), left, is_all=is_all)
     joint = None
     if lowest is not None:
         n_all = (n.sum(axis=0) for n in (counts.n_points, counts.n_included))
         whole = _bounded(sample, levels, ruled, *n_all)
         _require_few_cells(sample, len(trees), len(levels[lowest].parents))
         joint = Joint(trees, whole, least, most, sharing, lowest)
-        wanted = _reachable(sample, joint, wanted, is_all=size >= n_possible)
+        wanted = _reachable(sample, joint, wanted, is_all=is_all)
     sizes = np.array([wanted])
     if sample.quotas is not None:
         free = _expected(sample, levels, counts, wanted, seed)
@@ -117,6 +110,32 @@ def _stratum_bounds(
         for ends in zip(*(_bounds(tree) for tree in trees), strict=True)
     )
     return least, most
+
+
+def _reached(
+    sample: SampleConfig,
+    least: NDArray[np.int64],
+    most: NDArray[np.int64],
+    wanted: int,
+    left: Mapping[str, Counts],
+    *,
+    is_all: bool,
+) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    """Return a size, or the largest below it if all is taken, and the bounds of strata there.
+
+    Parameters
+    ----------
+    least, most : (n_strata,) without quotas
+    left : see ``_left``
+    """
+    fits = min(wanted, int(most.sum()))
+    if sample.quotas is not None:
+        fits = largest_size(sample.quotas, most, wanted)
+    wanted = fits if is_all else wanted
+    if sample.quotas is not None:
+        least, most = within_quotas(sample.name, sample.quotas, least, most, wanted, fits)
+    _require_reachable(sample, wanted, int(least.sum()), int(most.sum()), fits, left)
+    return wanted, least, most
 
 
 def _divided(

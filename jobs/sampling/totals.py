@@ -39,11 +39,7 @@ def rows_for_total(
     """
     wanted, at = _total(sample), f"samples.{sample.name}.target_size"
     n_points = int(counts.n_points.sum())
-    if counts.n_without_size:
-        raise ConfigError(
-            f"{at}.of={wanted.of!r}: {counts.n_without_size:,} of {n_points:,} points have no "
-            "number >= 0 there; exclude them with must_exclude, or fill the column"
-        )
+    _require_sizes(f"{at}.of={wanted.of!r}", counts, n_points)
     most = n_points * sample.replicas
     if counts.total_size * sample.replicas <= wanted.total:
         return _possible(plan, most).size
@@ -71,6 +67,14 @@ def rows_for_total(
             return fits
         else:  # quotas depend on the size, so what fits is drawn once more
             n_rows, is_cut = fits, True
+
+
+def _require_sizes(at: str, counts: Counts, n_points: int) -> None:
+    if counts.n_without_size:
+        raise ConfigError(
+            f"{at}: {counts.n_without_size:,} of {n_points:,} points have no number >= 0 there; "
+            "exclude them with must_exclude, or fill the column"
+        )
 
 
 def _possible(plan: Callable[[int], Share], size: int) -> Share:

@@ -103,7 +103,7 @@ class TrainerConfig(Section):
         if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/", self.folder):
             raise ValueError(
                 f"folder={self.folder!r} is in a store; want a folder of this machine, such as "
-                "/work/rounds: the command reads and writes files"
+                "/lake/training: the command reads and writes files"
             )
         return self
 

@@ -175,7 +175,10 @@ def test_vectors_may_be_bytes_or_text_and_other_types_are_refused(
     singles = plain.withColumns({c: F.col(c).cast("array<float>") for c in "ab"})
     single = replace(source, pool=replace(source.pool, rows=singles))
     for form in ("embedding", "views", "pair"):
-        columns = (lambda c: c) if form == "embedding" else (lambda c: [c, "b"])  # noqa: E731
+
+        def columns(name: str, form: str = form) -> str | list[str]:
+            return name if form == "embedding" else [name, "b"]
+
         want = read(spark, single, **{form: columns("a")})
         assert read(spark, other, **{form: columns("packed")}) == pytest.approx(want, nan_ok=True)
         assert len(read(spark, other, **{form: columns("written")})) == N
