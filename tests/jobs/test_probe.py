@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jobs.labels import probe
 from jobs.labels.probe import Labelled, probe_rows
 
 
@@ -39,10 +40,40 @@ def test_a_uniform_sample_is_like_its_controls() -> None:
     assert abs(found["s", "probe_gap"][0]) < 3 * found["s", "probe_gap_error"][0]
 
 
-def test_nothing_is_tested_that_was_trained_on() -> None:
-    rng = np.random.default_rng(2)
-    whole = pool_of(rng, [0.5, 0.5], 50)
-    assert probe_rows({"s": whole}, [whole], whole) == []
+def test_nothing_is_tested_that_was_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    tested = []
+
+    def watched(train: Labelled, test: Labelled) -> np.ndarray:
+        assert not set(train.ids) & set(test.ids)
+        tested.append(test)
+        return np.ones(len(test.ids))
+
+    monkeypatch.setattr(probe, "_is_right", watched)
+    pool = pool_of(np.random.default_rng(2), [0.7, 0.25, 0.05], 200)
+    found = figures({"s": pool.first(100)}, [pool.at(range(100, 200))], pool)
+    assert found["s", "probe_gap"][0] == 0
+    assert sorted(id_ for one in tested[::2] for id_ in one.ids) == pool.ids  # each point once
+    for one in tested:  # of every label a fifth in every fold
+        for label in np.unique(pool.y):
+            assert abs((one.y == label).sum() - (pool.y == label).mean() * 40) < 1.5
+
+
+def test_a_sample_of_every_point_is_like_a_control_of_every_point() -> None:
+    pool = pool_of(np.random.default_rng(4), [0.5, 0.5], 50)
+    found = figures({"s": pool}, [pool, pool], pool)
+    assert found["s", "probe_gap"][0] == 0
+    assert found["s", "probe_accuracy"][0] > 0.8
+
+
+def test_points_of_a_rare_label_that_the_sample_took_are_tested() -> None:
+    rng = np.random.default_rng(5)
+    pool = pool_of(rng, [0.6, 0.38, 0.02], 500)
+    rare = np.flatnonzero(pool.y == "label 2")
+    without = pool.at(np.flatnonzero(pool.y != "label 2"))
+    with_rare = pool.at([*rare, *np.flatnonzero(pool.y != "label 2")[: 60 - len(rare)]])
+    found = figures({"s": with_rare}, [without.first(60)], pool)
+    value, control = found["s", "probe_accuracy"]
+    assert control < 2 / 3 < value
 
 
 def test_one_label_alone_teaches_nothing() -> None:

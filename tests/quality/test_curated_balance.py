@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from jobs import curate
 from jobs.config.errors import GuardError
 from tests.pools import grouped_mixture, zipf_mixture
-from tests.quality.digits import digits_balance
+from tests.quality.digits import digits_figures
 from tests.quality.mixture import config_for, curate_planted, write_pool
 
 pytestmark = pytest.mark.whole
@@ -21,17 +21,18 @@ SEEDS = range(10)
 def test_digits_are_twice_as_balanced_as_a_uniform_sample(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    curated, uniform = digits_balance(spark, 0, tmp_path)
-    assert curated < uniform / 2
+    found = digits_figures(spark, 0, tmp_path)
+    assert found.kl < found.kl_of_uniform / 2
+    assert found.probe > found.probe_of_uniform
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_digits_over_five_seeds(spark: SparkSession, tmp_path: Path) -> None:
-    found = [digits_balance(spark, seed, tmp_path / str(seed)) for seed in range(5)]
-    assert all(curated < 0.7 * uniform for curated, uniform in found)
-    curated, uniform = np.mean(found, axis=0)
-    assert curated < uniform / 2
+def test_digits_over_ten_seeds(spark: SparkSession, tmp_path: Path) -> None:
+    found = [digits_figures(spark, seed, tmp_path / str(seed)) for seed in SEEDS]
+    assert all(one.kl < 0.7 * one.kl_of_uniform for one in found)
+    assert np.mean([one.kl for one in found]) < np.mean([one.kl_of_uniform for one in found]) / 2
+    assert sum(one.probe > one.probe_of_uniform for one in found) >= 9
 
 
 @pytest.mark.slow
