@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 
 from jobs.environment.findings import Finding
 from jobs.environment.packages import version_of
+from jobs.spark.class_data import KEEP_CLASSES, sharing_options
 from jobs.spark.host import host_bytes, is_submitted, n_threads, size_bytes
 from jobs.spark.java import FIX, find_java
 from jobs.spark.naming import path_of
@@ -34,7 +35,8 @@ def check_java() -> Finding:
     if java.version is None and is_submitted():
         return Finding("java", "ok", "none here; the session is the platform's")
     if java.is_fit:
-        return Finding("java", "ok", java.found)
+        advice = "" if sharing_options() else f"; for faster starts, once: {KEEP_CLASSES}"
+        return Finding("java", "ok", java.found + advice)
     return Finding("java", "FAIL", java.found, java.wanted, FIX)
 
 

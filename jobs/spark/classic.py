@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql.utils import is_remote
 
@@ -229,6 +230,16 @@ def java_property(spark: SparkSession, name: str) -> str | None:
         return str(jvm.System.getProperty(name))
     except Exception:  # not every platform lets Python call this
         return None
+
+
+def end_java(spark: SparkSession) -> None:
+    """Stop a session that this process started, and its JVM; wait for the JVM's end."""
+    gateway: Any = spark.sparkContext._gateway
+    spark.stop()
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait()
+    SparkContext._gateway = SparkContext._jvm = None
 
 
 def path_exists(spark: SparkSession, path: str) -> bool:

@@ -15,6 +15,7 @@ from jobs.config.model import as_dict
 from jobs.environment import host, packages, sessions
 from jobs.environment.findings import Finding, guarded
 from jobs.environment.packages import SUPPORTED, check_packages, satisfies
+from jobs.spark import class_data
 from jobs.spark.host import host_bytes
 from jobs.spark.java import find_java
 from tests.jobs.tiny import SECRET, config_of, write_pool
@@ -131,9 +132,19 @@ def test_a_java_is_asked_for_its_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, status: str
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path, version)))
+    monkeypatch.setattr(host, "sharing_options", lambda: ["an option"])
     found = host.check_java()
     assert found.status == status
     assert found.found == f"{tmp_path}/bin/java is Java {version.removeprefix('1.')}"
+
+
+def test_a_fit_java_without_kept_classes_is_told_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(class_data, "_FOLDER", tmp_path)
+    assert host.check_java().found.endswith("once: python -m jobs.spark.session --keep-classes")
+    (tmp_path / "spark-1.jsa").write_bytes(b"1")
+    assert "--keep-classes" not in host.check_java().found
 
 
 @pytest.mark.parametrize(
