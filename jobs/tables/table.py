@@ -7,6 +7,8 @@ from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.spark.naming import literal, quote
+
 KEY = "stage_key"
 # For tables with ids: the generation of an update and what it did; a first run is all upserts.
 GENERATION = "generation INT DEFAULT 0, op STRING DEFAULT 'upsert'"
@@ -75,12 +77,13 @@ class Table:
         if absent:
             raise ValueError(f"rows of {self.name} lack {sorted(absent)}; they have {rows.columns}")
         id_type = rows.schema["id"].dataType.simpleString() if "{id}" in self.ddl else ""
-        key = F.col(KEY) if stage_key is None else F.lit(stage_key)
-        columns = [key.alias(KEY)]
+        # in SQL, as every call of a column's method is a round trip to the JVM
+        columns = [KEY if stage_key is None else f"{literal(stage_key)} AS {KEY}"]
         for column in self.columns:
-            value = F.col(column.name) if column.name in rows.columns else column.filler
-            columns.append(value.cast(column.kind.format(id=id_type)).alias(column.name))
-        return rows.select(*columns)
+            value, kind = column.default or "NULL", column.kind.format(id=id_type)
+            value = quote(column.name) if column.name in rows.columns else value
+            columns.append(f"CAST({value} AS {kind}) AS {quote(column.name)}")
+        return rows.selectExpr(*columns)
 
     def completed(self, rows: DataFrame) -> DataFrame:
         """Fill in columns that rows of an older version of the table lack."""
