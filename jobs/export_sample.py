@@ -168,7 +168,7 @@ def _columns(this: Run, wanted: WantedSample) -> DataFrame:
                 "name the pool's other columns, each once, whatever their case, or give a view of "
                 "it as input.table, in which it has another name"
             )
-    return named_columns(this.pool, this.written.input, names).withColumnsRenamed(renamed)
+    return named_columns(this.pool, this.written.input, names, renamed)
 
 
 def _is_id(this: Run, name: str) -> bool:

@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from jobs import embed_pool
 from jobs.config.model import RunConfig
-from jobs.duplicates.against import against_identity, against_pinned
+from jobs.duplicates.against import CONTAMINATED, against_identity, against_pinned
 from jobs.duplicates.finding import find, reader_of
 from jobs.duplicates.report_rows import N_COMPARED, group_rows, similarity_rows
 from jobs.planning import costs
@@ -118,6 +118,8 @@ def _report(run: Run) -> list[Row]:
     found = run.outcome(STAGE)
     counts = {name: getattr(found, name) for name in ("n_copies", "n_near", "n_contaminated")}
     rows = figure_rows("duplicates", None, counts)
+    if n := found.n_contaminated:
+        rows.append(Row(None, "rejects", None, CONTAMINATED, None, "n_rows", float(n)))
     if found.n_copies:
         rows += group_rows(run.read(STAGE, DUPLICATES))
     wanted = [("find_duplicates.report", N_COMPARED)]

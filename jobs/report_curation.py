@@ -115,24 +115,24 @@ def _measure(this: Work) -> Measured:
     rows += recommendation_rows(rows, [*sizes], run.config.report.judge, run.config.led)
     table = report_table(rows, run.run_id)
     context = _context(run, _all_rows(run, table))
-    page = render_page(_with_examples(run, context)).encode()
+    context = _with_examples(run, context, quotas.join(nodes, ["level", "node_id"]))
+    page = render_page(context).encode()
     this.write_all({REPORT: table, ARTIFACTS: artifact(PAGE, "text/html", page)})
     said = tuple(sentences(context))
     return Measured(n_rows=len(rows), headlines=headline_figures(rows), said=said)
 
 
-def _with_examples(run: Run, context: PageContext) -> PageContext:
+def _with_examples(run: Run, context: PageContext, allocations: pa.Table) -> PageContext:
     """Add points to look at, unless the config asks for none."""
     if run.config.report.examples == 0:
         return context
-    columns = ("sample", "level", "node_id", "capacity", "quota")
     gone = [*shown_by_gates(run)]
     if run.outcome(embed_pool.STAGE).n_rejected:
         gone.append(rejects_shown(run.read(embed_pool.STAGE, REJECTS)))
     gallery, turned_away = looked_at(
         run.pool,
         run.config,
-        run.fetch(balance_sample.STAGE, balance_sample.ALLOCATIONS, columns),
+        allocations,
         run.read(cluster_levels.STAGE, cluster_levels.ASSIGNMENTS),
         run.read(balance_sample.STAGE, balance_sample.SAMPLES),
         gone,

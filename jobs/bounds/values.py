@@ -11,6 +11,7 @@ from jobs.sections.samples import QuotasConfig
 from udfs.kernels.sampling.quotas import divide_quotas, rounded
 
 _NO_REST = 1e-9  # shares that sum to 1, but for roundings
+_SCANNED = 5_000  # sizes
 
 
 def bounds_of_values(given: QuotasConfig, size: int) -> list[tuple[int, int | None]]:
@@ -59,7 +60,31 @@ def largest_size(given: QuotasConfig, most: NDArray[np.int64], size: int) -> int
         lacks = any(low > m for m, (low, _) in zip(most, bounds, strict=False))
         return lacks or sum(room) + int(most[-1]) < n_rows
 
-    return max(0, bisect_left(range(size + 1), True, key=is_too_large) - 1)
+    largest = min(size, _bound(given, most))
+    nearby = max(-1, largest - _SCANNED)  # rounded shares fit some sizes, and not smaller ones
+    for n_rows in range(largest, nearby, -1):
+        if not is_too_large(n_rows):
+            return n_rows
+    return max(0, bisect_left(range(nearby + 1), True, key=is_too_large) - 1)
+
+
+def _bound(given: QuotasConfig, most: NDArray[np.int64]) -> int:
+    """Return a size that no sample can exceed: at it shares are as large as rows of their values.
+
+    Parameters
+    ----------
+    most : (n_values + 1,) rows of each value, and of all others, without quotas
+    """
+    bound, others, total = math.inf, float(most[-1]), 0.0
+    for n_rows, quota in zip(most, given.values.values(), strict=False):
+        if quota.share is None:
+            limits = [limit for limit in (quota.count, quota.max) if limit is not None]
+            others += min(int(n_rows), *limits) if limits else int(n_rows)
+        elif quota.share > 0:
+            bound, total = min(bound, (int(n_rows) + 1) / quota.share), total + quota.share
+    if total < 1 - _NO_REST:  # what is left is of other values
+        bound = min(bound, (others + len(given.values)) / (1 - total))
+    return int(bound)
 
 
 def within_quotas(

@@ -99,10 +99,12 @@ class SparkPoints:
         lean = replace(problem, centroids=None)
         solve = make_solve(lean, self.n_features, self.n_blocks)
         try:
-            solved = scattered.mapInArrow(solve, SOLVE_SCHEMA).toArrow().sort_by("cell")
+            solved = scattered.mapInArrow(solve, SOLVE_SCHEMA).toArrow()
         finally:
             cells.release()
-        return [from_bytes(payload.as_py()) for payload in solved["payload"]]
+        payloads = solved["payload"]  # in chunks: a sorted table's would be one, of at most 2 GiB
+        order = np.argsort(solved["cell"].to_numpy(), kind="stable")
+        return [from_bytes(payloads[int(i)].as_py()) for i in order]
 
     def by_cell(self, cells: Shipped, n_points: NDArray[np.int64]) -> DataFrame:
         """Return the embeddings, shuffled so that each task has all points of its cells.

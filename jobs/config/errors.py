@@ -7,9 +7,15 @@ class CurationError(Exception):
     """Something the user can act on: the message says what was found, what is wanted, and the fix.
 
     Messages quote the config and Spark, so credentials are blanked out before anyone logs them.
+
+    Attributes
+    ----------
+    is_to_clean : whether rows that the failed stage wrote may differ from those of a repeat, which
+        must not take them for its own
     """
 
     exit_code = 1
+    is_to_clean = False
 
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
@@ -34,11 +40,14 @@ class InputError(CurationError):
 class InputChangedError(InputError):
     """The input has changed since the run began."""
 
+    is_to_clean = True
+
 
 class GuardError(CurationError):
     """A guard stopped the run, for example because of too many rejects."""
 
     exit_code = 3
+    is_to_clean = True
 
 
 class BusyError(CurationError):

@@ -38,4 +38,6 @@ def contents(pool: Pool, config: RunConfig, ids: pa.ChunkedArray) -> pd.DataFram
         shown = (text.alias("text"), words.alias("words"), picture.alias("picture"))
         looked = rows.select("id", *shown)
     found: pd.DataFrame = looked.toArrow().to_pandas()
-    return found.drop_duplicates("id")
+    # rows that share an id come in any order
+    ordered = found.sort_values(["text", "words", "picture"], kind="stable")
+    return ordered.drop_duplicates("id")

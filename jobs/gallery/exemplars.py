@@ -24,20 +24,20 @@ def shown_nodes(allocations: pa.Table, sample: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    allocations : sample, level, node_id, capacity, quota
+    allocations : sample, level, node_id, n_points, quota
 
     Returns
     -------
-    nodes : level, node_id, capacity, quota; the largest first
+    nodes : level, node_id, n_points, quota; the largest first
     """
-    mine = allocations.to_pandas().query("sample == @sample and capacity > 0")
+    mine = allocations.to_pandas().query("sample == @sample and n_points > 0")
     counts = mine.groupby("level").size()
     level = max(counts.index[counts >= LEAST_NODES], default=counts.index.min())
     nodes = mine[mine["level"] == level].sort_values(
-        ["capacity", "node_id"], ascending=[False, True]
+        ["n_points", "node_id"], ascending=[False, True]
     )
     places = np.unique(np.linspace(0, len(nodes) - 1, N_NODES).round().astype(int))
-    shown: pd.DataFrame = nodes.iloc[places][["level", "node_id", "capacity", "quota"]]
+    shown: pd.DataFrame = nodes.iloc[places][["level", "node_id", "n_points", "quota"]]
     return shown
 
 
@@ -46,21 +46,21 @@ def largest_nodes(allocations: pa.Table, sample: str, shown: pd.DataFrame) -> pd
 
     Parameters
     ----------
-    allocations : sample, level, node_id, capacity, quota
+    allocations : sample, level, node_id, n_points, quota
     shown : level, node_id
 
     Returns
     -------
-    nodes : level, node_id, capacity, quota; the largest first, a node before those below it
+    nodes : level, node_id, n_points, quota; the largest first, a node before those below it
     """
-    mine = allocations.to_pandas().query("sample == @sample and capacity > 0")
-    mine = mine.sort_values(["capacity", "level", "node_id"], ascending=[False, False, True])
+    mine = allocations.to_pandas().query("sample == @sample and n_points > 0")
+    mine = mine.sort_values(["n_points", "level", "node_id"], ascending=[False, False, True])
     mine = mine.head(N_LARGEST + len(shown))
     is_shown = pd.MultiIndex.from_frame(mine[["level", "node_id"]]).isin(
         pd.MultiIndex.from_frame(shown[["level", "node_id"]])
     )
     largest: pd.DataFrame = mine[~is_shown].head(N_LARGEST)
-    return largest[["level", "node_id", "capacity", "quota"]]
+    return largest[["level", "node_id", "n_points", "quota"]]
 
 
 def exemplars(assignments: DataFrame, drawn: DataFrame, nodes: pd.DataFrame) -> DataFrame:

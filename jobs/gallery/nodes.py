@@ -86,8 +86,8 @@ def gallery_of(
 
     Parameters
     ----------
-    allocations : sample, level, capacity, quota
-    nodes : level, node_id, capacity, quota; of the gallery, then the others
+    allocations : sample, level, n_points, quota
+    nodes : level, node_id, n_points, quota; of the gallery, then the others
     points : id, level, node_id, kind, place, text, words, picture; the last three may be null
     n_shown : exemplars of each kind
     """
@@ -99,7 +99,7 @@ def gallery_of(
     if points["words"].notna().any():
         named = names([" ".join(mine["words"].dropna()) for mine in theirs])
     first = nodes[0]
-    most = max(*(first["quota"] / first["capacity"]), 1e-9)
+    most = max(*(first["quota"] / first["n_points"]), 1e-9)
 
     def n_of(i: int) -> int:
         return n_shown if i < len(first) else min(n_shown, MOST_OF_OTHER)
@@ -110,8 +110,8 @@ def gallery_of(
     ]
     level = int(first["level"].iloc[0])
     whole = allocations.to_pandas().query("sample == @sample and level == @level")
-    uniform = float(whole["quota"].sum() / whole["capacity"].sum())
-    n_nodes, n_first = int((whole["capacity"] > 0).sum()), len(first)
+    uniform = float(whole["quota"].sum() / whole["n_points"].sum())
+    n_nodes, n_first = int((whole["n_points"] > 0).sum()), len(first)
     return Gallery(sample, level, n_nodes, uniform, found[:n_first], found[n_first:])
 
 
@@ -123,11 +123,11 @@ def _shown(
         str(kind): [exemplar_of(row) for row in mine.head(n_shown).to_dict("records")]
         for kind, mine in points.groupby("kind")
     }
-    share = node["quota"] / node["capacity"]
+    share = node["quota"] / node["n_points"]
     return ShownNode(
         level=int(node["level"]),
         node_id=int(node["node_id"]),
-        n_points=int(node["capacity"]),
+        n_points=int(node["n_points"]),
         n_kept=int(node["quota"]),
         name=name,
         share=share,

@@ -36,7 +36,7 @@ def looked_at(
 
     Parameters
     ----------
-    allocations : sample, level, node_id, capacity, quota
+    allocations : sample, level, node_id, n_points, quota
     assignments : id, path, sq_distance
     drawn : sample, id, replica, position
     gone : id, beside_id, reason, detail; of each gate
@@ -51,9 +51,15 @@ def looked_at(
     looks = contents(pool, config, pa.chunked_array([chunk for x in ids for chunk in x.chunks]))
     n_shown = fitting(n_shown, looks, sum(len(table["reason"].unique()) for table in few))
     points = picked.to_pandas().merge(looks, on="id", how="left")
-    parts = [part[part["group"] < n_shown] for part in (table.to_pandas() for table in few)]
+    parts = [part[part["group"] < n_shown] for part in (_records(table) for table in few)]
     reasons = [reason for part in parts for reason in turned_away(part, looks)]
     return gallery_of(sample, allocations, nodes, points, n_shown), reasons
+
+
+def _records(table: pa.Table) -> pd.DataFrame:
+    """Return a table with its numbers as they are: beside nulls, pandas makes floats of them."""
+    frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True)
+    return frame
 
 
 def fitting(n_shown: int, looks: pd.DataFrame, n_reasons: int) -> int:

@@ -62,7 +62,8 @@ class Judge:
             return Judged(nodes, None, 0.0)
         found = self._community[chosen]
         counts = np.bincount(found[found >= 0], minlength=len(communities))
-        return Judged(nodes, communities / _scale(control[1]), kl_to_uniform(counts))
+        kl = kl_to_uniform(counts) if counts.sum() else float(np.log(len(counts)))
+        return Judged(nodes, communities / _scale(control[1]), kl)
 
     def _distances(self, chosen: NDArray[np.int64]) -> tuple[Distances, Distances | None]:
         """Return the mean distance of every node, and of every community."""

@@ -55,12 +55,14 @@ def probe_rows(
     """
     labels, counts = np.unique(pool.y, return_counts=True)
     labels = labels[counts >= _LEAST_TESTED]
+    if len(labels) < 2:
+        return []
     tested = pool.at(np.flatnonzero(np.isin(pool.y, labels)))
     rows = []
     for name, sample in samples.items():
         n_trained = min(len(one.ids) for one in (sample, *controls))
         right = _right_by_folds([one.first(n_trained) for one in (sample, *controls)], tested)
-        if len(labels) < 2 or right is None:
+        if right is None:
             continue
         mine, theirs = right[0], right[1:].mean(axis=0)
         of_label = [tested.y == label for label in labels]

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.outliers.scores import RobustScale
+from jobs.pool.ids import shown
 from jobs.reporting.rows import Row, figure_rows
 
 _EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 50.0, 100.0)  # scores
@@ -66,7 +67,7 @@ def _examples(outliers: DataFrame, n_outliers: int) -> list[Row]:
     ]
     found = sorted(reduce(DataFrame.unionByName, parts).collect(), key=lambda r: (-r.score, r.id))
     return [
-        _row(str(r.id), f"score_{name}", r.score)
+        _row(str(shown(r.id)), f"score_{name}", r.score)
         for name in starts
         for r in found
         if r.name == name

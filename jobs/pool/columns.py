@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -94,8 +95,17 @@ def columns_of(pool: Pool) -> list[str]:
 
 
 @computable()
-def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> DataFrame:
+def named_columns(
+    pool: Pool,
+    config: InputConfig,
+    names: Sequence[str],
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> DataFrame:
     """Select ``id`` and columns of the pool as they are, except of broken records.
+
+    Parameters
+    ----------
+    renamed : name -> another name for the column
 
     Raises
     ------
@@ -113,7 +123,8 @@ def named_columns(pool: Pool, config: InputConfig, names: Sequence[str]) -> Data
         rows = pool.rows
         if MALFORMED in rows.columns:  # fields of broken records may be shifted
             rows = rows.where(F.col(MALFORMED).isNull())
-        return rows.select(id_.alias("id"), *(F.col(quote(name)) for name in names))
+        columns = [F.col(quote(name)).alias(renamed.get(name, name)) for name in names]
+        return rows.select(id_.alias("id"), *columns)
 
 
 def _column(pool: Pool, key: str, text: str) -> Column:

@@ -38,7 +38,7 @@ def look(pool: Pool, rows: DataFrame, config: InputConfig) -> list[str]:
 
 def _ids(rows: DataFrame, config: InputConfig) -> Iterator[str]:
     ids = [row.id for row in rows.select("id").limit(_LOOKED_AT).collect()]
-    counts = Counter(ids)
+    counts = Counter(bytes(id_) if isinstance(id_, bytearray) else id_ for id_ in ids)
     if not ids:
         return
     id_, n = counts.most_common(1)[0]

@@ -127,8 +127,6 @@ def pool_line(context: PageContext) -> str:
         fates.append(f"{human(sum(n for _, n in rejects))} rejects ({reasons})")
     if copies := cell("duplicates", None, None, "n_copies").value:
         fates.append(f"{human(copies)} copies")
-    if known := cell("duplicates", None, None, "n_contaminated").value:
-        fates.append(f"{human(known)} in evaluation sets")
     return f"pool: {', '.join([*fates, f'{human(_n_points(cell))} points in the tree'])}"
 
 
@@ -248,7 +246,8 @@ def _headline(cell: CellOf, sample: Mapping[str, Any]) -> str:
     n_nodes = cell("coverage", None, None, "n_nodes").value
     before = cell("coverage", None, None, "effective_nodes").value
     after, control = cell("coverage", sample["name"], None, "effective_nodes")
-    facts = [f"{human(sample['n_rows'])} of {human(n_points)} points"]
+    of = "rows of" if n_points is not None and sample["n_rows"] > n_points else "of"  # replicas
+    facts = [f"{human(sample['n_rows'])} {of} {human(n_points)} points"]
     if after is not None:
         shift = f"effective nodes {human(before)} → {human(after)} of {human(n_nodes)}"
         facts.append(f"{shift} (uniform control {human(control)})")

@@ -126,7 +126,7 @@ def _label_figures(counts: Mapping[str, int], labels: list[str]) -> dict[str, fl
     values = np.array([counts.get(label, 0) for label in labels], dtype=np.int64)
     return {
         "kl_uniform": kl_to_uniform(values),
-        "effective_labels": effective_number(values),
+        "effective_labels": effective_number(values) if values.any() else float("nan"),
         "n_labels": float((values > 0).sum()),
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.config.errors import ConfigError, InputChangedError, LeaseLostError, StartLostError
+from jobs.config.errors import ConfigError, CurationError, LeaseLostError, StartLostError
 from jobs.config.model import RunConfig
 from jobs.ledger.clock import Clock, SystemClock
 from jobs.ledger.delta_store import DeltaStore
@@ -184,7 +184,7 @@ class Run:
         try:
             work.require_lease()
             self.record(work.stage, "failed", notes=note)
-            if isinstance(error, InputChangedError):  # its rows may come from another input
+            if isinstance(error, CurationError) and error.is_to_clean:
                 self.record(work.stage, "cleaned", notes=note)
         except (LeaseLostError, StartLostError):
             raise

@@ -126,6 +126,8 @@ class Work:
             known = [c.name for c in table.columns if c.name in rows.column_names]
             rows = rows.select(known)
             self.run.hand_on(self.stage, table, rows)
+        elif not written.is_new:  # points in memory are of this attempt, too
+            self.run.held.pop(self.key, None)
         self.digests[table.name], self.n_rows[table.name] = written.digest, written.n_rows
         return written.n_rows
 

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from udfs.kernels.sampling.allocation import TreeLevel
 
-_LARGEST = 1e18  # size of a point that counts, so that sums fit a decimal
+LARGEST = 1e18  # size of a point that counts, so that sums fit a decimal
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def count_candidates(points: DataFrame, n_strata: int, n_leaves: int) -> Counts:
     is_included = F.col("is_included") if "is_included" in known else never
     has_no_weight = F.col("weight").isNull() if "weight" in known else never
     has_no_size = (F.col("size").isNull() | (F.col("size") < 0)) if "size" in known else never
-    size = F.least(F.col("size"), F.lit(_LARGEST)) if "size" in known else nothing
+    size = F.least(F.col("size"), F.lit(LARGEST)) if "size" in known else nothing
     found = points.groupBy("stratum", "leaf_id").agg(
         F.count("*").alias("n_points"),
         F.count_if(is_included).alias("n_included"),

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, TooFewRowsError
 from jobs.sampling.candidates import number_in
-from jobs.sampling.counts import Counts
+from jobs.sampling.counts import LARGEST, Counts
 from jobs.sampling.shares import Share
 from jobs.sections.samples import SampleConfig, TotalConfig
 
@@ -123,13 +123,16 @@ def expected_rows(sample: SampleConfig, described: DataFrame, n_points: int) -> 
         If no point has a size.
     """
     wanted = _total(sample)
-    ((mean,),) = described.agg(F.avg(number_in(wanted.of))).collect()
+    size = F.least(number_in(wanted.of), F.lit(LARGEST))
+    size = size.cast("decimal(38,9)")  # exact: the same on any layout
+    ((total, n_sizes),) = described.agg(F.sum(size), F.count(size)).collect()
+    mean = float(total) / n_sizes if n_sizes and total is not None else None
     if not mean or mean < 0:
         raise ConfigError(
             f"samples.{sample.name}.target_size.of={wanted.of!r}: the mean over the pool is "
             f"{mean}; want numbers above 0"
         )
-    mean = float(f"{mean:.2g}")  # the last bits depend on the layout
+    mean = float(f"{mean:.2g}")  # a tree is not grown anew for every few rows that the pool gains
     return max(1, min(n_points, int(wanted.total / mean)))
 
 

@@ -28,11 +28,13 @@ def sharing_options() -> list[str]:
 
 @contextlib.contextmanager
 def classes_kept() -> Iterator[None]:
-    """Have the JVM that starts and ends in this block write the file; nothing if it cannot."""
+    """Have the JVM that starts and ends in this block write the file; nothing if it cannot.
+
+    A file that is there is out of use meanwhile: Java writes none while it uses one.
+    """
     try:
         _FOLDER.mkdir(parents=True, exist_ok=True)
-        for path in _FOLDER.glob("*.jsa"):
-            path.unlink()
+        earlier = {path: path.rename(path.with_suffix(".old")) for path in _FOLDER.glob("*.jsa")}
     except OSError:
         yield
         return
@@ -45,6 +47,11 @@ def classes_kept() -> Iterator[None]:
             made.replace(_FOLDER / _named(os.fstat(file.fileno()).st_size))
     finally:
         made.unlink(missing_ok=True)
+        for path, kept in earlier.items():
+            if sharing_options():
+                kept.unlink(missing_ok=True)
+            else:
+                kept.rename(path)
         if before is None:
             del os.environ[_VARIABLE]
         else:

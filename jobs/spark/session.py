@@ -189,6 +189,8 @@ def main() -> int:
         classic.end_java(spark)
     if n_rows != 3:
         raise CurationError(f"wrote 3 rows by {package} and read {n_rows}; clear ~/.ivy2.5.2")
+    if is_to_keep and not sharing_options():
+        sys.stderr.write(f"{sys.prefix}: no classes were kept: Java wrote no file there\n")
     sys.stdout.write(f"spark={spark.version} delta={package.split(':')[-1]} java={java} ok\n")
     return 0
 

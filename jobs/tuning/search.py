@@ -96,7 +96,8 @@ class Rung:
         if fraction == 1:  # the last rung, which decides
             n_clusterings = N_CLUSTERINGS
             self.n_trees = max(1, min(MAX_TREES, POINTS_OF_TREES // len(self.points)))
-        self.n_distinct = len(np.unique(self.points, axis=0))
+        self.n_seen = np.unique(self.points, axis=0, return_counts=True)[1]
+        self.n_distinct = len(self.n_seen)
         judged = self.points[:MAX_JUDGED]
         seeds = [derive_seed(problem.seed, 1 + i) for i in range(n_clusterings)]
         views = views_of(judged, seeds, n_threads=problem.n_threads)
@@ -206,10 +207,26 @@ def search(problem: Problem, tell: Tell = lambda done, total, what: None) -> Cho
     finals = rung.finals(_trials_of(entries), shares)
     chosen = chosen_of(finals)
     (family,) = (entry.family for entry in entries if entry.trees is chosen.trees)
-    n_distinct = problem.n_points * rung.n_distinct // len(rung.points)
-    levels = family.levels(n_distinct, chosen.levels[-1])
+    levels = family.levels(distinct_of(problem.n_points, rung.n_seen), chosen.levels[-1])
     config = family.config(problem.cluster, levels)
     return Choice(config, chosen, finals, n_tried)
+
+
+def distinct_of(n_points: int, n_seen: NDArray[np.int64]) -> int:
+    """Estimate the number of distinct points of a pool from a sample of it.
+
+    The lesser of the sample's share of distinct ones, and Chao1 (Chao, 1984), which sees that the
+    pool has few more than the sample: few of the sample's were seen just once.
+
+    Parameters
+    ----------
+    n_seen : (n_distinct,) how often each distinct point is in the sample
+    """
+    if (n_seen == 1).all():
+        return n_points
+    once, twice = int((n_seen == 1).sum()), int((n_seen == 2).sum())
+    chao = len(n_seen) + once * (once - 1) // (2 * (twice + 1))
+    return min(n_points * len(n_seen) // int(n_seen.sum()), chao)
 
 
 def _are_trusted(trials: Sequence[Trial]) -> bool:

@@ -86,6 +86,8 @@ def test_what_is_in_an_evaluation_set_goes_wherever_it_is_compared(
     }  # fmt: skip
     outcome = run.outcome(find_duplicates.STAGE)
     assert (outcome.n_contaminated, outcome.n_copies, outcome.n_turned_away) == (3, 0, 3)
+    reported = find_duplicates.STAGE.report(run)
+    assert [(r.key, r.value) for r in reported if r.section == "rejects"] == [("contaminated", 3)]
     assert door.size_of(run).n_points == door.surviving(run).count() == N_POINTS - 3
     assert str(explain(run, point="p07").gate) == f"rejected: contaminated, {same}"
 

@@ -65,7 +65,7 @@ def write_pool(folder: Path) -> None:
     pq.write_table(pa.table(columns), folder / "pool.parquet")
 
 
-def config_of(folder: Path) -> RunConfig:
+def config_of(folder: Path, *overrides: str) -> RunConfig:
     sample = {"name": "s", "target_size": SIZE, "share": {"leaves": 0.0}}
     plain = {
         "input": {"table": f"{folder}/pool.parquet", "embedding": "vector"},
@@ -74,7 +74,7 @@ def config_of(folder: Path) -> RunConfig:
         "cluster": {"levels": [8, 3], "resampling": {"rounds": 1}},
         "samples": [sample, sample | {"name": "twice", "target_size": 2 * N, "replicas": 2}],
     }
-    return parse_config(plain, ())
+    return parse_config(plain, overrides)
 
 
 @pytest.fixture(scope="module")
@@ -501,6 +501,20 @@ def test_a_pool_whose_files_have_changed_since_the_draw_is_named(
     pq.write_table(rows.slice(1), tmp_path / "pool.parquet")
     with pytest.raises(InputError, match=rf"has changed since run {drawn_by} \(.*evenlake curate"):
         export(open_run(spark, config), f"{tmp_path}/out", WantedSample(sample="s"))
+
+
+def test_a_column_called_id_leaves_beside_another_id(spark: SparkSession, tmp_path: Path) -> None:
+    write_pool(tmp_path)
+    pool = pq.read_table(tmp_path / "pool.parquet")
+    pool = pool.append_column("name", pa.array([f"n{id_}" for id_ in pool["id"].to_pylist()]))
+    pq.write_table(pool, tmp_path / "pool.parquet")
+    config = config_of(tmp_path, "input.id=name")
+    curate.run(spark, config)
+    export(open_run(spark, config), f"{tmp_path}/out", WantedSample(sample="s"))
+    rows = pq.read_table(f"{tmp_path}/out").to_pylist()
+    assert rows
+    for row in rows:
+        assert row["id"] == f"n{row['pool_id']}"
 
 
 def test_all_columns_of_a_folder_of_images_may_leave(spark: SparkSession, tmp_path: Path) -> None:

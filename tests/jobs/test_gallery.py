@@ -40,8 +40,8 @@ def test_nodes_come_from_the_largest_to_the_smallest() -> None:
     found = shown_nodes(allocations({2: [7, 3], 1: sizes.tolist()}), "s")
     assert found["level"].unique().tolist() == [1]  # the top has too few
     assert len(found) == N_NODES
-    assert found["capacity"].is_monotonic_decreasing
-    assert (found["capacity"].iloc[0], found["capacity"].iloc[-1]) == (100, 1)
+    assert found["n_points"].is_monotonic_decreasing
+    assert (found["n_points"].iloc[0], found["n_points"].iloc[-1]) == (100, 1)
 
 
 def allocations(levels: dict[int, list[int]]) -> pa.Table:
@@ -50,7 +50,7 @@ def allocations(levels: dict[int, list[int]]) -> pa.Table:
         for level, capacities in levels.items()
         for node, capacity in enumerate(capacities)
     ]
-    columns = ["sample", "level", "node_id", "capacity", "quota"]
+    columns = ["sample", "level", "node_id", "n_points", "quota"]
     return pa.table(dict(zip(columns, zip(*rows, strict=True), strict=True)))
 
 

@@ -81,3 +81,12 @@ def test_one_label_alone_teaches_nothing() -> None:
     pool = pool_of(rng, [0.5, 0.5], 500, 1000)
     one = pool_of(rng, [1.0, 0.0], 50)
     assert probe_rows({"s": one}, [pool.first(50)], pool) == []
+
+
+def test_labels_of_few_points_each_are_not_tested() -> None:
+    pool = pool_of(np.random.default_rng(6), [0.5, 0.5], 8)
+    assert probe_rows({"s": pool}, [pool], pool) == []
+    unlabelled = pool.first(0)
+    assert probe_rows({"s": unlabelled}, [unlabelled], unlabelled) == []
+    many = pool_of(np.random.default_rng(6), [0.5, 0.5], 80)
+    assert probe_rows({"s": unlabelled}, [many], many) == []

@@ -11,7 +11,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from jobs import embed_pool
-from jobs.config.errors import ConfigError
+from jobs.config.errors import ConfigError, GuardError
 from jobs.config.loading import load_config, parse_config
 from jobs.config.model import RunConfig, as_dict
 from jobs.embedding.chosen import chosen, pinned
@@ -297,3 +297,25 @@ def test_vectors_are_read_where_the_embedder_reads_them(
     both = load_config(path, ["input.embedding=vector"])
     assert (chosen(both).key, chosen(both).column) == ("input.embedding", "vector")
     assert chosen(both).spec.makes == "embedding"
+
+
+def test_after_too_many_rejects_a_mended_worker_is_enough(
+    spark: SparkSession, tmp_path: Path, pools: Path, module: str
+) -> None:
+    broken = tmp_path / "broken"
+    worse = f"""from pyspark import TaskContext
+        is_broken = TaskContext.get() is not None and pathlib.Path({str(broken)!r}).exists()
+        if content == "none" or is_broken:"""
+    source = SOURCE.replace('if content == "none":', worse)
+    source = source.replace("import hashlib", "import hashlib\nimport pathlib")
+    (tmp_path / f"{module}.py").write_text(source)
+    config = load_config(write_config(tmp_path, pools, f"python:{module}:plain"))
+    broken.touch()
+    with pytest.raises(GuardError, match="45 of 45 rows were rejected"):
+        embed_pool.run(spark, config)
+    run = open_run(spark, config)
+    assert run.read(embed_pool.STAGE, embed_pool.REJECTS).count() == N_GOOD + len(BAD)  # to look at
+    broken.unlink()
+    assert len(embedded(spark, config)) == N_GOOD
+    run = open_run(spark, config)
+    assert run.read(embed_pool.STAGE, embed_pool.REJECTS).count() == len(BAD)

@@ -66,7 +66,7 @@ def tree_tables(n_nodes: tuple[int, ...]) -> tuple[pa.Table, pa.Table]:
         parent = above if not is_top else np.zeros(k, int)
         columns = {"level": np.full(k, t), "node_id": np.arange(k)}
         nodes.append(pa.table(columns | {"parent_id": parent, "n_points": sizes}))
-        quota = {"capacity": sizes, "quota": drawn}
+        quota = {"n_points": sizes, "quota": drawn}
         quotas.append(pa.table({"sample": ["balanced"] * k} | columns | quota))
         if not is_top:
             sizes, drawn = (np.bincount(above, x, n_nodes[t]).astype(int) for x in (sizes, drawn))

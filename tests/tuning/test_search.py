@@ -12,7 +12,7 @@ from jobs.sections.cluster import ClusterConfig
 from jobs.sections.samples import SampleConfig
 from jobs.sections.share import Powers
 from jobs.tune_tree import _rows
-from jobs.tuning.search import Choice, Problem, search
+from jobs.tuning.search import Choice, Problem, distinct_of, search
 from jobs.tuning.shares import SHARES, shares_at, shares_of, split
 from jobs.tuning.trials import SampledTree, Trial, chosen_of
 from tests.pools import grouped_mixture
@@ -214,6 +214,25 @@ def test_a_flat_tree_and_equal_leaves_are_not_judged_twice() -> None:
     assert shares_at(1, SHARES) == [Powers(points=points) for points in (0.0, 0.25, 0.5, 0.75)]
     assert Powers(1.0) not in shares_at(2, SHARES)
     assert shares_at(2, [Powers(1.0)]) == [Powers(1.0)]
+
+
+@pytest.mark.parametrize(
+    ("n_distinct", "repeats"), [(250, 4000), (1000, 1000), (10_000, 100), (1_000_000, 1)]
+)
+def test_the_distinct_points_of_a_pool_are_told_from_a_sample(
+    n_distinct: int, repeats: int
+) -> None:
+    rng = np.random.default_rng(n_distinct)
+    sample = rng.choice(n_distinct * repeats, 20_000, replace=False) // repeats
+    n_seen = np.unique(sample, return_counts=True)[1]
+    assert distinct_of(n_distinct * repeats, n_seen) == pytest.approx(n_distinct, rel=0.05)
+
+
+def test_a_tree_has_no_more_leaves_than_a_pool_of_many_copies_has_points_apart() -> None:
+    X = to_grid(np.random.default_rng(0).standard_normal((250, 8)).astype(np.float32), 2.0**-20)
+    sample = X[np.random.default_rng(1).integers(0, 250, 2_000)]
+    levels = search(Problem(sample, 30_000, (10_000,), ClusterConfig(), 1, 2)).cluster.levels
+    assert max(levels) <= 250
 
 
 def test_copies_of_few_points_are_one_level_of_as_many_nodes() -> None:
