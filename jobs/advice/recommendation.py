@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from jobs.advice.judge import PREFIX
+from jobs.config.model import HygieneConfig
 from jobs.judging.recommendation import EVEN, Evidence, Recommendation, Skew
 from jobs.judging.scatter import Scatter
 from jobs.judging.verdict import Gap, Verdict
@@ -71,6 +72,12 @@ def _evenness(cell: CellOf, sample: str) -> tuple[float, float] | None:
     return None if mine is None or uniform is None else (mine, uniform)
 
 
+def _limit_to_raise(part: float) -> str:
+    """Return what else the gate needs where it would turn away more than it may by default."""
+    limit = HygieneConfig().max_reject_fraction
+    return f" and hygiene.max_reject_fraction above {percent(part)}" if part > limit else ""
+
+
 def _reasons(found: Evidence) -> Iterator[str]:
     """Yield what supports the action, the most telling reason first."""
     scatter, skew = found.scatter, found.skew
@@ -79,7 +86,7 @@ def _reasons(found: Evidence) -> Iterator[str]:
             f"{percent(scatter.sample)} of the sample and {percent(scatter.pool)} of the pool are "
             "scatter, points far from all others, which balance multiplies: turn them away with "
             "outliers.method: knn"
-        )
+        ) + _limit_to_raise(scatter.pool or 0)
     if skew is None:
         yield "The pool is one community: no group of points in it stands apart"
     else:

@@ -145,3 +145,16 @@ def test_pools_with_and_without_a_tail(make: Callable[[int], Pool], action: str,
     rows = pd.DataFrame(coverage_rows({"s": X[drawn]}, judges), columns=Row._fields)
     (found,) = recommendations(rows, ["s"], None, {})
     assert found.action == action, found
+
+
+def test_more_scatter_than_the_gate_may_turn_away_names_the_limit() -> None:
+    figures = {("s", "scatter", "share_above"): (0.26, 0.11), ("s", "scatter", "share_error"): 0.01}
+    figures |= {
+        ("s", "coverage", "coverage_gap"): -0.1,
+        ("s", "coverage", "coverage_gap_error"): 0.01,
+    }
+    rows = pd.DataFrame(report_of(figures), columns=Row._fields)
+    (found,) = recommendations(rows, ["s"], None, {})
+    assert (
+        "turn them away with outliers.method: knn and hygiene.max_reject_fraction above 11%"
+    ) in str(found)
