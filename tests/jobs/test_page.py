@@ -132,6 +132,7 @@ def test_what_became_of_the_pools_rows_is_told_in_a_line() -> None:
     sizes = [row("size", "n_pool", 1010), row("size", "n_points", 1004)]
     rejects = [row("rejects", "n_rows", n, key=k) for k, n in {"zero_norm": 2, "nan": 4}.items()]
     copies = [row("duplicates", "n_copies", 3), row("duplicates", "n_contaminated", 2)]
+    copies.append(row("rejects", "n_rows", 2, key="contaminated"))
     said = [
         pool_line(replace(context, rows=with_rows(*rows)))
         for rows in (
@@ -143,7 +144,7 @@ def test_what_became_of_the_pools_rows_is_told_in_a_line() -> None:
     assert said == [
         "pool: 1,010 rows read, 1,004 points in the tree",
         "pool: 1,010 rows read, 6 rejects (nan 4, zero_norm 2), 1,004 points in the tree",
-        "pool: 1,010 rows read, 3 copies, 2 in evaluation sets, 999 points in the tree",
+        "pool: 1,010 rows read, 2 rejects (contaminated 2), 3 copies, 999 points in the tree",
     ]
 
 

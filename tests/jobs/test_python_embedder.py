@@ -16,8 +16,10 @@ from jobs.config.loading import load_config, parse_config
 from jobs.config.model import RunConfig, as_dict
 from jobs.embedding.chosen import chosen, pinned
 from jobs.past.history import read_history
+from jobs.points.surviving import sample_points
 from jobs.recipe import RECIPE
 from jobs.runs.opening import open_run
+from jobs.runs.work import Work
 from jobs.tables.lake import Lake
 from tests.jobs.bad_configs import CODE
 from tests.jobs.bad_input_page import CODE_MODULE
@@ -319,3 +321,34 @@ def test_after_too_many_rejects_a_mended_worker_is_enough(
     assert len(embedded(spark, config)) == N_GOOD
     run = open_run(spark, config)
     assert run.read(embed_pool.STAGE, embed_pool.REJECTS).count() == len(BAD)
+
+
+def test_after_a_crash_past_the_commit_the_points_in_memory_are_those_stored(
+    spark: SparkSession,
+    tmp_path: Path,
+    pools: Path,
+    module: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flag = tmp_path / "another_machine"  # whose vectors are not quite the same
+    other = f"vector[::-1] if pathlib.Path({str(flag)!r}).exists() else vector"
+    source = SOURCE.replace("import hashlib", "import hashlib\nimport pathlib")
+    source = source.replace("vector * np.float32(self.scale)", f"({other}) * np.float32(1)")
+    (tmp_path / f"{module}.py").write_text(source)
+    config = load_config(write_config(tmp_path, pools, f"python:{module}:plain"))
+
+    def crash(_: Work) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "finish", property(crash))
+        with pytest.raises(KeyboardInterrupt):
+            open_run(spark, config).do(embed_pool.STAGE)
+    flag.touch()
+    run = open_run(spark, config)
+    run.do(embed_pool.STAGE)
+    rows = run.read(embed_pool.STAGE, embed_pool.EMBEDDINGS).collect()
+    stored = {row.id: row.embedding for row in rows}
+    (points,) = sample_points(run, [("all", len(stored))])
+    ids, vectors = points["id"].to_pylist(), points["embedding"].to_pylist()
+    assert dict(zip(ids, vectors, strict=True)) == stored
