@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from udfs.kernels.sampling.allocation import TreeLevel
 
-LARGEST = 1e18  # size of a point that counts, so that sums fit a decimal
+_LARGEST = 1e18  # size of a point that counts, so that sums fit a decimal
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ def all_points(levels: Sequence[TreeLevel]) -> Counts:
     return Counts(levels[0].n_points[None], np.zeros((1, len(levels[0].parents)), np.int64))
 
 
+def exact_size(size: Column) -> Column:
+    """Return sizes whose sum is exact, so that it is the same in any order."""
+    return F.least(size, F.lit(_LARGEST)).cast("decimal(38,9)")
+
+
 def count_candidates(points: DataFrame, n_strata: int, n_leaves: int) -> Counts:
     """Count candidates, in one pass.
 
@@ -49,13 +54,13 @@ def count_candidates(points: DataFrame, n_strata: int, n_leaves: int) -> Counts:
     is_included = F.col("is_included") if "is_included" in known else never
     has_no_weight = F.col("weight").isNull() if "weight" in known else never
     has_no_size = (F.col("size").isNull() | (F.col("size") < 0)) if "size" in known else never
-    size = F.least(F.col("size"), F.lit(LARGEST)) if "size" in known else nothing
+    size = F.col("size") if "size" in known else nothing
     found = points.groupBy("stratum", "leaf_id").agg(
         F.count("*").alias("n_points"),
         F.count_if(is_included).alias("n_included"),
         F.count_if(has_no_weight).alias("n_without_weight"),
         F.count_if(has_no_size).alias("n_without_size"),
-        F.sum(size.cast("decimal(38,9)")).alias("total_size"),  # exact: the same in any order
+        F.sum(exact_size(size)).alias("total_size"),
     )
     rows = found.toArrow()
     at = (rows["stratum"].to_numpy(), rows["leaf_id"].to_numpy())

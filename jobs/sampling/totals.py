@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.errors import ConfigError, TooFewRowsError
 from jobs.sampling.candidates import number_in
-from jobs.sampling.counts import LARGEST, Counts
+from jobs.sampling.counts import Counts, exact_size
 from jobs.sampling.shares import Share
 from jobs.sections.samples import SampleConfig, TotalConfig
 
@@ -123,8 +123,7 @@ def expected_rows(sample: SampleConfig, described: DataFrame, n_points: int) -> 
         If no point has a size.
     """
     wanted = _total(sample)
-    size = F.least(number_in(wanted.of), F.lit(LARGEST))
-    size = size.cast("decimal(38,9)")  # exact: the same on any layout
+    size = exact_size(number_in(wanted.of))
     ((total, n_sizes),) = described.agg(F.sum(size), F.count(size)).collect()
     mean = float(total) / n_sizes if n_sizes and total is not None else None
     if not mean or mean < 0:
