@@ -11,7 +11,7 @@ from jobs.environment.packages import version_of
 from jobs.spark.class_data import KEEP_CLASSES, sharing_options
 from jobs.spark.host import host_bytes, is_submitted, n_threads, size_bytes
 from jobs.spark.java import FIX, find_java
-from jobs.spark.naming import path_of
+from jobs.spark.naming import path_of, without_parents
 
 PYTHONS = ((3, 11), (3, 12))
 GIB = 2**30
@@ -84,7 +84,7 @@ def check_output(root: str | None) -> Finding:
     if root is None or uri.scheme not in ("", "file"):
         place = "a schema of a catalog" if root is None else f"output.root={root}"
         return Finding("output", "skipped", f"{place} is not on this host's disks")
-    folder = Path(path_of(root)).absolute()
+    folder = Path(path_of(without_parents(root))).absolute()
     while not folder.exists():
         folder = folder.parent
     named = f"output.root={root}"

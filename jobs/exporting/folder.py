@@ -10,7 +10,7 @@ from pyarrow import fs
 from pyspark.sql import SparkSession
 
 from jobs.config.errors import ConfigError, CurationError
-from jobs.spark.naming import absolute
+from jobs.spark.naming import absolute, without_parents
 from jobs.spark.relative import require_one_meaning
 from jobs.training.index import INDEX, UNFINISHED, located, without_hadoop
 
@@ -64,7 +64,7 @@ class Folder(Generic[IndexT]):
         self, spark: SparkSession, path: str, kind: type[IndexT], own: str = BATCH_FILES
     ) -> None:
         require_one_meaning(spark, "DIR", path)
-        self.path, self._kind, self._own = absolute(path), kind, re.compile(own)
+        self.path, self._kind, self._own = absolute(without_parents(path)), kind, re.compile(own)
         try:
             self.system, self.inside = located(self.path)
         except ValueError as error:

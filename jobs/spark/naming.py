@@ -14,12 +14,24 @@ def absolute(path: str) -> str:
 
 
 def without_parents(path: str) -> str:
-    """Return a local path without its parent steps (..), taken away as text, as Hadoop does."""
+    """Return a local path without its parent steps (..), as the file system takes them.
+
+    Above a link is the folder that holds its target. Hadoop takes parent steps away as text, so
+    Spark would go to another folder than this process, if both got the path as it is written.
+    """
     inside = path_of(path)
     if ".." not in inside.split("/") or not is_local(path):
         return path
-    store = path.removesuffix(inside)
-    return store + os.path.normpath(inside if store else absolute(inside))
+    store, found = path.removesuffix(inside), ""
+    if store and not inside.startswith("/"):
+        return path  # no path at all, as Spark will say
+    for step in (inside if store else absolute(inside)).split("/"):
+        if step == "..":
+            found = os.path.dirname(os.path.realpath(found) if os.path.islink(found) else found)
+            found = found.rstrip("/")
+        elif step not in ("", "."):
+            found = f"{found}/{step}"
+    return store + (found or "/")
 
 
 def is_full(path: str) -> bool:

@@ -20,7 +20,7 @@ from jobs.spark.ahead import look_ahead
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS, reason
 from jobs.spark.foreign_types import refuse_python_types
-from jobs.spark.naming import absolute, quote
+from jobs.spark.naming import absolute, quote, without_parents
 from jobs.spark.observing import observed
 from jobs.spark.relative import require_one_meaning
 from jobs.tables.digests import Written, digest_columns, sums, written_of
@@ -59,8 +59,10 @@ class Lake:
         self._output = output
         self._there: set[str] = set()  # tables known to exist: none is ever dropped
         self._has_delta = False  # known once the session has looked up a table
+        self._root: str | None = None  # in full
         if output.root is not None:
             require_one_meaning(spark, "output.root", output.root)
+            self._root = absolute(without_parents(output.root))
 
     @property
     def lease_seconds(self) -> float:
@@ -70,20 +72,19 @@ class Lake:
     @cached_property
     def local_folder(self) -> Path | None:
         """The root's folder, if it is on this machine's file system."""
-        root = self._output.root
-        return None if root is None else local_folder(self.spark, absolute(root))
+        return None if self._root is None else local_folder(self.spark, self._root)
 
     def address(self, table: str) -> str:
         """Return a table's path, or its quoted name in the catalog."""
-        if self._output.root is not None:
-            return f"{absolute(self._output.root)}/{table}"
+        if self._root is not None:
+            return f"{self._root}/{table}"
         prefix = "evenlake_" if self._output.table_prefix is None else self._output.table_prefix
         parts = (self._output.catalog, self._output.schema_, prefix + table)
         return ".".join(quote(part) for part in parts if part is not None)
 
     def path(self, table: Table | str) -> str | None:
         """Return a table's path; None in a catalog."""
-        return None if self._output.root is None else self.address(name_of(table))
+        return None if self._root is None else self.address(name_of(table))
 
     def shown(self, table: str) -> str:
         """Return a table's address for display, without credentials."""
@@ -92,7 +93,7 @@ class Lake:
     def sql_name(self, table: str) -> str:
         """Return a table's name in SQL, quoted."""
         address = self.address(table)
-        return f"delta.{quote(address)}" if self._output.root is not None else address
+        return f"delta.{quote(address)}" if self._root is not None else address
 
     def read(self, table: Table | str, stage_key: str | None = None) -> DataFrame:
         """Read the rows of one stage key, without that column; or the whole table.
@@ -107,7 +108,7 @@ class Lake:
         return rows.where(F.col(KEY) == stage_key).drop(KEY)
 
     def _stored(self, name: str) -> DataFrame:
-        if self._output.root is not None:
+        if self._root is not None:
             rows = self.spark.read.format("delta").load(self.address(name))
         else:
             rows = self.spark.table(self.address(name))
@@ -279,7 +280,7 @@ class Lake:
         partitioned_by: str | None = None,
     ) -> None:
         """Write rows to a table's place in the output in one commit; see ``saving``."""
-        save = save_at_path if self._output.root is not None else save_by_name
+        save = save_at_path if self._root is not None else save_by_name
         save(
             rows, self.address(table),
             is_new=not self.exists(table), options=options, replaces=replaces,

@@ -1,5 +1,6 @@
 """Commits to tables: repeated and late ones change nothing; when a table exists."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,22 @@ def test_a_table_is_there_once_its_first_commit_is(lake: Lake, tmp_path: Path) -
     assert not lake.exists(THINGS)
     assert lake.write(THINGS, rows(lake.spark, "a"), "key").is_new
     assert lake.exists(THINGS)
+
+
+def test_a_root_above_a_link_is_one_root_however_it_is_named(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "far" / "target").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "target")
+    root = f"{tmp_path}/link/../lake"
+    assert os.path.normpath(root) != os.path.realpath(root)
+    Lake(spark, OutputConfig(root=root)).write(THINGS, rows(spark, "a"), "key")
+    for same in (root, os.path.realpath(root), f"file:{root}", f"{tmp_path}/far/new/../lake/"):
+        found = Lake(spark, OutputConfig(root=same))
+        assert found.exists(THINGS)
+        assert names(found) == ["a"]
+        assert found.local_folder == tmp_path / "far" / "lake"
+    assert [path.name for path in tmp_path.iterdir() if not path.is_symlink()] == ["far"]
 
 
 def test_of_an_incarnation_the_first_commit_counts_and_the_latest_incarnation_of_all(
