@@ -8,13 +8,13 @@ _KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "
 
 
 class PictureFolder:
-    """A folder, by its path or by a URI that pyarrow knows."""
+    """A folder, by its full path or by a URI that pyarrow knows."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder.rstrip("/")
         self._system: fs.FileSystem = fs.LocalFileSystem()
-        self._path = self._folder.removeprefix("file:")
-        if "://" in folder:
+        self._path = self._folder
+        if not folder.startswith("/"):
             self._system, self._path = fs.FileSystem.from_uri(self._folder)
         self._system.create_dir(self._path, recursive=True)
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from jobs.config.errors import ConfigError, CurationError
 from jobs.spark.naming import absolute, without_parents
 from jobs.spark.relative import require_one_meaning
-from jobs.training.index import INDEX, UNFINISHED, located, without_hadoop
+from jobs.training.index import INDEX, UNFINISHED, as_uri, located
 
 Source = Mapping[str, Any]  # what is exported, as plain data
 
@@ -77,7 +77,7 @@ class Folder(Generic[IndexT]):
     def native_path(self, name: str) -> str:
         """Return the same in the form that libraries without Hadoop understand."""
         is_local = isinstance(self.system, fs.LocalFileSystem)
-        return self._at(name) if is_local else without_hadoop(self.table_path(name))
+        return self._at(name) if is_local else as_uri(self.table_path(name))
 
     @property
     def rows_path(self) -> str:

@@ -19,6 +19,7 @@ from jobs.exporting.mds import INDEX_FILE, encodings_of, indexes_of, require_val
 from jobs.exporting.sample_index import SampleIndex, Shard
 from jobs.exporting.slots import SLOT, in_order, require_rows, write_slots
 from jobs.reading.catalog import is_delta
+from jobs.reading.files import escaped
 from jobs.spark.observing import observed
 from udfs.points import OnBatches
 from udfs.shards.fragments import make_fragment
@@ -103,7 +104,7 @@ def _by_spark(
     by_slot = write_slots(folder, in_order(frame, *rows.order), kind, options, its_ending)
     told = count()  # None: the session was too busy to say
     n = (
-        rows.frame.sparkSession.read.format(kind).load(folder.rows_path).count()
+        rows.frame.sparkSession.read.format(kind).load(escaped(folder.rows_path)).count()
         if told is None
         else told["n"]
     )

@@ -7,7 +7,7 @@ from jobs.config.errors import ConfigError
 from jobs.config.model import RunConfig
 from jobs.reading.files import escaped
 from jobs.tables.lake import Lake
-from jobs.training.index import without_hadoop
+from jobs.training.index import as_uri
 
 _NAME = r"([^/]+)\.[a-z]+$"  # of a file, without its suffix
 
@@ -31,8 +31,8 @@ def folder_of(lake: Lake, config: RunConfig, stage_key: str) -> str | None:
 
 
 def for_pyarrow(folder: str | None) -> str | None:
-    """Return a folder as pyarrow names its store."""
-    return folder and without_hadoop(folder)
+    """Return a folder as pyarrow names it."""
+    return folder and as_uri(folder)
 
 
 def contents_of(images: DataFrame, folder: str | None) -> DataFrame:

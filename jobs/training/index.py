@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pyarrow import fs
 
@@ -13,6 +14,9 @@ INDEX = "_index.json"
 UNFINISHED = ".unfinished"  # sub-folder of an export that is under way or was interrupted
 FORMAT = 1  # raised if an older reader would misread the index
 BATCH, POSITION = "batch_id", "position"
+_STORE = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<address>//[^/?]*)?(?=[/?]|$)"
+)  # of a URI
 _HADOOPS = {"s3a": "s3", "s3n": "s3"}  # Hadoop's names of stores -> everyone else's
 
 
@@ -90,10 +94,19 @@ class Index:
         return self
 
 
-def without_hadoop(uri: str) -> str:
-    """Return a URI whose store is named as others than Hadoop name it."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{_HADOOPS.get(scheme, scheme)}{separator}{rest}"
+def as_uri(place: str) -> str:
+    """Return a path, or a URI of Hadoop's as all others read it.
+
+    Hadoop takes a path as it is written, %20 and # too; others decode it. What follows a question
+    mark are options of a store, which are theirs alone.
+    """
+    if (found := _STORE.match(place)) is None:
+        return place
+    path, mark, options = place[found.end() :], "", ""
+    if found["scheme"] != "file":
+        path, mark, options = path.partition("?")
+    scheme = _HADOOPS.get(found["scheme"], found["scheme"])
+    return f"{scheme}:{found['address'] or ''}{quote(path)}{mark}{options}"
 
 
 def located(folder: str) -> tuple[fs.FileSystem, str]:
@@ -111,7 +124,7 @@ def located(folder: str) -> tuple[fs.FileSystem, str]:
     if "://" not in folder:
         return fs.LocalFileSystem(), str(Path(folder.removeprefix("file:")).absolute())
     try:
-        system, path = fs.FileSystem.from_uri(without_hadoop(folder).rstrip("/"))
+        system, path = fs.FileSystem.from_uri(as_uri(folder.rstrip("/")))
     except (ValueError, OSError, NotImplementedError) as error:
         raise ValueError(
             f"{folder!r} cannot be opened by pyarrow: {error}; want a path, or a URI of a store "

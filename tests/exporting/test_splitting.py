@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobs.exporting.bands import parts_of
 from jobs.exporting.splitting import groups_of_splits
-from jobs.training.index import located
+from jobs.training.index import as_uri, located
 from udfs.kernels.sampling.remainders import apportioned
 
 SHARES = [Fraction(98, 100), Fraction(2, 100)]
@@ -76,3 +76,22 @@ def test_a_store_needs_two_slashes() -> None:
     with pytest.raises(ValueError, match="has one slash; want a path, or a URI such as s3://"):
         located("dbfs:/lake/out")
     assert located("file:/tmp/out")[1] == "/tmp/out"
+
+
+@pytest.mark.parametrize(
+    ("place", "uri"),
+    [
+        ("/a%20b/c d", "/a%20b/c d"),
+        ("file:/a%20b/#1?", "file:/a%2520b/%231%3F"),
+        ("s3a://bucket/a%20b/c d", "s3://bucket/a%2520b/c%20d"),
+        ("s3n://bucket", "s3://bucket"),
+        ("s3://bucket/a#b?region=eu-west-1", "s3://bucket/a%23b?region=eu-west-1"),
+        ("s3://bucket?endpoint_override=http://here", "s3://bucket?endpoint_override=http://here"),
+        (
+            "abfss://box@account.dfs.core.windows.net/a",
+            "abfss://box@account.dfs.core.windows.net/a",
+        ),
+    ],
+)
+def test_a_path_of_hadoops_is_encoded_for_all_others(place: str, uri: str) -> None:
+    assert as_uri(place) == uri

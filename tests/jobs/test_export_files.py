@@ -240,6 +240,21 @@ def test_selected_batches_are_exported_as_they_are(
         export(this, str(tmp_path / "other"), Wanted(of="batches", batch_size=3))
 
 
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a#b", "link/../above"])
+def test_a_trainer_finds_a_folder_where_the_export_went(
+    opened: Run, whole: Exported, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "far" / "target").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "target")
+    place = f"file://{tmp_path}/{name}"
+    wanted = Wanted(of="learnability", batch_size=SIZE, columns=("label", "vector"))
+    assert export(opened, place, wanted).is_new
+    assert content(tmp_path / name) == content(Path(whole.folder))
+    for same in (place, f"{tmp_path}/{name}"):
+        assert [b["id"] for b in Batches(same)] == [b["id"] for b in Batches(whole.folder)]
+        assert not export(opened, same, wanted).is_new
+
+
 # --- the folder: repeats, crashes, strangers ------------------------------------------------------
 
 

@@ -334,6 +334,18 @@ def test_lance_reads_what_was_exported(
     assert not to(format="lance").is_new
 
 
+@pytest.mark.parametrize("format_", ["parquet", "jsonl.gz", "webdataset", "delta", "lance"])
+def test_files_are_in_the_folder_that_is_written(opened: Run, tmp_path: Path, format_: str) -> None:
+    if format_ == "lance":
+        pytest.importorskip("lance")
+    wanted = WantedSample(sample="s", columns=("text",), file_mb=SMALL, format=format_)
+    name = "a%20b #1"
+    done = export(opened, f"file://{tmp_path}/{name}", wanted)
+    assert done.is_new and [path.name for path in tmp_path.iterdir()] == [name]
+    assert all((tmp_path / name / file.path).exists() for file in done.index.files)
+    assert not export(opened, f"{tmp_path}/{name}", wanted).is_new
+
+
 # --- the folder: repeats, crashes, strangers ------------------------------------------------------
 
 

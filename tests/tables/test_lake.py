@@ -56,6 +56,18 @@ def test_a_root_above_a_link_is_one_root_however_it_is_named(
     assert [path.name for path in tmp_path.iterdir() if not path.is_symlink()] == ["far"]
 
 
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a#b"])
+def test_a_root_is_the_folder_that_is_written(
+    spark: SparkSession, tmp_path: Path, name: str
+) -> None:
+    written = Lake(spark, OutputConfig(root=f"file://{tmp_path}/{name}"))
+    first = written.write(THINGS, rows(spark, "a"), "key")
+    found = Lake(spark, OutputConfig(root=f"{tmp_path}/{name}"))
+    assert found.exists(THINGS)
+    assert (found.describe(THINGS, "key"), names(found)) == (replace(first, is_new=False), ["a"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_of_an_incarnation_the_first_commit_counts_and_the_latest_incarnation_of_all(
     lake: Lake,
 ) -> None:

@@ -40,6 +40,13 @@ def forked(batches: Batches, worker: int, n_workers: int) -> Batches:
     return mine
 
 
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a#b", "a?b", "a+b=c"])
+def test_a_folder_is_the_one_that_is_written_in_a_uri_too(name: str, tmp_path: Path) -> None:
+    folder = write_export(tmp_path / name, [2, 1])
+    for place in (f"{folder}", f"file:{folder}", f"file://{folder}", f"file://{folder}/"):
+        assert [batch["id"] for batch in Batches(place)] == [["0", "1"], ["2"]]
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 

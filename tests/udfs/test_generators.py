@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.training.index import as_uri, located
 from udfs.embedders.contract import Failure
 from udfs.embedders.images import make_open
 from udfs.embedders.python import Code
@@ -27,6 +28,7 @@ from udfs.generators.contract import (
     generated,
 )
 from udfs.generators.scenes import COLOURS, SHAPES, scene_of
+from udfs.picture_files import PictureFolder
 
 # --- words ----------------------------------------------------------------------------------------
 
@@ -106,6 +108,16 @@ def rendered(
     batches = iter(pa.Table.from_pylist(rows).to_batches())
     render = make_render(Rendering(lambda: generate, seed=0, n_tries=n_tries))
     return [row for batch in render(batches) for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("store", ["", "file:", "file://"])
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a#b"])
+def test_pictures_are_in_the_folder_that_is_written(store: str, name: str, tmp_path: Path) -> None:
+    folder = PictureFolder(as_uri(f"{store}{tmp_path}/{name}"))
+    uri = folder.write("p", encoded(np.zeros((2, 2, 3), np.uint8)).content)
+    assert [path.name for path in (tmp_path / name).iterdir()] == [uri.rpartition("/")[2]]
+    assert located(f"{store}{tmp_path}/{name}")[1] == f"{tmp_path}/{name}"
+    assert not isinstance(make_open("RGB")(uri), Failure)
 
 
 def test_a_doubled_image_is_made_anew_by_another_seed_and_told_if_none_differs() -> None:
