@@ -39,7 +39,7 @@ from jobs.exporting.cutting import Round, cut_into_batches, renumbered, rounds_o
 from jobs.exporting.folder import Folder
 from jobs.exporting.formats import FORMATS
 from jobs.exporting.slots import row_bytes
-from jobs.exporting.wanted import Exported, Wanted
+from jobs.exporting.wanted import Exported, Wanted, parse_rounds
 from jobs.exporting.wanted_sample import WantedSample, parse_endings, parse_splits
 from jobs.exporting.writing import Layout, write_files
 from jobs.pool.columns import named_columns
@@ -138,12 +138,13 @@ def export(this: Run, folder: str, wanted: Wanted) -> Exported:
             "version": this.pool.fingerprint,
             "seed": this.config.seed,
         }
-        if (index := target.claim(source)) is not None:
-            return Exported(target.path, index, is_new=False)
-        size = row_bytes(cut.drop("round"), columns, this.config.seed)
-        layout = Layout.of(rounds, row_bytes=size, file_bytes=wanted.file_mb * 2**20)
-        files = write_files(target, cut, columns, layout)
-    this.pool.require_unchanged()
+        with target.claimed(source) as found:
+            if found is not None:
+                return Exported(target.path, found, is_new=False)
+            size = row_bytes(cut.drop("round"), columns, this.config.seed)
+            layout = Layout.of(rounds, row_bytes=size, file_bytes=wanted.file_mb * 2**20)
+            files = write_files(target, cut, columns, layout)
+            this.pool.require_unchanged()
     index = Index(
         n_batches=sum(one.n_batches for one in rounds),
         n_rows=sum(one.n_rows for one in rounds),
@@ -208,13 +209,6 @@ ExtensionOption = Annotated[
 FileOption = Annotated[float, typer.Option("--file-mb", help="Files are about this large.")]
 
 
-def _numbers(text: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if text is None else tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError as error:
-        raise ConfigError(f"--rounds {text}: want numbers, such as 0,1") from error
-
-
 def _job(
     folder: str,
     of: str | None,
@@ -241,7 +235,7 @@ def _job(
             of=str(of),
             columns=names or (),
             batch_size=of_batches["--batch-size"],
-            rounds=_numbers(of_batches["--rounds"]),
+            rounds=parse_rounds(of_batches["--rounds"]),
             file_mb=file_mb,
         )
         return partial(export, folder=folder, wanted=wanted)

@@ -60,12 +60,13 @@ def export_sample(this: Run, folder: str, wanted: WantedSample) -> ExportedSampl
             "seed": this.config.seed,
         }
         target = Folder(this.spark, folder, SampleIndex, "|".join(wanted.splits) or form.own)
-        if (index := target.claim(source)) is not None:
-            return ExportedSample(target.path, index, is_new=False)
-        rows = _rows(this, wanted, columns, endings)
-        log.info("sample=%s format=%s files=%d", wanted.sample, wanted.format, rows.n_files)
-        files = form.write(target, rows)
-    this.pool.require_unchanged()
+        with target.claimed(source) as found:
+            if found is not None:
+                return ExportedSample(target.path, found, is_new=False)
+            rows = _rows(this, wanted, columns, endings)
+            log.info("sample=%s format=%s files=%d", wanted.sample, wanted.format, rows.n_files)
+            files = form.write(target, rows)
+            this.pool.require_unchanged()
     index = SampleIndex(
         n_rows=rows.n_rows,
         columns=rows.frame.drop(SLOT).columns,

@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 from pyspark.sql import SparkSession
 
-from jobs.config.errors import ConfigError, CurationError
+from jobs.config.errors import ConfigError, CurationError, InputError
 from jobs.spark.naming import absolute, without_parents
 from jobs.spark.relative import require_one_meaning
 from jobs.training.index import INDEX, UNFINISHED, as_uri, located
@@ -83,6 +84,21 @@ class Folder(Generic[IndexT]):
     def rows_path(self) -> str:
         """Where Spark writes, before files are moved to their places."""
         return f"{self.path}/{UNFINISHED}/{_ROWS}"
+
+    @contextmanager
+    def claimed(self, source: Source) -> Iterator[IndexT | None]:
+        """Claim the folder as ``claim`` does; an export that is refused then leaves none behind.
+
+        What it has written is of no use to a corrected one, which is another export.
+        """
+        is_new = self.system.get_file_info(self.inside).type == fs.FileType.NotFound
+        index = self.claim(source)
+        try:
+            yield index
+        except (ConfigError, InputError):
+            if index is None:
+                self._release(is_new)
+            raise
 
     def claim(self, source: Source) -> IndexT | None:
         """Make the folder ready for an export, or return the index if it holds that very export.
@@ -250,6 +266,12 @@ class Folder(Generic[IndexT]):
             is_folder = info.type == fs.FileType.Directory
             (self.system.delete_dir if is_folder else self.system.delete_file)(info.path)
         self._remove_unfinished()
+
+    def _release(self, is_new: bool) -> None:
+        """Remove what an export put there, and the folder if it was made for it."""
+        self._clear(sorted(filter(self._own.fullmatch, self._names())))
+        if is_new and not self._names():
+            self.system.delete_dir(self.inside)
 
     def _remove_unfinished(self) -> None:
         if self.system.get_file_info(self._at(UNFINISHED)).type != fs.FileType.NotFound:

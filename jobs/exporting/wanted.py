@@ -49,6 +49,19 @@ class Wanted:
                 )
 
 
+def parse_rounds(text: str | None) -> tuple[int, ...] | None:
+    """Read the rounds of ``--rounds``, such as 0,1.
+
+    Raises
+    ------
+    ConfigError
+    """
+    try:
+        return None if text is None else tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError as error:
+        raise ConfigError(f"--rounds {text}: want numbers, such as 0,1") from error
+
+
 @dataclass(frozen=True)
 class Exported:
     """What was exported, now or earlier."""

@@ -333,6 +333,24 @@ def test_a_folder_that_holds_anything_else_is_refused(
         Folder(spark, "nowhere://x/y", Index)
 
 
+def test_a_refused_export_leaves_its_folder_as_it_was(spark: SparkSession, tmp_path: Path) -> None:
+    for is_new in (True, False):
+        at = tmp_path / f"{is_new}"
+        for error in (InputError("a row is lacking"), ConfigError("no such column")):
+            if not is_new:
+                at.mkdir(exist_ok=True)
+            folder = Folder(spark, str(at), Index)
+            with pytest.raises(type(error)), folder.claimed({"of": "batches"}):
+                folder.write_text("part-00000.parquet", "some rows")
+                raise error
+            assert at.exists() != is_new
+            assert is_new or not [*at.iterdir()]
+    with pytest.raises(KeyboardInterrupt), folder.claimed({"of": "batches"}):
+        raise KeyboardInterrupt
+    with pytest.raises(ConfigError, match="an unfinished export of something else"):
+        folder.claim({"of": "negatives"})  # nobody has refused it: it may still be under way
+
+
 @pytest.mark.parametrize(
     ("wanted", "error", "said"),
     [

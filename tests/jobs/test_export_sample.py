@@ -423,9 +423,11 @@ def test_ids_that_the_pool_has_not_are_counted(
     monkeypatch.setattr(
         export_sample, "named_columns", lambda *given: named(*given).where("label = 'a'")
     )
-    for form in ("webdataset", "jsonl"):
+    for form in ("webdataset", "jsonl", "delta"):
         with pytest.raises(InputError, match="of 40 rows have no row of their id in the pool"):
-            to(form, format=form, columns=("label",))
+            to(format=form, columns=("label",))
+    monkeypatch.undo()
+    assert to(format="jsonl", columns=("label",)).is_new  # the folder was left free
 
 
 def test_of_a_pool_that_changed_meanwhile_nothing_is_finished(
@@ -434,7 +436,7 @@ def test_of_a_pool_that_changed_meanwhile_nothing_is_finished(
     monkeypatch.setattr(Pool, "_listed_now", lambda self: "other")
     with pytest.raises(InputChangedError, match="got files of fingerprint other"):
         to(format="jsonl", columns=())
-    assert not (tmp_path / "export" / INDEX).exists()
+    assert not (tmp_path / "export").exists()
 
 
 # --- what cannot be meant -------------------------------------------------------------------------
@@ -459,11 +461,16 @@ def test_of_a_pool_that_changed_meanwhile_nothing_is_finished(
         ),
     ],
 )
-def test_what_cannot_be_exported_is_refused(
-    to: Callable[..., ExportedSample], wanted: dict[str, Any], error: type[CurationError], said: str
+def test_what_cannot_be_exported_is_refused_and_leaves_no_claim(
+    to: Callable[..., ExportedSample],
+    tmp_path: Path,
+    wanted: dict[str, Any],
+    error: type[CurationError],
+    said: str,
 ) -> None:
     with pytest.raises(error, match=said):
         to(**wanted)
+    assert not (tmp_path / "export").exists()
 
 
 def test_a_library_that_is_missing_is_named_before_any_work(
