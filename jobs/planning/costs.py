@@ -106,7 +106,8 @@ def cluster(sizes: "Sizes") -> Iterator[Part]:
 
 def draw(sizes: "Sizes") -> Iterator[Part]:
     """Estimate drawing the samples."""
-    yield sizes.spark("balance_sample", "draw", 0, DRAW_PER_POINT, tables=3)
+    ordered = sizes.problem.ordered_bytes
+    yield sizes.spark("balance_sample", "draw", 0, DRAW_PER_POINT, tables=3, driver=ordered)
 
 
 def report(sizes: "Sizes") -> Iterator[Part]:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from jobs.clustering.sizes import is_local
 from jobs.config.model import RunConfig
 from jobs.config.resolving import needs_tuning, resolved
+from jobs.sections.samples import CoverageConfig
 from jobs.tuning.families import LIKELY_TOP, families
+
+_ORDERED_BYTES = 80.0  # of a sample's row, while the driver finds the order of all (measured)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,20 @@ class Problem:
     def is_local(self) -> bool:
         """Whether level 1 is solved in the driver's memory."""
         return is_local(self.config.cluster, self.n_bytes)
+
+    @property
+    def ordered_bytes(self) -> float:
+        """The memory in which the driver orders the largest sample's rows, as far as it is known.
+
+        Of a coverage, those of the fewest rows that may reach it, and of as many beyond them.
+        """
+        n_leaves, rows = min(self.config.cluster.levels[0], self.n_points), [0.0]
+        for sample in self.config.samples:
+            if sample.is_told_in_rows:
+                rows.append(min(sample.rows_of(self.n_points), self.n_points * sample.replicas))
+            elif isinstance(sample.target_size, CoverageConfig):
+                rows.append(2.0 * float(sample.target_size.coverage) * n_leaves)
+        return _ORDERED_BYTES * max(rows)
 
     def inputs_of(self, level: int) -> int:
         """Return the number of inputs of a level: points, or nodes of the level below."""

@@ -3,6 +3,7 @@
 import sys
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ from jobs.planning.plan import Plan
 from jobs.planning.problem import Part, Problem
 from jobs.recipe import RECIPE
 from jobs.reporting import coverage_rows
+from jobs.sampling.counts import all_points
+from jobs.sampling.planned import plan_sample
+from jobs.sampling.reach import rows_for_coverage
+from jobs.sections.samples import SampleConfig
 from jobs.sections.synthesis import SynthesisConfig
 from jobs.tuning import problem as tuning_problem
 from udfs.blocks import from_bytes, to_bytes
@@ -39,6 +44,7 @@ from udfs.kernels.exact.nearest import Centroids
 from udfs.kernels.kmeans.start import GRAM_CANDIDATES, OVERSAMPLING, _Distances
 from udfs.kernels.passes.sources import blocks_of
 from udfs.kernels.passes.steps.members import ClosestMembers
+from udfs.kernels.sampling.allocation import TreeLevel
 
 MACHINE = Machine(n_slots=2, n_threads=2, heap=4 * GIB, speed=Speed(1e-6, 1e-8), host=23 * GIB)
 
@@ -209,6 +215,32 @@ def test_closest_members_take_as_much_memory_as_is_planned() -> None:
     held = sent + tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert held == pytest.approx(level_parts.MEMBER_HELD * n, rel=0.2)
+
+
+@pytest.mark.parametrize("size", [400_000, 0.4, {"coverage": 1.0}])
+def test_the_rows_of_a_sample_take_as_much_memory_as_is_planned(size: Any) -> None:
+    k, n_tops, per_leaf = 100_000, 100, 10
+    levels = [
+        TreeLevel(np.arange(k) % n_tops, np.ones(k, int), np.full(k, per_leaf)),
+        TreeLevel(
+            np.zeros(n_tops, int), np.full(n_tops, k // n_tops), np.full(n_tops, 10 * k // n_tops)
+        ),
+    ]
+    tried = problem(per_leaf * k, [k, n_tops])
+    share = {"leaves": 0.0}
+    sample = SampleConfig.model_validate({"name": "s", "target_size": size, "share": share})
+    tried = replace(tried, config=tried.config.model_copy(update={"samples": [sample]}))
+    plan = partial(plan_sample, sample, levels, all_points(levels), seed=0)
+    tracemalloc.start()
+    n_rows = sample.rows_of(tried.n_points)
+    if isinstance(size, dict):
+        n_rows = rows_for_coverage(sample, k, n_rows, plan)
+    plan(n_rows).of_leaves()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.3 * tried.ordered_bytes < peak < 1.2 * tried.ordered_bytes
+    (drawn,) = (part for part in estimate(tried, MACHINE) if part.part == "draw")
+    assert drawn.driver == DRIVER_BASE + tried.ordered_bytes
 
 
 @pytest.mark.parametrize(("n", "solver"), [(100_000, "local"), (1_000_000, "spark")])

@@ -11,6 +11,7 @@ from jobs.config.errors import ConfigError
 from jobs.sampling.counts import Counts, all_points
 from jobs.sampling.planned import plan_sample
 from jobs.sampling.reach import rows_for_coverage
+from jobs.sampling.shares import Share
 from jobs.sections.samples import PerNodeConfig, SampleConfig
 from jobs.sections.share import ShareConfig
 from tests.sampling.trees import random_tree
@@ -66,6 +67,40 @@ def test_one_row_fewer_reaches_fewer(seed: int, coverage: float) -> None:
     ]
     assert reached[0] == np.ceil(coverage * n_leaves)
     assert reached[1] < reached[0]
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10**6),
+    coverage=st.floats(0.05, 1),
+    least=st.integers(0, 9),
+    replicas=st.integers(1, 3),
+)
+def test_the_rows_are_the_first_of_the_largest_sample_and_only_few_are_put_in_order(
+    seed: int, coverage: float, least: int, replicas: int
+) -> None:
+    levels = random_tree(np.random.default_rng(seed))
+    bounds = PerNodeConfig(level=2, min=least) if least else None
+    wanted = sample(coverage, per_node=bounds, replicas=replicas)
+    n_leaves, most = len(levels[0].parents), int(levels[-1].n_points.sum()) * replicas
+    n_wanted = int(np.ceil(coverage * n_leaves))
+    assume(np.count_nonzero(levels[0].n_points) >= n_wanted)
+    planned: dict[int, Share] = {}
+
+    def plan(size: int) -> Share:
+        share = plan_sample(wanted, levels, all_points(levels), size, seed=3)
+        planned.setdefault(size, share)
+        return share
+
+    n_rows = rows_for_coverage(wanted, n_leaves, most, plan)
+    ordered = [n for n, share in planned.items() if "positions" in vars(share.strata[0])]
+    assert max(ordered) <= min(most, max(n_wanted, 2 * n_rows))
+    (whole,) = plan_sample(wanted, levels, all_points(levels), most, seed=3).strata
+    leaves = np.repeat(np.arange(n_leaves), whole.quotas[0])[np.argsort(whole.positions)]
+    _, firsts = np.unique(leaves, return_index=True)
+    by_order = int(np.sort(firsts)[n_wanted - 1]) + 1
+    demanded = int(np.minimum(levels[1].n_points * replicas, least).sum())
+    assert n_rows == max(by_order, demanded)
 
 
 def test_a_share_is_taken_as_it_is_written() -> None:
