@@ -14,6 +14,7 @@ CELL_BYTES = 256 << 20  # largest size of a cell's vectors: a worker needs about
 BIN_BYTES = 128 << 20  # target size of the vectors in one bin of a shuffle; the same factor applies
 ROUTED_BYTES = 256 << 20  # size of leaves above which points are sent to their cells to be labelled
 SUMS_BYTES = 256 << 20  # of all tasks' sums in a pass; larger ones are added up on the executors
+FEW_PER_CELL = 2  # clusters in a cell, at least, so that cells are not the clusters themselves
 _BINS_PER_SLOT = 8  # bins of cells: enough to even out the work at the end
 
 
@@ -30,6 +31,12 @@ def comes_to_driver(n_bytes: float) -> bool:
 def max_cell_rows(config: ClusterConfig, n_features: int) -> int:
     """Return the number of points that one cell may hold."""
     return min(config.max_cell_rows, CELL_BYTES // (4 * n_features))
+
+
+def fitting_cells(n_rows: int, max_rows: int) -> tuple[int, int]:
+    """Return how many cells hold all points if they are half full, and clusters for that many."""
+    n_cells = -(-2 * n_rows // max_rows)
+    return n_cells, FEW_PER_CELL * n_cells
 
 
 def is_routed(n_leaves: int, n_features: int) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.clustering.level import Level, levels_of, state_of
-from jobs.clustering.sizes import max_cell_rows
+from jobs.clustering.sizes import CELL_BYTES, fitting_cells, max_cell_rows
 from jobs.config.errors import ConfigError
 from jobs.sections.cluster import ClusterConfig
 from udfs.kernels.cells.coarse import CellTooLarge
@@ -29,6 +29,8 @@ from udfs.kernels.passes.step import Arrays
 from udfs.kernels.passes.steps.members import DescribeClusters, LabelPoints
 
 log = logging.getLogger(__name__)
+
+_MOST_COPIED = 0.5  # of a cell's points, where copies are not what keeps it whole
 
 OnIteration = Callable[[int, int, str, Iteration], None]  # level, round, solver, iteration
 Tell = Callable[[int, Iteration], None]  # round, iteration
@@ -71,7 +73,8 @@ def grow_tree(
                 f"cluster.levels[{t - 1}]={k}: {error}; lower it or drop the level"
             ) from error
         except CellTooLarge as error:
-            raise ConfigError(f"cluster.levels[{t - 1}]={k}: {error}") from error
+            fix = _fix_for_cell(error, t, source, config)
+            raise ConfigError(f"cluster.levels[{t - 1}]={k}: {error}; {fix}") from error
         levels = [level] if below is None else _stacked(levels, below, level)
         journal.save(**state_of(levels))
     return levels
@@ -117,6 +120,26 @@ def _solve_in_cells(
         journal=journal,
     )
     return _level(split.routing.leaves, split.described, split.routing)
+
+
+def _fix_for_cell(
+    error: CellTooLarge, t: int, source: BlockSource | CellSource, config: ClusterConfig
+) -> str:
+    """Return what to do about a cell that cannot be divided."""
+    limit = max_cell_rows(config, source.n_features)
+    _, n_leaves = fitting_cells(source.n_rows, limit)
+    if config.levels[t - 1] < n_leaves:
+        fix = f"its parts have too few points for a cluster: raise it to {n_leaves} or more"
+    elif error.copied > _MOST_COPIED:
+        fix = (
+            f"{error.copied:.0%} of them are copies of others: turn copies away by dedup.exact, or "
+            "by dedup.threshold where only their vectors are equal"
+        )
+    else:
+        fix = "they lie close together: turn near copies away by dedup.threshold"
+    if limit < error.n_points <= CELL_BYTES // (4 * source.n_features):
+        fix += f"; or raise cluster.max_cell_rows={limit} to {error.n_points} or more"
+    return fix
 
 
 def _params(config: ClusterConfig) -> KMeansParams:

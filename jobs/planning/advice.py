@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from jobs.clustering.sizes import CELL_BYTES, max_cell_rows
+from jobs.clustering.sizes import CELL_BYTES, FEW_PER_CELL, fitting_cells, max_cell_rows
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
 from jobs.sections.cluster import ClusterConfig
@@ -14,7 +14,6 @@ MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500
 FEW_AT_TOP = 200
 POINTS_PER_TOP_NODE = 100  # a pool with fewer has no room for a top of FEW_AT_TOP
 FEW_PER_LEAF = 5  # points
-FEW_PER_CELL = 2  # leaves
 LARGE_SHARE = 0.5  # share of the pool in one sample
 
 
@@ -68,11 +67,17 @@ def _cells(problem: Problem) -> Iterator[str]:
     if n_cells == 0:
         return
     rows, key = cell_limit(cluster, problem.n_features)
-    fitting = -(-2 * n // rows)  # cells, half full on average
+    fitting, n_leaves = fitting_cells(n, rows)
     fix = f"set cluster.split to {fitting}"
-    if k < FEW_PER_CELL * fitting:
-        fix += f", and raise cluster.levels[0]={k} to {FEW_PER_CELL * fitting} or more"
-    if n / n_cells > rows:
+    if k < n_leaves:
+        fix += f", and raise cluster.levels[0]={k} to {n_leaves} or more"
+    if k * rows < n:  # a cell needs a leaf
+        yield (
+            f"cluster.levels[0]={k} leaves can have no more cells than that, of {n / k:.0f} points "
+            f"in the mean, and a cell holds at most {rows} ({key}): unless most points are copies, "
+            f"the run will stop there; {fix}"
+        )
+    elif n / n_cells > rows:
         yield (
             f"cluster.split={cluster.split} makes {n_cells} cells of {n / n_cells:.0f} points in "
             f"the mean; those over {rows} ({key}) are divided again, on what a sample shows of "

@@ -109,8 +109,22 @@ def test_copies_beyond_a_cells_room_are_one_leaf_of_it(apart: int, seed: int) ->
 
 def test_points_in_more_cells_than_clusters_are_refused() -> None:
     X = np.arange(900, dtype=np.float32)[:, None]
-    with pytest.raises(CellTooLarge, match=r"a cell of \d+ points cannot be .* want at most 200"):
+    with pytest.raises(
+        CellTooLarge, match=r"a cell of \d+ points cannot be .* want at most 200"
+    ) as e:
         fit_split(blocks_of(X), 3, 2, PARAMS, max_rows=200, seed=0)
+    assert (e.value.n_points > 200, e.value.copied) == (True, 0)
+
+
+def test_a_cell_of_copies_of_several_points_says_so(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    copies = np.repeat(np.eye(3), 400, axis=0)  # three points, too close together to be parted
+    X = np.concatenate([copies, 1000 * rng.standard_normal((300, 3))])
+    X = rng.permutation(np.rint(X)).astype(np.float32)
+    with pytest.raises(CellTooLarge) as e:
+        fit_cells(blocks_of(X), 4, 3, max_rows=500, seed=seed)
+    assert e.value.n_points > 500
+    assert e.value.copied > 0.5
 
 
 def test_more_clusters_than_distinct_points_are_refused() -> None:

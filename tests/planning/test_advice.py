@@ -61,6 +61,13 @@ WARNED = {  # -> how the warning starts
         "cluster.split=auto makes 100 cells of 400000 points in the mean; those over 262144 "
         "(the 256 MiB of a cell) are divided again",
     ),
+    "fewer leaves than cells": (
+        problem(1_000_000, 256, [200], max_cell_rows=2000, split=100, resampling={"rounds": 0}),
+        "cluster.levels[0]=200 leaves can have no more cells than that, of 5000 points in the "
+        "mean, and a cell holds at most 2000 (cluster.max_cell_rows): unless most points are "
+        "copies, the run will stop there; set cluster.split to 1000, and raise "
+        "cluster.levels[0]=200 to 2000 or more",
+    ),
     "cells without leaves": (
         problem(1_000_000, 256, [1000], split=900, resampling={"rounds": 0}),
         "cluster.split=900 leaves 1.1 of cluster.levels[0]=1000 leaves to a cell",

@@ -21,7 +21,17 @@ COARSE = KMeansParams(algorithm="lloyd", max_iter=10)
 
 
 class CellTooLarge(ValueError):
-    """A cell holds more points than allowed and cannot be divided."""
+    """A cell holds more points than allowed and cannot be divided.
+
+    Attributes
+    ----------
+    n_points : those of the cell, not counting copies of its centroid
+    copied : the part of them that are copies of others
+    """
+
+    def __init__(self, n_points: int, max_rows: int, copied: float) -> None:
+        super().__init__(f"a cell of {n_points} points cannot be divided, want at most {max_rows}")
+        self.n_points, self.copied = n_points, copied
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +114,14 @@ def _without_starved(
     sample: LocalBlocks, C: NDArray[np.float32], n_clusters: int, n_rows: int, *, max_rows: int
 ) -> CoarseCells:
     """Drop starved cells and stop dividing: their neighbours could recreate them forever."""
-    _, cells = _count(sample, C, n_rows)
+    labels, cells = _count(sample, C, n_rows)
     while (starved := cells.share(n_clusters) == 0).any():
-        _, cells = _count(sample, cells.centroids[~starved], n_rows)
-    if cells.n_apart.max() > max_rows:
-        raise CellTooLarge(
-            f"a cell of {cells.n_apart.max()} points cannot be divided, want at most {max_rows}; "
-            "raise it, or filter out near copies by input.where"
-        )
+        labels, cells = _count(sample, cells.centroids[~starved], n_rows)
+    if (n_points := int(cells.n_apart.max())) > max_rows:
+        largest = int(cells.n_apart.argmax())
+        mine = sample.X[(labels == largest) & (sample.X != cells.centroids[largest]).any(axis=1)]
+        copied = 1 - len(np.unique(mine, axis=0)) / len(mine) if len(mine) else 0.0
+        raise CellTooLarge(n_points, max_rows, copied)
     return cells
 
 
