@@ -1,6 +1,7 @@
 """The index of an exported folder: which file holds which batches. Written last, read first."""
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -112,6 +113,8 @@ def as_uri(place: str) -> str:
 def located(folder: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of a path or URI, and the path in it.
 
+    A store has no links: parent steps (..) are taken away as text, as Hadoop does.
+
     Raises
     ------
     ValueError
@@ -130,6 +133,8 @@ def located(folder: str) -> tuple[fs.FileSystem, str]:
             f"{folder!r} cannot be opened by pyarrow: {error}; want a path, or a URI of a store "
             "that pyarrow.fs knows, such as s3://, gs://, hdfs:// or abfss://"
         ) from error
+    if ".." in path.split("/") and not isinstance(system, fs.LocalFileSystem):
+        path = posixpath.normpath(path)
     return system, path
 
 

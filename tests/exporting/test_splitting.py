@@ -95,3 +95,8 @@ def test_a_store_needs_two_slashes() -> None:
 )
 def test_a_path_of_hadoops_is_encoded_for_all_others(place: str, uri: str) -> None:
     assert as_uri(place) == uri
+
+
+def test_parent_steps_in_a_store_are_taken_away_as_text() -> None:
+    assert located("mock:///lake/x/../out/..b")[1] == "lake/out/..b"
+    assert located("mock:///lake/a..b/out")[1] == "lake/a..b/out"
