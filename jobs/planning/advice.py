@@ -6,6 +6,7 @@ from jobs.clustering.sizes import CELL_BYTES, FEW_PER_CELL, fitting_cells, max_c
 from jobs.planning.passes import cells_of
 from jobs.planning.problem import Problem
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.samples import SampleConfig
 from udfs.kernels.kmeans.resampling import closest_points
 
 MAX_CHILDREN = 20  # mean, per node: the paper's largest step (10M leaves to 500k)
@@ -36,7 +37,8 @@ def _levels(problem: Problem) -> Iterator[str]:
                 f"shares starve them; raise cluster.levels[{i}] to "
                 f"{-(-levels[i - 1] // MAX_CHILDREN)} or more, or put a level between"
             )
-    trusts_top = any(s.share.powers.leaves < 1 for s in problem.config.samples)
+    drawn = (s.share.powers for s in problem.config.samples if s.blend is None)
+    trusts_top = any(share.leaves < 1 and share.points < 1 for share in drawn)
     wanted = min(FEW_AT_TOP, problem.n_points // POINTS_PER_TOP_NODE)
     if len(levels) > 1 and levels[-1] < wanted and trusts_top:
         i = len(levels) - 1
@@ -134,13 +136,27 @@ def _samples(problem: Problem) -> Iterator[str]:
             continue
         wanted = sample.rows_of(problem.n_points)
         share = wanted / capacity
-        if share > 1:
+        size = f"samples.{i}.target_size={wanted}"
+        if share > 1 and sample.blend is not None:
             yield (
-                f"samples.{i}.target_size={wanted} exceeds the {capacity} rows that "
-                f"there are: the sample is the whole pool; lower it, or raise samples.{i}.replicas"
+                f"{size} exceeds the {capacity} points that there are, and a blend takes none "
+                f"twice: it will be refused; lower it to {capacity} or less"
+            )
+        elif share > 1:
+            whole = "all that its constraints leave" if sample.is_constrained else "the whole pool"
+            yield (
+                f"{size} exceeds the {capacity} rows that there are: the sample is {whole}; lower "
+                f"it, or raise samples.{i}.replicas"
             )
         elif share > LARGE_SHARE:
             yield (
-                f"samples.{i}.target_size={wanted} is {share:.0%} of the pool, so that "
-                f"balancing has little room; lower it to {int(LARGE_SHARE * capacity)} or less"
+                f"{size} is {share:.0%} of the pool, so that {_room(sample)}; lower it to "
+                f"{int(LARGE_SHARE * capacity)} or less"
             )
+
+
+def _room(sample: SampleConfig) -> str:
+    """Return what little room does to a sample that takes most of the pool."""
+    if sample.blend is not None:
+        return "it is much like the pool, whatever it is blended of"
+    return "balancing has little room"

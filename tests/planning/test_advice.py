@@ -37,6 +37,14 @@ def test_a_sound_plan_warns_of_nothing_and_fits() -> None:
     assert (plan.warnings, plan.refusals) == ([], [])
 
 
+def blended(target_size: int, leaves: int = 0) -> Problem:
+    """Return a plan of a sample, and of a blend of that size."""
+    plain = f"{{name: s, target_size: 100, share: {{leaves: {leaves}}}}}"
+    blend = f"{{name: mix, target_size: {target_size}, blend: {{s: .5, pool: .5}}}}"
+    levels = [1000, 100] if leaves else [1000, 200]
+    return problem(20_000, 256, levels, f"samples=[{plain}, {blend}]")
+
+
 WARNED = {  # -> how the warning starts
     "children": (
         problem(1_000_000, 256, [5000, 200]),
@@ -90,7 +98,25 @@ WARNED = {  # -> how the warning starts
     ),
     "a sample beyond the pool": (
         problem(20_000, 256, [1000, 200], "samples.0.target_size=30000"),
-        "samples.0.target_size=30000 exceeds the 20000 rows that there are",
+        "samples.0.target_size=30000 exceeds the 20000 rows that there are: the sample is the "
+        "whole pool; lower it, or raise samples.0.replicas",
+    ),
+    "a bounded sample beyond the pool": (
+        problem(
+            20_000, 256, [1000, 200], "samples.0.target_size=30000", "samples.0.must_include=x"
+        ),
+        "samples.0.target_size=30000 exceeds the 20000 rows that there are: the sample is all that "
+        "its constraints leave",
+    ),
+    "a large blend": (
+        blended(15_000),
+        "samples.1.target_size=15000 is 75% of the pool, so that it is much like the pool, "
+        "whatever it is blended of; lower it to 10000 or less",
+    ),
+    "a blend beyond the pool": (
+        blended(30_000),
+        "samples.1.target_size=30000 exceeds the 20000 points that there are, and a blend takes "
+        "none twice: it will be refused; lower it to 20000 or less",
     ),
 }
 
@@ -102,9 +128,19 @@ def test_a_trap_is_named_with_its_key(trap: str) -> None:
     assert warning.startswith(expected)
 
 
-def test_shares_by_leaves_need_no_large_top() -> None:
-    shared = problem(100_000, 256, [1000, 100], "samples.0.share.leaves=1")
-    assert make_plan(shared, MACHINE).warnings == []
+def test_shares_that_do_not_trust_the_top_need_no_large_one() -> None:
+    for share in ("leaves=1", "points=1"):
+        shared = problem(100_000, 256, [1000, 100], f"samples.0.share.{share}")
+        assert make_plan(shared, MACHINE).warnings == []
+    assert make_plan(blended(100, leaves=1), MACHINE).warnings == []  # a blend has no share
+
+
+def test_advice_about_a_blend_that_is_followed_is_accepted() -> None:
+    for size in (30_000, 15_000):
+        (warning,) = make_plan(blended(size), MACHINE).warnings
+        assert "replicas" not in warning
+        followed = int(re.findall(r"lower it to (\d+)", warning)[0])
+        assert make_plan(blended(followed), MACHINE).refusals == []
 
 
 def test_a_heap_that_would_fill_the_host_is_a_warning() -> None:
