@@ -12,13 +12,14 @@ from jobs.sections.kinds import LedBy
 SMALL = 0.05  # relative gain in coverage distance
 EVEN = 0.1  # nats of KL over communities
 
-Action = Literal["curate", "guard", "uniform", "seeds", "constraints"]
+Action = Literal["curate", "guard", "uniform", "seeds", "constraints", "unjudged"]
 _TITLES = {
     "curate": "curate",
     "guard": "guard the pool first, then curate",
     "uniform": "draw uniformly",
     "seeds": "judge it by its seeds",
     "constraints": "judge it by its constraints",
+    "unjudged": "wait for its report",
 }
 
 

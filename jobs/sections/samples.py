@@ -203,6 +203,12 @@ class SampleConfig(Section):
         return {key: of.nearest for key, of in self.seeds.items() if of.nearest is not None}
 
     @property
+    def beside_tree(self) -> list[str]:
+        """The config keys by which more than the tree decides which rows it holds."""
+        others = [key for key in ("weight", "blend") if getattr(self, key) is not None]
+        return [*self.constraints, *self.seeds, *others]
+
+    @property
     def is_picky(self) -> bool:
         """Whether it may hold some of the points only, or draws them in an order of its own."""
         return self.reads_metadata or bool(self.retrieved)

@@ -49,13 +49,20 @@ class SampledTree:
         self.leaf: NDArray[np.int64] = on.leaf if on else _leaf_of(source, self.levels[0])
         self.rank: NDArray[np.int64] = on.rank if on else _ranks_within(self.leaf, seed)
 
-    def draw(self, depth: int, target_size: int, share: Powers) -> NDArray[np.int64]:
-        """Draw from the tree of the first ``depth`` levels : (min(target_size, n),) positions."""
+    def draw(
+        self, depth: int, target_size: int, share: Powers, *, replicas: int = 1
+    ) -> NDArray[np.int64]:
+        """Draw from the tree of the first ``depth`` levels, at random from each leaf.
+
+        Returns
+        -------
+        positions : (min(target_size, n),); of different points, so fewer if there are replicas
+        """
         tree = [
             TreeLevel(np.maximum(level.parents, 0) * (t < depth), level.n_leaves, level.n_points)
             for t, level in enumerate(self.levels[:depth], start=1)
         ]
-        quotas = quotas_down(tree, target_size, Sharing(self.seed, *share))
+        quotas = quotas_down(tree, target_size, Sharing(self.seed, *share, replicas=replicas))
         return np.flatnonzero(self.rank < quotas[0][self.leaf])
 
 

@@ -1,11 +1,13 @@
 """What to do about a sample: by hand, and on pools made with a tail and without one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from jobs.advice.outlook import untried
 from jobs.advice.recommendation import recommendation_rows, recommendations
 from jobs.judging.recommendation import Evidence, Skew
 from jobs.judging.scatter import Scatter
@@ -13,6 +15,7 @@ from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.coverage_rows import Judges, coverage_rows
 from jobs.reporting.rows import Row
 from jobs.sections.cluster import ClusterConfig
+from jobs.sections.samples import SampleConfig
 from jobs.tuning.search import Problem, search
 from jobs.tuning.trials import SampledTree
 from tests.pools import Pool, zipf_mixture
@@ -104,6 +107,30 @@ def test_a_sample_that_follows_seeds_is_not_told_to_be_uniform() -> None:
         "It is to be like its seeds, not to cover the pool: the figures say what that costs."
     )
     assert str(bound).startswith("s: judge it by its constraints. ")
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        ({"blend": {"pool": 1.0}}, "blend"),
+        ({"like": "seeds"}, "like"),
+        ({"weight": {"by": "quality"}, "must_include": {"table": "gold"}}, "must_include, weight"),
+        ({"strategy": "diverse", "per_node": {"max": 3}}, "strategy, per_node"),
+    ],
+)
+def test_a_sample_that_more_than_the_tree_decides_waits_for_its_report(
+    given: dict[str, Any], keys: str
+) -> None:
+    found = untried(SampleConfig.model_validate({"name": "s", "target_size": 9} | given))
+    assert str(found) == (
+        f"s: wait for its report. More than the tree decides what it holds ({keys}), and that is "
+        "not judged beforehand: the report judges it."
+    )
+
+
+def test_a_sample_that_the_tree_alone_draws_is_tried_beforehand() -> None:
+    given = {"name": "s", "target_size": 9, "replicas": 2, "share": {"points": 0.5}}
+    assert untried(SampleConfig.model_validate(given)) is None
 
 
 def even(seed: int) -> Pool:

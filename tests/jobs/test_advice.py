@@ -62,8 +62,11 @@ def test_a_plan_answers_once_the_pool_is_embedded(
     assert f"advice for s: draw uniformly. {found.why}" in str(plan).splitlines()
     assert json.loads(json.dumps(plan.as_dict()))["plan"]["advice"][0]["action"] == "uniform"
     assert Lake(spark, config.output).read("runs").count() == before
-    (found,) = plan_run.run(spark, configured(f"output.root={tmp_path}")).advice
-    assert found.action == "curate"
+    mix = "{name: mix, target_size: 150, blend: {s: .5, pool: .5}}"
+    both = f"samples=[{mix}, {{name: s, target_size: 150}}]"
+    waiting, found = plan_run.run(spark, configured(f"output.root={tmp_path}", both)).advice
+    assert (waiting.action, found.action) == ("unjudged", "curate")
+    assert "(blend)" in str(waiting)
 
 
 def test_a_report_answers_in_its_first_lines(spark: SparkSession, configured: Configure) -> None:

@@ -144,6 +144,8 @@ def test_the_chosen_tree_balances_concepts_that_it_was_never_told(
     expected = np.bincount(tree.leaf) * 600 / len(points)
     found = np.bincount(tree.leaf[by_points], minlength=len(expected))
     assert np.abs(found - expected).max() <= 1
+    # copies of small leaves' points take the place of points of large ones
+    assert len(tree.draw(1, len(points), Powers(), replicas=2)) < len(points)
 
 
 def test_the_choice_depends_on_no_thread(
