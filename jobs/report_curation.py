@@ -51,13 +51,13 @@ from jobs.reporting.exported import Exported, content_of, exported
 from jobs.reporting.node_rows import node_rows
 from jobs.reporting.page import PageContext, render_page, sentences
 from jobs.reporting.rows import REPORT_COLUMNS, Row, headline_figures, report_table
-from jobs.reporting.verdicts import worse_than_uniform
 from jobs.runs.opening import open_run
 from jobs.runs.outcomes import Outcome, per, unkept
 from jobs.runs.run import Run
 from jobs.runs.stage import Stage
 from jobs.runs.work import Work
 from jobs.tables.shared import ARTIFACTS, REJECTS, REPORT, artifact, rejects_shown
+from jobs.telling.warnings import worse_than_uniform
 
 log = logging.getLogger(__name__)
 

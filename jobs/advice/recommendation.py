@@ -12,8 +12,8 @@ from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
 from jobs.reporting.rows import Row
-from jobs.reporting.verdicts import verdict_of
 from jobs.sections.kinds import LedBy
+from jobs.telling.verdicts import verdict_of
 
 SECTION = "recommendation"
 
@@ -82,10 +82,10 @@ def _reasons(found: Evidence) -> Iterator[str]:
     """Yield what supports the action, the most telling reason first."""
     scatter, skew = found.scatter, found.skew
     if found.action == "guard":
+        why = "" if found.led_by else ", which balance multiplies"
         yield (
             f"{percent(scatter.sample)} of the sample and {percent(scatter.pool)} of the pool are "
-            "scatter, points far from all others, which balance multiplies: turn them away with "
-            "outliers.method: knn"
+            f"scatter, points far from all others{why}: turn them away with outliers.method: knn"
         ) + _limit_to_raise(scatter.pool or 0)
     if skew is None:
         yield "The pool is one community: no group of points in it stands apart"

@@ -13,8 +13,9 @@ from jobs.judging.intent import how_drawn, how_even
 from jobs.judging.scatter import Scatter
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
-from jobs.reporting.verdicts import few_for_top, verdict_of, worse_than_uniform
 from jobs.sections.samples import SampleConfig
+from jobs.telling.verdicts import verdict_of
+from jobs.telling.warnings import beside_tree_said, few_for_top, worse_than_uniform
 
 GIANT_SHARE = 0.5  # share of the pool in one node that is worth a warning
 
@@ -58,6 +59,7 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
             "target_size": _target(run, s),
             "drawn": how_drawn(s),
             "expected": how_even(s),
+            "beside_tree": beside_tree_said(s, run.config.led.get(s.name)),
             "reason": None if run.sizes[s.name] == _target(run, s) else _why(run, s),
         }
         for s in run.config.samples
@@ -86,7 +88,7 @@ def _target(run: Reported, sample: SampleConfig) -> int:
 def _why(run: Reported, sample: SampleConfig) -> str:
     """Return why a sample has fewer rows than it was to have."""
     if sample.is_constrained:
-        return "its constraints leave no more"
+        return f"no more is left by {' and '.join([*sample.constraints, *sample.seeds])}"
     return f"the pool has {run.n_points} points, {sample.replicas} replicas at most"
 
 
@@ -102,7 +104,8 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
         found = Scatter(*shares, cell("scatter", s.name, None, "share_error").value)
         if scatter := found.said(s.name, most=run.written.hygiene.max_reject_fraction):
             notes.append(scatter)
-        if len(given) > 1 and run.sizes[s.name] < levels[-1]:
+        is_to_reach_all = s.blend is None and not s.seeds
+        if len(given) > 1 and is_to_reach_all and run.sizes[s.name] < levels[-1]:
             notes.append(few_for_top(s.name, run.sizes[s.name], levels[-1]))
         if run.sizes[s.name] < _target(run, s):
             notes.append(

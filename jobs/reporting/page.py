@@ -31,7 +31,7 @@ from jobs.pictures.tree_view import tree_views
 from jobs.reporting import figures
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
-from jobs.reporting.verdicts import side_said, verdict_said
+from jobs.telling.verdicts import side_said, verdict_said
 
 _DRAWN = {  # sections that the page lays out itself; any others become plain tables
     "size", "rejects", "tune", "balance", "node_sizes", "lorenz", "coverage", "communities",
@@ -62,7 +62,8 @@ class PageContext:
     rows : the `report` table: sample (None = the pool), section, level, key, x, metric, value, and
         control, the same measure on a uniform random sample of the same size
     samples : one mapping per sample: name, table, n_rows, target_size, drawn (how), expected (how
-        even), reason (why its size differs from the target, or None)
+        even), beside_tree (what else decides, see ``verdict_said``), reason (why its size differs
+        from the target, or None)
     config_yaml : the run's config
     inputs : input name -> version
     tables : output table -> path
@@ -198,7 +199,7 @@ def _view(context: PageContext) -> dict[str, Any]:
         "names": names,
         "headlines": [_headline(cell, sample) for sample in context.samples],
         "sizes_said": [size_said(rows, name) for name in names],
-        "verdicts": [verdict_said(cell, name) for name in names],
+        "verdicts": [verdict_said(cell, s["name"], s["beside_tree"]) for s in context.samples],
         "tuned": _tuned(rows),
         "n_points": _n_points(cell),
         "n_rejected": _n_rejected(cell),

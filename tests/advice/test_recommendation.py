@@ -185,3 +185,6 @@ def test_more_scatter_than_the_gate_may_turn_away_names_the_limit() -> None:
     assert (
         "turn them away with outliers.method: knn and hygiene.max_reject_fraction above 11%"
     ) in str(found)
+    assert "which balance multiplies" in str(found)
+    (led,) = recommendations(rows, ["s"], None, {"s": "seeds"})
+    assert "points far from all others: turn them away" in str(led)

@@ -166,6 +166,7 @@ def sample_facts(name: str, target: int, n_rows: int) -> dict[str, Any]:
         "target_size": target,
         "drawn": "random",
         "expected": "The sample is drawn to be even over these nodes, so it should be.",
+        "beside_tree": None,
         "reason": None if n_rows == target else "the pool holds no more points",
     }
 

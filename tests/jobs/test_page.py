@@ -193,6 +193,18 @@ def test_the_page_speaks_of_nodes_and_of_communities(
     assert "; averaged over communities, " in headlines(shown)[0]
 
 
+def test_a_worse_sample_that_more_than_the_tree_decides_is_not_told_of_levels() -> None:
+    context = example({"mix": 20}, [], n_nodes=SMALL)
+    gaps = [row("coverage", f"coverage_gap{end}", 0.2, sample="mix") for end in ("", "_error")]
+    gaps[1]["value"] = 0.01
+    (facts,) = context.samples
+    samples = [facts | {"beside_tree": "It holds what its parts give it."}]
+    said = Elements(render_page(replace(context, rows=with_rows(*gaps), samples=samples))).said()
+    assert "It holds what its parts give it." in said
+    assert "share.leaves" not in said
+    assert "levels may not fit" not in said
+
+
 def test_the_page_shows_what_the_tree_was_chosen_from() -> None:
     page = render_page(example({"balanced": 20}, [], n_nodes=SMALL))
     tried = " ".join(page[page.index("How the tree was chosen") :].split())

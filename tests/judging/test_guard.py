@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.coverage_rows import Judges, coverage_rows
-from jobs.reporting.verdicts import few_for_top
 from jobs.sections.cluster import ClusterConfig
 from jobs.sections.share import Powers
+from jobs.telling.warnings import few_for_top
 from jobs.tuning.trials import SampledTree
 from udfs.kernels.exact.grid import grid_unit, to_grid
 from udfs.kernels.exact.hashing import derive_seed, hash_keys

@@ -1,11 +1,8 @@
-"""What a report says of a sample next to a uniform one: on the page, in a terminal, in warnings."""
-
-from collections.abc import Sequence
+"""What a report says of a sample next to a uniform one, on the page and in a terminal."""
 
 from jobs.judging.verdict import Gap, Verdict
 from jobs.reporting.cells import CellOf
 from jobs.reporting.numbers import human, percent
-from jobs.sections.samples import SampleConfig
 
 
 def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | None:
@@ -26,8 +23,16 @@ def verdict_of(cell: CellOf, sample: str | None, prefix: str = "") -> Verdict | 
     return None if nodes is None else Verdict(nodes, gap("communities"))
 
 
-def verdict_said(cell: CellOf, sample: str | None) -> tuple[str, str]:
-    """Return better, same, mixed, worse or unknown, and what it rests on, in a few sentences."""
+def verdict_said(
+    cell: CellOf, sample: str | None, beside_tree: str | None = None
+) -> tuple[str, str]:
+    """Return better, same, mixed, worse or unknown, and what it rests on, in a few sentences.
+
+    Parameters
+    ----------
+    beside_tree : what else than the tree may be why it is worse, as a sentence; see
+        ``jobs.telling.warnings``
+    """
     verdict = verdict_of(cell, sample)
     if verdict is None:
         return "unknown", ""
@@ -42,7 +47,9 @@ def verdict_said(cell: CellOf, sample: str | None) -> tuple[str, str]:
             f"they lie {_compared(verdict.communities)}."
         )
     worst = max(verdict.nodes, verdict.communities or verdict.nodes)
-    if worst.side == "worse" and worst is verdict.nodes:
+    if worst.side == "worse" and beside_tree is not None:
+        said.append(beside_tree)
+    elif worst.side == "worse" and worst is verdict.nodes:
         said.append(
             "The levels may not fit the data; try cluster.levels: auto, or a larger share.leaves."
         )
@@ -79,39 +86,3 @@ def side_said(cell: CellOf, sample: str) -> str:
 def _side(gap: float) -> str:
     side = "closer to it than to" if gap <= 0 else "farther from it than from"
     return f"{percent(abs(gap))} {side}"
-
-
-def worse_than_uniform(
-    sample: SampleConfig, verdict: Verdict, *, given: Sequence[int], levels: Sequence[int]
-) -> str:
-    """Return a warning that a sample covers less than a uniform one, with what to change.
-
-    Parameters
-    ----------
-    given : the levels in the config; empty if they are left to ``auto``
-    levels : the levels of the tree
-    """
-    cause = f"levels {'/'.join(map(str, levels))} do not fit the data"
-    if sample.constraints:
-        cause, fix = f"{', '.join(sample.constraints)} may be why", "relax it if it is to cover"
-    elif given:
-        fix = "leave cluster.levels and share to auto; evenlake tune says what they will be"
-    else:
-        fix = "embed with a model that tells its concepts apart, or draw with share.points: 1"
-    gap, where = verdict.nodes, ""
-    if verdict.communities is not None and verdict.communities.mean > gap.mean:
-        gap = verdict.communities
-        where = " averaged over communities, so that a few broad concepts may fill the sample"
-    return (
-        f"{sample.name} covers the pool worse than a uniform sample of its size: coverage distance "
-        f"{gap.mean:+.1%} ± {gap.error:.1%}{where}; {cause}: {fix}"
-    )
-
-
-def few_for_top(name: str, size: int, n_top: int) -> str:
-    """Return a warning that a sample is too small to reach every node of the top."""
-    return (
-        f"{name} has {size} rows for the {n_top} nodes of the top level: at least {n_top - size} "
-        f"get none, so that shares cannot balance them; set target_size to {2 * n_top} or more, "
-        "or leave cluster.levels to auto"
-    )
