@@ -1,7 +1,7 @@
 """Coverage by size: how far the points lie from ever longer prefixes of a sample.
 
-Every prefix of a sample, by position, is the balanced sample of its size, so that one draw says how
-large a sample needs to be.
+The first rows of a sample, by position, are the sample of that size (but for blends, and quotas
+that depend on the size): so one draw says how large a sample needs to be.
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,6 +101,8 @@ def size_figure(rows: pd.DataFrame, sample: str | None) -> go.Figure:
 def size_said(rows: pd.DataFrame, sample: str | None) -> str:
     """Return which size covers as well as the whole uniform sample; empty if none is known.
 
+    Each size is measured once, so that chance may decide between near ones.
+
     Parameters
     ----------
     rows : the `report` table
@@ -113,8 +115,8 @@ def size_said(rows: pd.DataFrame, sample: str | None) -> str:
     if enough.empty or enough["x"].iloc[0] == whole:
         return ""
     return (
-        f"Its first {human(enough['x'].iloc[0])} rows cover the pool as well as {human(whole)} "
-        "uniform ones."
+        f"In this one measurement, without an error, points lie as close to its first "
+        f"{human(enough['x'].iloc[0])} rows as to {human(whole)} uniform ones."
     )
 
 

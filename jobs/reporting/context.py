@@ -9,7 +9,7 @@ import yaml
 
 from jobs.config.model import RunConfig, as_public_dict
 from jobs.config.secrets import without_secrets
-from jobs.judging.intent import how_drawn, how_even
+from jobs.judging.intent import how_drawn, how_even, what_prefixes_are
 from jobs.judging.scatter import Scatter
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
@@ -59,6 +59,7 @@ def page_context(run: Reported, rows: pd.DataFrame) -> PageContext:
             "target_size": _target(run, s),
             "drawn": how_drawn(s),
             "expected": how_even(s),
+            "prefixes": what_prefixes_are(s),
             "beside_tree": beside_tree_said(s, run.config.led.get(s.name)),
             "reason": None if run.sizes[s.name] == _target(run, s) else _why(run, s),
         }

@@ -62,8 +62,8 @@ class PageContext:
     rows : the `report` table: sample (None = the pool), section, level, key, x, metric, value, and
         control, the same measure on a uniform random sample of the same size
     samples : one mapping per sample: name, table, n_rows, target_size, drawn (how), expected (how
-        even), beside_tree (what else decides, see ``verdict_said``), reason (why its size differs
-        from the target, or None)
+        even), prefixes (what they are), beside_tree (what else decides, see ``verdict_said``),
+        reason (why its size differs from the target, or None)
     config_yaml : the run's config
     inputs : input name -> version
     tables : output table -> path

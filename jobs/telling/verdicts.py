@@ -72,17 +72,16 @@ def _compared(gap: Gap) -> str:
 
 def side_said(cell: CellOf, sample: str) -> str:
     """Return a sentence for a terminal on how close points lie; empty if it was not measured."""
-    gap = cell("coverage", sample, None, "coverage_gap").value
-    if gap is None:
+    verdict = verdict_of(cell, sample)
+    if verdict is None:
         return ""
-    text = f" Averaged over regions, points lie {_side(gap)} a uniform sample"
-    of_communities = cell("communities", sample, None, "coverage_gap").value
-    if of_communities is not None:
-        side = "closer" if of_communities <= 0 else "farther"
-        text += f"; averaged over communities, {percent(abs(of_communities))} {side}"
+    than = "to it than to" if verdict.nodes.mean <= 0 else "from it than from"
+    text = f" Averaged over regions, points lie {_side(verdict.nodes)} {than} a uniform sample"
+    if verdict.communities is not None:
+        text += f"; averaged over communities, {_side(verdict.communities)}"
     return text + "."
 
 
-def _side(gap: float) -> str:
-    side = "closer to it than to" if gap <= 0 else "farther from it than from"
-    return f"{percent(abs(gap))} {side}"
+def _side(gap: Gap) -> str:
+    side = "closer" if gap.mean <= 0 else "farther"
+    return f"{percent(abs(gap.mean))} (± {percent(gap.error)}) {side}"

@@ -165,7 +165,8 @@ def sample_facts(name: str, target: int, n_rows: int) -> dict[str, Any]:
         "n_rows": n_rows,
         "target_size": target,
         "drawn": "random",
-        "expected": "The sample is drawn to be even over these nodes, so it should be.",
+        "expected": "Each node is to give as many rows as the others of its parent.",
+        "prefixes": "each prefix is the sample of its size",
         "beside_tree": None,
         "reason": None if n_rows == target else "the pool holds no more points",
     }

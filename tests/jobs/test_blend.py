@@ -124,7 +124,7 @@ def test_a_blend_is_published_explained_and_verified(curated: Run) -> None:
 def test_the_page_says_what_a_blend_is_made_of(curated: Run) -> None:
     page = report_curation.page_of(curated).decode()
     assert "blend of balanced 0.5, odd 0.3, pool 0.2" in page
-    assert "A blend takes rows of other samples" in page
+    assert "A blend takes the rows of its parts" in page
 
 
 def test_blends_do_not_depend_on_partitions(

@@ -123,7 +123,8 @@ def test_the_headline_names_sizes_balance_and_control() -> None:
     assert "25% closer to this sample than to a uniform one (± 1%" in said
     assert headlines(replace(context, rows=rows)) == [
         "balanced: 20 of 1,004 points; effective nodes 9.4 → 19.8 of 20 (uniform control 9.1). "
-        "Averaged over regions, points lie 25% closer to it than to a uniform sample."
+        "Averaged over regions, points lie 25% (± 1%) closer to it than to a uniform "
+        "sample."
     ]
 
 
@@ -190,7 +191,22 @@ def test_the_page_speaks_of_nodes_and_of_communities(
     assert "Averaged over 12 communities" in said
     assert ("broad concepts may fill" in said) == (advice == "broad concepts may fill")
     assert ("larger share.leaves" in said) == (advice == "larger share.leaves")
+    assert "(± 1%)" in headlines(shown)[0].partition("; averaged over communities, ")[2]
     assert "; averaged over communities, " in headlines(shown)[0]
+
+
+def test_prefixes_are_said_to_be_what_they_are() -> None:
+    context = example({"mix": 20}, [], n_nodes=SMALL)
+    by_size = [
+        row("coverage_by_size", "coverage_distance", 0.2, 0.3, x=x, sample="mix") for x in (10, 20)
+    ]
+    distance = row("coverage", "coverage_distance", 0.2, 0.3, sample="mix")
+    (facts,) = context.samples
+    samples = [facts | {"prefixes": "each prefix of a blend holds its parts"}]
+    rows = with_rows(distance, *by_size)
+    said = Elements(render_page(replace(context, rows=rows, samples=samples))).said()
+    assert "on one of the clusterings: each prefix of a blend holds its parts." in said
+    assert "every prefix is a balanced sample" not in said
 
 
 def test_a_worse_sample_that_more_than_the_tree_decides_is_not_told_of_levels() -> None:

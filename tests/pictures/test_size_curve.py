@@ -52,7 +52,8 @@ def rows_of(*points: tuple[float, float, float]) -> pd.DataFrame:
 def test_the_smallest_size_that_covers_as_well_is_said() -> None:
     better = rows_of((400, 0.2, 0.4), (100, 0.5, 0.7), (200, 0.3, 0.5))
     assert size_said(better, "s") == (
-        "Its first 200 rows cover the pool as well as 400 uniform ones."
+        "In this one measurement, without an error, points lie as close to its first 200 rows as "
+        "to 400 uniform ones."
     )
     assert size_said(rows_of((100, 0.5, 0.7), (200, 0.5, 0.4)), "s") == ""
     assert size_said(rows_of((100, 0.5, 0.7), (200, 0.3, 0.3)), "s") == ""
