@@ -31,6 +31,7 @@ from jobs.pictures.tree_view import tree_views
 from jobs.reporting import figures
 from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
+from jobs.reporting.plain_tables import plain_tables
 from jobs.telling.verdicts import side_said, verdict_said
 
 _DRAWN = {  # sections that the page lays out itself; any others become plain tables
@@ -48,7 +49,6 @@ _COMPARED = [  # shown side by side for every sample: section, level, metrics wi
     ("labels", None, [("effective_labels", "Effective labels", "human"),
                       ("probe_accuracy", "Linear probe", "percent")]),
 ]  # fmt: skip
-_MOST_OTHERS = 100  # rows of a plain table
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _view(context: PageContext) -> dict[str, Any]:
         "n_points": _n_points(cell),
         "n_rejected": _n_rejected(cell),
         "rejects": _rejects(rows),
-        "others": _others(rows),
+        "others": list(plain_tables(rows, _DRAWN)),
         "label_shares": figures.label_shares(rows, sample=None)["pool"].tolist(),
         "max_labels": figures.MAX_LABELS,
         "figures": {key: figure.to_plotly_json() for key, figure in drawn.items()},
@@ -279,19 +279,6 @@ def _rejects(rows: pd.DataFrame) -> list[tuple[str, float]]:
     chosen = rows[(rows["section"] == "rejects") & (rows["metric"] == "n_rows")]
     chosen = chosen.sort_values(["value", "key"], ascending=[False, True])
     return [(str(row["key"]), float(row["value"])) for row in chosen.to_dict("records")]
-
-
-def _others(rows: pd.DataFrame) -> list[tuple[str, list[tuple[str, str, float, float]]]]:
-    """Return the sections that stages add: each measure's key or sample, name and figures."""
-    added = rows[~rows["section"].isin(_DRAWN) & rows["x"].isna()]
-    sections = []
-    for section, mine in added.groupby("section", sort=False):
-        whose = mine["key"].fillna(mine["sample"]).fillna("")
-        measures = mine["metric"].astype(str).str.replace("_", " ")
-        shown = zip(whose, measures, mine["value"], mine["control"].astype(float), strict=True)
-        title = str(section).replace("_", " ").capitalize()
-        sections.append((title, list(shown)[:_MOST_OTHERS]))
-    return sections
 
 
 def _csp_hash(script: str) -> str:

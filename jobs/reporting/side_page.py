@@ -96,6 +96,7 @@ def render_side_page(page: SidePage, rows: pd.DataFrame) -> str:
         "reporting/side.html.j2",
         page=page,
         rounds=columns,
+        n_left=len(rounds) - len(columns),
         table=table,
         shown=[(key, title) for key, (title, _) in drawn.items()],
         figures={key: figure for key, (_, figure) in drawn.items()},

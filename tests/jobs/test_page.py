@@ -15,6 +15,7 @@ import pytest
 from jobs.reporting import figures
 from jobs.reporting.numbers import human, percent
 from jobs.reporting.page import headlines, pool_line, render_page
+from jobs.reporting.plain_tables import plain_tables
 from tests.jobs.page_example import REASONS, SECTIONS, example, row, with_rows
 
 HOSTILE = (
@@ -193,6 +194,38 @@ def test_the_page_speaks_of_nodes_and_of_communities(
     assert ("larger share.leaves" in said) == (advice == "larger share.leaves")
     assert "(± 1%)" in headlines(shown)[0].partition("; averaged over communities, ")[2]
     assert "; averaged over communities, " in headlines(shown)[0]
+
+
+def judged(*names: str) -> list[dict[str, Any]]:
+    """Return rows of a second embedding: of each sample, a mean and those it is the mean of."""
+    keys = [None, "clustering 1", "clustering 2"]
+    return [
+        row("judge_coverage", "coverage_distance", 0.2, 0.3, sample=name, key=key)
+        for name in names
+        for key in keys
+    ]
+
+
+def test_rows_of_a_plain_table_name_their_sample_means_first() -> None:
+    (found,) = plain_tables(with_rows(*judged("a", "b"), row("size", "n_pool", 9)), {"size"})
+    assert (found.title, found.n_left) == ("Judge coverage", 0)
+    assert [whose for whose, *_ in found.rows] == [
+        "a", "b", "a · clustering 1", "a · clustering 2", "b · clustering 1", "b · clustering 2",
+    ]  # fmt: skip
+    (of_level,) = plain_tables(with_rows(row("images", "kl", 1, level=2.0, sample="a")), ())
+    assert of_level.rows[0][0] == "a · level 2"
+
+
+def test_a_plain_table_says_how_many_rows_it_leaves_out() -> None:
+    names = [f"s{i}" for i in range(40)]
+    context = example({"s": 20}, [], n_nodes=SMALL)
+    page = render_page(replace(context, rows=with_rows(*judged(*names))))
+    said = "20 more rows are left out here; the table report has them, section judge_coverage."
+    assert said in Elements(page).said()
+    assert page.count("<td>coverage distance</td>") == 100
+    assert '<th scope="row">s39</th>' in page
+    page = render_page(replace(context, rows=with_rows(*judged("s"))))
+    assert "left out here" not in page
 
 
 def test_prefixes_are_said_to_be_what_they_are() -> None:

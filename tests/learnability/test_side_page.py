@@ -56,3 +56,9 @@ def test_hostile_text_stays_text() -> None:
     html = page_of([("0", None, "mean", 2.0, 1.0)])
     assert HOSTILE not in html
     assert html.count("&lt;script&gt;alert(1)") == 5
+
+
+def test_rounds_that_are_left_out_are_counted() -> None:
+    html = page_of([(str(i), None, "mean", 2.0, 1.0) for i in range(20)])
+    assert "8 columns between these are left out here" in html
+    assert "left out here" not in page_of([("0", None, "mean", 2.0, 1.0)])
