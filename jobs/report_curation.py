@@ -265,7 +265,7 @@ def _show(this: Run) -> Exported:
 
 STAGE = Stage(
     name="report_curation",
-    version=7,
+    version=8,
     after=(balance_sample.STAGE,),
     reads=("seed", "report"),
     also_reads=scatter_limit,

@@ -63,11 +63,37 @@ def judge_rows(
     ids = pa.concat_tables([table.select(["id"]) for table in tables]).group_by("id").aggregate([])
     read = judge_columns(run.pool, run.config.input, column, run.spark.createDataFrame(ids))
     found = vectors_of(read.toArrow(), len(ids), normalize=run.config.embed.normalize)
+    return judged(found, samples, drawn, run.config.seed)
+
+
+def judged(
+    found: Vectors, samples: Mapping[str, pa.Table], drawn: Sequence[pa.Table], seed: int
+) -> list[Row]:
+    """Measure samples by the vectors that were found, as many of each as of its uniform draws.
+
+    ``n_rows`` are a sample's, ``n_without_vector`` those that have none here, beside as many rows
+    of a uniform draw, ``n_compared`` the vectors of each that coverage is measured with.
+
+    Parameters
+    ----------
+    samples, drawn : see ``judge_rows``
+    """
+    section = f"{PREFIX}coverage"
     vectors = [found.of(table) for table in drawn]
-    judges = Judges(vectors[::2], vectors[1::2], run.config.seed, found.unit)
-    mine = {name: X for name, table in samples.items() if len(X := found.of(table))}
-    n_missing = figure_rows(f"{PREFIX}coverage", None, {"n_missing": float(found.n_missing)})
-    return coverage_rows(mine, judges, prefix=PREFIX) + n_missing
+    judges = Judges(vectors[::2], vectors[1::2], seed, found.unit)
+    most = min(map(len, judges.uniform)) if all(map(len, vectors)) else 0
+    mine = {name: found.of(table) for name, table in samples.items()}
+    compared = {name: X[:most] for name, X in mine.items()}
+    rows = figure_rows(section, None, {"n_missing": float(found.n_missing)})
+    for name, table in samples.items():
+        n_without = len(table) - len(mine[name])
+        uniform = [draw.slice(0, len(table)) for draw in drawn[1::2]]
+        others = np.mean([len(draw) - len(found.of(draw)) for draw in uniform])
+        figures = {"n_rows": len(table), "n_without_vector": n_without}
+        figures["n_compared"] = len(compared[name])
+        rows += figure_rows(section, name, figures, control={"n_without_vector": float(others)})
+    some = {name: X for name, X in compared.items() if len(X)}
+    return (coverage_rows(some, judges, prefix=PREFIX) if some else []) + rows
 
 
 def vectors_of(table: pa.Table, n_wanted: int, *, normalize: bool) -> Vectors:

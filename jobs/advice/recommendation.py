@@ -57,6 +57,7 @@ def recommended(
         Scatter(*shares, cell("scatter", sample, None, "share_error").value),
         _evenness(cell, sample),
         led_by=led_by,
+        silent=judge if other is None else None,
     )
     return Recommendation(sample, evidence.action, tuple(_reasons(evidence)))
 
@@ -101,6 +102,8 @@ def _reasons(found: Evidence) -> Iterator[str]:
     yield f"Averaged over regions, points lie {_compared(found.verdict)}"
     for name, other in found.judges.items():
         yield f"In {name}, which the tree never saw, they lie {_compared(other)}"
+    if found.silent is not None:
+        yield f"In {found.silent}, which the tree never saw, too few rows have a vector to judge it"
     if found.action == "curate" and found.verdict.state == "mixed":
         yield "It gains in one respect more than it loses in the other: look at what is kept"
     if found.action != "guard" and scatter.sample is not None:

@@ -64,6 +64,7 @@ class Evidence(NamedTuple):
     evenness : for the sample and a uniform one, the number of equally full communities that
         would be just as even; None if there are no communities
     led_by : what decides what the sample holds, if that is not the tree alone
+    silent : the column of another embedding in which nothing was found of the sample
     """
 
     verdict: Verdict
@@ -72,6 +73,7 @@ class Evidence(NamedTuple):
     scatter: Scatter
     evenness: tuple[float, float] | None = None
     led_by: LedBy | None = None
+    silent: str | None = None
 
     @property
     def is_even(self) -> bool:
@@ -86,7 +88,7 @@ class Evidence(NamedTuple):
         if self.scatter.is_more:
             return "guard"
         verdicts = [self.verdict, *self.judges.values()]
-        if all(map(_gains, verdicts)) and not self.is_even:
+        if all(map(_gains, verdicts)) and not self.is_even and self.silent is None:
             return "curate"
         return self.led_by or "uniform"
 

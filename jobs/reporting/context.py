@@ -15,7 +15,7 @@ from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.page import PageContext
 from jobs.sections.samples import SampleConfig
 from jobs.telling.verdicts import verdict_of
-from jobs.telling.warnings import beside_tree_said, few_for_top, worse_than_uniform
+from jobs.telling.warnings import beside_tree_said, few_for_top, unjudged_said, worse_than_uniform
 
 GIANT_SHARE = 0.5  # share of the pool in one node that is worth a warning
 
@@ -108,6 +108,8 @@ def _notes(run: Reported, rows: pd.DataFrame, cell: CellOf) -> list[str]:
         is_to_reach_all = s.blend is None and not s.seeds
         if len(given) > 1 and is_to_reach_all and run.sizes[s.name] < levels[-1]:
             notes.append(few_for_top(s.name, run.sizes[s.name], levels[-1]))
+        if judge := unjudged_said(cell, s.name, run.config.report.judge):
+            notes.append(judge)
         if run.sizes[s.name] < _target(run, s):
             notes.append(
                 f"{s.name} has {run.sizes[s.name]} rows, not {_target(run, s)}: {_why(run, s)}; "

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from jobs.judging.verdict import Verdict
+from jobs.reporting.cells import CellOf
+from jobs.reporting.numbers import human
 from jobs.sections.kinds import LedBy
 from jobs.sections.samples import SampleConfig
 
@@ -70,4 +72,22 @@ def few_for_top(name: str, size: int, n_top: int) -> str:
         f"{name} has {size} rows for the {n_top} nodes of the top level: at least {n_top - size} "
         f"get none, so that shares cannot balance them; set target_size to {2 * n_top} or more, "
         "or leave cluster.levels to auto"
+    )
+
+
+def unjudged_said(cell: CellOf, name: str, judge: str | None) -> str | None:
+    """Return how many rows of a sample the second embedding has no vector for; None if it has all.
+
+    Parameters
+    ----------
+    judge : its column
+    """
+    names = ("n_rows", "n_without_vector", "n_compared")
+    n_rows, n_without, n_compared = (cell("judge_coverage", name, None, each) for each in names)
+    if not n_without.value and not n_without.control:
+        return None
+    return (
+        f"{human(n_without.value)} of {human(n_rows.value)} rows of {name} have no vector in "
+        f"report.judge={judge!r}, and of as many uniform ones {human(n_without.control)}: "
+        f"{human(n_compared.value)} of each are compared there"
     )

@@ -45,6 +45,7 @@ SKEWED, EVEN = Skew(50, 135, 0.9), Skew(299, 300, 0.002)
         # no claim beyond any judge
         (Evidence(Verdict(BETTER, BETTER), {"j": Verdict(SAME, BETTER)}, SKEWED, CALM), "uniform"),
         (Evidence(Verdict(BETTER, BETTER), {"j": Verdict(BETTER, None)}, SKEWED, CALM), "curate"),
+        (Evidence(Verdict(BETTER, BETTER), {}, SKEWED, CALM, silent="j"), "uniform"),
         (Evidence(Verdict(BETTER, BETTER), {}, SKEWED, Scatter(0.3, 0.02, 0.01)), "guard"),
         (Evidence(Verdict(WORSE, WORSE), {}, SKEWED, Scatter(0.3, 0.02, 0.01)), "guard"),
         (Evidence(Verdict(BETTER, BETTER), {}, SKEWED, Scatter(None, None, None)), "curate"),
@@ -91,6 +92,16 @@ def test_it_says_why_in_figures() -> None:
     assert recommendation_rows(rows, ["s"], "other", {}) == [
         Row("s", "recommendation", None, "guard", None, "is_recommended", 1.0)
     ]
+
+
+def test_a_judge_without_vectors_is_said_to_be_silent() -> None:
+    gap = {("s", "coverage", f"coverage_gap{end}"): -0.1 for end in ("", "_error")}
+    rows = pd.DataFrame(report_of({**gap}), columns=Row._fields)
+    (found,) = recommendations(rows, ["s"], "other", {})
+    assert found.action == "uniform"
+    assert "In other, which the tree never saw, too few rows have a vector to judge it." in str(
+        found
+    )
 
 
 def test_a_sample_that_follows_seeds_is_not_told_to_be_uniform() -> None:

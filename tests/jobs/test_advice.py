@@ -58,7 +58,7 @@ def test_a_plan_answers_once_the_pool_is_embedded(
     plan = plan_run.run(spark, config)
     (found,) = plan.advice
     assert found.action == "uniform"  # by the second embedding, which is noise
-    assert "In other, which the tree never saw, " in found.why
+    assert "In other, which the tree never saw, they lie " in found.why
     assert f"advice for s: draw uniformly. {found.why}" in str(plan).splitlines()
     assert json.loads(json.dumps(plan.as_dict()))["plan"]["advice"][0]["action"] == "uniform"
     assert Lake(spark, config.output).read("runs").count() == before

@@ -86,6 +86,22 @@ def test_what_more_than_the_tree_draws_need_not_reach_every_top_node(
     assert [note.split(",")[0] for note in notes] == ([] if sample else [few])
 
 
+def test_rows_that_the_second_embedding_lacks_are_counted() -> None:
+    given = parse_config(as_dict(config_of()), ["report.judge=other"])
+    config = resolved(given, [9, 3], [0, 0], 0.0, 0.0)
+    found = {"n_rows": (20.0, None), "n_without_vector": (3.0, 2.0), "n_compared": (17.0, None)}
+    rows = [
+        Row("s", "judge_coverage", None, None, None, metric, *pair)
+        for metric, pair in found.items()
+    ]
+    sizes = {"plain": 90, "odd": 90, "s": 20}
+    assert noted(config, sizes, *rows) == [
+        "3 of 20 rows of s have no vector in report.judge='other', and of as many uniform ones 2: "
+        "17 of each are compared there"
+    ]
+    assert noted(config, sizes) == []
+
+
 def test_what_leaves_a_sample_too_few_rows_is_named() -> None:
     given = parse_config(as_dict(config_of(like="seeds", must_exclude="id = 'a'")))
     config = resolved(given, [9, 3], [0, 0], 0.0, 0.0)
