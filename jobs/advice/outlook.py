@@ -41,8 +41,6 @@ def outlook(run: Run, targets: Mapping[str, int], unit: float, tell: Tell) -> li
 def untried(sample: SampleConfig) -> Recommendation | None:
     """Return that a sample is judged by its report alone; None if the tree alone draws it."""
     keys = sample.beside_tree
-    if sample.strategy != "random":
-        keys = ["strategy", *keys]
     if not keys:
         return None
     why = (

@@ -206,7 +206,8 @@ class SampleConfig(Section):
     def beside_tree(self) -> list[str]:
         """The config keys by which more than the tree decides which rows it holds."""
         others = [key for key in ("weight", "blend") if getattr(self, key) is not None]
-        return [*self.constraints, *self.seeds, *others]
+        order = [] if self.strategy == "random" else ["strategy"]
+        return [*order, *self.constraints, *self.seeds, *others]
 
     @property
     def is_picky(self) -> bool:

@@ -55,6 +55,11 @@ def test_levels_are_named_where_the_tree_alone_draws() -> None:
             "is to cover the pool",
         ),
         (
+            {"strategy": "closest"},
+            "more than the tree decides what it holds (strategy): loosen or drop it if the sample "
+            "is to cover the pool",
+        ),
+        (
             {"like": "seeds", "must_exclude": "id = 'a'", "on_worse_than_uniform": "fail"},
             "more than the tree decides what it holds (must_exclude, like): loosen or drop them "
             "if the sample is to cover the pool, or set on_worse_than_uniform: warn",
