@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from udfs.readers import arrow_files, forms, numpy_files, parquet_checks, tar_files
 from udfs.readers.forms import Form, columns_of
+from udfs.readers.local import local_path
 from udfs.readers.sources import Source, UnreadableError
 
 
@@ -411,3 +412,12 @@ def test_what_a_file_lacks_is_null_and_its_place_is_made() -> None:
         (None, 1, None, "y.parquet", 0),
         (None, 2, None, "y.parquet", 1),
     ]
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "a%20b", "a#b", "ä?b"])
+def test_a_local_file_is_found_by_its_path_and_by_anybodys_uri(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text("x")
+    for place in (str(file), f"file:{file}", f"file://{file}", file.as_uri()):
+        assert Path(local_path(place)).samefile(file), place
+    assert local_path("file:/nowhere/a%20b") == "/nowhere/a b"

@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from udfs.embedders.contract import Failure, described
+from udfs.readers.local import local_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -56,7 +56,7 @@ def _source(value: bytes | bytearray | str) -> BytesIO | str:
     """Return what Pillow opens: the bytes, or the path of a regular file."""
     if not isinstance(value, str):
         return BytesIO(value)
-    path = unquote(urlsplit(value).path) if value.startswith("file:") else value
+    path = local_path(value)
     # reading a pipe, a device or some of the kernel's files would never end
     if not os.path.isfile(path) or os.path.realpath(path).startswith(KERNEL_FOLDERS):
         raise FileNotFoundError(f"no local file at {path}")

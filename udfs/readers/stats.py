@@ -2,10 +2,11 @@
 
 import os
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]  # its stub lacks it
+
+from udfs.readers.local import local_path
 
 
 def make_size_and_time() -> Any:
@@ -20,7 +21,7 @@ def size_and_time(paths: pd.Series) -> pd.Series:
 
 def _state(path: str) -> str | None:
     try:
-        found = os.stat(unquote(urlsplit(path).path) if path.startswith("file:") else path)
+        found = os.stat(local_path(path))
     except (OSError, ValueError):
         return None
     return f"{found.st_size} {found.st_mtime_ns}"
