@@ -1,8 +1,7 @@
 """Delta tables and tables of a catalog: found, and pinned to a version."""
 
-import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -11,7 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.reading.files import escaped, fingerprint_of, listed
-from jobs.spark.classic import delta_sources, delta_version, plan_of
+from jobs.reading.views import delta_tables, hash_of, ways_of_view
+from jobs.spark.classic import delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.naming import absolute, path_of, quote
@@ -41,8 +41,9 @@ def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
     if identity is None:
         if version is not None:
             raise InputError(f"input.version={version} needs a Delta table; this is a {kind}")
-        found = _unversioned(spark.read.options(**config.options).table(name), config.table)
-        return found._replace(ways=_view_ways(found.rows, name)) if is_view else found
+        rows = spark.read.options(**config.options).table(name)
+        found = _unversioned(rows, config.table, delta_tables(rows, name if is_view else None))
+        return found._replace(ways=ways_of_view(rows, name)) if is_view else found
     if version is None and known:
         version = known.version
     if version is None:
@@ -53,9 +54,13 @@ def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
     return Table(rows, f"{identity}@{version}")
 
 
-def _unversioned(rows: DataFrame, table: str) -> Table:
-    """Identify a view, or a table that is not Delta's, by what it reads: versions and files."""
-    sources = delta_sources(rows) or {}
+def _unversioned(rows: DataFrame, table: str, sources: Mapping[str, str]) -> Table:
+    """Identify a view, or a table that is not Delta's, by what it reads: versions and files.
+
+    Parameters
+    ----------
+    sources : see ``delta_tables``
+    """
     versions = sorted(sources)
     paths = tuple(escaped(unquote(uri)) for uri in rows.inputFiles())
     if not paths and not versions:
@@ -69,22 +74,7 @@ def _unversioned(rows: DataFrame, table: str) -> Table:
     parts, roots = [*versions, *sorted(paths)], tuple(f"{path_of(r)}/" for r in sources.values())
     if others := [path for path in paths if not path_of(path).startswith(roots)]:
         parts.append(fingerprint_of(listed(rows.sparkSession, others)))
-    return Table(rows, _hash_of(parts))
-
-
-def _view_ways(rows: DataFrame, name: str) -> tuple[str, ...]:
-    """Identify a view by its SQL, too: it may be redefined over the same files.
-
-    A temporary view keeps none, but a plan, which another version of Spark may write otherwise.
-    """
-    told = rows.sparkSession.sql(f"DESCRIBE TABLE EXTENDED {name}").where("col_name = 'View Text'")
-    texts = [row.data_type for row in told.select("data_type").take(1)]
-    text = texts[0] if texts else plan_of(rows)
-    return () if text is None else (f"sql-{_hash_of([text])}",)
-
-
-def _hash_of(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return Table(rows, hash_of(parts))
 
 
 def _is_view(spark: SparkSession, table: str) -> bool:

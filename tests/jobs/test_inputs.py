@@ -14,6 +14,7 @@ from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
+from jobs.reading import views
 from jobs.reading.files import fingerprint_of
 from jobs.reading.local_listing import File
 
@@ -158,6 +159,40 @@ def test_a_view_that_is_redefined_is_another_pool(spark: SparkSession, tmp_path:
     assert opened(joined) != found[0]
     for name in ("redefined", "one_rows", "two_rows"):
         spark.catalog.dropTempView(name)
+
+
+def test_a_view_is_identified_by_the_views_and_tables_below_it(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = spark.createDataFrame(TEXTS, "id string, body string")
+    frame.coalesce(1).write.format("delta").save(f"{tmp_path}/named")
+    spark.sql(f"CREATE TABLE below_named USING delta LOCATION '{tmp_path}/named'")
+    spark.sql("ALTER TABLE below_named SET TBLPROPERTIES (delta.enableDeletionVectors = true)")
+    frame.write.format("delta").save(f"{tmp_path}/at_path")
+    spark.sql("CREATE VIEW below AS SELECT * FROM below_named")
+    joined = f"SELECT id, b.body FROM below b JOIN delta.`{tmp_path}/at_path` USING (id)"
+    spark.sql(f"CREATE VIEW on_top AS {joined} WHERE id IN (SELECT id FROM below_named)")
+    config = InputConfig(table="on_top", content="body")
+
+    def opened() -> str:
+        """Open it with the session's plans at hand, and as Connect does, without them."""
+        found = open_pool(spark, config).fingerprint
+        with monkeypatch.context() as patched:
+            patched.setattr(views, "delta_sources", lambda rows: None)
+            assert open_pool(spark, config).fingerprint == found
+        return found
+
+    found = [opened()]
+    spark.sql("CREATE OR REPLACE VIEW below AS SELECT id, trim(body) AS body FROM below_named")
+    found.append(opened())
+    files = {*(tmp_path / "named").glob("*.parquet")}
+    spark.sql(f"DELETE FROM below_named WHERE id = '{TEXTS[0][0]}'")
+    assert {*(tmp_path / "named").glob("*.parquet")} == files  # it has a deletion vector
+    found.append(opened())
+    spark.sql(f"DELETE FROM delta.`{tmp_path}/at_path`")
+    assert len({*found, opened()}) == 4
+    for kind, name in (("VIEW", "on_top"), ("VIEW", "below"), ("TABLE", "below_named")):
+        spark.sql(f"DROP {kind} {name}")
 
 
 def test_files_of_no_known_kind_may_be_the_data(spark: SparkSession, tmp_path: Path) -> None:
