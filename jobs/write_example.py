@@ -14,9 +14,9 @@ from PIL import Image
 from pyspark.sql import SparkSession
 from sklearn.datasets import load_digits
 
+from jobs.catalog.tables import quoted_name
 from jobs.config.examples import PLACE
 from jobs.config.model import RunConfig
-from jobs.reading.catalog import quoted_name
 from jobs.spark.relative import require_one_meaning
 
 CONFIG = str(PLACE / "quickstart.yaml")

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.catalog.tables import is_delta
 from jobs.config.errors import ConfigError
 from jobs.exporting.bands import Part
 from jobs.exporting.folder import Folder
 from jobs.exporting.mds import INDEX_FILE, encodings_of, indexes_of, require_values
 from jobs.exporting.sample_index import SampleIndex, Shard
 from jobs.exporting.slots import SLOT, in_order, require_rows, write_slots
-from jobs.reading.catalog import is_delta
 from jobs.reading.files import escaped
 from jobs.spark.observing import observed
 from udfs.points import OnBatches

@@ -7,13 +7,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.utils import is_remote
 
+from jobs.catalog.tables import is_delta, is_in_catalog, read_table
 from jobs.config.errors import InputChangedError, InputError
 from jobs.config.model import InputConfig
 from jobs.config.secrets import without_secrets
 from jobs.pool.computing import computable, refuse_uncomputable
 from jobs.pool.pointed import Pointed
 from jobs.reading.arrow_files import unreadable
-from jobs.reading.catalog import is_delta, is_in_catalog, read_table
 from jobs.reading.files import Files, fingerprint_of, list_files, listed
 from jobs.reading.formats import choose_format
 from jobs.reading.rows import MALFORMED, names_timestamps, read_files, well_formed

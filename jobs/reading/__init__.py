@@ -1,1 +1,1 @@
-"""How files and tables are read as rows: which files, in which format, by which reader."""
+"""How files are read as rows: which files, in which format, by which reader."""

@@ -13,11 +13,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import curate
+from jobs.catalog.tables import quoted_name
 from jobs.config.errors import ConfigError, InputError
 from jobs.config.loading import parse_config
 from jobs.config.model import InputConfig, OutputConfig, RunConfig
 from jobs.pool.inputs import open_pool
-from jobs.reading.catalog import quoted_name
 from jobs.report_curation import STAGE, export_page
 from jobs.runs.opening import open_run
 from jobs.tables.lake import Lake

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
+from jobs.catalog import views
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.pool.columns import pool_columns
 from jobs.pool.inputs import open_pool
-from jobs.reading import views
 from jobs.reading.files import fingerprint_of
 from jobs.reading.local_listing import File
 

@@ -1,4 +1,4 @@
-"""Delta tables and tables of a catalog: found, and pinned to a version."""
+"""Delta tables and tables of a catalog, to read a pool from: found, and pinned to a version."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs.catalog.views import delta_tables, hash_of, ways_of_view
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.reading.files import escaped, fingerprint_of, listed
-from jobs.reading.views import delta_tables, hash_of, ways_of_view
 from jobs.spark.classic import delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS
