@@ -1,17 +1,16 @@
 """Delta tables and tables of a catalog, to read a pool from: found, and pinned to a version."""
 
 import re
-from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.catalog.views import delta_tables, hash_of, ways_of_view
+from jobs.catalog.views import hash_of, ways_of_view
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
 from jobs.reading.files import escaped, fingerprint_of, listed
-from jobs.spark.classic import delta_version
+from jobs.spark.classic import delta_sources, delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS
 from jobs.spark.naming import absolute, path_of, quote
@@ -42,7 +41,7 @@ def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
         if version is not None:
             raise InputError(f"input.version={version} needs a Delta table; this is a {kind}")
         rows = spark.read.options(**config.options).table(name)
-        found = _unversioned(rows, config.table, delta_tables(rows, name if is_view else None))
+        found = _unversioned(rows, config.table)
         return found._replace(ways=ways_of_view(rows, name)) if is_view else found
     if version is None and known:
         version = known.version
@@ -54,13 +53,9 @@ def read_table(spark: SparkSession, config: InputConfig, kind: str) -> Table:
     return Table(rows, f"{identity}@{version}")
 
 
-def _unversioned(rows: DataFrame, table: str, sources: Mapping[str, str]) -> Table:
-    """Identify a view, or a table that is not Delta's, by what it reads: versions and files.
-
-    Parameters
-    ----------
-    sources : see ``delta_tables``
-    """
+def _unversioned(rows: DataFrame, table: str) -> Table:
+    """Identify a view, or a table that is not Delta's, by what it reads: versions and files."""
+    sources = delta_sources(rows) or {}
     versions = sorted(sources)
     paths = tuple(escaped(unquote(uri)) for uri in rows.inputFiles())
     if not paths and not versions:

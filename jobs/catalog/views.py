@@ -11,26 +11,45 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.spark.classic import delta_sources, plan_of
 from jobs.spark.errors import SPARK_ERRORS
-from jobs.spark.naming import path_of
 
 _ANALYZED = re.compile(r"== Analyzed Logical Plan ==\n(.*?)\n== ", re.DOTALL)
 _VIEW = re.compile(r"\bView \(((?:`(?:[^`]|``)+`\.?)+), ")
-_TABLE = re.compile(r"\bSubqueryAlias (\S.*)\n[ :]*\+- Relation\b")
+_TABLE = re.compile(r"\bSubqueryAlias (\S+\.\S.*)\n[ :]*\+- Relation\b")  # aliases have one part
 _AT_PATH = "spark_catalog.delta."  # which SQL takes without the catalog alone
-_NUMBER = re.compile(r"#\d+")  # that Spark gives to columns, anew each time
+_NUMBER = re.compile(r"(?<=\w)#\d+")  # that Spark gives to columns, anew each time
 
 
 def ways_of_view(rows: DataFrame, name: str) -> tuple[str, ...]:
-    """Identify a view by its SQL, and that of views below it: it may be redefined over its files.
+    """Identify a view by what its files do not tell.
+
+    By its SQL, and that of views below it: it may be redefined over the same files. On Connect,
+    where the plan itself is out of reach, by the versions of its Delta tables, too: the same files
+    may hold fewer rows (deletion vectors).
+    """
+    spark = rows.sparkSession
+    plan = _explained(spark, name)
+    ways = [f"sql-{hash_of(_texts(rows, name, plan))}"]
+    if delta_sources(rows) is None and (versions := sorted(_versions(spark, plan))):
+        ways.append(f"delta-{hash_of(versions)}")
+    return tuple(ways)
+
+
+def _texts(rows: DataFrame, name: str, plan: str) -> list[str]:
+    """Return a view's SQL, and that of the views below it.
 
     A temporary view keeps none, but a plan, which another version of Spark may write otherwise.
     """
-    plan = _explained(rows.sparkSession, name)
-    below = [*dict.fromkeys(_VIEW.findall(plan))][1:]
-    own, *texts = (_text_of(rows.sparkSession, view) for view in (name, *below))
+    spark, below = rows.sparkSession, [*dict.fromkeys(_VIEW.findall(plan))][1:]
+    own = _text_of(spark, name)
     if own is None:
-        return (f"sql-{hash_of([plan_of(rows) or _NUMBER.sub('', plan)])}",)
-    return (f"sql-{hash_of([own, *sorted(filter(None, texts))])}",)
+        return [plan_of(rows) or _NUMBER.sub("", plan)]
+    texts = []
+    for view in below:
+        try:
+            texts.append(_text_of(spark, view))
+        except SPARK_ERRORS:  # it may be read through the view only
+            texts.append(view)
+    return [own, *sorted(filter(None, texts))]
 
 
 def _text_of(spark: SparkSession, view: str) -> str | None:
@@ -39,36 +58,25 @@ def _text_of(spark: SparkSession, view: str) -> str | None:
     return next((row.data_type for row in told.select("data_type").take(1)), None)
 
 
-def delta_tables(rows: DataFrame, name: str | None) -> dict[str, str]:
-    """Return the Delta tables that a view reads: ``id@version`` -> path.
-
-    Parameters
-    ----------
-    name : the view's; None for rows that have none
-    """
-    known = delta_sources(rows)
-    if known is not None or name is None:
-        return known or {}
-    return dict(_described(rows.sparkSession, _explained(rows.sparkSession, name)))
-
-
-def _described(spark: SparkSession, plan: str) -> Iterator[tuple[str, str]]:
-    """Yield the latest version of each Delta table of a plan, and its path."""
+def _versions(spark: SparkSession, plan: str) -> Iterator[str]:
+    """Yield the latest ``id@version`` of each Delta table of a plan."""
     for table in dict.fromkeys(_TABLE.findall(plan)):
         name = table.removeprefix("spark_catalog.") if table.startswith(_AT_PATH) else table
         try:
-            detail = spark.sql(f"DESCRIBE DETAIL {name}").select("format", "id", "location")
-            one = detail.collect()[0]
+            one = spark.sql(f"DESCRIBE DETAIL {name}").select("format", "id").collect()[0]
             if one.format == "delta":
                 history = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").select("version")
-                yield f"{one.id}@{history.collect()[0].version}", path_of(one.location)
-        except SPARK_ERRORS:  # an alias, or no Delta table
+                yield f"{one.id}@{history.collect()[0].version}"
+        except SPARK_ERRORS:  # an alias, no Delta table, or one that is read through the view only
             continue
 
 
 def _explained(spark: SparkSession, name: str) -> str:
     """Return the analyzed plan of a view as text."""
-    told = spark.sql(f"EXPLAIN EXTENDED SELECT * FROM {name}").collect()[0][0]
+    try:
+        told = str(spark.sql(f"EXPLAIN EXTENDED SELECT * FROM {name}").collect()[0][0])
+    except SPARK_ERRORS:  # reading it will say why
+        return ""
     found = _ANALYZED.search(told)
     return found[1] if found else told
 

@@ -2,8 +2,9 @@
 
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
@@ -19,7 +20,11 @@ Source = Mapping[str, Any]  # what is exported, as plain data
 
 HERE = "."  # the name of a table in the folder itself
 BATCH_FILES = r"part-\d{5,}\.parquet"
-_CLAIM, _ROWS = "source.json", "rows"  # in the sub-folder of an unfinished export
+_CLAIM, _CLAIMANT, _ROWS = (
+    "source.json",
+    "claimant",
+    "rows",
+)  # in the sub-folder of an unfinished export
 
 
 class AnyFile(Protocol):
@@ -65,6 +70,7 @@ class Folder(Generic[IndexT]):
         self, spark: SparkSession, path: str, kind: type[IndexT], own: str = BATCH_FILES
     ) -> None:
         require_one_meaning(spark, "DIR", path)
+        self._token = ""  # of this process's claim
         self.path, self._kind, self._own = absolute(without_parents(path)), kind, re.compile(own)
         try:
             self.system, self.inside = located(self.path)
@@ -96,7 +102,7 @@ class Folder(Generic[IndexT]):
         try:
             yield index
         except (ConfigError, InputError):
-            if index is None:
+            with suppress(OSError):  # the refusal is what is to be told
                 self._release(is_new)
             raise
 
@@ -124,6 +130,8 @@ class Folder(Generic[IndexT]):
         self._clear(others)
         self.system.create_dir(self._at(UNFINISHED))
         self.write_text(f"{UNFINISHED}/{_CLAIM}", json.dumps(source))
+        self._token = uuid.uuid4().hex
+        self.write_text(f"{UNFINISHED}/{_CLAIMANT}", self._token)
         return None
 
     def make_rows(self) -> str:
@@ -268,7 +276,14 @@ class Folder(Generic[IndexT]):
         self._remove_unfinished()
 
     def _release(self, is_new: bool) -> None:
-        """Remove what an export put there, and the folder if it was made for it."""
+        """Remove what an export put there, and the folder if it was made for it.
+
+        Nothing is removed once another process has claimed the folder, or has finished there.
+        """
+        with self.system.open_input_stream(self._at(f"{UNFINISHED}/{_CLAIMANT}")) as file:
+            is_mine = file.read().decode() == self._token
+        if INDEX in self._names() or not is_mine:
+            return
         self._clear(sorted(filter(self._own.fullmatch, self._names())))
         if is_new and not self._names():
             self.system.delete_dir(self.inside)

@@ -87,7 +87,7 @@ def unjudged_said(cell: CellOf, name: str, judge: str | None) -> str | None:
     if not n_without.value and not n_without.control:
         return None
     return (
-        f"{human(n_without.value)} of {human(n_rows.value)} rows of {name} have no vector in "
-        f"report.judge={judge!r}, and of as many uniform ones {human(n_without.control)}: "
-        f"{human(n_compared.value)} of each are compared there"
+        f"{human(n_without.value)} of {human(n_rows.value)} rows of {name} looked at have no "
+        f"vector in report.judge={judge!r}, and of as many uniform ones "
+        f"{human(n_without.control)}: {human(n_compared.value)} of each are compared there"
     )

@@ -345,6 +345,12 @@ def test_a_refused_export_leaves_its_folder_as_it_was(spark: SparkSession, tmp_p
                 raise error
             assert at.exists() != is_new
             assert is_new or not [*at.iterdir()]
+    other = Folder(spark, str(at), Index)
+    with pytest.raises(ConfigError, match="no such"), folder.claimed({"of": "batches"}):
+        other.claim({"of": "batches"})  # the same export, by another process
+        other.write_text("part-00000.parquet", "its rows")
+        raise ConfigError("no such column")
+    assert (at / "part-00000.parquet").exists()
     with pytest.raises(KeyboardInterrupt), folder.claimed({"of": "batches"}):
         raise KeyboardInterrupt
     with pytest.raises(ConfigError, match="an unfinished export of something else"):

@@ -113,3 +113,20 @@ def test_a_share_is_taken_as_it_is_written() -> None:
 def test_minima_that_demand_more_rows_are_met() -> None:
     found = rows_for(sample(0.25, per_node=PerNodeConfig(level="top", min=7)), LEVELS)
     assert found == 14
+
+
+@pytest.mark.parametrize("bounds", [{"level": 2, "max": 5}, {"level": 1, "min": 3, "max": 5}])
+@settings(max_examples=50)
+@given(seed=st.integers(0, 10**6), coverage=st.floats(0.05, 1))
+def test_bounds_above_leave_sizes_that_are_met(
+    bounds: dict[str, int], seed: int, coverage: float
+) -> None:
+    levels = random_tree(np.random.default_rng(seed))
+    assume(len(levels) >= bounds["level"])
+    wanted = sample(coverage, per_node=PerNodeConfig(**bounds))
+    plan = partial(plan_sample, wanted, levels, all_points(levels), seed=3)
+    n_leaves = len(levels[0].parents)
+    n_wanted = np.ceil(round(coverage, 12) * n_leaves)
+    assume(np.count_nonzero(plan(10**6).strata[0].quotas[0]) > n_wanted)
+    n_rows = rows_for_coverage(wanted, n_leaves, 10**6, plan)
+    assert np.count_nonzero(plan(n_rows).strata[0].quotas[0]) >= n_wanted - 1

@@ -101,8 +101,8 @@ def test_rows_that_the_second_embedding_lacks_are_counted() -> None:
     ]
     sizes = {"plain": 90, "odd": 90, "s": 20}
     assert noted(config, sizes, *rows) == [
-        "3 of 20 rows of s have no vector in report.judge='other', and of as many uniform ones 2: "
-        "17 of each are compared there"
+        "3 of 20 rows of s looked at have no vector in report.judge='other', and of as many "
+        "uniform ones 2: 17 of each are compared there"
     ]
     assert noted(config, sizes) == []
 

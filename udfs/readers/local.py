@@ -1,7 +1,7 @@
 """Local files by their path or by a file: URI, whoever wrote it."""
 
 import os
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 
 def local_path(place: str) -> str:
@@ -13,5 +13,6 @@ def local_path(place: str) -> str:
     if not place.startswith("file:"):
         return place
     written = place.removeprefix("file:")
-    written = "/" + written.lstrip("/") if written.startswith("///") else written
-    return written if os.path.exists(written) else unquote(urlsplit(place).path)
+    if written.startswith("//"):  # a host, mostly none
+        written = written[max(2, written.find("/", 2)) :]
+    return written if os.path.exists(written) else unquote(written)
