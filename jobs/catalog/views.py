@@ -74,7 +74,7 @@ def _versions(spark: SparkSession, plan: str) -> Iterator[str]:
 def _explained(spark: SparkSession, name: str) -> str:
     """Return the analyzed plan of a view as text."""
     try:
-        told = str(spark.sql(f"EXPLAIN EXTENDED SELECT * FROM {name}").collect()[0][0])
+        told = str(spark.sql(f"EXPLAIN EXTENDED TABLE {name}").collect()[0][0])
     except SPARK_ERRORS:  # reading it will say why
         return ""
     found = _ANALYZED.search(told)

@@ -70,7 +70,7 @@ class Folder(Generic[IndexT]):
         self, spark: SparkSession, path: str, kind: type[IndexT], own: str = BATCH_FILES
     ) -> None:
         require_one_meaning(spark, "DIR", path)
-        self._token = ""  # of this process's claim
+        self._mark = ""  # of this process's claim
         self.path, self._kind, self._own = absolute(without_parents(path)), kind, re.compile(own)
         try:
             self.system, self.inside = located(self.path)
@@ -130,8 +130,8 @@ class Folder(Generic[IndexT]):
         self._clear(others)
         self.system.create_dir(self._at(UNFINISHED))
         self.write_text(f"{UNFINISHED}/{_CLAIM}", json.dumps(source))
-        self._token = uuid.uuid4().hex
-        self.write_text(f"{UNFINISHED}/{_CLAIMANT}", self._token)
+        self._mark = uuid.uuid4().hex
+        self.write_text(f"{UNFINISHED}/{_CLAIMANT}", self._mark)
         return None
 
     def make_rows(self) -> str:
@@ -281,7 +281,7 @@ class Folder(Generic[IndexT]):
         Nothing is removed once another process has claimed the folder, or has finished there.
         """
         with self.system.open_input_stream(self._at(f"{UNFINISHED}/{_CLAIMANT}")) as file:
-            is_mine = file.read().decode() == self._token
+            is_mine = file.read().decode() == self._mark
         if INDEX in self._names() or not is_mine:
             return
         self._clear(sorted(filter(self._own.fullmatch, self._names())))
