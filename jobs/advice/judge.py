@@ -69,7 +69,7 @@ def judge_rows(
 def judged(
     found: Vectors, samples: Mapping[str, pa.Table], drawn: Sequence[pa.Table], seed: int
 ) -> list[Row]:
-    """Measure samples by the vectors that were found, as many of each as of its uniform draws.
+    """Return what the vectors found measure of samples, as many of each as of its uniform draws.
 
     ``n_rows`` are a sample's, ``n_without_vector`` those that have none here, beside as many rows
     of a uniform draw, ``n_compared`` the vectors of each that coverage is measured with.

@@ -13,7 +13,7 @@ from jobs.reporting.cells import CellOf, index_of
 from jobs.reporting.numbers import human, percent
 from jobs.reporting.rows import Row
 from jobs.sections.kinds import LedBy
-from jobs.telling.verdicts import verdict_of
+from jobs.telling.verdicts import gap_said, verdict_of
 
 SECTION = "recommendation"
 
@@ -135,8 +135,7 @@ def _compared(verdict: Verdict) -> str:
 
 
 def _amount(gap: Gap) -> str:
-    side = "closer" if gap.mean <= 0 else "farther"
-    return f"{percent(abs(gap.mean))} (± {percent(gap.error)}) {side} {_preposition(gap)}"
+    return f"{gap_said(gap)} {_preposition(gap)}"
 
 
 def _preposition(gap: Gap) -> str:

@@ -6,10 +6,10 @@ from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.catalog.views import hash_of, ways_of_view
+from jobs.catalog.views import ways_of_view
 from jobs.config.errors import InputError
 from jobs.config.model import InputConfig
-from jobs.reading.files import escaped, fingerprint_of, listed
+from jobs.reading.files import escaped, fingerprint_of, hash_of, listed
 from jobs.spark.classic import delta_sources, delta_version
 from jobs.spark.delta import refuse_without_delta
 from jobs.spark.errors import SPARK_ERRORS

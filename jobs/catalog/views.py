@@ -3,12 +3,12 @@
 The plan is read as text, the only form of it that Connect hands out.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs.reading.files import hash_of
 from jobs.spark.classic import delta_sources, plan_of
 from jobs.spark.errors import SPARK_ERRORS
 
@@ -79,8 +79,3 @@ def _explained(spark: SparkSession, name: str) -> str:
         return ""
     found = _ANALYZED.search(told)
     return found[1] if found else told
-
-
-def hash_of(parts: Sequence[str]) -> str:
-    """Hash some texts."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -20,11 +20,8 @@ Source = Mapping[str, Any]  # what is exported, as plain data
 
 HERE = "."  # the name of a table in the folder itself
 BATCH_FILES = r"part-\d{5,}\.parquet"
-_CLAIM, _CLAIMANT, _ROWS = (
-    "source.json",
-    "claimant",
-    "rows",
-)  # in the sub-folder of an unfinished export
+# in the sub-folder of an unfinished export
+_CLAIM, _CLAIMANT, _ROWS = "source.json", "claimant", "rows"
 
 
 class AnyFile(Protocol):
@@ -70,7 +67,7 @@ class Folder(Generic[IndexT]):
         self, spark: SparkSession, path: str, kind: type[IndexT], own: str = BATCH_FILES
     ) -> None:
         require_one_meaning(spark, "DIR", path)
-        self._mark = ""  # of this process's claim
+        self._mark = uuid.uuid4().hex  # of its claim
         self.path, self._kind, self._own = absolute(without_parents(path)), kind, re.compile(own)
         try:
             self.system, self.inside = located(self.path)
@@ -130,7 +127,6 @@ class Folder(Generic[IndexT]):
         self._clear(others)
         self.system.create_dir(self._at(UNFINISHED))
         self.write_text(f"{UNFINISHED}/{_CLAIM}", json.dumps(source))
-        self._mark = uuid.uuid4().hex
         self.write_text(f"{UNFINISHED}/{_CLAIMANT}", self._mark)
         return None
 

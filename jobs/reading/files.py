@@ -183,6 +183,11 @@ def fingerprint_of(files: Sequence[Any]) -> str:
     lines = sorted(
         f"{file.path}\t{file.length}\t{_in_utc(file.modificationTime)}" for file in files
     )
+    return hash_of(lines)
+
+
+def hash_of(lines: Sequence[str]) -> str:
+    """Hash what identifies a pool, line by line."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

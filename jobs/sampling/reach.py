@@ -34,7 +34,7 @@ def rows_for_coverage(
     if not isinstance(sample.target_size, CoverageConfig):
         raise TypeError(f"samples.{sample.name}.target_size={sample.target_size!r} is no coverage")
     whole = plan(most)
-    most = whole.size  # bounds may leave fewer rows than there are
+    most = whole.size  # less than asked for where there are bounds
     (stratum,) = whole.strata
     n_reached = np.count_nonzero(stratum.quotas[0])
     wanted = math.ceil(Fraction(str(sample.target_size.coverage)) * n_leaves)
@@ -45,7 +45,7 @@ def rows_for_coverage(
             f"at most {1000 * n_reached // n_leaves / 1000:g}, or relax them"
         )
     # the order of rows takes memory for each, so it is found for a sample of about the size only
-    stratum = _reaching(plan, wanted, most)
+    stratum = _reaching(plan, wanted, whole)
     quotas = stratum.quotas[0][stratum.quotas[0] > 0]
     firsts = stratum.positions[np.cumsum(quotas) - quotas]
     n_rows = int(np.sort(firsts)[wanted - 1]) + 1
@@ -55,16 +55,16 @@ def rows_for_coverage(
     return n_rows + demanded
 
 
-def _reaching(plan: Callable[[int], Share], wanted: int, most: int) -> Stratum:
+def _reaching(plan: Callable[[int], Share], wanted: int, whole: Share) -> Stratum:
     """Return a sample that reaches so many leaves, at most twice as large as need be."""
     size = wanted
-    while size < most:
+    while size < whole.size:
         with contextlib.suppress(TooFewRowsError):
             (stratum,) = plan(size).strata
             if np.count_nonzero(stratum.quotas[0]) >= wanted:
                 return stratum
         size *= 2
-    (stratum,) = plan(most).strata
+    (stratum,) = whole.strata
     return stratum
 
 

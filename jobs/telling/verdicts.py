@@ -76,12 +76,13 @@ def side_said(cell: CellOf, sample: str) -> str:
     if verdict is None:
         return ""
     than = "to it than to" if verdict.nodes.mean <= 0 else "from it than from"
-    text = f" Averaged over regions, points lie {_side(verdict.nodes)} {than} a uniform sample"
+    text = f" Averaged over regions, points lie {gap_said(verdict.nodes)} {than} a uniform sample"
     if verdict.communities is not None:
-        text += f"; averaged over communities, {_side(verdict.communities)}"
+        text += f"; averaged over communities, {gap_said(verdict.communities)}"
     return text + "."
 
 
-def _side(gap: Gap) -> str:
+def gap_said(gap: Gap) -> str:
+    """Return how much closer or farther points lie, with the standard error."""
     side = "closer" if gap.mean <= 0 else "farther"
     return f"{percent(abs(gap.mean))} (± {percent(gap.error)}) {side}"
